@@ -1,0 +1,221 @@
+//! What happened to a run: numbered, immutable, and with one textual form that every reader gets.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMs;
+use crate::run::{Reason, RunId, Status, words};
+
+/// The largest `output` event, in bytes of the command's output.
+pub const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// The largest `data` of an event that a client appends, in bytes of JSON.
+pub const DATA_BYTES_MAX: usize = 16 * 1024;
+/// The most events that one request appends.
+pub const APPEND_MAX: usize = 1_000;
+
+words! {
+    /// What an event tells.
+    Kind {
+        /// The run waits; its `data` names the attempt to come.
+        Queued = "queued",
+        /// An attempt was claimed and is being started.
+        Started = "started",
+        /// A piece of what the command printed.
+        Output = "output",
+        /// How far it is, in its own words.
+        Progress = "progress",
+        /// Something it has to say.
+        Message = "message",
+        /// Somebody asked for its end.
+        CancelRequested = "cancel_requested",
+        /// Somebody changed it.
+        Changed = "changed",
+        /// An attempt ended and another follows.
+        AttemptEnded = "attempt_ended",
+        /// The last event of a run.
+        Finished = "finished",
+    }
+}
+
+words! {
+    /// Which of a command's two outputs a piece comes from.
+    Stream {
+        /// Standard output.
+        Stdout = "stdout",
+        /// Standard error.
+        Stderr = "stderr",
+    }
+}
+
+/// What an event carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// A JSON object, as text.
+    Json(String),
+    /// A piece of output, byte for byte.
+    Output(Stream, Vec<u8>),
+}
+
+impl Data {
+    /// About how much memory and JSON it takes, for the limits in bytes.
+    pub fn len(&self) -> usize {
+        match self {
+            Data::Json(text) => text.len(),
+            Data::Output(_, bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One event, as it was committed.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Rising over the whole daemon, with gaps.
+    pub id: i64,
+    /// Whose it is.
+    pub run: RunId,
+    /// 1, 2, 3 … in its run.
+    pub seq: i64,
+    /// When it happened.
+    pub at: UnixMs,
+    /// What it tells.
+    pub kind: Kind,
+    /// What it carries.
+    pub data: Data,
+}
+
+impl Event {
+    /// The event as every reader gets it: one JSON object on one line.
+    pub fn encode(&self) -> String {
+        let mut out = String::with_capacity(128 + self.data.len());
+        let _ = write!(
+            out,
+            r#"{{"type":"event","id":{},"run":{},"seq":{},"at":"{}","kind":"{}","data":"#,
+            self.id, self.run, self.seq, self.at, self.kind
+        );
+        match &self.data {
+            Data::Json(text) => out.push_str(text),
+            Data::Output(stream, bytes) => {
+                let _ = write!(out, r#"{{"stream":"{stream}","#);
+                match std::str::from_utf8(bytes) {
+                    Ok(text) => {
+                        out.push_str("\"text\":");
+                        out.push_str(&json_string(text));
+                    }
+                    Err(_) => {
+                        out.push_str("\"base64\":\"");
+                        STANDARD.encode_string(bytes, &mut out);
+                        out.push('"');
+                    }
+                }
+                out.push('}');
+            }
+        }
+        out.push('}');
+        out
+    }
+}
+
+/// `text` as a JSON string, quotes included.
+pub fn json_string(text: &str) -> String {
+    serde_json::to_string(text).expect("a string always serialises")
+}
+
+/// The `data` of a `finished` event.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Finished {
+    /// How it ended.
+    pub status: Status,
+    /// Why.
+    pub reason: Reason,
+    /// The command's exit code.
+    pub exit_code: Option<i64>,
+    /// The signal that ended it.
+    pub signal: Option<i64>,
+    /// Why it could not start.
+    pub error: Option<String>,
+    /// From the start of the last attempt to its end; null when there was none.
+    pub duration_ms: Option<i64>,
+    /// The run's name.
+    pub name: Option<String>,
+    /// The run's queue.
+    pub queue: String,
+    /// The run's tags.
+    pub tags: Vec<String>,
+}
+
+/// Where a reader stands: it has seen everything up to here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// After this `seq` (or `id`); 0 is the start.
+    After(i64),
+    /// Only what comes from now on.
+    Latest,
+    /// The newest N, then what comes.
+    Newest(i64),
+    /// After this one of that very database.
+    Of(String, i64),
+}
+
+impl Cursor {
+    /// Reads a cursor; `None` when it is none of the four forms.
+    pub fn parse(text: &str) -> Option<Cursor> {
+        let digits = |text: &str| -> Option<i64> {
+            let plain = !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| text.parse().ok()).flatten()
+        };
+        if text == "latest" {
+            return Some(Cursor::Latest);
+        }
+        if let Some(newest) = text.strip_prefix('-') {
+            return digits(newest).map(Cursor::Newest);
+        }
+        if let Some(after) = digits(text) {
+            return Some(Cursor::After(after));
+        }
+        let (instance, after) = text.split_once('-')?;
+        let known = instance.len() == INSTANCE_LEN
+            && instance.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        known.then(|| digits(after)).flatten().map(|after| Cursor::Of(instance.to_owned(), after))
+    }
+}
+
+/// Characters in the name of a database's instance, each of `[a-z0-9]`.
+pub const INSTANCE_LEN: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_strictly() {
+        assert_eq!(Cursor::parse("0"), Some(Cursor::After(0)));
+        assert_eq!(Cursor::parse("latest"), Some(Cursor::Latest));
+        assert_eq!(Cursor::parse("-20"), Some(Cursor::Newest(20)));
+        assert_eq!(Cursor::parse("k3v9x2m7q0tz-17"), Some(Cursor::Of("k3v9x2m7q0tz".into(), 17)));
+        for wrong in ["", "-", "x", "1x", "+1", " 1", "--1", "K3V9X2M7Q0TZ-1", "k3v9x2m7q0tz-", "99999999999999999999"] {
+            assert_eq!(Cursor::parse(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_travel_as_base64() {
+        let event = |bytes: &[u8]| Event {
+            id: 1,
+            run: RunId(2),
+            seq: 3,
+            at: UnixMs(0),
+            kind: Kind::Output,
+            data: Data::Output(Stream::Stderr, bytes.to_vec()),
+        };
+        assert!(event(b"a\"\n").encode().ends_with(r#""data":{"stream":"stderr","text":"a\"\n"}}"#));
+        assert!(event(b"\xff\xfe").encode().ends_with(r#""data":{"stream":"stderr","base64":"//4="}}"#));
+    }
+}

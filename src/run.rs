@@ -1,0 +1,307 @@
+//! What a run is, and the only table of the transitions it may make.
+//!
+//! No I/O here, and no knowledge of how a run is stored, executed or shown.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixMs;
+
+/// A run's number: rising, never given out twice, also after deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub i64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// Writes the enumeration's words once: for SQL, for JSON, for people and for parsing.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+ }
+
+        impl $name {
+            /// Every value, in the order of the contract.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+
+            /// The word that stands in SQL, JSON and metrics.
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word,)+ }
+            }
+
+            /// The value that `word` names, if any.
+            pub fn parse(word: &str) -> Option<$name> {
+                match word { $($word => Some($name::$variant),)+ _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.pad(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// Where a run stands in its life.
+    Status {
+        /// Waits for its time and a slot.
+        Queued = "queued",
+        /// An attempt is under way, or is being told to stop.
+        Running = "running",
+        /// Its command exited with 0.
+        Succeeded = "succeeded",
+        /// Another exit, a signal, or it could not start.
+        Failed = "failed",
+        /// Somebody asked for its end first.
+        Canceled = "canceled",
+        /// Its own time limit asked first.
+        TimedOut = "timed_out",
+        /// The daemon stopped or died under it.
+        Interrupted = "interrupted",
+    }
+}
+
+impl Status {
+    /// Whether nothing can change it any more.
+    pub const fn is_terminal(self) -> bool {
+        !matches!(self, Status::Queued | Status::Running)
+    }
+
+    /// The table of transitions: what may follow `self`. Everything else is refused.
+    pub const fn may_become(self, next: Status) -> bool {
+        match self {
+            Status::Queued => matches!(next, Status::Running | Status::Canceled),
+            Status::Running => !matches!(next, Status::Running),
+            _ => false,
+        }
+    }
+}
+
+words! {
+    /// Why a run ended.
+    Reason {
+        /// The command exited by itself.
+        Exited = "exited",
+        /// A signal that nobody here sent ended it.
+        Signaled = "signaled",
+        /// It could not be started.
+        SpawnFailed = "spawn_failed",
+        /// It was canceled.
+        Canceled = "canceled",
+        /// Its `timeout_s` ran out.
+        Timeout = "timeout",
+        /// The daemon was stopping.
+        Shutdown = "shutdown",
+        /// The daemon died under it.
+        DaemonLost = "daemon_lost",
+        /// The kernel killed it for memory, by its cgroup's own word.
+        Oom = "oom",
+    }
+}
+
+words! {
+    /// What happens to a run whose attempt the daemon's end interrupts.
+    OnInterrupt {
+        /// It ends as `interrupted`.
+        Fail = "fail",
+        /// It is queued again, and its next start is the next attempt.
+        Requeue = "requeue",
+    }
+}
+
+words! {
+    /// Who asked a running command to stop; the first to ask decides how the run ends.
+    Ask {
+        /// A client.
+        Cancel = "cancel",
+        /// The run's own time limit.
+        Timeout = "timeout",
+        /// The daemon's shutdown.
+        Shutdown = "shutdown",
+        /// The next daemon, which found what a dead one left.
+        DaemonLost = "daemon_lost",
+    }
+}
+
+/// What is executed: an argument vector without a shell, or a script for `/bin/sh -c`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Program and arguments; never empty.
+    Argv(Vec<String>),
+    /// Text for `/bin/sh -c`.
+    Script(String),
+}
+
+/// Everything a submit says about a run; valid by construction at the edge.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// What to execute.
+    pub command: Command,
+    /// A label for people.
+    pub name: Option<String>,
+    /// The queue it waits in.
+    pub queue: String,
+    /// -1000 to 1000, high first.
+    pub priority: i64,
+    /// Labels to filter by.
+    pub tags: Vec<String>,
+    /// Absolute directory; `None` is the home of the user it runs as, else `/`.
+    pub cwd: Option<String>,
+    /// Added to the daemon's environment.
+    pub env: BTreeMap<String, String>,
+    /// Standard input; `None` is `/dev/null`.
+    pub stdin: Option<String>,
+    /// Seconds from the start of an attempt to SIGTERM.
+    pub timeout_s: Option<i64>,
+    /// Not started before this time.
+    pub not_before: Option<UnixMs>,
+    /// What the daemon's end does to it.
+    pub on_interrupt: OnInterrupt,
+    /// Exempt from retention.
+    pub keep: bool,
+}
+
+/// A run as it stands.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it ended.
+    pub reason: Option<Reason>,
+    /// What was asked for.
+    pub spec: Spec,
+    /// The attempt that runs or will run next, or the last one; from 1.
+    pub attempt: i64,
+    /// Exit code of the last attempt.
+    pub exit_code: Option<i64>,
+    /// Signal number that ended the last attempt.
+    pub signal: Option<i64>,
+    /// Why it could not start.
+    pub error: Option<String>,
+    /// `data` of the newest `progress` event, as JSON text.
+    pub progress: Option<String>,
+    /// While it runs.
+    pub pid: Option<i64>,
+    /// The newest event's `seq`.
+    pub last_seq: i64,
+    /// Bytes of output that were recorded, over all attempts.
+    pub output_bytes: i64,
+    /// When it was submitted.
+    pub created_at: UnixMs,
+    /// When its last attempt started.
+    pub started_at: Option<UnixMs>,
+    /// When it ended.
+    pub ended_at: Option<UnixMs>,
+    /// When its end was first asked for.
+    pub cancel_requested_at: Option<UnixMs>,
+    /// The run that it repeats.
+    pub retry_of: Option<RunId>,
+}
+
+/// How an attempt came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It was never started; why, for people.
+    SpawnFailed(String),
+    /// It is gone and nobody could see how: the daemon that was its parent died.
+    Unknown,
+}
+
+/// What an attempt's end makes of its run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// `Queued` when it is requeued.
+    pub status: Status,
+    /// Why.
+    pub reason: Reason,
+    /// The recorded exit code.
+    pub exit_code: Option<i64>,
+    /// The recorded signal.
+    pub signal: Option<i64>,
+    /// Why it could not start.
+    pub error: Option<String>,
+}
+
+impl Ending {
+    /// The end of a run that was canceled before it ever started.
+    pub const CANCELED_IN_QUEUE: Ending =
+        Ending { status: Status::Canceled, reason: Reason::Canceled, exit_code: None, signal: None, error: None };
+
+    /// Who asked first decides; without anybody, the exit does.
+    pub fn of(asked: Option<Ask>, exit: &Exit, on_interrupt: OnInterrupt) -> Ending {
+        let interrupted = match on_interrupt {
+            OnInterrupt::Fail => Status::Interrupted,
+            OnInterrupt::Requeue => Status::Queued,
+        };
+        let (status, reason) = match (asked, exit) {
+            (_, Exit::SpawnFailed(_)) => (Status::Failed, Reason::SpawnFailed),
+            (Some(Ask::Cancel), _) => (Status::Canceled, Reason::Canceled),
+            (Some(Ask::Timeout), _) => (Status::TimedOut, Reason::Timeout),
+            (Some(Ask::Shutdown), _) => (interrupted, Reason::Shutdown),
+            (Some(Ask::DaemonLost), _) | (None, Exit::Unknown) => (interrupted, Reason::DaemonLost),
+            (None, Exit::Code(0)) => (Status::Succeeded, Reason::Exited),
+            (None, Exit::Code(_)) => (Status::Failed, Reason::Exited),
+            (None, Exit::Signal(_)) => (Status::Failed, Reason::Signaled),
+        };
+        let (exit_code, signal, error) = match exit {
+            Exit::Code(code) => (Some(i64::from(*code)), None, None),
+            Exit::Signal(signal) => (None, Some(i64::from(*signal)), None),
+            Exit::SpawnFailed(why) => (None, None, Some(why.clone())),
+            Exit::Unknown => (None, None, None),
+        };
+        Ending { status, reason, exit_code, signal, error }
+    }
+}
+
+/// The exit code that `run`, `wait` and `/exit_code` answer with, after `timeout(1)` and the shell:
+/// 128+N for a signal, 124 timed out, 143 canceled, 125 never ran or interrupted, 126 and 127 as the shell.
+pub fn shell_exit_code(status: Status, reason: Option<Reason>, exit_code: Option<i64>, signal: Option<i64>) -> i64 {
+    match (status, reason) {
+        (Status::TimedOut, _) => 124,
+        (Status::Canceled, _) => 143,
+        (Status::Interrupted, _) | (_, Some(Reason::SpawnFailed)) => 125,
+        _ => match (exit_code, signal) {
+            (Some(code), _) => code,
+            (None, Some(signal)) => 128 + signal,
+            (None, None) => 125,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_is_final() {
+        for &status in Status::ALL {
+            for &next in Status::ALL {
+                assert!(!(status.is_terminal() && status.may_become(next)), "{status} became {next}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_asked_first_decides_whatever_the_exit_code() {
+        let ending = Ending::of(Some(Ask::Timeout), &Exit::Code(0), OnInterrupt::Fail);
+        assert_eq!((ending.status, ending.reason, ending.exit_code), (Status::TimedOut, Reason::Timeout, Some(0)));
+        let requeued = Ending::of(Some(Ask::Shutdown), &Exit::Signal(15), OnInterrupt::Requeue);
+        assert_eq!(requeued.status, Status::Queued);
+    }
+}

@@ -1,0 +1,1 @@
+//! One claimed attempt: process, output, end.
