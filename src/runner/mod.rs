@@ -192,3 +192,6 @@ fn reap(process: Process, running: &Running, switch: &Switch) -> Exit {
         Exit::Unknown
     })
 }
+
+#[cfg(test)]
+mod tests;
