@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod event;
 pub mod home;
+pub mod http;
 pub mod logging;
 pub mod run;
 pub mod runner;
