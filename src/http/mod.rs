@@ -1,0 +1,15 @@
+//! HTTP: the only place that names tide, hyper and tungstenite.
+//!
+//! `server` speaks the wire, `middleware` knows who is asking, `error` says no. It reaches down to feed and store, and of the
+//! runner only to the switches of what runs.
+
+pub mod body;
+pub mod error;
+pub mod head;
+pub mod middleware;
+pub mod server;
+
+pub use body::Body;
+pub use error::{Problem, Violation};
+pub use head::Head;
+pub use middleware::{Gate, Peer, Sessions};
