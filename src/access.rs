@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::clock::UnixMs;
 use crate::run::words;
 
 words! {
@@ -48,6 +48,8 @@ pub struct Identity {
     pub name: String,
     /// The session's id, where there is one.
     pub session: Option<i64>,
+    /// When the session expires unless it is used, where it does.
+    pub expires_at: Option<UnixMs>,
     /// How they proved it.
     pub how: How,
     /// Where this use moved the session's expiry: the seconds it lives from now, so that its cookie is sent again.

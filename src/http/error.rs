@@ -6,6 +6,8 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::store::StoreError;
+
 /// A refusal, as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
@@ -70,6 +72,8 @@ problems! {
     not_found = 404,
     /// No such run, and there never was.
     run_not_found = 404,
+    /// No such queue.
+    queue_not_found = 404,
     /// A known path; `Allow` says what may be done there.
     method_not_allowed = 405,
     /// A body that took too long.
@@ -125,6 +129,15 @@ impl Problem {
         Problem::invalid(said.join("; ")).with_details(json!({ "violations": violations }))
     }
 
+    /// What is wrong with the query and what is wrong with the body, told together.
+    #[must_use]
+    pub fn joined(self, other: Problem) -> Problem {
+        let told = |problem: &Problem| problem.details["violations"].as_array().cloned().unwrap_or_default();
+        let violations: Vec<Value> = told(&self).into_iter().chain(told(&other)).collect();
+        let detail = format!("{}; {}", self.detail, other.detail);
+        Problem::invalid(detail).with_details(json!({ "violations": violations }))
+    }
+
     /// 401 that says which scheme would do.
     pub fn challenge(detail: impl Into<String>) -> Problem {
         Problem::unauthorized(detail).with_header("www-authenticate", "Bearer")
@@ -173,6 +186,38 @@ impl Problem {
         serde_json::to_string(&shape).unwrap_or_default()
     }
 }
+
+/// The one table from the store's errors to status and code.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            StoreError::RunNotFound(_) => Problem::run_not_found(detail),
+            StoreError::RunPruned(_) => Problem::run_pruned(detail),
+            StoreError::RunNotFinished(_) => Problem::run_not_finished(detail),
+            StoreError::RunNotQueued(_) => Problem::run_not_queued(detail),
+            StoreError::RunFinished(_) => Problem::run_finished(detail),
+            StoreError::QueueFull { limit } => {
+                Problem::queue_full(detail).retry_after_s(QUEUE_FULL_RETRY_S).with_details(json!({ "limit": limit }))
+            }
+            StoreError::QueueUnknown(_) => Problem::violations(vec![Violation::new("queue", "unknown_queue", detail)]),
+            StoreError::QueueNotFound(_) => Problem::queue_not_found(detail),
+            StoreError::QueueProtected => Problem::queue_protected(detail),
+            StoreError::QueueNotEmpty(_) => Problem::queue_not_empty(detail),
+            StoreError::IdempotencyMismatch => Problem::idempotency_mismatch(detail),
+            StoreError::EnrollmentInvalid => Problem::enrollment_invalid(detail).with_header("www-authenticate", "Bearer"),
+            StoreError::EnrollmentTokenNotFound(_) | StoreError::SessionNotFound(_) => Problem::not_found(detail),
+            StoreError::Full | StoreError::Unavailable(_) => {
+                Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S)
+            }
+        }
+    }
+}
+
+/// What a client is asked to wait for a place in a full queue, in seconds.
+const QUEUE_FULL_RETRY_S: u64 = 5;
+/// What a client is asked to wait for a store that does not answer, in seconds.
+const STORAGE_RETRY_S: u64 = 5;
 
 /// The type of [`Problem::to_json`].
 pub const PROBLEM_JSON: &str = "application/problem+json";

@@ -235,13 +235,19 @@ impl Fields {
         }
     }
 
-    fn of(given: Map<String, Value>, prefix: impl Into<String>) -> Fields {
+    /// The fields of an object; `prefix` goes before their names in what is told.
+    pub fn of(given: Map<String, Value>, prefix: impl Into<String>) -> Fields {
         Fields { given, prefix: prefix.into(), violations: Vec::new() }
     }
 
     /// Remembers that a field is wrong.
     pub fn wrong(&mut self, field: &str, reason: &'static str, message: impl Into<String>) {
         self.violations.push(Violation::new(format!("{}{field}", self.prefix), reason, message));
+    }
+
+    /// Whether nothing was wrong so far.
+    pub fn is_right(&self) -> bool {
+        self.violations.is_empty()
     }
 
     /// Whether the field was given, also as null.

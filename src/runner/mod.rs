@@ -1,1 +1,194 @@
-//! One claimed attempt: process, output, end.
+//! One claimed attempt, from its spawn to its settled end.
+//!
+//! Pieces with their order go to the backlog, then one exit goes to the store. The runner knows
+//! neither who reads nor how a run is asked for, and starts nothing whose claim is not on the medium.
+
+pub mod appender;
+pub mod inherited;
+pub mod orphans;
+mod output;
+mod process;
+mod procfs;
+pub mod running;
+mod world;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use futures_lite::future;
+use rustix::process::Signal;
+
+use crate::run::{Ask, Exit};
+use crate::store::backlog::Intake;
+use crate::store::{Claimed, Store};
+pub use appender::Pacing;
+use output::Output;
+use process::{Pipes, Process};
+pub use running::Running;
+use running::Switch;
+pub use world::World;
+
+/// What only a background child adds after its leader's end is read for this long, and what is left
+/// of a group that was told lives for this long.
+const AFTERMATH: Duration = Duration::from_millis(250);
+/// A process that SIGKILL has not ended by now is stuck in the kernel; its run is settled without it.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every attempt needs; cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// Where it is recorded.
+    pub store: Store,
+    /// Where it can be reached.
+    pub running: Running,
+    /// What its command finds.
+    pub world: Arc<World>,
+    /// How long it may take to stop.
+    pub graces: Graces,
+}
+
+/// From SIGTERM to SIGKILL.
+#[derive(Clone, Copy, Debug)]
+pub struct Graces {
+    /// `kill_grace_s`: after a cancel or a timeout, and for what a dead daemon left.
+    pub kill: Duration,
+    /// `shutdown_grace_s`.
+    pub shutdown: Duration,
+}
+
+/// Executes a claimed attempt and settles it. Dropping the future leaves the command running.
+pub async fn attempt(context: Context, claimed: Claimed) {
+    let switch = context.running.register(claimed.run);
+    let (run, attempt) = (claimed.run, claimed.attempt);
+    let settle = async |asked: Option<Ask>, exit: Exit| {
+        if let Err(error) = context.store.finish(run, attempt, asked, exit).await {
+            log::error!("run {run} has ended and could not be settled: {error}");
+        }
+    };
+    if let Some(asked) = switch.asked_now() {
+        return settle(Some(asked), Exit::Unknown).await;
+    }
+    let deadline = claimed.timeout_s.and_then(deadline_after);
+    let (process, pipes) = match Process::spawn(&context.world, &claimed) {
+        Ok(started) => started,
+        Err(why) => return settle(None, Exit::SpawnFailed(why)).await,
+    };
+    switch.set_group(Some(process.pid()));
+    match context.store.record_process(run, attempt, process.mark(&context.world)).await {
+        Ok(false) => {}
+        Ok(true) => _ = switch.ask(Ask::Cancel),
+        Err(error) => {
+            log::error!("run {run} is killed, its process could not be recorded: {error}");
+            process.signal_group(Signal::KILL);
+            reap(process, &context.running, &switch);
+            return;
+        }
+    }
+    // Not before its process is on the medium may any of its output be.
+    let intake = context.store.backlog().open(run);
+    let stdin = claimed.stdin.as_deref().unwrap_or_default();
+    let asked = supervise(&process, pipes, stdin, &intake, &switch, context.graces, deadline).await;
+    let exit = reap(process, &context.running, &switch);
+    settle(asked, exit).await;
+}
+
+/// Reads a started command's output and sees it to its end; answers who asked for that, if anybody.
+async fn supervise(
+    process: &Process,
+    pipes: Pipes,
+    stdin: &str,
+    intake: &Intake,
+    switch: &Switch,
+    graces: Graces,
+    deadline: Option<Instant>,
+) -> Option<Ask> {
+    let mut output = Output::new(pipes.stdout, pipes.stderr);
+    let gone = {
+        let pumped = async {
+            output.pump(intake).await;
+            future::pending().await
+        };
+        let fed = async {
+            output::feed(pipes.stdin, stdin).await;
+            future::pending().await
+        };
+        future::or(until_gone(process, switch, graces, deadline), future::or(pumped, fed)).await
+    };
+    let swept = async {
+        if let Some((_, kill_at)) = gone {
+            Timer::at(kill_at).await;
+            process.signal_group(Signal::KILL);
+        }
+    };
+    future::zip(output.drain(intake, Instant::now() + AFTERMATH), swept).await;
+    gone.map(|(asked, _)| asked)
+}
+
+/// Waits for the leader's end, and brings it about where somebody asks: then answers who, and when
+/// what is left of the group is to be killed.
+async fn until_gone(
+    process: &Process,
+    switch: &Switch,
+    graces: Graces,
+    deadline: Option<Instant>,
+) -> Option<(Ask, Instant)> {
+    let asked = async { Some(switch.asked().await) };
+    let exited = async {
+        process.exited().await;
+        switch.close()
+    };
+    let late = async {
+        deadline.map_or_else(Timer::never, Timer::at).await;
+        switch.ask(Ask::Timeout);
+        switch.asked_now()
+    };
+    // The ask first: what was told that it decides has decided.
+    let asked = future::or(asked, future::or(exited, late)).await?;
+    process.signal_group(Signal::TERM);
+    process.signal_group(Signal::CONT);
+    let grace = if asked == Ask::Shutdown { graces.shutdown } else { graces.kill };
+    let grace_up = Instant::now().checked_add(grace);
+    let patient = async {
+        grace_up.map_or_else(Timer::never, Timer::at).await;
+        false
+    };
+    let hurried = async {
+        switch.hurried().await;
+        Timer::after(graces.shutdown).await;
+        false
+    };
+    let is_dead = future::or(dead(process), future::or(patient, hurried)).await;
+    let sweep_at = Instant::now() + AFTERMATH;
+    if is_dead {
+        return Some((asked, grace_up.map_or(sweep_at, |up| up.min(sweep_at))));
+    }
+    process.signal_group(Signal::KILL);
+    let stuck = async {
+        Timer::after(KILL_PATIENCE).await;
+        false
+    };
+    if !future::or(dead(process), stuck).await {
+        log::error!("process {:?} outlives SIGKILL; its run is settled without it", process.pid());
+    }
+    Some((asked, Instant::now()))
+}
+
+async fn dead(process: &Process) -> bool {
+    process.exited().await;
+    true
+}
+
+/// `None` where it is beyond all clocks.
+fn deadline_after(seconds: i64) -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// Frees the leader's pid, after which its group is signalled no more.
+fn reap(process: Process, running: &Running, switch: &Switch) -> Exit {
+    switch.set_group(None);
+    process.reap().unwrap_or_else(|child| {
+        running.leave_unreaped(child);
+        Exit::Unknown
+    })
+}

@@ -49,6 +49,15 @@ pub struct Store {
     sessions: Arc<SessionCache>,
 }
 
+/// A session that was just used.
+#[derive(Clone, Debug)]
+pub struct SessionUse {
+    /// The session.
+    pub session: Session,
+    /// Whether this use moved its expiry.
+    pub renewed: bool,
+}
+
 #[derive(Default)]
 struct SessionCache {
     by_token: Mutex<HashMap<TokenSha256, Session>>,
@@ -337,10 +346,10 @@ impl Store {
     }
 
     /// The session whose token it is, unless it has expired; a use renews it. Asks the thread only the first time.
-    pub async fn session_by_token(&self, token_sha256: TokenSha256) -> Result<Option<Session>, StoreError> {
+    pub async fn session_by_token(&self, token_sha256: TokenSha256) -> Result<Option<SessionUse>, StoreError> {
         loop {
-            if let Some(session) = self.use_cached(&token_sha256) {
-                return Ok(Some(session));
+            if let Some(used) = self.use_cached(&token_sha256) {
+                return Ok(Some(used));
             }
             let generation = self.sessions.generation.load(Ordering::SeqCst);
             let found = self.read(move |reader| sessions::by_token(reader, &token_sha256)).await?;
@@ -358,7 +367,7 @@ impl Store {
         }
     }
 
-    fn use_cached(&self, token_sha256: &TokenSha256) -> Option<Session> {
+    fn use_cached(&self, token_sha256: &TokenSha256) -> Option<SessionUse> {
         let mut cached = self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner);
         let session = cached.get_mut(token_sha256)?;
         let now = UnixMs::now();
@@ -368,12 +377,13 @@ impl Store {
         }
         // A short session is renewed before half of it is over, else its use would not be noticed in time.
         let touch_ms = if session.ttl_s > 0 { TOUCH_S.min(session.ttl_s / 2) } else { TOUCH_S } * 1_000;
-        if now.0 - session.last_used_at.0 >= touch_ms {
+        let renewed = now.0 - session.last_used_at.0 >= touch_ms;
+        if renewed {
             session.last_used_at = now;
             session.expires_at = (session.ttl_s > 0).then(|| now.plus_s(session.ttl_s));
             self.shared.touch(session.clone());
         }
-        Some(session.clone())
+        Some(SessionUse { session: session.clone(), renewed })
     }
 
     /// Revokes a session; from the answer on its token opens nothing.
@@ -389,6 +399,14 @@ impl Store {
     /// Removes one piece of what has expired.
     pub async fn remove_expired(&self) -> Result<Removed, StoreError> {
         self.write(expiry::remove_piece).await
+    }
+
+    /// Whether the store answers and can still write.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        if let Some(why) = self.shared.broken() {
+            return Err(StoreError::Unavailable(why));
+        }
+        self.read(|_| Ok(())).await
     }
 
     /// Moves the write-ahead log into the database.

@@ -3,7 +3,7 @@
 //! The only place that names rusqlite. It knows neither who reads events nor how they are shown.
 
 mod attempts;
-mod backlog;
+pub mod backlog;
 mod committed;
 mod error;
 mod events;
@@ -21,12 +21,12 @@ mod thread;
 mod writer;
 
 pub use attempts::{Claimed, LeftRun, ProcessMark};
-pub use backlog::{Backlog, Piece, Watch};
+pub use backlog::{Backlog, Intake, Piece, Watch};
 pub use committed::Committed;
 pub use error::StoreError;
 pub use events::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX};
 pub use expiry::Removed;
-pub use handle::{Store, StoreConfig};
+pub use handle::{SessionUse, Store, StoreConfig};
 pub use migrate::OpenError;
 pub use queues::DEFAULT_QUEUE;
 pub use runs::{Change, Filter, IdempotencyKey, NewRun, RunPage, Submitted};

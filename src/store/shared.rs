@@ -24,6 +24,7 @@ pub(super) struct Shared {
     counts: [AtomicI64; Status::ALL.len()],
     commit_us: AtomicU64,
     touched: Mutex<HashMap<i64, Session>>,
+    failed: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -35,6 +36,15 @@ impl Shared {
         for (shared, count) in self.counts.iter().zip(state.counts) {
             shared.store(count, Ordering::Relaxed);
         }
+    }
+
+    /// Why the last transaction failed, until one succeeds.
+    pub fn broken(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_broken(&self, why: Option<String>) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
     pub fn claimable(&self) -> bool {

@@ -11,7 +11,7 @@ use async_channel::Receiver;
 use rusqlite::Connection;
 
 use super::attempts::claim;
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Piece};
 use super::committed::Committed;
 use super::job::{Job, Write};
 use super::shared::Shared;
@@ -196,13 +196,15 @@ impl StoreThread {
         match committed {
             Ok(outcomes) => {
                 self.shared.set_commit_time(started.elapsed());
+                self.shared.set_broken(None);
                 self.metrics.commits.inc();
                 self.metrics.commit.observe(started.elapsed().as_secs_f64());
                 self.publish(events, pieces, claimed);
                 Ok(outcomes)
             }
             Err(error) => {
-                self.backlog.put_back(pieces.into_iter().map(|(_, piece)| piece).collect());
+                self.backlog.put_back(pieces);
+                self.shared.set_broken(Some(format!("{error:?}")));
                 self.roll_back(&error);
                 Err(error)
             }
@@ -213,15 +215,16 @@ impl StoreThread {
     fn publish(
         &mut self,
         mut events: Vec<Event>,
-        mut pieces: Vec<(usize, super::Piece)>,
+        pieces: Vec<Piece>,
         claimed: Vec<Claimed>,
     ) {
-        for (index, piece) in &mut pieces {
-            if let Data::Output(_, bytes) = &mut events[*index].data {
-                *bytes = std::mem::take(&mut piece.bytes);
+        self.backlog.settled(&pieces);
+        let mut pieces = pieces.into_iter();
+        for event in &mut events {
+            if let Data::Output(_, bytes) = &mut event.data {
+                *bytes = pieces.next().map(|piece| piece.bytes).unwrap_or_default();
             }
         }
-        drop(pieces);
         for event in &events {
             self.metrics.events.get_or_create(&OfKind { kind: event.kind }).inc();
         }

@@ -23,10 +23,10 @@ pub(super) struct Writer<'a> {
     pub now: UnixMs,
     /// `limits.queued_runs`.
     pub queued_runs_max: i64,
-    /// In commit order; those of output get their bytes from `pieces` after the commit.
+    /// In commit order; those of output get their bytes from `pieces`, in the same order, after the commit.
     pub events: Vec<Event>,
-    /// Output of this transaction, with the index of its event.
-    pub pieces: Vec<(usize, Piece)>,
+    /// The output of this transaction, so that it can be put back.
+    pub pieces: Vec<Piece>,
     /// Whether a job freed a slot or asked for claims.
     pub claim_wanted: bool,
     pub claimed: Vec<Claimed>,
@@ -49,14 +49,13 @@ impl<'a> Writer<'a> {
     pub fn append_output(&mut self, pieces: Vec<Piece>) -> Result<(), StoreError> {
         // Kept first: whatever fails below, every piece taken from the backlog is known here.
         let first = self.pieces.len();
-        self.pieces.extend(pieces.into_iter().map(|piece| (usize::MAX, piece)));
+        self.pieces.extend(pieces);
         for index in first..self.pieces.len() {
-            let piece = &self.pieces[index].1;
+            let piece = &self.pieces[index];
             let (run, stream, len) = (piece.run, piece.stream, piece.bytes.len());
             let data = OutputBytes(&piece.bytes);
             let (id, seq) = self.insert_event(run, Kind::Output, Some(stream.as_str()), &data)?;
             *self.state.output_bytes.entry(run).or_default() += len as i64;
-            self.pieces[index].0 = self.events.len();
             let data = Data::Output(stream, Vec::new());
             self.events.push(Event { id, run, seq, at: self.now, kind: Kind::Output, data });
         }

@@ -6,6 +6,7 @@ mod accounts;
 mod forwarded;
 pub mod host;
 pub mod origin;
+mod stored;
 mod throttle;
 mod who;
 
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::http::request::Parts;
 
-pub use self::who::{Locals, Peer, Sessions, cookie_name, session_cookie};
+pub use self::stored::StoredSessions;
+pub use self::who::{Locals, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
 use self::forwarded::Forwarded;
 use self::origin::From;
 use self::throttle::Throttle;

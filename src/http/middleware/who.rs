@@ -98,7 +98,7 @@ impl Locals {
             }
         };
         let user = accounts::user_name(uid).unwrap_or_else(|| uid.to_string());
-        Ok(Identity { role, name: format!("local:{user}"), session: None, how: How::Local, renewed_s: None })
+        Ok(Identity { role, name: format!("local:{user}"), session: None, expires_at: None, how: How::Local, renewed_s: None })
     }
 }
 
@@ -140,6 +140,11 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 pub fn session_cookie(cookie_name: &str, token: &str, max_age_s: u64, https: bool) -> String {
     let secure = if https { "; Secure" } else { "" };
     format!("{cookie_name}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age_s}{secure}")
+}
+
+/// The `Set-Cookie` that takes it away again.
+pub fn forget_cookie(cookie_name: &str, https: bool) -> String {
+    session_cookie(cookie_name, "", 0, https)
 }
 
 /// The name of an instance's cookie: two daemons on one host, which share their cookies, do not log each other out.

@@ -1,0 +1,81 @@
+//! Pacing: when the output of all runs is committed that no other commit carried along.
+//!
+//! One task. It only says when; what goes is the backlog's affair, how is the store's. While nothing
+//! waits it must not wake up.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use futures_lite::future;
+
+use crate::store::backlog::{Backlog, Pace, Plan};
+use crate::store::{Store, StoreError};
+
+/// Output takes at most one part in this many of the medium's time.
+const MEDIUM_SHARE: u32 = 4;
+/// How long a store that failed is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The configured shortest times between two commits of output.
+#[derive(Clone, Copy, Debug)]
+pub struct Pacing {
+    /// `flush_ms`: while somebody reads.
+    pub flush: Duration,
+    /// `flush_unwatched_ms`: while nobody does.
+    pub flush_unwatched: Duration,
+}
+
+/// Commits output at the contract's pace, for ever.
+pub async fn append(store: Store, pacing: Pacing) {
+    append_to(store.backlog(), pacing, || store.flush()).await;
+}
+
+async fn append_to<F>(backlog: &Backlog, pacing: Pacing, mut flush: impl FnMut() -> F)
+where
+    F: Future<Output = Result<Duration, StoreError>>,
+{
+    let mut commit = Duration::ZERO;
+    let mut is_failing = false;
+    loop {
+        let nudged = backlog.listen();
+        match backlog.plan(Instant::now(), pacing.after(commit)) {
+            Plan::Nothing => nudged.await,
+            Plan::At(due) => future::or(nudged, async { _ = Timer::at(due).await }).await,
+            Plan::Now => match flush().await {
+                Ok(took) => {
+                    commit = smoothed(commit, took);
+                    is_failing = false;
+                }
+                Err(error) => {
+                    if !is_failing {
+                        log::error!("output waits, the store cannot take it: {error}");
+                    }
+                    is_failing = true;
+                    Timer::after(RETRY).await;
+                }
+            },
+        }
+    }
+}
+
+impl Pacing {
+    /// The pace while a commit takes this long.
+    fn after(self, commit: Duration) -> Pace {
+        let rest = commit.saturating_mul(MEDIUM_SHARE);
+        Pace { watched: self.flush.max(rest), unwatched: self.flush_unwatched.max(rest) }
+    }
+}
+
+/// What a commit lately took: the newest counts a quarter. Zero is no commit.
+fn smoothed(lately: Duration, took: Duration) -> Duration {
+    match (lately.is_zero(), took.is_zero()) {
+        (_, true) => lately,
+        (true, false) => took,
+        (false, false) => (lately * 3).saturating_add(took) / 4,
+    }
+}
+
+#[cfg(test)]
+#[path = "appender_tests.rs"]
+mod tests;

@@ -1,0 +1,247 @@
+//! The switches of what runs: by them a cancel, a timeout and the shutdown reach an attempt.
+//!
+//! The first to ask decides how an attempt ends, and an end that was seen comes before any ask.
+//! A group is only signalled from here between its start and its leader's reaping.
+
+use std::collections::BTreeMap;
+use std::process::Child;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use event_listener::Event;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::run::{Ask, RunId};
+
+/// All attempts that are under way; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Running(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    emptied: Event,
+}
+
+#[derive(Default)]
+struct State {
+    attempts: BTreeMap<RunId, Arc<Attempt>>,
+    /// Attempts that have not left yet, also where the next one of the run is here already.
+    count: usize,
+    /// Asked of everything, also of what is still to come.
+    of_all: Option<Ask>,
+    /// Were settled before they died: reaped when they have.
+    unreaped: Vec<Child>,
+}
+
+#[derive(Default)]
+struct Attempt {
+    state: Mutex<Wishes>,
+    changed: Event,
+}
+
+#[derive(Default)]
+struct Wishes {
+    asked: Option<Ask>,
+    /// The shutdown came while it was stopping for something else.
+    hurried: bool,
+    /// Its end was seen: too late to ask.
+    is_over: bool,
+    group: Option<Pid>,
+}
+
+impl Running {
+    /// Makes an attempt reachable, until the switch is dropped.
+    pub fn register(&self, run: RunId) -> Switch {
+        let attempt = Arc::new(Attempt::default());
+        let mut state = self.state();
+        attempt.wishes().asked = state.of_all;
+        state.attempts.insert(run, attempt.clone());
+        state.count += 1;
+        drop(state);
+        Switch { running: self.clone(), run, attempt }
+    }
+
+    /// Asks a run's attempt to stop; whether this is what decides how it ends.
+    pub fn ask(&self, run: RunId, ask: Ask) -> bool {
+        let attempt = self.state().attempts.get(&run).cloned();
+        attempt.is_some_and(|attempt| attempt.ask(ask))
+    }
+
+    /// Asks everything that runs, and everything that is yet to be registered.
+    pub fn ask_all(&self, ask: Ask) {
+        let mut state = self.state();
+        state.of_all.get_or_insert(ask);
+        for attempt in state.attempts.values() {
+            attempt.ask(ask);
+        }
+    }
+
+    /// Kills every group, at once.
+    pub fn kill_all(&self) {
+        for attempt in self.state().attempts.values() {
+            if let Some(group) = attempt.wishes().group {
+                // Nobody left in it.
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+        }
+    }
+
+    /// How many attempts are under way.
+    pub fn count(&self) -> usize {
+        self.state().count
+    }
+
+    /// Waits until none is.
+    pub async fn wait_empty(&self) {
+        while self.count() > 0 {
+            let emptied = self.0.emptied.listen();
+            if self.count() > 0 {
+                emptied.await;
+            }
+        }
+    }
+
+    /// Takes over a child that did not die in time, to be reaped later.
+    pub fn leave_unreaped(&self, child: Child) {
+        self.state().unreaped.push(child);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt {
+    fn ask(&self, ask: Ask) -> bool {
+        let mut wishes = self.wishes();
+        let decides = wishes.asked.is_none() && !wishes.is_over;
+        if decides {
+            wishes.asked = Some(ask);
+        }
+        wishes.hurried |= ask == Ask::Shutdown;
+        drop(wishes);
+        self.changed.notify(usize::MAX);
+        decides
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One attempt's side of [`Running`].
+pub struct Switch {
+    running: Running,
+    run: RunId,
+    attempt: Arc<Attempt>,
+}
+
+impl Switch {
+    /// Asks this attempt to stop; whether this is what decides how it ends.
+    pub fn ask(&self, ask: Ask) -> bool {
+        self.attempt.ask(ask)
+    }
+
+    /// What was asked first, if anything.
+    pub fn asked_now(&self) -> Option<Ask> {
+        self.attempt.wishes().asked
+    }
+
+    /// Waits until something is asked.
+    pub async fn asked(&self) -> Ask {
+        self.until(|wishes| wishes.asked).await
+    }
+
+    /// Waits until the shutdown is asked, first or not.
+    pub async fn hurried(&self) {
+        self.until(|wishes| wishes.hurried.then_some(())).await;
+    }
+
+    /// The leader is dead: what was asked until now, and nothing more from now on.
+    pub fn close(&self) -> Option<Ask> {
+        let mut wishes = self.attempt.wishes();
+        wishes.is_over = true;
+        wishes.asked
+    }
+
+    /// Says which group [`Running::kill_all`] kills; `None` before its leader is reaped.
+    pub fn set_group(&self, group: Option<Pid>) {
+        self.attempt.wishes().group = group;
+    }
+
+    async fn until<T>(&self, wanted: impl Fn(&Wishes) -> Option<T>) -> T {
+        loop {
+            let changed = self.attempt.changed.listen();
+            let found = wanted(&self.attempt.wishes());
+            match found {
+                Some(found) => return found,
+                None => changed.await,
+            }
+        }
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        let mut state = self.running.state();
+        // The run's next attempt may be there already.
+        if state.attempts.get(&self.run).is_some_and(|attempt| Arc::ptr_eq(attempt, &self.attempt)) {
+            state.attempts.remove(&self.run);
+        }
+        state.count -= 1;
+        state.unreaped.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        if state.count == 0 {
+            self.running.0.emptied.notify(usize::MAX);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::{block_on, poll_once};
+
+    #[test]
+    fn the_first_to_ask_decides() {
+        let running = Running::default();
+        assert!(!running.ask(RunId(1), Ask::Cancel), "nothing runs");
+        let switch = running.register(RunId(1));
+        assert!(block_on(poll_once(switch.asked())).is_none());
+        assert!(running.ask(RunId(1), Ask::Timeout));
+        assert!(!running.ask(RunId(1), Ask::Cancel));
+        assert_eq!(block_on(switch.asked()), Ask::Timeout);
+        assert!(block_on(poll_once(switch.hurried())).is_none());
+        running.ask_all(Ask::Shutdown);
+        block_on(switch.hurried());
+        assert_eq!(switch.close(), Some(Ask::Timeout));
+    }
+
+    #[test]
+    fn an_end_that_was_seen_comes_before_any_ask() {
+        let running = Running::default();
+        let switch = running.register(RunId(1));
+        assert_eq!(switch.close(), None);
+        assert!(!running.ask(RunId(1), Ask::Cancel));
+        assert_eq!(switch.asked_now(), None);
+    }
+
+    #[test]
+    fn a_shutdown_reaches_what_comes_after_it() {
+        let running = Running::default();
+        running.ask_all(Ask::Shutdown);
+        assert_eq!(running.register(RunId(1)).asked_now(), Some(Ask::Shutdown));
+    }
+
+    #[test]
+    fn the_next_attempt_may_come_before_the_last_has_left() {
+        let running = Running::default();
+        let first = running.register(RunId(1));
+        let second = running.register(RunId(1));
+        drop(first);
+        assert!(running.ask(RunId(1), Ask::Cancel));
+        assert_eq!(running.count(), 1);
+        assert!(block_on(poll_once(running.wait_empty())).is_none());
+        drop(second);
+        block_on(running.wait_empty());
+    }
+}

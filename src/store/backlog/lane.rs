@@ -1,0 +1,270 @@
+//! What one run printed and no commit took yet: read order in, pieces out.
+//!
+//! It decides where output is cut, never when. It must never lose, add or reorder a byte of a stream.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::event::{OUTPUT_BYTES_MAX, Stream};
+use crate::run::RunId;
+
+/// How long an unfinished line waits for its newline.
+pub const LINE_HOLD: Duration = Duration::from_millis(200);
+/// What a switch between the streams counts beside its bytes, so that one-byte switches cannot
+/// make the bookkeeping outgrow the window.
+const SWITCH_COST_BYTES: usize = 128;
+
+/// A part of one stream, ready to become an `output` event.
+///
+/// Whoever takes it settles it or puts it back: the run's window stays smaller by it until then.
+#[derive(Debug)]
+pub struct Piece {
+    /// Whose output it is.
+    pub run: RunId,
+    /// Which of its two outputs.
+    pub stream: Stream,
+    /// Never empty, at most [`OUTPUT_BYTES_MAX`].
+    pub bytes: Vec<u8>,
+    /// What it gives back to the window.
+    pub(super) cost: usize,
+}
+
+/// The output of one run, in the order in which it was read.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Came back from a commit that failed: older than everything else.
+    returned: VecDeque<Piece>,
+    /// Neighbours are of different streams, so only the last can still grow.
+    segments: VecDeque<Segment>,
+    /// The first bytes of a character of each stream whose rest has not been read yet.
+    carry: [Vec<u8>; 2],
+    /// Bytes, and the cost of switches, that no commit took yet.
+    waiting: usize,
+    /// Those, and what a commit took that is not settled yet.
+    in_flight: usize,
+}
+
+/// What may be taken now.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    /// Whole lines, full pieces, and a last line that is unfinished for long enough.
+    Ready(Instant),
+    /// Everything: nothing more will be read.
+    All,
+}
+
+/// Consecutive bytes of one stream, which end between characters.
+#[derive(Debug)]
+struct Segment {
+    stream: Stream,
+    bytes: Vec<u8>,
+    /// Where the last whole line in `bytes` ends; 0 without one.
+    lines: usize,
+    /// When the unfinished line behind it began to wait.
+    tail_since: Instant,
+}
+
+impl Lane {
+    /// Adds what was read just now.
+    pub(super) fn push(&mut self, stream: Stream, read: &[u8], now: Instant) {
+        let carried = std::mem::take(&mut self.carry[stream as usize]);
+        self.waiting += read.len();
+        self.in_flight += read.len();
+        let segment = self.segment(stream, now);
+        let from = segment.bytes.len();
+        segment.bytes.extend_from_slice(&carried);
+        segment.bytes.extend_from_slice(read);
+        let whole = segment.bytes.len() - unfinished_character(&segment.bytes[from..]);
+        let carry = segment.bytes.split_off(whole);
+        match last_newline(&segment.bytes[from..]) {
+            Some(at) => (segment.lines, segment.tail_since) = (from + at + 1, now),
+            None if segment.lines == from => segment.tail_since = now,
+            None => {}
+        }
+        self.carry[stream as usize] = carry;
+        self.drop_empty_segment();
+    }
+
+    /// No more of `stream` comes: what waits of it need not wait for a newline or half a character.
+    pub(super) fn end_of_stream(&mut self, stream: Stream, now: Instant) {
+        let carried = std::mem::take(&mut self.carry[stream as usize]);
+        if !carried.is_empty() {
+            self.segment(stream, now).bytes.extend_from_slice(&carried);
+        }
+        if let Some(last) = self.segments.back_mut().filter(|last| last.stream == stream) {
+            last.lines = last.bytes.len();
+        }
+    }
+
+    /// Moves pieces to `out` until it has `budget` bytes of them; answers what is left of `budget`.
+    pub(super) fn take(&mut self, run: RunId, which: Which, mut budget: usize, out: &mut Vec<Piece>) -> usize {
+        let before = out.len();
+        if let Which::All = which {
+            let now = Instant::now();
+            self.end_of_stream(Stream::Stdout, now);
+            self.end_of_stream(Stream::Stderr, now);
+        }
+        while budget > 0 {
+            let Some(piece) = self.returned.pop_front() else { break };
+            budget = budget.saturating_sub(piece.bytes.len());
+            out.push(piece);
+        }
+        while budget > 0 {
+            let may_grow = self.segments.len() == 1;
+            let Some(first) = self.segments.front_mut() else { break };
+            let tail_too = match which {
+                Which::Ready(now) => !may_grow || first.ripe_at() <= now,
+                Which::All => true,
+            };
+            budget = first.take(run, tail_too, budget, out);
+            if !first.bytes.is_empty() {
+                break;
+            }
+            self.segments.pop_front();
+        }
+        self.waiting -= out[before..].iter().map(|piece| piece.cost).sum::<usize>();
+        budget
+    }
+
+    /// Takes a piece back to the front; of several, the last comes first.
+    pub(super) fn put_back(&mut self, piece: Piece) {
+        self.waiting += piece.cost;
+        self.returned.push_front(piece);
+    }
+
+    /// A piece is on the medium.
+    pub(super) fn settled(&mut self, piece: &Piece) {
+        self.in_flight = self.in_flight.saturating_sub(piece.cost);
+    }
+
+    /// Bytes that no commit took yet, with the cost of switches.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Bytes pushed and not yet on the medium, with the cost of switches.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Bytes that a commit could take at once, not counting a line that waits for its newline.
+    pub(super) fn ready(&self) -> usize {
+        let growing = self.segments.back().map_or(0, Segment::unready);
+        let carried = self.carry.iter().map(Vec::len).sum::<usize>();
+        self.waiting - growing - carried
+    }
+
+    /// When a commit has something to take; `None` while nothing but half characters waits.
+    pub(super) fn ripe_at(&self, now: Instant) -> Option<Instant> {
+        if self.ready() > 0 {
+            return Some(now);
+        }
+        self.segments.back().map(Segment::ripe_at)
+    }
+
+    /// The segment that output of `stream` goes to.
+    fn segment(&mut self, stream: Stream, now: Instant) -> &mut Segment {
+        if self.segments.back().is_none_or(|last| last.stream != stream) {
+            self.waiting += SWITCH_COST_BYTES;
+            self.in_flight += SWITCH_COST_BYTES;
+            self.segments.push_back(Segment { stream, bytes: Vec::new(), lines: 0, tail_since: now });
+        }
+        let last = self.segments.len() - 1;
+        &mut self.segments[last]
+    }
+
+    /// Half a character alone is no switch of the streams.
+    fn drop_empty_segment(&mut self) {
+        if self.segments.back().is_some_and(|last| last.bytes.is_empty()) {
+            self.segments.pop_back();
+            self.waiting -= SWITCH_COST_BYTES;
+            self.in_flight -= SWITCH_COST_BYTES;
+        }
+    }
+}
+
+impl Segment {
+    fn take(&mut self, run: RunId, tail_too: bool, mut budget: usize, out: &mut Vec<Piece>) -> usize {
+        let mut start = 0;
+        while budget > 0 && start < self.bytes.len() {
+            let Some(end) = self.cut(start, tail_too) else { break };
+            let bytes = self.bytes[start..end].to_vec();
+            let last = if end == self.bytes.len() { SWITCH_COST_BYTES } else { 0 };
+            budget = budget.saturating_sub(bytes.len());
+            out.push(Piece { run, stream: self.stream, cost: bytes.len() + last, bytes });
+            start = end;
+        }
+        if start > self.lines {
+            self.tail_since = Instant::now();
+        }
+        self.bytes.drain(..start);
+        self.lines = self.lines.saturating_sub(start);
+        budget
+    }
+
+    /// Where the piece that begins at `start` ends; `None` when it had better wait.
+    fn cut(&self, start: usize, tail_too: bool) -> Option<usize> {
+        let limit = start + OUTPUT_BYTES_MAX;
+        if self.lines > start && self.lines <= limit {
+            return Some(self.lines);
+        }
+        if self.bytes.len() >= limit {
+            let newline = if self.lines > start { last_newline(&self.bytes[start..limit]) } else { None };
+            return Some(newline.map_or_else(|| between_characters(&self.bytes, limit), |at| start + at + 1));
+        }
+        tail_too.then_some(self.bytes.len())
+    }
+
+    /// Bytes and cost of what waits for a newline or for a full piece.
+    fn unready(&self) -> usize {
+        if self.lines == 0 && self.bytes.len() < OUTPUT_BYTES_MAX {
+            return self.bytes.len() + SWITCH_COST_BYTES;
+        }
+        (self.bytes.len() - self.lines) % OUTPUT_BYTES_MAX
+    }
+
+    fn ripe_at(&self) -> Instant {
+        self.tail_since + LINE_HOLD
+    }
+}
+
+/// Position of the last newline. `contains` looks at a word at a time; a search from the end does not.
+fn last_newline(bytes: &[u8]) -> Option<usize> {
+    let mut end = bytes.len();
+    for chunk in bytes.rchunks(512) {
+        if chunk.contains(&b'\n') {
+            let at = chunk.iter().rposition(|&byte| byte == b'\n')?;
+            return Some(end - chunk.len() + at);
+        }
+        end -= chunk.len();
+    }
+    None
+}
+
+/// How many bytes at the end are the beginning of a character and no more: 0 to 3.
+fn unfinished_character(bytes: &[u8]) -> usize {
+    for back in 1..=bytes.len().min(3) {
+        let lead = bytes[bytes.len() - back];
+        if lead & 0b1100_0000 == 0b1000_0000 {
+            continue;
+        }
+        let tail = &bytes[bytes.len() - back..];
+        let unfinished = std::str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
+        return if unfinished { back } else { 0 };
+    }
+    0
+}
+
+/// `at`, or up to three bytes before it where `at` would split a valid character.
+fn between_characters(bytes: &[u8], at: usize) -> usize {
+    let from = at - unfinished_character(&bytes[..at]);
+    let character = &bytes[from..bytes.len().min(from + 4)];
+    match std::str::from_utf8(character) {
+        Err(error) if error.valid_up_to() == 0 && error.error_len().is_some() => at,
+        _ => from,
+    }
+}
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;
