@@ -1,100 +1,58 @@
-//! Where the daemon keeps everything, and where its clients on the same machine find its socket.
+//! Where the daemon keeps its files: a rule over paths, the same for the daemon and its clients.
 //!
-//! Only names paths: it must never create, open or check anything.
+//! It touches no file, and reads no environment but what it is given.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Where the operating system's own daemon of this name would put its socket.
-pub const SYSTEM_SOCKET: &str = "/run/runabout/runabout.sock";
+/// The longest path of a Unix socket: `sun_path` of unix(7) has 108 bytes, one of them for the NUL.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-const ROOT_STATE_DIR: &str = "/var/lib/runabout";
-const SOCKET_NAME: &str = "runabout.sock";
-
-/// The state directory when no flag names one: `RUNABOUT_STATE_DIR`, else the first path of systemd's
-/// `STATE_DIRECTORY`, else [`home_state_dir`].
+/// The directory where neither a flag nor `RUNABOUT_STATE_DIR` nor systemd names one.
 ///
-/// # Errors
-/// A sentence for people when the environment names neither a directory nor a home.
-pub fn default_state_dir() -> Result<PathBuf, String> {
-    state_dir_from(&variable, is_root())
+/// `None` where there is not even a home.
+pub fn default_state_dir(env: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<PathBuf> {
+    if is_root {
+        return Some(PathBuf::from("/var/lib/runabout"));
+    }
+    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // The XDG specification: a relative path is invalid and ignored.
+    let states = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    Some(states?.join("runabout"))
 }
 
-/// The state directory of this user when nothing in the environment points at a daemon: `/var/lib/runabout` for root,
-/// else `$XDG_STATE_HOME/runabout`, else `~/.local/state/runabout`.
-///
-/// # Errors
-/// A sentence for people when there is no home.
-pub fn home_state_dir() -> Result<PathBuf, String> {
-    home_from(&variable, is_root())
+/// The daemon's directory: `--state-dir`, else `RUNABOUT_STATE_DIR`, else the first of `STATE_DIRECTORY`, else the default.
+pub fn state_dir(flag: Option<&Path>, env: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<PathBuf> {
+    let given = |name: &str| env(name).filter(|value| !value.is_empty());
+    let first = |paths: OsString| std::env::split_paths(&paths).next();
+    flag.map(Path::to_path_buf)
+        .or_else(|| given("RUNABOUT_STATE_DIR").map(PathBuf::from))
+        .or_else(|| given("STATE_DIRECTORY").and_then(first))
+        .or_else(|| default_state_dir(&env, is_root))
 }
 
-/// The daemon's Unix socket in its state directory, unless its configuration says otherwise.
+/// The Unix socket, unless `[access] socket` says otherwise.
 pub fn socket_path(state_dir: &Path) -> PathBuf {
-    state_dir.join(SOCKET_NAME)
-}
-
-type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
-fn state_dir_from(variable: Lookup, root: bool) -> Result<PathBuf, String> {
-    if let Some(dir) = variable("RUNABOUT_STATE_DIR") {
-        return Ok(PathBuf::from(dir));
-    }
-    // systemd separates several `StateDirectory=` by colons.
-    let given = variable("STATE_DIRECTORY").and_then(|list| std::env::split_paths(&list).next());
-    match given {
-        Some(dir) if !dir.as_os_str().is_empty() => Ok(dir),
-        _ => home_from(variable, root),
-    }
-}
-
-fn home_from(variable: Lookup, root: bool) -> Result<PathBuf, String> {
-    if root {
-        return Ok(PathBuf::from(ROOT_STATE_DIR));
-    }
-    // The XDG specification has relative paths ignored.
-    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    if let Some(state) = absolute("XDG_STATE_HOME") {
-        return Ok(state.join("runabout"));
-    }
-    match absolute("HOME") {
-        Some(home) => Ok(home.join(".local/state/runabout")),
-        None => Err("HOME is not set: name the state directory with --state-dir or RUNABOUT_STATE_DIR".to_owned()),
-    }
-}
-
-/// A variable that is set to nothing counts as not set.
-fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    state_dir.join("runabout.sock")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn dir(variables: &[(&str, &str)], root: bool) -> Result<PathBuf, String> {
-        let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        state_dir_from(&lookup, root)
-    }
-
     #[test]
-    fn the_nearest_word_wins() {
-        let all =
-            [("RUNABOUT_STATE_DIR", "/a"), ("STATE_DIRECTORY", "/b:/c"), ("XDG_STATE_HOME", "/d"), ("HOME", "/e")];
-        assert_eq!(dir(&all, true), Ok("/a".into()));
-        assert_eq!(dir(&all[1..], true), Ok("/b".into()));
-        assert_eq!(dir(&all[2..], true), Ok("/var/lib/runabout".into()));
-        assert_eq!(dir(&all[2..], false), Ok("/d/runabout".into()));
-        assert_eq!(dir(&all[3..], false), Ok("/e/.local/state/runabout".into()));
-        assert!(dir(&[], false).is_err());
-    }
-
-    #[test]
-    fn a_relative_xdg_path_is_ignored() {
-        assert_eq!(dir(&[("XDG_STATE_HOME", "d"), ("HOME", "/e")], false), Ok("/e/.local/state/runabout".into()));
+    fn the_first_rule_that_applies_decides() {
+        let vars = |pairs: &'static [(&'static str, &'static str)]| {
+            move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        };
+        let dir = |pairs, root| state_dir(None, vars(pairs), root);
+        const ALL: &[(&str, &str)] = &[("RUNABOUT_STATE_DIR", "/r"), ("STATE_DIRECTORY", "/s:/t"), ("XDG_STATE_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(state_dir(Some(Path::new("/f")), vars(ALL), true), Some("/f".into()));
+        assert_eq!(dir(ALL, true), Some("/r".into()));
+        assert_eq!(dir(&[("STATE_DIRECTORY", "/s:/t"), ("HOME", "/h")], true), Some("/s".into()));
+        assert_eq!(dir(&[("HOME", "/h")], true), Some("/var/lib/runabout".into()));
+        assert_eq!(dir(&[("XDG_STATE_HOME", "/x"), ("HOME", "/h")], false), Some("/x/runabout".into()));
+        assert_eq!(dir(&[("XDG_STATE_HOME", "x"), ("HOME", "/h")], false), Some("/h/.local/state/runabout".into()));
+        assert_eq!(dir(&[], false), None);
     }
 }
