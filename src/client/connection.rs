@@ -26,6 +26,7 @@ use smol_hyper::rt::FuturesIo;
 
 use super::failure::{Failure, Problem};
 use super::target::{Address, Target};
+use crate::state_dir::SOCKET_PATH_BYTES_MAX;
 
 /// To reach a host on the network.
 const CONNECT_S: u64 = 10;
@@ -37,8 +38,6 @@ const ANSWER_BYTES_MAX: usize = 128 << 20;
 const MESSAGE_BYTES_MAX: usize = 256 << 10;
 /// The library would take 128 KiB at once.
 const READ_BUFFER_BYTES: usize = 32 << 10;
-/// A path of a Unix socket, by `sun_path`.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
 const SUBPROTOCOL: &str = "runabout.v1";
 
 /// A stream of bytes both ways, whatever is under it.

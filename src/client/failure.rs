@@ -112,9 +112,16 @@ impl fmt::Display for Problem {
     /// The detail, then each violation on a line of its own; nothing in it reaches a terminal as a command.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let detail = if self.detail.is_empty() { &self.code } else { &self.detail };
-        write!(out, "{}", printable(detail))?;
-        for Violation { field, message } in self.violations() {
-            let (field, message) = (printable(&field), printable(&message));
+        let violations = self.violations();
+        let told = violations.iter().all(|violation| detail.contains(&violation.message));
+        match violations.as_slice() {
+            [] => return write!(out, "{}", printable(detail)),
+            [_] if told => return write!(out, "{}", printable(detail)),
+            [..] if told => write!(out, "{} things are wrong", violations.len())?,
+            [..] => write!(out, "{}", printable(detail))?,
+        }
+        for Violation { field, message } in &violations {
+            let (field, message) = (printable(field), printable(message));
             if field.is_empty() { write!(out, "\n  {message}")? } else { write!(out, "\n  {field}: {message}")? }
         }
         Ok(())
@@ -135,6 +142,18 @@ mod tests {
         let text = "2 fields are wrong\n  queue: no queue \\x1b[31mgpu\n  command or script is needed";
         assert_eq!(problem.to_string(), text);
         assert_eq!(Failure::Refused(problem).exit_code(), 1);
+    }
+
+    #[test]
+    fn a_detail_that_tells_the_violations_already_is_not_told_twice() {
+        let shown = |detail: &str, violations: &str| {
+            let body = format!(r#"{{"code":"invalid","detail":"{detail}","details":{{"violations":[{violations}]}}}}"#);
+            Problem::read(422, body.as_bytes()).expect("a problem").to_string()
+        };
+        let (one, two) = (r#"{"field":"a","message":"is needed"}"#, r#"{"field":"b","message":"no such field"}"#);
+        assert_eq!(shown("a: is needed", one), "a: is needed");
+        let both = shown("a: is needed; b: no such field", &format!("{one},{two}"));
+        assert_eq!(both, "2 things are wrong\n  a: is needed\n  b: no such field");
     }
 
     #[test]

@@ -11,7 +11,10 @@ use hyper::Uri;
 use super::args::Global;
 use super::failure::Failure;
 use super::login::Login;
-use crate::state_dir::{SYSTEM_SOCKET, default_state_dir, home_state_dir, socket_path};
+use crate::state_dir::{default_state_dir, socket_path, state_dir};
+
+/// Where a daemon of the whole machine is told to put its socket.
+const SYSTEM_SOCKET: &str = "/run/runabout/runabout.sock";
 
 /// A daemon's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +61,20 @@ impl Target {
     /// [`Failure::Usage`] for a URL, file or environment that cannot be used.
     pub fn choose(global: &Global) -> Result<Target, Failure> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let mut state_dirs: Vec<PathBuf> = [default_state_dir(), home_state_dir()].into_iter().flatten().collect();
+        let is_root = rustix::process::geteuid().is_root();
+        let env = |name: &str| std::env::var_os(name);
+        // A client may itself be somebody's service, whose STATE_DIRECTORY then holds no socket.
+        let named = [state_dir(None, env, is_root), default_state_dir(env, is_root)];
+        let mut state_dirs: Vec<PathBuf> = named.into_iter().flatten().collect();
         state_dirs.dedup();
         let world =
             World { variable: &variable, exists: &|path| path.exists(), login: &super::login::read, state_dirs };
         choose_in(&world, global)
+    }
+
+    /// The same place with this token.
+    pub fn with_token(self, token: String) -> Target {
+        give(self, Some(token))
     }
 
     /// Whether it is on this machine, so that the caller's directory and `PATH` mean something to it.

@@ -1,4 +1,4 @@
-//! What only an admin asks for: `enroll` and `prune`.
+//! What only an admin asks for: `enroll`, `sessions` and `prune`.
 
 use hyper::Method;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use super::{Context, one_line};
 use crate::client::args::EnrollOptions;
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
-use crate::client::print;
+use crate::client::print::{self, Colour, Paint, Table};
 use crate::client::view::read;
 
 /// A whole pass over a large database on a slow card takes its time.
@@ -17,6 +17,23 @@ const PRUNE_S: u64 = 3_600;
 #[derive(Deserialize)]
 struct Enrollment {
     token: String,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    sessions: Vec<SessionView>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SessionView {
+    id: i64,
+    name: String,
+    role: String,
+    last_used_at: String,
+    expires_at: Option<String>,
+    address: Option<String>,
+    current: bool,
 }
 
 /// Makes an enrollment token and prints it alone.
@@ -36,6 +53,38 @@ pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Fai
     } else {
         print::answer(&read::<Enrollment>(&body)?.token)?;
     }
+    Ok(0)
+}
+
+/// Lists sessions; the one that asks is marked.
+pub async fn sessions(context: &Context) -> Result<u8, Failure> {
+    let body = context.daemon.ask(&Ask::get("/v1/sessions")).await?;
+    if context.json {
+        let listed: Value = read(&body)?;
+        print::answer(&listed["sessions"].to_string())?;
+        return Ok(0);
+    }
+    let mut table = Table::new(&[">ID", "ROLE", "LAST USED", "EXPIRES", "ADDRESS", "NAME"]);
+    for session in read::<Listed>(&body)?.sessions {
+        let colour = if session.current { Colour::Cyan } else { Colour::Plain };
+        let name = if session.current { format!("{} (this one)", session.name) } else { session.name };
+        table.row([
+            (&session.id.to_string(), Colour::Plain),
+            (&session.role, Colour::Plain),
+            (&session.last_used_at, Colour::Plain),
+            (session.expires_at.as_deref().unwrap_or("never"), Colour::Plain),
+            (session.address.as_deref().unwrap_or("-"), Colour::Plain),
+            (&name, colour),
+        ]);
+    }
+    print::answer(&table.show(Paint::new()))?;
+    Ok(0)
+}
+
+/// Ends a session.
+pub async fn revoke(context: &Context, id: i64) -> Result<u8, Failure> {
+    context.daemon.ask(&Ask::new(Method::DELETE, format!("/v1/sessions/{id}"))).await?;
+    print::note(&format!("session {id}: revoked"));
     Ok(0)
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod add;
+mod login;
 mod logs;
 mod ls;
 mod queue;
@@ -28,11 +29,14 @@ struct Context {
 
 /// Does one command.
 pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    if let Command::Login { address, token } = cli.command {
+        return login::login(&address, token).await;
+    }
     let target = Target::choose(&cli.global)?;
     let context = Context { daemon: Daemon::new(target), json: cli.global.json };
     match cli.command {
-        // Its caller has taken it.
-        Command::Serve(_) => Ok(2),
+        // Taken before they come here.
+        Command::Serve(_) | Command::Login { .. } => Ok(2),
         Command::Run(options) => run::run(&context, options).await,
         Command::Add(options) => add::add(&context, options).await,
         Command::Ls(options) => ls::ls(&context, options).await,
@@ -45,6 +49,8 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Queue(options) => queue::queue(&context, options).await,
         Command::Prune => access::prune(&context).await,
         Command::Enroll(options) => access::enroll(&context, options).await,
+        Command::Sessions { revoke: Some(id) } => access::revoke(&context, id).await,
+        Command::Sessions { revoke: None } => access::sessions(&context).await,
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
 
+mod help;
+mod submit;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -9,6 +12,8 @@ use std::str::FromStr;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use self::help::{ADD_HELP, EXAMPLES, FOOTER, RUN_HELP, submit_usage};
+pub use self::submit::SubmitOptions;
 use super::duration;
 use crate::event::Cursor;
 
@@ -33,54 +38,6 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  runabout serve                                  the daemon, in the foreground
-  runabout run -- make -j4                        queue it, follow it, exit as it does
-  runabout add -n nightly -t 2h -- ./backup.sh    queue it, print its number
-  runabout logs -f last                           follow the newest run
-  runabout ls --status failed,timed_out
-
-`runabout --help` tells exit codes and environment, `runabout run --help` the options of a run.";
-
-const FOOTER: &str = "\
-Examples:
-  runabout serve                                  the daemon, in the foreground
-  runabout run -- make -j4                        queue it, follow it, exit as it does
-  runabout run -s 'cd /srv && ./deploy | tee log' the same for a line of shell
-  runabout add -n nightly -t 2h -- ./backup.sh    queue it, print its number
-  runabout logs -f last                           follow the newest run
-  runabout wait 41 42 && echo both succeeded
-  runabout --url http://pi.local:7867 ls          over the network, with RUNABOUT_TOKEN
-
-Where the daemon is:
-  --url, else the socket in --state-dir, else RUNABOUT_URL, else the socket in RUNABOUT_STATE_DIR, else what
-  `login` saved, else the socket in the default state directory (/var/lib/runabout for root, else
-  $XDG_STATE_HOME/runabout or ~/.local/state/runabout), else /run/runabout/runabout.sock.
-
-Environment:
-  RUNABOUT_URL         http://HOST:PORT of a daemon, or unix:/path/of/its/socket
-  RUNABOUT_TOKEN       the session token for it; needed over the network only
-  RUNABOUT_STATE_DIR   the state directory
-  NO_COLOR             no colours, also on a terminal
-
-Exit codes:
-  run, wait            the command's own; 128+N ended by signal N; 124 timed out; 143 canceled;
-                       126 not executable; 127 not found; 125 interrupted, or Runabout's own failure
-  everything else      0 done; 1 the daemon said no
-  all                  2 wrong usage; 3 no daemon there";
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  runabout run -- make -j4
-  runabout run -q gpu -p 10 -t 2h -n train -- ./train.sh
-  runabout run -s 'df -h; free -m'
-  runabout run --file job.sh -e STAGE=test
-  tar c src | base64 | runabout run -i -- sh -c 'base64 -d | tar t'
-
-Over the local socket, the caller's directory and PATH go along unless -C or -e PATH=… say otherwise.
-Ctrl-C cancels the run; a second Ctrl-C leaves it running and exits 130. A lost terminal leaves it running.";
-
 /// What every subcommand takes, before or after its name.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Global {
@@ -101,10 +58,10 @@ pub enum Command {
     /// Be the daemon
     Serve(ServeOptions),
     /// Queue a command, follow it, and exit as it does
-    #[command(after_help = RUN_EXAMPLES)]
+    #[command(override_usage = submit_usage!("run"), after_help = RUN_HELP)]
     Run(SubmitOptions),
     /// Queue a command and print its run's number
-    #[command(after_help = RUN_EXAMPLES)]
+    #[command(override_usage = submit_usage!("add"), after_help = ADD_HELP)]
     Add(SubmitOptions),
     /// List runs, the newest first
     Ls(LsOptions),
@@ -153,6 +110,26 @@ Examples:
     Prune,
     /// Make an enrollment token and print it: it is traded once for a session
     Enroll(EnrollOptions),
+    /// Save a session with a daemon on the network, for all commands that follow
+    #[command(after_help = "\
+Examples:
+  ssh pi runabout enroll | runabout login http://pi.local:7867
+  RUNABOUT_TOKEN=rbs_… runabout login http://pi.local:7867
+
+It is saved in $XDG_CONFIG_HOME/runabout/login.toml (~/.config/runabout/login.toml), for you alone to read.")]
+    Login {
+        /// The daemon: http://HOST:PORT
+        #[arg(value_name = "URL")]
+        address: String,
+        /// An enrollment or session token [default: RUNABOUT_TOKEN, else a line of standard input]
+        token: Option<String>,
+    },
+    /// List sessions, or revoke one
+    Sessions {
+        /// End this session; its open streams end with it
+        #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
+        revoke: Option<i64>,
+    },
 }
 
 /// The flags of the daemon; what is left out comes from the environment, then the configuration.
@@ -173,57 +150,6 @@ pub struct ServeOptions {
     /// Only validate the configuration
     #[arg(long)]
     pub check: bool,
-}
-
-/// What a new run is told.
-#[derive(Args, Clone, Debug, Default)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["script", "file", "command"]))]
-pub struct SubmitOptions {
-    /// Shell text for /bin/sh -c, in place of CMD
-    #[arg(short, long, allow_hyphen_values = true)]
-    pub script: Option<String>,
-    /// Read the script from FILE (`-` is standard input)
-    #[arg(long)]
-    pub file: Option<PathBuf>,
-    /// The queue to wait in [default: default]
-    #[arg(short, long)]
-    pub queue: Option<String>,
-    /// -1000 to 1000; high starts first [default: 0]
-    #[arg(short, long, allow_negative_numbers = true, value_name = "N")]
-    pub priority: Option<i64>,
-    /// End it after this long: 90, 90s, 15m, 2h, 1d
-    #[arg(short, long, value_name = "TIME", value_parser = duration::parse_s)]
-    pub timeout: Option<i64>,
-    /// Add a variable to its environment (repeatable)
-    #[arg(short, long, value_name = "K=V", value_parser = variable)]
-    pub env: Vec<(String, String)>,
-    /// Run it in this directory
-    #[arg(short = 'C', long, value_name = "DIR")]
-    pub cwd: Option<String>,
-    /// A name, for people
-    #[arg(short, long)]
-    pub name: Option<String>,
-    /// A label to filter by (repeatable)
-    #[arg(long)]
-    pub tag: Vec<String>,
-    /// Hold it back for this long: 90, 90s, 15m, 2h, 1d
-    #[arg(long, value_name = "TIME", value_parser = duration::parse_s)]
-    pub delay: Option<i64>,
-    /// Idempotency key: with the same key and words, nothing is queued twice
-    #[arg(long)]
-    pub key: Option<String>,
-    /// Send this command's standard input along, as text
-    #[arg(short = 'i')]
-    pub stdin: bool,
-    /// Never let it expire
-    #[arg(long)]
-    pub keep: bool,
-    /// When the daemon stops under it: fail, or requeue
-    #[arg(long, value_name = "WHAT", value_parser = ["fail", "requeue"])]
-    pub on_interrupt: Option<String>,
-    /// The command and its arguments; no shell is involved
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
-    pub command: Vec<String>,
 }
 
 /// Which runs to list.
@@ -331,21 +257,22 @@ impl Cli {
         })
     }
 
-    /// What concerns only clients means nothing to the daemon, and is told rather than ignored.
+    /// What means nothing to a subcommand is told rather than ignored.
     fn checked(self) -> Result<Cli, clap::Error> {
-        let stray = self.global.url.is_some() || self.global.json;
-        if stray && matches!(self.command, Command::Serve(_)) {
-            let text = "`serve` takes neither --url nor --json; --listen says where to serve";
-            return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+        let Global { url, state_dir, json } = &self.global;
+        let stray = match self.command {
+            Command::Serve(_) if url.is_some() || *json => {
+                Some("`serve` takes neither --url nor --json; --listen says where to serve")
+            }
+            Command::Login { .. } if url.is_some() || state_dir.is_some() => {
+                Some("`login` takes the daemon's URL as its argument: no --url, no --state-dir")
+            }
+            _ => None,
+        };
+        match stray {
+            Some(text) => Err(Cli::command().error(ErrorKind::ArgumentConflict, text)),
+            None => Ok(self),
         }
-        Ok(self)
-    }
-}
-
-fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("it must be NAME=VALUE".to_owned()),
     }
 }
 
