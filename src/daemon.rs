@@ -189,7 +189,7 @@ impl Daemon {
         appender.cancel().await;
         fan_out.cancel().await;
         hub.close();
-        streams.wait_empty().or(async { drop(Timer::after(STREAMS_GRACE).await) }).await;
+        streams.wait_empty().or(async { _ = Timer::after(STREAMS_GRACE).await; }).await;
         self.stop.raise(Phase::Closing);
         server.await;
         on_signal.cancel().await;

@@ -324,6 +324,6 @@ async fn close(socket: &mut Socket, code: u16, reason: &'static str) {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    closed.or(async { drop(Timer::after(CLOSE_GRACE).await) }).await;
+    closed.or(async { _ = Timer::after(CLOSE_GRACE).await; }).await;
 }
 
