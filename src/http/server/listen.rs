@@ -36,7 +36,8 @@ impl SocketFile {
     /// Takes it away, unless it is another one by now.
     pub fn remove(self) {
         let is_ours = std::fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
-        if is_ours && let Err(error) = std::fs::remove_file(&self.path) {
+        let removed = if is_ours { std::fs::remove_file(&self.path) } else { Ok(()) };
+        if let Err(error) = removed {
             log::warn!("the socket {} stays: {error}", self.path.display());
         }
     }

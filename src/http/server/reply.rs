@@ -151,6 +151,7 @@ fn of_bare(status: StatusCode) -> Problem {
     match status {
         StatusCode::NOT_FOUND => Problem::not_found("no such path"),
         StatusCode::METHOD_NOT_ALLOWED => Problem::method_not_allowed("this path does not take this method"),
+        other if other.is_client_error() => Problem::bad_request("the request is not understood"),
         other => Problem::internal(format!("an answer {other} without words")),
     }
 }
