@@ -82,7 +82,8 @@ fn line(format: Format, at: UnixMs, level: Level, target: &str, message: &str) -
         .to_string(),
     };
     if line.len() >= LINE_BYTES_MAX {
-        line = serde_json::json!({"at": at.to_string(), "level": level.as_str().to_ascii_lowercase(), "message": cut(message, room)}).to_string();
+        line = serde_json::json!({"at": at.to_string(), "level": level.as_str().to_ascii_lowercase(), "message": cut(message, room)})
+            .to_string();
     }
     line.push('\n');
     line

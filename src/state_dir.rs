@@ -46,7 +46,8 @@ mod tests {
             move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
         };
         let dir = |pairs, root| state_dir(None, vars(pairs), root);
-        const ALL: &[(&str, &str)] = &[("RUNABOUT_STATE_DIR", "/r"), ("STATE_DIRECTORY", "/s:/t"), ("XDG_STATE_HOME", "/x"), ("HOME", "/h")];
+        const ALL: &[(&str, &str)] =
+            &[("RUNABOUT_STATE_DIR", "/r"), ("STATE_DIRECTORY", "/s:/t"), ("XDG_STATE_HOME", "/x"), ("HOME", "/h")];
         assert_eq!(state_dir(Some(Path::new("/f")), vars(ALL), true), Some("/f".into()));
         assert_eq!(dir(ALL, true), Some("/r".into()));
         assert_eq!(dir(&[("STATE_DIRECTORY", "/s:/t"), ("HOME", "/h")], true), Some("/s".into()));

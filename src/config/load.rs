@@ -54,11 +54,7 @@ impl fmt::Display for ConfigError {
 impl Error for ConfigError {}
 
 /// See [`Config::load`].
-pub(super) fn load(
-    flags: &Flags,
-    env: impl IntoIterator<Item = (OsString, OsString)>,
-    file: Option<&Path>,
-) -> Result<Config, ConfigError> {
+pub(super) fn load(flags: &Flags, env: impl IntoIterator<Item = (OsString, OsString)>, file: Option<&Path>) -> Result<Config, ConfigError> {
     let mut loading = Loading { config: Config::default(), faults: Vec::new(), listen_said_by: "default".to_owned() };
     if let Some(path) = file {
         loading.take_file(path);
@@ -299,10 +295,16 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_said_at_once() {
-        let path = file("wrong", "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = 1\n[tls]\ncert = \"\"\n[access]\nallowed_origins = [\"null\"]");
-        let error = load(&Flags { listen: Some("7867".to_owned()), log: None }, env(&[("RUNABOUT_LOG", "loud")]), Some(&path)).expect_err("wrong");
+        let path = file(
+            "wrong",
+            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = 1\n[tls]\ncert = \"\"\n[access]\nallowed_origins = [\"null\"]",
+        );
+        let error =
+            load(&Flags { listen: Some("7867".to_owned()), log: None }, env(&[("RUNABOUT_LOG", "loud")]), Some(&path)).expect_err("wrong");
         let keys: Vec<&str> = error.0.iter().map(|fault| fault.key.as_str()).collect();
-        for key in ["listn", "limits.head_s", "limits.body_bytes", "limits.disk_free_bytes", "tls", "access.allowed_origins", "listen", "log"] {
+        for key in
+            ["listn", "limits.head_s", "limits.body_bytes", "limits.disk_free_bytes", "tls", "access.allowed_origins", "listen", "log"]
+        {
             assert!(keys.contains(&key), "{key} in {error}");
         }
         let text = error.to_string();

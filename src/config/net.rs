@@ -148,7 +148,9 @@ mod tests {
 
     #[test]
     fn hosts_are_read_strictly() {
-        for text in ["", ".", "a..b", "a b", "good/admin?", "a@evil", "[::1", "::1", "[::1%25eth0]", "h\u{e9}", "a:1:2", "a:+1", "a:65536", "a:x"] {
+        for text in
+            ["", ".", "a..b", "a b", "good/admin?", "a@evil", "[::1", "::1", "[::1%25eth0]", "h\u{e9}", "a:1:2", "a:+1", "a:65536", "a:x"]
+        {
             assert_eq!(Authority::parse(text), None, "{text:?}");
         }
         let shown = |text: &str| Authority::parse(text).map(|authority| authority.to_string());

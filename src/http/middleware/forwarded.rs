@@ -45,9 +45,7 @@ impl Forwarded {
         said.https = believed(&list(headers, "x-forwarded-proto"), trusted_hops).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         said.host = match believed(&list(headers, "x-forwarded-host"), trusted_hops) {
             None => None,
-            Some(text) => {
-                Some(Authority::parse(text).ok_or_else(|| Problem::bad_request("the proxy's X-Forwarded-Host is not a host"))?)
-            }
+            Some(text) => Some(Authority::parse(text).ok_or_else(|| Problem::bad_request("the proxy's X-Forwarded-Host is not a host"))?),
         };
         Ok(said)
     }
@@ -103,7 +101,8 @@ mod tests {
 
     #[test]
     fn scheme_and_host_are_those_of_the_farthest_trusted_proxy() {
-        let pairs = [("x-forwarded-for", "9.9.9.9, 10.0.0.2"), ("x-forwarded-proto", "ftp, https, http"), ("x-forwarded-host", "a.example:8443")];
+        let pairs =
+            [("x-forwarded-for", "9.9.9.9, 10.0.0.2"), ("x-forwarded-proto", "ftp, https, http"), ("x-forwarded-host", "a.example:8443")];
         let said = read("10.0.0.1", &pairs);
         assert!(said.https);
         assert_eq!(said.host.map(|host| host.to_string()).as_deref(), Some("a.example:8443"));

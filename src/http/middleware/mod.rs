@@ -15,12 +15,12 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::http::request::Parts;
 
-pub use self::stored::StoredSessions;
-pub use self::who::{Locals, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
 use self::forwarded::Forwarded;
 use self::origin::From;
 use self::throttle::Throttle;
 use self::who::Presented;
+pub use self::stored::StoredSessions;
+pub use self::who::{Locals, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
 use crate::access::{How, Identity};
 use crate::config::{Access, Authority};
 use crate::http::Problem;

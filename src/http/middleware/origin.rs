@@ -75,7 +75,15 @@ mod tests {
         assert_eq!(from("http://localhost:7867", false, "localhost:7867"), From::Own);
         assert_eq!(from("https://nas.example", true, "nas.example"), From::Own);
         assert_eq!(from("https://panel.example", false, "x"), From::Allowed("https://panel.example".to_owned()));
-        for origin in ["null", "http://localhost", "https://localhost:7867", "http://127.0.0.1:7867", "http://localhost:7867.evil", "http://evil@localhost:7867", ""] {
+        for origin in [
+            "null",
+            "http://localhost",
+            "https://localhost:7867",
+            "http://127.0.0.1:7867",
+            "http://localhost:7867.evil",
+            "http://evil@localhost:7867",
+            "",
+        ] {
             assert_eq!(from(origin, false, "localhost:7867"), From::Foreign, "{origin}");
         }
     }

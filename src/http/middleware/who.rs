@@ -71,9 +71,10 @@ impl Locals {
     pub fn new(access: &Access) -> Result<Locals, String> {
         let group = match &access.socket_group {
             None => None,
-            Some(name) => {
-                Some(accounts::group_id(name).ok_or_else(|| format!("access.socket_group: there is no group {name:?}; allowed: a group's name or number"))?)
-            }
+            Some(name) => Some(
+                accounts::group_id(name)
+                    .ok_or_else(|| format!("access.socket_group: there is no group {name:?}; allowed: a group's name or number"))?,
+            ),
         };
         Ok(Locals { uid: rustix::process::geteuid().as_raw(), group, role: access.socket_role.0 })
     }
@@ -174,7 +175,10 @@ mod tests {
     #[test]
     fn a_bearer_token_beats_the_cookie() {
         assert_eq!(presented(&[("authorization", "bearer T"), ("cookie", "runabout_abc=C")]), Presented::Bearer("T".to_owned()));
-        assert_eq!(presented(&[("authorization", "Basic T"), ("cookie", "a=b; runabout_abc=C; c=\u{e9}")]), Presented::Cookie("C".to_owned()));
+        assert_eq!(
+            presented(&[("authorization", "Basic T"), ("cookie", "a=b; runabout_abc=C; c=\u{e9}")]),
+            Presented::Cookie("C".to_owned())
+        );
         assert_eq!(presented(&[("authorization", "Bearer "), ("cookie", "runabout_abcd=C")]), Presented::Nothing);
     }
 
@@ -184,8 +188,14 @@ mod tests {
         let locals = Locals { uid: 1_000, group: Some(50), role: Role::Operator };
         let who = |uid, gid| {
             let pid: Pid = getpid();
-            locals.identify(&UCred { pid, uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) }).map(|identity| identity.role).map_err(|problem| problem.status)
+            locals
+                .identify(&UCred { pid, uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) })
+                .map(|identity| identity.role)
+                .map_err(|problem| problem.status)
         };
-        assert_eq!((who(1_000, 1), who(0, 0), who(4_242, 50), who(4_242, 51)), (Ok(Role::Admin), Ok(Role::Admin), Ok(Role::Operator), Err(403)));
+        assert_eq!(
+            (who(1_000, 1), who(0, 0), who(4_242, 50), who(4_242, 51)),
+            (Ok(Role::Admin), Ok(Role::Admin), Ok(Role::Operator), Err(403))
+        );
     }
 }

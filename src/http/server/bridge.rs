@@ -162,7 +162,7 @@ fn method(method: &Method) -> tide::http::Method {
 }
 
 fn preflight() -> Response<Reply> {
-    let mut response = Response::new(Reply::Whole(hyper::body::Bytes::new()));
+    let mut response = Response::new(Reply::whole(hyper::body::Bytes::new()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     reply::set(response.headers_mut(), header::ACCESS_CONTROL_ALLOW_METHODS, origin::CORS_METHODS);
     reply::set(response.headers_mut(), header::ACCESS_CONTROL_ALLOW_HEADERS, origin::CORS_HEADERS);

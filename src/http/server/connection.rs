@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 use std::net::{Shutdown, TcpStream};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use smol::{Async, Timer};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
+use super::reply::Busy;
 use super::transport::Transport;
 use super::{DRAIN, Shared};
 use crate::http::Problem;
@@ -34,13 +35,13 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let _counted = Counted::new(&shared);
-    let linger = transport.linger();
+    let state = transport.state();
     let limits = &shared.site.limits;
     let answer = service_fn(|request| {
-        let (shared, source) = (&shared, &source);
-        async move { Ok::<_, Infallible>(shared.site.answer(source, request).await) }
+        let (shared, source, busy) = (&shared, &source, Busy::new(state.clone()));
+        async move { Ok::<_, Infallible>(shared.site.answer(source, request).await.map(|reply| reply.until_sent(busy))) }
     });
-    let speaking = http1::Builder::new()
+    let mut speaking = http1::Builder::new()
         .timer(SmolTimer::new())
         .header_read_timeout(Duration::from_secs(limits.head_s))
         .max_headers(limits.headers)
@@ -49,26 +50,36 @@ where
         .half_close(false)
         .serve_connection(FuturesIo::new(transport), answer)
         .with_upgrades();
-    let mut speaking = pin!(speaking);
     let leave = async {
         shared.leave.wait(last_phase).await;
-        false
+        None
     };
     let ended = async {
         // Whatever went wrong with a client is the client's affair; hyper has answered it where it could.
-        let _ = speaking.as_mut().await;
-        true
+        let is_other_protocol = (&mut speaking).await.is_err_and(|error| error.is_parse());
+        Some(is_other_protocol)
     };
-    if ended.or(leave).await {
+    if let Some(is_other_protocol) = ended.or(leave).await {
+        if let Some(parts) = speaking.into_parts().filter(|_| is_other_protocol) {
+            refuse_protocol(parts.io.into_inner()).await;
+        }
         return;
     }
-    linger.store(false, Ordering::Relaxed);
-    speaking.as_mut().graceful_shutdown();
+    state.is_hurried.store(true, Ordering::Relaxed);
+    Pin::new(&mut speaking).graceful_shutdown();
     let too_late = async {
         shared.leave.wait(Phase::Closing).await;
         Timer::after(DRAIN).await;
     };
     async { drop(speaking.await) }.or(too_late).await;
+}
+
+/// HTTP/2 without being asked is the one thing that hyper leaves without any answer.
+async fn refuse_protocol(mut transport: Transport) {
+    if !transport.has_written() {
+        let _ = transport.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+        let _ = transport.close().await;
+    }
 }
 
 /// Counts a connection that speaks HTTP for as long as it does.

@@ -25,9 +25,9 @@ use futures_lite::future::zip;
 use smol::{Async, Executor, Timer};
 
 pub use self::bridge::{Observer, RouteLabel, Site};
+use self::census::Census;
 pub use self::listen::{Listeners, SocketFile, bind_tcp, bind_unix};
 pub use self::transport::{Taken, Transport, raw_stream};
-use self::census::Census;
 use super::middleware::{Locals, Source};
 use crate::wake::{Bell, Phase, Stop};
 
@@ -168,3 +168,6 @@ async fn pause(error: &io::Error, logged: &mut Option<Instant>) {
     }
     Timer::after(ACCEPT_PAUSE).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use futures_lite::io::AsyncRead;
@@ -12,14 +14,48 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use super::transport::State;
 use crate::http::Problem;
 use crate::http::error::PROBLEM_JSON;
 
 /// Bytes of a streamed body that are read at a time.
 const PIECE_BYTES: usize = 16 * 1_024;
 
-/// The body of an answer.
-pub(super) enum Reply {
+/// The body of an answer, which is under way as long as this lives.
+pub(super) struct Reply {
+    content: Content,
+    _busy: Option<Busy>,
+}
+
+/// Says so to the transport.
+pub(super) struct Busy(Arc<State>);
+
+impl Busy {
+    pub fn new(state: Arc<State>) -> Busy {
+        state.is_busy.store(true, Ordering::Relaxed);
+        Busy(state)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.is_busy.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Reply {
+    /// All of it.
+    pub fn whole(bytes: impl Into<Bytes>) -> Reply {
+        Reply { content: Content::Whole(bytes.into()), _busy: None }
+    }
+
+    /// Ends `busy` when this has been handed to the wire.
+    pub fn until_sent(self, busy: Busy) -> Reply {
+        Reply { _busy: Some(busy), ..self }
+    }
+}
+
+enum Content {
     /// All of it, or nothing any more.
     Whole(Bytes),
     /// As it comes.
@@ -31,10 +67,10 @@ impl Body for Reply {
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match self.get_mut() {
-            Reply::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Reply::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Reply::Stream(reader, piece) => match ready!(Pin::new(reader).poll_read(cx, piece)) {
+        match &mut self.get_mut().content {
+            Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Stream(reader, piece) => match ready!(Pin::new(reader).poll_read(cx, piece)) {
                 Ok(0) => Poll::Ready(None),
                 Ok(read) => Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(&piece[..read]))))),
                 Err(error) => Poll::Ready(Some(Err(error))),
@@ -43,20 +79,20 @@ impl Body for Reply {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Reply::Whole(bytes) if bytes.is_empty())
+        matches!(&self.content, Content::Whole(bytes) if bytes.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Reply::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Reply::Stream(..) => SizeHint::default(),
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Stream(..) => SizeHint::default(),
         }
     }
 }
 
 /// A refusal on the wire.
 pub(super) fn problem(problem: &Problem) -> Response<Reply> {
-    let mut response = Response::new(Reply::Whole(problem.to_json().into()));
+    let mut response = Response::new(Reply::whole(problem.to_json()));
     *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     set(response.headers_mut(), header::CONTENT_TYPE, PROBLEM_JSON);
     for (name, value) in &problem.headers {
@@ -77,10 +113,10 @@ pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Resu
     }
     let has_body = !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let body = match body.len() {
-        _ if !has_body => Reply::Whole(Bytes::new()),
-        Some(length) => Reply::Whole(read_whole(body, length)?),
-        None if is_head => Reply::Whole(Bytes::new()),
-        None => Reply::Stream(Box::new(body), vec![0; PIECE_BYTES].into_boxed_slice()),
+        _ if !has_body => Reply::whole(Bytes::new()),
+        Some(length) => Reply::whole(read_whole(body, length)?),
+        None if is_head => Reply::whole(Bytes::new()),
+        None => Reply { content: Content::Stream(Box::new(body), vec![0; PIECE_BYTES].into_boxed_slice()), _busy: None },
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -115,6 +151,7 @@ fn of_bare(status: StatusCode) -> Problem {
     match status {
         StatusCode::NOT_FOUND => Problem::not_found("no such path"),
         StatusCode::METHOD_NOT_ALLOWED => Problem::method_not_allowed("this path does not take this method"),
+        other if other.is_client_error() => Problem::bad_request("the request is not understood"),
         other => Problem::internal(format!("an answer {other} without words")),
     }
 }

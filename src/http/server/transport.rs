@@ -23,7 +23,10 @@ use super::census::Permit;
 /// How long a client that is sent away may take to read why and close: without it the kernel would answer what it still
 /// sends with a reset, which throws the answer away.
 const LINGER: Duration = Duration::from_secs(1);
-/// What is read and thrown away meanwhile, in bytes.
+/// How long a client that has closed its side is still answered: some send a request and close their half at once, and
+/// nothing tells them from those that have gone but a write that fails.
+const HALF_CLOSED: Duration = Duration::from_millis(250);
+/// What is read and thrown away while it lingers, in bytes.
 const LINGER_BYTES_MAX: usize = 1_048_576;
 
 /// The stream of one client.
@@ -33,11 +36,22 @@ pub struct Transport {
     /// How long the client may take no byte of what is there for it; none once a stream looks after that itself.
     stall: Option<Duration>,
     stalled: Option<Timer>,
-    linger: Option<Arc<AtomicBool>>,
-    has_read_eof: bool,
+    has_written: bool,
+    /// When the client closed its side, and what waits until that is told.
+    eof: Option<(Instant, Timer)>,
+    state: Arc<State>,
     closing: Closing,
     /// Its place among the connections that are open at once.
     _permit: Option<Permit>,
+}
+
+/// What the connection tells its transport.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// An answer is under way.
+    pub is_busy: AtomicBool,
+    /// Its end is not waited for.
+    pub is_hurried: AtomicBool,
 }
 
 enum Io {
@@ -90,8 +104,9 @@ impl Transport {
             taken: Taken::new(),
             stall: Some(stall),
             stalled: None,
-            linger: Some(Arc::new(AtomicBool::new(true))),
-            has_read_eof: false,
+            has_written: false,
+            eof: None,
+            state: Arc::default(),
             closing: Closing::Open,
             _permit: permit,
         }
@@ -102,9 +117,26 @@ impl Transport {
         self.taken.clone()
     }
 
-    /// Set to false, its end is not waited for: the daemon is stopping.
-    pub(super) fn linger(&self) -> Arc<AtomicBool> {
-        self.linger.clone().unwrap_or_default()
+    /// What the connection tells it.
+    pub(super) fn state(&self) -> Arc<State> {
+        self.state.clone()
+    }
+
+    /// Whether anything was ever said to the client.
+    pub(super) fn has_written(&self) -> bool {
+        self.has_written
+    }
+
+    /// Waits until a client that closed its side has been answered, or takes no more.
+    fn poll_half_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((since, timer)) = &mut self.eof else { return Poll::Ready(()) };
+        let is_answering = self.state.is_busy.load(Ordering::Relaxed) || self.stalled.is_some();
+        let until = self.taken.last().max(*since) + HALF_CLOSED;
+        if !is_answering || until <= Instant::now() {
+            return Poll::Ready(());
+        }
+        timer.set_at(until);
+        Pin::new(timer).poll(cx).map(|_| ())
     }
 
     fn shut_down_writing(&self) {
@@ -127,9 +159,13 @@ impl Io {
 impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let read = ready!(this.io.poll_read(cx, bytes));
-        this.has_read_eof |= !bytes.is_empty() && !matches!(read, Ok(1..));
-        Poll::Ready(read)
+        if this.eof.is_none() {
+            match ready!(this.io.poll_read(cx, bytes)) {
+                Ok(0) if !bytes.is_empty() => this.eof = Some((Instant::now(), Timer::never())),
+                read => return Poll::Ready(read),
+            }
+        }
+        this.poll_half_closed(cx).map(|()| Ok(0))
     }
 }
 
@@ -144,6 +180,7 @@ impl AsyncWrite for Transport {
             (Poll::Ready(written), _) => {
                 this.taken.note();
                 this.stalled = None;
+                this.has_written = true;
                 Poll::Ready(written)
             }
             (Poll::Pending, None) => Poll::Pending,
@@ -166,7 +203,7 @@ impl AsyncWrite for Transport {
             match &mut this.closing {
                 Closing::Open => {
                     this.shut_down_writing();
-                    let lingers = !this.has_read_eof && this.linger.as_ref().is_some_and(|on| on.load(Ordering::Relaxed));
+                    let lingers = this.eof.is_none() && !this.state.is_hurried.load(Ordering::Relaxed);
                     this.closing = if lingers { Closing::Lingering(Timer::after(LINGER), LINGER_BYTES_MAX) } else { Closing::Closed };
                 }
                 Closing::Lingering(until, bytes_left) => {
@@ -194,6 +231,6 @@ pub fn raw_stream(upgraded: Upgraded) -> Option<(Transport, Bytes)> {
     let mut transport = parts.io.into_inner();
     transport.stall = None;
     transport.stalled = None;
-    transport.linger = None;
+    transport.state.is_hurried.store(true, Ordering::Relaxed);
     Some((transport, parts.read_buf))
 }
