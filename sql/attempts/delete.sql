@@ -1,0 +1,2 @@
+-- The attempts of a run that goes.
+DELETE FROM attempts WHERE run = :run

@@ -1,0 +1,2 @@
+-- Withdrawn.
+DELETE FROM enrollment_tokens WHERE id = :id

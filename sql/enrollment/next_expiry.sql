@@ -1,0 +1,2 @@
+-- When the next token goes.
+SELECT MIN(expires_at) FROM enrollment_tokens

@@ -1,0 +1,2 @@
+-- The run is gone, its events follow in pieces.
+INSERT OR IGNORE INTO doomed_runs (run) VALUES (:run)

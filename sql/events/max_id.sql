@@ -1,0 +1,2 @@
+-- The newest event's id.
+SELECT MAX(id) FROM run_events

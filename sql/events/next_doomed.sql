@@ -1,0 +1,2 @@
+-- A run whose events are still to be removed.
+SELECT run FROM doomed_runs ORDER BY run LIMIT 1

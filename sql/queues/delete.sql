@@ -1,0 +1,2 @@
+-- An empty queue goes.
+DELETE FROM queues WHERE name = :name

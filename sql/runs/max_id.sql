@@ -1,0 +1,2 @@
+-- The newest run's id.
+SELECT MAX(id) FROM runs

@@ -1,0 +1,2 @@
+-- Revoked or logged out.
+DELETE FROM sessions WHERE id = :id

@@ -1,0 +1,2 @@
+-- When the next session goes.
+SELECT MIN(expires_at) FROM sessions WHERE expires_at IS NOT NULL

@@ -1,0 +1,139 @@
+//! Who somebody is, what a role may, and how tokens are made.
+//!
+//! No I/O but the system's random bytes. A token in clear is never stored and never logged: only its SHA-256 is.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::clock::UnixMs;
+use crate::run::words;
+
+words! {
+    /// What somebody may do; each role may what the ones before it may.
+    Role {
+        /// Reads.
+        Viewer = "viewer",
+        /// Also submits, changes, cancels, retries, appends events, deletes finished runs.
+        Operator = "operator",
+        /// Also makes tokens, lists and revokes sessions, changes queues, asks for maintenance.
+        Admin = "admin",
+    }
+}
+
+impl Role {
+    /// Whether this role may do what needs `needed`.
+    pub fn may(self, needed: Role) -> bool {
+        self >= needed
+    }
+}
+
+/// How somebody proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// A token in the `Authorization` header, which no browser sends by itself.
+    Bearer,
+    /// The session's cookie, which a browser sends by itself.
+    Cookie,
+    /// The Unix socket, by the kernel's word.
+    Local,
+}
+
+/// Who is asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// What they may do.
+    pub role: Role,
+    /// `session:NAME` or `local:USER`.
+    pub name: String,
+    /// The session's id, where there is one.
+    pub session: Option<i64>,
+    /// When the session expires unless it is used, where it does.
+    pub expires_at: Option<UnixMs>,
+    /// How they proved it.
+    pub how: How,
+    /// Where this use moved the session's expiry: the seconds it lives from now, so that its cookie is sent again.
+    pub renewed_s: Option<u64>,
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// Traded once for a session; starts with `rbe_`.
+    Enrollment,
+    /// A session's; starts with `rbs_`.
+    Session,
+}
+
+impl TokenKind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            TokenKind::Enrollment => "rbe_",
+            TokenKind::Session => "rbs_",
+        }
+    }
+}
+
+/// 160 random bits: nobody guesses it, and SHA-256 without salt is enough to store it.
+const RANDOM_BYTES: usize = 20;
+
+/// A token in clear. It is shown once and not kept; `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// A new one.
+    ///
+    /// # Errors
+    /// Where the system has no random bytes to give.
+    pub fn make(kind: TokenKind) -> Result<Token, getrandom::Error> {
+        let mut bytes = [0; RANDOM_BYTES];
+        getrandom::fill(&mut bytes)?;
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        Ok(Token(digits.fold(kind.prefix().to_owned(), |token, digits| token + &digits)))
+    }
+
+    /// The token in `text`, if it has the form of one of this kind.
+    pub fn parse(kind: TokenKind, text: &str) -> Option<Token> {
+        let digits = text.strip_prefix(kind.prefix())?;
+        let valid = digits.len() == 2 * RANDOM_BYTES && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        valid.then(|| Token(text.to_owned()))
+    }
+
+    /// In clear, to be shown this once.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What is stored and looked up.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Token(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_include_the_ones_before_them() {
+        assert!(Role::Admin.may(Role::Viewer) && Role::Operator.may(Role::Operator) && !Role::Viewer.may(Role::Operator));
+    }
+
+    #[test]
+    fn tokens_are_long_distinct_and_hidden() {
+        let (one, other) = (Token::make(TokenKind::Session).expect("random"), Token::make(TokenKind::Session).expect("random"));
+        assert_ne!(one, other);
+        assert_eq!(one.reveal().len(), 44);
+        assert_eq!(Token::parse(TokenKind::Session, one.reveal()), Some(one.clone()));
+        assert_eq!(Token::parse(TokenKind::Enrollment, one.reveal()), None);
+        assert!(!format!("{one:?}").contains(one.reveal()));
+        assert_eq!(Token::parse(TokenKind::Session, "rbs_zz"), None);
+    }
+}

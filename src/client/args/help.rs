@@ -1,0 +1,99 @@
+//! The longer texts of `--help`: examples, places, environment, exit codes.
+
+/// After the short help.
+pub const EXAMPLES: &str = "\
+Examples:
+  runabout serve                                  the daemon, in the foreground
+  runabout run -- make -j4                        queue it, follow it, exit as it does
+  runabout add -n nightly -t 2h -- ./backup.sh    queue it, print its number
+  runabout logs -f last                           follow the newest run
+  runabout ls --status failed,timed_out
+
+`runabout --help` tells exit codes and environment, `runabout run --help` the options of a run.";
+
+/// After the long help.
+pub const FOOTER: &str = "\
+Examples:
+  runabout serve                                  the daemon, in the foreground
+  runabout run -- make -j4                        queue it, follow it, exit as it does
+  runabout run -s 'cd /srv && ./deploy | tee log' the same for a line of shell
+  runabout add -n nightly -t 2h -- ./backup.sh    queue it, print its number
+  runabout logs -f last                           follow the newest run
+  runabout wait 41 42 && echo both succeeded
+  runabout --url http://pi.local:7867 ls          over the network, with RUNABOUT_TOKEN
+
+Where the daemon is:
+  --url, else the socket in --state-dir, else RUNABOUT_URL, else the socket in RUNABOUT_STATE_DIR,
+  else what `login` saved, else the socket in the default state directory (/var/lib/runabout for
+  root, else $XDG_STATE_HOME/runabout or ~/.local/state/runabout), else
+  /run/runabout/runabout.sock.
+
+Environment:
+  RUNABOUT_URL         http://HOST:PORT of a daemon, or unix:/path/of/its/socket
+  RUNABOUT_TOKEN       the session token for it; needed over the network only
+  RUNABOUT_STATE_DIR   the state directory
+  NO_COLOR             no colours, also on a terminal
+
+Exit codes:
+  run, wait            the command's own; 128+N ended by signal N; 124 timed out; 143 canceled;
+                       126 not executable; 127 not found; 125 interrupted, or Runabout's own failure
+  everything else      0 done; 1 the daemon said no
+  all                  2 wrong usage; 3 no daemon there";
+
+/// `run` and `add` take the same words.
+macro_rules! submit_usage {
+    ($name:literal) => {
+        concat!(
+            "runabout ",
+            $name,
+            " [OPTIONS] -- CMD...\n",
+            "       runabout ",
+            $name,
+            " [OPTIONS] --script SCRIPT\n",
+            "       runabout ",
+            $name,
+            " [OPTIONS] --file FILE"
+        )
+    };
+}
+pub(super) use submit_usage;
+
+macro_rules! submit_help {
+    ($name:literal, $more:literal) => {
+        concat!(
+            "Examples:\n",
+            "  runabout ",
+            $name,
+            " -- make -j4\n",
+            "  runabout ",
+            $name,
+            " -q gpu -p 10 -t 2h -n train -- ./train.sh\n",
+            "  runabout ",
+            $name,
+            " -s 'df -h; free -m'\n",
+            "  runabout ",
+            $name,
+            " --file job.sh -e STAGE=test\n",
+            "  runabout ",
+            $name,
+            " -i -- psql mydb < report.sql\n\n",
+            "Over the local socket, the caller's directory and PATH go along unless -C or -e PATH=… are given.",
+            $more
+        )
+    };
+}
+
+/// After the help of `run`.
+pub const RUN_HELP: &str = submit_help!(
+    "run",
+    "
+
+Ctrl-C cancels the run; a second Ctrl-C leaves it running and exits 130. A closed output (`| head`)
+cancels it too; a lost terminal leaves it running.
+
+It exits as the command did: with its own code, or 128+N ended by signal N, 124 timed out,
+143 canceled, 126 not executable, 127 not found, 125 interrupted or Runabout's own failure."
+);
+
+/// After the help of `add`.
+pub const ADD_HELP: &str = submit_help!("add", "");

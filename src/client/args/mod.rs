@@ -1,0 +1,349 @@
+//! What the command line takes, and its `--help`.
+//!
+//! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
+
+mod help;
+mod submit;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use self::help::{ADD_HELP, EXAMPLES, FOOTER, RUN_HELP, submit_usage};
+pub use self::submit::SubmitOptions;
+use super::duration;
+use crate::event::Cursor;
+
+/// One command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "runabout",
+    version,
+    about = "Queue commands, run them durably, and follow every byte of them from anywhere",
+    after_help = EXAMPLES,
+    after_long_help = FOOTER,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What every subcommand takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every subcommand takes, before or after its name.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Global {
+    /// The daemon: http://HOST:PORT, or unix:/path/of/its/socket
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    pub url: Option<String>,
+    /// The daemon's state directory; its socket is in it
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    pub state_dir: Option<PathBuf>,
+    /// Answer in JSON, for machines
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Be the daemon
+    Serve(ServeOptions),
+    /// Queue a command, follow it, and exit as it does
+    #[command(override_usage = submit_usage!("run"), after_help = RUN_HELP)]
+    Run(SubmitOptions),
+    /// Queue a command and print its run's number
+    #[command(override_usage = submit_usage!("add"), after_help = ADD_HELP)]
+    Add(SubmitOptions),
+    /// List runs, the newest first
+    Ls(LsOptions),
+    /// Tell everything about a run
+    Show {
+        /// A run's number, or `last`
+        id: Id,
+    },
+    /// Print what a run printed
+    Logs(LogsOptions),
+    /// Wait until runs have ended; exit as the first of them that failed
+    Wait {
+        /// Runs' numbers, or `last`
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<Id>,
+    },
+    /// Ask for the end of runs
+    Cancel {
+        /// Runs' numbers, or `last`
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<Id>,
+        /// Why, for those who read the run's events
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Queue a finished run's command again and print the new run's number
+    Retry {
+        /// A run's number, or `last`
+        id: Id,
+    },
+    /// Delete finished runs and their events
+    Rm {
+        /// Runs' numbers, or `last`
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<Id>,
+    },
+    /// List, make, change or delete queues
+    #[command(after_help = "\
+Examples:
+  runabout queue                      list them
+  runabout queue gpu --slots 2        make it, or change it, to run two at a time
+  runabout queue gpu --pause          start nothing more from it; what runs goes on
+  runabout queue gpu --delete")]
+    Queue(QueueOptions),
+    /// Remove now what has expired
+    Prune,
+    /// Make an enrollment token and print it: it is traded once for a session
+    Enroll(EnrollOptions),
+    /// Save a session with a daemon on the network, for all commands that follow
+    #[command(after_help = "\
+Examples:
+  ssh pi runabout enroll | runabout login http://pi.local:7867
+  RUNABOUT_TOKEN=rbs_… runabout login http://pi.local:7867
+
+It is saved in $XDG_CONFIG_HOME/runabout/login.toml (~/.config/runabout/login.toml), for you alone to read.")]
+    Login {
+        /// The daemon: http://HOST:PORT
+        #[arg(value_name = "URL")]
+        address: String,
+        /// An enrollment or session token [default: RUNABOUT_TOKEN, else a line of standard input]
+        token: Option<String>,
+    },
+    /// List sessions, or revoke one
+    Sessions {
+        /// End this session; its open streams end with it
+        #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
+        revoke: Option<i64>,
+    },
+}
+
+/// The flags of the daemon; what is left out comes from the environment, then the configuration.
+#[derive(Args, Debug)]
+pub struct ServeOptions {
+    /// Where to listen on TCP, or `none`; port 0 picks a free one [default: 127.0.0.1:7867]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// The configuration [default: config.toml in the state directory, if there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How much to log: error, warn, info, debug, trace or off [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// How to log: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// Only validate the configuration
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Which runs to list.
+#[derive(Args, Debug)]
+pub struct LsOptions {
+    /// Only these, by comma: queued, running, succeeded, failed, canceled, timed_out, interrupted
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Only of this queue
+    #[arg(short, long)]
+    pub queue: Option<String>,
+    /// Only with this label
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Only of this name
+    #[arg(short, long)]
+    pub name: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+}
+
+/// Which part of a run's output to print.
+#[derive(Args, Debug)]
+pub struct LogsOptions {
+    /// Go on until the run has ended
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Start after this event: a number, -N for the newest N, `latest`, or INSTANCE-SEQ
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true, value_parser = cursor)]
+    pub after: Option<String>,
+    /// A run's number, or `last`
+    pub id: Id,
+}
+
+/// Which queue, and what to make of it.
+#[derive(Args, Debug)]
+pub struct QueueOptions {
+    /// The queue; without it, all are listed
+    pub name: Option<String>,
+    /// How many runs of it may run at once
+    #[arg(long, value_name = "N", requires = "name")]
+    pub slots: Option<i64>,
+    /// Start nothing more from it
+    #[arg(long, requires = "name", conflicts_with = "resume")]
+    pub pause: bool,
+    /// Start from it again
+    #[arg(long, requires = "name")]
+    pub resume: bool,
+    /// Delete it; it must be empty
+    #[arg(long, requires = "name", conflicts_with_all = ["slots", "pause", "resume"])]
+    pub delete: bool,
+}
+
+/// What the new enrollment token allows.
+#[derive(Args, Debug)]
+pub struct EnrollOptions {
+    /// What its session may do
+    #[arg(long, default_value = "operator", value_parser = ["viewer", "operator", "admin"])]
+    pub role: String,
+    /// How long it can be used: 90, 90s, 15m, 2h, 1d [default: 15m]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_s)]
+    pub ttl: Option<i64>,
+    /// How often it can be used [default: 1]
+    #[arg(long, value_name = "N")]
+    pub uses: Option<i64>,
+    /// A note, for people
+    #[arg(long)]
+    pub label: Option<String>,
+}
+
+/// A run, as a person names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id {
+    /// By its number.
+    Number(i64),
+    /// The newest.
+    Last,
+}
+
+impl FromStr for Id {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Id, String> {
+        if text == "last" {
+            return Ok(Id::Last);
+        }
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if digits && number > 0 => Ok(Id::Number(number)),
+            _ => Err("a run is a number from 1, or `last`".to_owned()),
+        }
+    }
+}
+
+impl Cli {
+    /// Reads this process's own arguments; what `--help`, `--version` or a mistake has to say is printed.
+    ///
+    /// # Errors
+    /// The code to exit with where there is nothing more to do: 0, or 2 for a mistake.
+    pub fn read() -> Result<Cli, ExitCode> {
+        Cli::try_parse().and_then(Cli::checked).map_err(|error| {
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        })
+    }
+
+    /// What means nothing to a subcommand is told rather than ignored.
+    fn checked(self) -> Result<Cli, clap::Error> {
+        let Global { url, state_dir, json } = &self.global;
+        let stray = match self.command {
+            Command::Serve(_) if url.is_some() || *json => {
+                Some("`serve` takes neither --url nor --json; --listen says where to serve")
+            }
+            Command::Login { .. } if url.is_some() || state_dir.is_some() => {
+                Some("`login` takes the daemon's URL as its argument: no --url, no --state-dir")
+            }
+            _ => None,
+        };
+        match stray {
+            Some(text) => Err(Cli::command().error(ErrorKind::ArgumentConflict, text)),
+            None => Ok(self),
+        }
+    }
+}
+
+fn cursor(text: &str) -> Result<String, String> {
+    match Cursor::parse(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("a cursor is a number, -N, `latest` or INSTANCE-SEQ".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).and_then(Cli::checked)
+    }
+
+    fn submit(line: &str) -> SubmitOptions {
+        match read(line).expect(line).command {
+            Command::Run(options) | Command::Add(options) => options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_subcommand() {
+        for line in ["runabout --json --url http://a ls", "runabout ls --json --url http://a"] {
+            let global = read(line).expect(line).global;
+            assert!(global.json && global.url.as_deref() == Some("http://a"), "{line}");
+        }
+        assert_eq!(read("runabout serve --state-dir /a").expect("serve").global.state_dir, Some("/a".into()));
+        assert_eq!(read("runabout --state-dir /a serve").expect("serve").global.state_dir, Some("/a".into()));
+        assert!(read("runabout serve --url http://a").is_err());
+    }
+
+    #[test]
+    fn what_follows_the_command_is_its_own() {
+        assert_eq!(submit("runabout run -- ls -la --json").command, ["ls", "-la", "--json"]);
+        assert_eq!(submit("runabout run -q gpu ls -la -- x").command, ["ls", "-la", "--", "x"]);
+        assert_eq!(submit("runabout add -p -5 -e A=b=c --tag x --tag y -- true").priority, Some(-5));
+        assert_eq!(submit("runabout add -e A=b=c -- true").env, [("A".to_owned(), "b=c".to_owned())]);
+    }
+
+    #[test]
+    fn exactly_one_of_command_script_and_file() {
+        for line in ["runabout run", "runabout run --", "runabout run -s true -- false", "runabout run -s a --file b"] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn ids_and_cursors_are_read_strictly() {
+        assert_eq!("last".parse(), Ok(Id::Last));
+        assert_eq!("42".parse(), Ok(Id::Number(42)));
+        for wrong in ["", "0", "-1", "+1", "x", "99999999999999999999"] {
+            assert!(wrong.parse::<Id>().is_err(), "{wrong:?}");
+        }
+        assert!(read("runabout logs --after -20 last").is_ok());
+        assert!(read("runabout logs --after newest last").is_err());
+    }
+
+    #[test]
+    fn a_queue_is_named_before_it_is_changed() {
+        assert!(read("runabout queue --slots 2").is_err());
+        assert!(read("runabout queue gpu --pause --resume").is_err());
+        assert!(read("runabout queue gpu --slots 2 --pause").is_ok());
+    }
+}

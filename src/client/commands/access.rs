@@ -1,0 +1,127 @@
+//! What only an admin asks for: `enroll`, `sessions` and `prune`.
+
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Context, one_line};
+use crate::client::args::EnrollOptions;
+use crate::client::connection::Ask;
+use crate::client::failure::Failure;
+use crate::client::print::{self, Colour, Paint, Table};
+use crate::client::view::read;
+
+/// A whole pass over a large database on a slow card takes its time.
+const PRUNE_S: u64 = 3_600;
+
+#[derive(Deserialize)]
+struct Enrollment {
+    token: String,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    sessions: Vec<SessionView>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SessionView {
+    id: i64,
+    name: String,
+    role: String,
+    last_used_at: String,
+    expires_at: Option<String>,
+    address: Option<String>,
+    current: bool,
+}
+
+/// Makes an enrollment token and prints it alone.
+pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Failure> {
+    let mut wish = Map::new();
+    wish.insert("role".to_owned(), options.role.into());
+    let more = [
+        ("ttl_s", options.ttl.map(Value::from)),
+        ("max_uses", options.uses.map(Value::from)),
+        ("label", options.label.map(Value::from)),
+    ];
+    wish.extend(more.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))));
+    let ask = Ask::new(Method::POST, "/v1/enrollment-tokens").with(&Value::Object(wish));
+    let body = context.daemon.ask(&ask).await?;
+    if context.json {
+        print::answer(&one_line(&body)?)?;
+    } else {
+        print::answer(&read::<Enrollment>(&body)?.token)?;
+    }
+    Ok(0)
+}
+
+/// Lists sessions; the one that asks is marked.
+pub async fn sessions(context: &Context) -> Result<u8, Failure> {
+    let body = context.daemon.ask(&Ask::get("/v1/sessions")).await?;
+    if context.json {
+        let listed: Value = read(&body)?;
+        print::answer(&listed["sessions"].to_string())?;
+        return Ok(0);
+    }
+    let mut table = Table::new(&[">ID", "ROLE", "LAST USED", "EXPIRES", "ADDRESS", "NAME"]);
+    for session in read::<Listed>(&body)?.sessions {
+        let colour = if session.current { Colour::Cyan } else { Colour::Plain };
+        let name = if session.current { format!("{} (this one)", session.name) } else { session.name };
+        table.row([
+            (&session.id.to_string(), Colour::Plain),
+            (&session.role, Colour::Plain),
+            (&session.last_used_at, Colour::Plain),
+            (session.expires_at.as_deref().unwrap_or("never"), Colour::Plain),
+            (session.address.as_deref().unwrap_or("-"), Colour::Plain),
+            (&name, colour),
+        ]);
+    }
+    print::answer(&table.show(Paint::new()))?;
+    Ok(0)
+}
+
+/// Ends a session.
+pub async fn revoke(context: &Context, id: i64) -> Result<u8, Failure> {
+    context.daemon.ask(&Ask::new(Method::DELETE, format!("/v1/sessions/{id}"))).await?;
+    print::note(&format!("session {id}: revoked"));
+    Ok(0)
+}
+
+/// Has everything removed that has expired, and says how much that was.
+pub async fn prune(context: &Context) -> Result<u8, Failure> {
+    let ask = Ask { answer_s: PRUNE_S, ..Ask::new(Method::POST, "/v1/maintenance") };
+    let body = context.daemon.ask(&ask).await?;
+    if context.json {
+        print::answer(&one_line(&body)?)?;
+    } else {
+        print::answer(&removed(&read(&body)?))?;
+    }
+    Ok(0)
+}
+
+fn removed(counts: &Map<String, Value>) -> String {
+    let named = |(name, count): (&String, &Value)| {
+        let count = count.as_i64().filter(|count| *count > 0 && name != "freed_bytes")?;
+        Some(format!("{count} {}", print::printable(&name.replace('_', " "))))
+    };
+    let parts: Vec<String> = counts.iter().filter_map(named).collect();
+    let what = if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };
+    match counts.get("freed_bytes").and_then(Value::as_i64) {
+        Some(bytes) if bytes > 0 => format!("removed {what}; {bytes} bytes freed"),
+        _ => format!("removed {what}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_removed_is_told_in_words() {
+        let text = |json: &str| removed(&serde_json::from_str(json).expect("counts"));
+        assert_eq!(text(r#"{"runs":0,"events":0,"freed_bytes":0}"#), "removed nothing");
+        let some = text(r#"{"idempotency_keys":3,"runs":2,"sessions":0,"freed_bytes":4096}"#);
+        assert_eq!(some, "removed 3 idempotency keys, 2 runs; 4096 bytes freed");
+    }
+}

@@ -1,0 +1,246 @@
+//! `add`, and the submit that it shares with `run`: what the words of the command line become in the daemon's terms.
+//!
+//! A submit always carries a key, so that it can be repeated when its answer is lost; it must never go out without.
+
+use std::fmt::Write as _;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use hyper::Method;
+use hyper::body::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::{Context, one_line};
+use crate::client::args::SubmitOptions;
+use crate::client::connection::Ask;
+use crate::client::failure::Failure;
+use crate::client::patience::{Patience, ask_until_answered};
+use crate::client::print;
+use crate::client::view::{RunView, read};
+
+/// More than any daemon takes by default; beyond it, reading on would only fill memory.
+const INPUT_BYTES_MAX: u64 = 64 << 20;
+/// How long a daemon that hung up during a submit is waited for.
+const LOST_SUBMIT_S: u64 = 60;
+
+/// Submits and prints the number.
+pub async fn add(context: &Context, options: SubmitOptions) -> Result<u8, Failure> {
+    let submit = Submit::new(options, context.daemon.is_local())?;
+    let body = submit.send(context).await?;
+    if context.json {
+        print::answer(&one_line(&body)?)?;
+    } else {
+        print::answer(&read::<RunView>(&body)?.id.to_string())?;
+    }
+    Ok(0)
+}
+
+/// A submit that is ready to go out, as often as it takes.
+pub struct Submit {
+    ask: Ask,
+    /// Whether the person chose the key.
+    own_key: bool,
+}
+
+impl Submit {
+    /// From the words, the files they name and, for a daemon on this machine, the caller's world.
+    pub fn new(options: SubmitOptions, local: bool) -> Result<Submit, Failure> {
+        let script = match (&options.script, &options.file) {
+            (Some(script), _) => Some(script.clone()),
+            (None, Some(path)) => Some(script_from(path)?),
+            (None, None) => None,
+        };
+        let from_stdin = options.file.as_deref() == Some(Path::new("-"));
+        let stdin = match (options.stdin, from_stdin) {
+            (true, true) => return Err(Failure::Usage("standard input is the script already: no -i".to_owned())),
+            (true, false) => Some(text_of(io::stdin().lock(), "standard input")?),
+            (false, _) => None,
+        };
+        let caller = if local { Caller::here(&options)? } else { Caller::default() };
+        let (key, own_key) = match &options.key {
+            Some(key) => (key.clone(), true),
+            None => (random_key()?, false),
+        };
+        let body = body(options, script, stdin, caller);
+        let ask = Ask { key: Some(key), ..Ask::new(Method::POST, "/v1/runs").with(&body) };
+        Ok(Submit { ask, own_key })
+    }
+
+    /// Sends it until it is answered; where a daemon hung up in between, that may take more than once.
+    pub async fn send(&self, context: &Context) -> Result<Bytes, Failure> {
+        let mut patience = Patience { met: false, at_most: Some(Duration::from_secs(LOST_SUBMIT_S)) };
+        ask_until_answered(&context.daemon, &self.ask, &mut patience).await.map_err(|failure| {
+            let key = self.ask.key.as_deref().unwrap_or_default();
+            match failure {
+                Failure::NoDaemon(text) | Failure::Lost(text) if patience.met => {
+                    let again = if self.own_key { "the same key again" } else { key };
+                    Failure::Lost(format!(
+                        "{text}\nwhether it was queued is not known; with --key {again} it is not queued twice"
+                    ))
+                }
+                other => other,
+            }
+        })
+    }
+}
+
+/// What a daemon on the same machine is told of who calls.
+#[derive(Debug, Default)]
+struct Caller {
+    cwd: Option<String>,
+    path: Option<String>,
+}
+
+impl Caller {
+    fn here(options: &SubmitOptions) -> Result<Caller, Failure> {
+        let cwd = match &options.cwd {
+            Some(given) if Path::new(given).is_absolute() => given.clone(),
+            given => {
+                let here = std::env::current_dir().map_err(|error| {
+                    Failure::Usage(format!("the directory we are in cannot be named ({error}); give one with -C"))
+                })?;
+                let whole = match given.as_deref() {
+                    None | Some(".") => here,
+                    Some(below) => here.join(below),
+                };
+                whole.into_os_string().into_string().map_err(|name| {
+                    Failure::Usage(format!("{name:?}: a directory's name must be UTF-8; give another with -C"))
+                })?
+            }
+        };
+        // A PATH that is not UTF-8 cannot travel in JSON; the daemon's own serves then.
+        Ok(Caller { cwd: Some(cwd), path: std::env::var("PATH").ok() })
+    }
+}
+
+fn body(options: SubmitOptions, script: Option<String>, stdin: Option<String>, caller: Caller) -> Value {
+    let mut env: Map<String, Value> = Map::new();
+    if let Some(path) = caller.path {
+        env.insert("PATH".to_owned(), path.into());
+    }
+    env.extend(options.env.into_iter().map(|(name, value)| (name, value.into())));
+    let mut body = Map::new();
+    match script {
+        Some(script) => body.insert("script".to_owned(), script.into()),
+        None => body.insert("command".to_owned(), options.command.into()),
+    };
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(name.to_owned(), value);
+        }
+    };
+    put("name", options.name.map(Value::from));
+    put("queue", options.queue.map(Value::from));
+    put("priority", options.priority.map(Value::from));
+    put("tags", (!options.tag.is_empty()).then(|| json!(options.tag)));
+    put("cwd", caller.cwd.or(options.cwd).map(Value::from));
+    put("env", (!env.is_empty()).then_some(Value::Object(env)));
+    put("stdin", stdin.map(Value::from));
+    put("timeout_s", options.timeout.map(Value::from));
+    put("delay_s", options.delay.map(Value::from));
+    put("on_interrupt", options.on_interrupt.map(Value::from));
+    put("keep", options.keep.then_some(Value::Bool(true)));
+    Value::Object(body)
+}
+
+fn script_from(path: &Path) -> Result<String, Failure> {
+    let shown = path.display().to_string();
+    let script = if path == Path::new("-") {
+        text_of(io::stdin().lock(), "standard input")?
+    } else {
+        let file = std::fs::File::open(path).map_err(|error| Failure::Usage(format!("{shown}: {error}")))?;
+        text_of(file, &shown)?
+    };
+    if let Some(other) = other_interpreter(&script) {
+        let other = print::printable(other);
+        print::warn(&format!(
+            "{shown} wants {other}, but a script is run by /bin/sh; make it executable and run it as CMD"
+        ));
+    }
+    Ok(script)
+}
+
+/// What a script's first line asks for, where that is no shell.
+fn other_interpreter(script: &str) -> Option<&str> {
+    let line = script.lines().next()?.strip_prefix("#!")?.trim();
+    let mut words = line.split_whitespace().filter(|word| !word.ends_with("/env") && !word.starts_with('-'));
+    let program = words.next()?.rsplit('/').next()?;
+    (!program.ends_with("sh")).then_some(line)
+}
+
+fn text_of(from: impl Read, name: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    from.take(INPUT_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Failure::Usage(format!("{name} cannot be read: {error}")))?;
+    if bytes.len() as u64 > INPUT_BYTES_MAX {
+        return Err(Failure::Usage(format!("{name} is larger than {} MiB", INPUT_BYTES_MAX >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::Usage(format!("{name} is not UTF-8 at byte {at}; send it as base64 and decode it in the command"))
+    })
+}
+
+fn random_key() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::Own(format!("no random numbers: {error}")))?;
+    let mut key = String::from("cli-");
+    for byte in bytes {
+        let _ = write!(key, "{byte:02x}");
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> SubmitOptions {
+        SubmitOptions { command: vec!["true".to_owned()], ..SubmitOptions::default() }
+    }
+
+    #[test]
+    fn only_what_was_said_is_sent() {
+        assert_eq!(body(options(), None, None, Caller::default()), json!({"command": ["true"]}));
+        let script = body(SubmitOptions::default(), Some("a; b".to_owned()), Some(String::new()), Caller::default());
+        assert_eq!(script, json!({"script": "a; b", "stdin": ""}));
+    }
+
+    #[test]
+    fn the_callers_world_goes_along_unless_told_otherwise() {
+        let caller = || Caller { cwd: Some("/here".to_owned()), path: Some("/bin".to_owned()) };
+        let sent = body(options(), None, None, caller());
+        assert_eq!(sent, json!({"command": ["true"], "cwd": "/here", "env": {"PATH": "/bin"}}));
+        let told = SubmitOptions { env: vec![("PATH".to_owned(), "/own".to_owned())], ..options() };
+        assert_eq!(body(told, None, None, caller())["env"], json!({"PATH": "/own"}));
+        let remote = SubmitOptions { cwd: Some("/there".to_owned()), ..options() };
+        assert_eq!(body(remote, None, None, Caller::default())["cwd"], json!("/there"));
+    }
+
+    #[test]
+    fn a_directory_is_named_from_where_the_caller_is() {
+        let here = std::env::current_dir().expect("a directory").display().to_string();
+        let cwd = |given: Option<&str>| {
+            Caller::here(&SubmitOptions { cwd: given.map(str::to_owned), ..options() }).expect("a caller").cwd
+        };
+        assert_eq!(cwd(None), Some(here.clone()));
+        assert_eq!(cwd(Some("/srv")), Some("/srv".to_owned()));
+        assert_eq!(cwd(Some("below")), Some(format!("{here}/below")));
+    }
+
+    #[test]
+    fn a_script_for_another_interpreter_is_noticed() {
+        assert_eq!(other_interpreter("#!/usr/bin/env -S python3 -u\n"), Some("/usr/bin/env -S python3 -u"));
+        for fine in ["#!/bin/sh\n", "#!/usr/bin/env bash\n", "echo\n", ""] {
+            assert_eq!(other_interpreter(fine), None, "{fine:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_refused_with_their_place() {
+        let refused = text_of(&b"ab\xff"[..], "standard input").err().map(|failure| failure.to_string());
+        assert!(refused.is_some_and(|text| text.contains("not UTF-8 at byte 2")));
+    }
+}

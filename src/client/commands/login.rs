@@ -1,0 +1,83 @@
+//! `login`: trades a token for a session, or proves that one works, and saves it.
+//!
+//! Only what the daemon has accepted is saved; the token is never printed.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::client::connection::{Ask, Daemon};
+use crate::client::failure::Failure;
+use crate::client::login::{self, Login};
+use crate::client::print::{self, printable};
+use crate::client::target::{Target, parse};
+use crate::client::view::read;
+
+/// What every enrollment token starts with.
+const ENROLLMENT: &str = "rbe_";
+/// Longer than any token.
+const LINE_BYTES_MAX: u64 = 4_096;
+
+#[derive(Deserialize)]
+struct Enrolled {
+    session_token: String,
+    session: Session,
+}
+
+#[derive(Deserialize)]
+struct Session {
+    role: String,
+}
+
+/// Logs in at that address.
+pub async fn login(address: &str, token: Option<String>) -> Result<u8, Failure> {
+    let target = parse(address, "URL")?;
+    if target.is_local() {
+        return Err(Failure::Usage("the socket of this machine needs no login".to_owned()));
+    }
+    let from_environment = || std::env::var("RUNABOUT_TOKEN").ok().filter(|token| !token.is_empty());
+    let token = match token.or_else(from_environment) {
+        Some(token) => token,
+        None => token_from_stdin()?,
+    };
+    let token = token.trim();
+    let (token, role) = if token.starts_with(ENROLLMENT) {
+        enroll(&target, token).await?
+    } else {
+        (token.to_owned(), role_of(&target, token).await?)
+    };
+    let path = login::save(&Login { url: target.to_string(), token })?;
+    print::note(&format!("logged in to {target} as {}; saved in {}", printable(&role), path.display()));
+    Ok(0)
+}
+
+async fn enroll(target: &Target, token: &str) -> Result<(String, String), Failure> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let ask = Ask::new(Method::POST, "/v1/enroll").with(&json!({ "token": token, "name": host }));
+    let body = Daemon::new(target.clone()).ask(&ask).await?;
+    let Enrolled { session_token, session } = read(&body)?;
+    Ok((session_token, session.role))
+}
+
+async fn role_of(target: &Target, token: &str) -> Result<String, Failure> {
+    let body = Daemon::new(target.clone().with_token(token.to_owned())).ask(&Ask::get("/v1/session")).await?;
+    Ok(read::<Session>(&body)?.role)
+}
+
+fn token_from_stdin() -> Result<String, Failure> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        print::note("paste the token that `runabout enroll` printed on the daemon's machine:");
+    }
+    let mut line = String::new();
+    let read = io::Read::take(input.lock(), LINE_BYTES_MAX).read_line(&mut line);
+    match read {
+        Ok(_) if !line.trim().is_empty() => Ok(line),
+        Ok(_) => {
+            Err(Failure::Usage("no token: give one as argument, in RUNABOUT_TOKEN, or on standard input".to_owned()))
+        }
+        Err(error) => Err(Failure::Usage(format!("standard input cannot be read: {error}"))),
+    }
+}

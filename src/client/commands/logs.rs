@@ -1,0 +1,42 @@
+//! `logs`: what a run printed, and with `-f` what it will print.
+//!
+//! The bytes are the command's own. Unlike `run`, it may never change the run: a closed output only ends the reading.
+
+use super::{Context, single_line};
+use crate::client::args::LogsOptions;
+use crate::client::failure::Failure;
+use crate::client::follow::{Follower, Step};
+use crate::client::position::{Told, What};
+use crate::client::print;
+use crate::client::sink::Outputs;
+
+/// Prints it.
+pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure> {
+    let run = context.number(options.id).await?;
+    let outputs = Outputs::open()?;
+    let cursor = options.after.as_deref().unwrap_or("0");
+    let mut follower = Follower::new(&context.daemon, run, cursor, false);
+    loop {
+        match follower.next().await? {
+            Step::Event(told) if context.json => outputs.line(&single_line(&told.line)).await?,
+            Step::Event(Told { what: What::Output(stream, bytes), .. }) => outputs.piece(stream, &bytes).await?,
+            Step::Event(_) => {}
+            Step::Gap { from, to, reason, line } => {
+                if context.json {
+                    outputs.line(&single_line(&line)).await?;
+                }
+                print::warn(&gap_text(from, to, &reason));
+            }
+            Step::CaughtUp if !options.follow => return Ok(0),
+            Step::CaughtUp => {}
+            Step::Away(why) => print::note(&format!("{why}; reconnecting")),
+            Step::Back(seq) => print::note(&format!("connected again, going on after event {seq}")),
+            Step::End(_) => return Ok(0),
+        }
+    }
+}
+
+/// What a person is told about events that are gone.
+pub fn gap_text(from: i64, to: i64, reason: &str) -> String {
+    format!("events {from} to {to} are gone ({})", print::printable(reason))
+}

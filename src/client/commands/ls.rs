@@ -1,0 +1,88 @@
+//! `ls`: runs, the newest first.
+
+use serde_json::value::RawValue;
+
+use super::{Context, single_line};
+use crate::client::args::LsOptions;
+use crate::client::connection::{Ask, encoded};
+use crate::client::failure::Failure;
+use crate::client::print::{self, Colour, Paint, Table};
+use crate::client::view::{RunView, RunsPage, read};
+use crate::clock::UnixMs;
+
+/// Of the largest runs, this many still make an answer that can be held.
+const PAGE_RUNS_MAX: u32 = 100;
+
+/// Prints them as a table or as one array.
+pub async fn ls(context: &Context, options: LsOptions) -> Result<u8, Failure> {
+    let runs = pages(context, &options).await?;
+    if context.json {
+        let lines: Vec<String> = runs.iter().map(|run| single_line(run.get())).collect();
+        print::answer(&format!("[{}]", lines.join(",\n ")))?;
+        return Ok(0);
+    }
+    let runs: Result<Vec<RunView>, Failure> = runs.iter().map(|run| read(run.get().as_bytes())).collect();
+    print::answer(&table(&runs?, UnixMs::now()).show(Paint::new()))?;
+    Ok(0)
+}
+
+async fn pages(context: &Context, options: &LsOptions) -> Result<Vec<Box<RawValue>>, Failure> {
+    let mut runs = Vec::new();
+    let mut next = Some(first_page(options));
+    let limit = options.limit as usize;
+    while let Some(path) = next.take().filter(|_| runs.len() < limit) {
+        let body = context.daemon.ask(&Ask::get(path)).await?;
+        let page: RunsPage = read(&body)?;
+        // A page without runs that names another one would never end.
+        next = page.next.filter(|_| !page.runs.is_empty());
+        runs.extend(page.runs);
+    }
+    runs.truncate(limit);
+    Ok(runs)
+}
+
+fn first_page(options: &LsOptions) -> String {
+    let mut path = format!("/v1/runs?limit={}", options.limit.min(PAGE_RUNS_MAX));
+    let filters =
+        [("status", &options.status), ("queue", &options.queue), ("tag", &options.tag), ("name", &options.name)];
+    for (name, value) in filters {
+        if let Some(value) = value {
+            path.push_str(&format!("&{name}={}", encoded(value)));
+        }
+    }
+    path
+}
+
+fn table(runs: &[RunView], now: UnixMs) -> Table {
+    let mut table = Table::new(&[">ID", "STATUS", "QUEUE", ">AGE", ">TOOK", "NAME", "COMMAND"]);
+    for run in runs {
+        let took = run.took(now).unwrap_or_default();
+        table.row([
+            (&run.id.to_string(), Colour::Plain),
+            (&run.standing(), run.colour()),
+            (&run.queue, Colour::Plain),
+            (&run.age(now), Colour::Dim),
+            (&took, Colour::Plain),
+            (run.name.as_deref().unwrap_or("-"), Colour::Plain),
+            (&run.what(), Colour::Plain),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_go_into_the_query() {
+        let options = LsOptions {
+            status: Some("failed,timed_out".to_owned()),
+            queue: None,
+            tag: Some("a&b".to_owned()),
+            name: None,
+            limit: 1_000,
+        };
+        assert_eq!(first_page(&options), "/v1/runs?limit=100&status=failed,timed_out&tag=a%26b");
+    }
+}

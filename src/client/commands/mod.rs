@@ -1,0 +1,95 @@
+//! One file a command, or a small group of them.
+//!
+//! Each takes the words and the daemon and gives an exit code or a failure; none may exit or print an error by itself.
+
+mod access;
+mod add;
+mod login;
+mod logs;
+mod ls;
+mod queue;
+mod run;
+mod runs;
+mod show;
+mod wait;
+
+use serde_json::value::RawValue;
+
+use super::args::{Cli, Command, Id};
+use super::connection::{Ask, Daemon};
+use super::failure::{Failure, Problem};
+use super::target::Target;
+use super::view::{RunView, RunsPage, read};
+
+/// What every command is given.
+struct Context {
+    daemon: Daemon,
+    json: bool,
+}
+
+/// Does one command.
+pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    if let Command::Login { address, token } = cli.command {
+        return login::login(&address, token).await;
+    }
+    let target = Target::choose(&cli.global)?;
+    let context = Context { daemon: Daemon::new(target), json: cli.global.json };
+    match cli.command {
+        // Taken before they come here.
+        Command::Serve(_) | Command::Login { .. } => Ok(2),
+        Command::Run(options) => run::run(&context, options).await,
+        Command::Add(options) => add::add(&context, options).await,
+        Command::Ls(options) => ls::ls(&context, options).await,
+        Command::Show { id } => show::show(&context, id).await,
+        Command::Logs(options) => logs::logs(&context, options).await,
+        Command::Wait { ids } => wait::wait(&context, &ids).await,
+        Command::Cancel { ids, reason } => runs::cancel(&context, &ids, reason).await,
+        Command::Retry { id } => runs::retry(&context, id).await,
+        Command::Rm { ids } => runs::rm(&context, &ids).await,
+        Command::Queue(options) => queue::queue(&context, options).await,
+        Command::Prune => access::prune(&context).await,
+        Command::Enroll(options) => access::enroll(&context, options).await,
+        Command::Sessions { revoke: Some(id) } => access::revoke(&context, id).await,
+        Command::Sessions { revoke: None } => access::sessions(&context).await,
+    }
+}
+
+impl Context {
+    /// The number that a person's word for a run stands for.
+    async fn number(&self, id: Id) -> Result<i64, Failure> {
+        if let Id::Number(number) = id {
+            return Ok(number);
+        }
+        let body = self.daemon.ask(&Ask::get("/v1/runs?limit=1")).await?;
+        let page: RunsPage = read(&body)?;
+        match page.runs.first() {
+            Some(run) => Ok(read::<RunView>(run.get().as_bytes())?.id),
+            None => Err(Failure::Refused(Problem {
+                status: 404,
+                code: "run_not_found".to_owned(),
+                detail: "there is no run yet, so there is no last one".to_owned(),
+                ..Problem::default()
+            })),
+        }
+    }
+
+    /// All of them, before anything is done to the first.
+    async fn numbers(&self, ids: &[Id]) -> Result<Vec<i64>, Failure> {
+        let mut numbers = Vec::with_capacity(ids.len());
+        for id in ids {
+            numbers.push(self.number(*id).await?);
+        }
+        Ok(numbers)
+    }
+}
+
+/// An answer that is one JSON value, as it came, on one line.
+fn one_line(body: &[u8]) -> Result<String, Failure> {
+    let value: &RawValue = read(body)?;
+    Ok(single_line(value.get()))
+}
+
+/// JSON on one line: outside of strings a line's end means nothing, and inside it is escaped.
+fn single_line(json: &str) -> String {
+    json.replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,233 @@
+//! `run`: submits, follows, and exits as the command did.
+//!
+//! The command's bytes are all that standard output gets. Ctrl-C, a closed output and a lost daemon are told apart:
+//! only the first two may end the run.
+
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use futures_lite::future;
+use hyper::Method;
+use hyper::body::Bytes;
+use serde_json::json;
+use smol::Timer;
+
+use super::add::Submit;
+use super::{Context, single_line};
+use crate::client::args::SubmitOptions;
+use crate::client::connection::{Ask, encoded};
+use crate::client::failure::Failure;
+use crate::client::follow::{Follower, Step};
+use crate::client::interrupts::Interrupts;
+use crate::client::outcome::Outcome;
+use crate::client::patience::{Patience, ask_until_answered};
+use crate::client::position::What;
+use crate::client::print;
+use crate::client::sink::Outputs;
+use crate::client::view::{QueueView, RunView, RunsPage, read};
+
+/// A run that has not started by then has something to wait for.
+const QUEUED_NOTE_MS: u64 = 1_000;
+/// How many of the runs ahead are named.
+const AHEAD_NAMED: usize = 3;
+/// Left running by a second Ctrl-C: 128 + SIGINT.
+const LEFT_RUNNING: u8 = 130;
+
+/// Submits, follows, and gives the command's exit code.
+pub async fn run(context: &Context, options: SubmitOptions) -> Result<u8, Failure> {
+    // Standard input may be read here: until that is done, Ctrl-C ends us as it always does.
+    let submit = Submit::new(options, context.daemon.is_local())?;
+    let mut interrupts = Interrupts::listen()?;
+    let mut interrupted = false;
+    let Some(body) = submitted(context, &submit, &mut interrupts, &mut interrupted).await? else {
+        return Ok(LEFT_RUNNING);
+    };
+    let run: RunView = read(&body)?;
+    let following = Following { context, run: run.id, waits: Cell::new(true), canceled: Cell::new(false) };
+    let watched = future::or(following.attend(&mut interrupts, interrupted), following.tell_why_it_waits());
+    match future::or(following.follow(), watched).await {
+        Ok(Ended::With(outcome)) => {
+            if let Some(complaint) = outcome.complaint(run.id).filter(|_| !following.canceled.get()) {
+                print::warn(&complaint);
+            }
+            Ok(outcome.exit_code())
+        }
+        Ok(Ended::LeftRunning) => {
+            print::note(&format!("run {} goes on; `runabout logs -f {}` follows it", run.id, run.id));
+            Ok(LEFT_RUNNING)
+        }
+        Err(Failure::OutputClosed) => {
+            following.cancel("its output was closed").await?;
+            Ok(0)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The answer to the submit; `None` when a second Ctrl-C came before it.
+async fn submitted(
+    context: &Context,
+    submit: &Submit,
+    interrupts: &mut Interrupts,
+    interrupted: &mut bool,
+) -> Result<Option<Bytes>, Failure> {
+    let given_up = async {
+        interrupts.next().await;
+        *interrupted = true;
+        print::note("it is being submitted, then canceled; Ctrl-C again gives up");
+        interrupts.next().await;
+        Ok(None)
+    };
+    let sent = async { submit.send(context).await.map(Some) };
+    future::or(sent, given_up).await
+}
+
+/// How the following came to its end.
+enum Ended {
+    With(Outcome),
+    LeftRunning,
+}
+
+struct Following<'a> {
+    context: &'a Context,
+    run: i64,
+    /// Whether it has not been started yet.
+    waits: Cell<bool>,
+    /// Whether we asked for its end.
+    canceled: Cell<bool>,
+}
+
+impl Following<'_> {
+    async fn follow(&self) -> Result<Ended, Failure> {
+        let outputs = Outputs::open()?;
+        let mut follower = Follower::new(&self.context.daemon, self.run, "0", true);
+        let mut finished: Option<Outcome> = None;
+        loop {
+            match follower.next().await? {
+                Step::Event(told) => {
+                    self.waits.set(matches!(told.what, What::Queued));
+                    if self.context.json {
+                        outputs.line(&single_line(&told.line)).await?;
+                    }
+                    match told.what {
+                        What::Output(..) if self.context.json => {}
+                        What::Output(stream, bytes) => outputs.piece(stream, &bytes).await?,
+                        What::Finished(outcome) => finished = Some(outcome),
+                        What::Started | What::Queued | What::Other => {}
+                    }
+                }
+                Step::Gap { from, to, reason, line } => {
+                    if self.context.json {
+                        outputs.line(&single_line(&line)).await?;
+                    }
+                    print::warn(&super::logs::gap_text(from, to, &reason));
+                }
+                Step::CaughtUp => {}
+                Step::Away(why) => print::note(&format!("{why}; reconnecting")),
+                Step::Back(seq) => print::note(&format!("connected again, going on after event {seq}")),
+                // `end` has no signal and no error text: the event before it has.
+                Step::End(end) => return self.outcome(finished, end).await.map(Ended::With),
+            }
+        }
+    }
+
+    async fn outcome(&self, finished: Option<Outcome>, end: Outcome) -> Result<Outcome, Failure> {
+        if let Some(outcome) = finished {
+            return Ok(outcome);
+        }
+        match self.context.daemon.ask(&Ask::get(format!("/v1/runs/{}", self.run))).await {
+            Ok(body) => Ok(read::<RunView>(&body)?.outcome),
+            Err(_) => Ok(end),
+        }
+    }
+
+    /// Ctrl-C once cancels; twice leaves it running. Ends only by the second.
+    async fn attend(&self, interrupts: &mut Interrupts, mut interrupted: bool) -> Result<Ended, Failure> {
+        if !interrupted {
+            interrupts.next().await;
+            interrupted = true;
+        }
+        self.canceled.set(interrupted);
+        print::note(&format!("canceling run {}; Ctrl-C again leaves it running", self.run));
+        let cancel = async {
+            if let Err(failure) = self.cancel("interrupted").await {
+                print::warn(&failure.to_string());
+            }
+            future::pending().await
+        };
+        future::or(cancel, interrupts.next()).await;
+        Ok(Ended::LeftRunning)
+    }
+
+    async fn cancel(&self, reason: &str) -> Result<(), Failure> {
+        let ask = Ask::new(Method::POST, format!("/v1/runs/{}/cancel", self.run)).with(&json!({ "reason": reason }));
+        let mut patience = Patience { met: true, at_most: None };
+        ask_until_answered(&self.context.daemon, &ask, &mut patience).await.map(drop)
+    }
+
+    /// Tells a person once, after a second, what stands in front. Never ends.
+    async fn tell_why_it_waits(&self) -> Result<Ended, Failure> {
+        Timer::after(Duration::from_millis(QUEUED_NOTE_MS)).await;
+        if self.waits.get() && std::io::stderr().is_terminal() {
+            // That it waits is no failure, and not being able to say why is none either.
+            let why = self.why_it_waits().await.ok().flatten();
+            if let Some(why) = why.filter(|_| self.waits.get()) {
+                print::note(&why);
+            }
+        }
+        future::pending().await
+    }
+
+    async fn why_it_waits(&self) -> Result<Option<String>, Failure> {
+        let daemon = &self.context.daemon;
+        let run: RunView = read(&daemon.ask(&Ask::get(format!("/v1/runs/{}", self.run))).await?)?;
+        if run.outcome.status != "queued" {
+            return Ok(None);
+        }
+        let name = encoded(&run.queue);
+        let queue: QueueView = read(&daemon.ask(&Ask::get(format!("/v1/queues/{name}"))).await?)?;
+        let path = format!("/v1/runs?status=running&queue={name}&limit={}", AHEAD_NAMED + 1);
+        let page: RunsPage = read(&daemon.ask(&Ask::get(path)).await?)?;
+        let ahead: Result<Vec<RunView>, Failure> = page.runs.iter().map(|run| read(run.get().as_bytes())).collect();
+        let ahead: Vec<i64> = ahead?.iter().map(|run| run.id).collect();
+        Ok(Some(waiting_text(&run, &queue, &ahead)))
+    }
+}
+
+fn waiting_text(run: &RunView, queue: &QueueView, ahead: &[i64]) -> String {
+    let name = &queue.name;
+    if queue.paused {
+        return format!("queued: queue \"{name}\" is paused");
+    }
+    if let Some(not_before) = &run.not_before {
+        return format!("queued: held back until {}", print::printable(not_before));
+    }
+    let slots = if queue.slots == 1 { "1 slot".to_owned() } else { format!("{} slots", queue.slots) };
+    let named: Vec<String> = ahead.iter().take(AHEAD_NAMED).map(i64::to_string).collect();
+    let behind = match named.as_slice() {
+        [] => format!("{} others", queue.queued.saturating_sub(1)),
+        [one] => format!("run {one}"),
+        more => format!("runs {}{}", more.join(", "), if ahead.len() > AHEAD_NAMED { ", …" } else { "" }),
+    };
+    format!("queued behind {behind}: queue \"{name}\" has {slots}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_told_what_stands_in_front() {
+        let mut queue = QueueView { name: "default".to_owned(), slots: 1, ..QueueView::default() };
+        let mut run = RunView::default();
+        assert_eq!(waiting_text(&run, &queue, &[12]), "queued behind run 12: queue \"default\" has 1 slot");
+        queue.slots = 4;
+        let many = "queued behind runs 15, 14, 13, …: queue \"default\" has 4 slots";
+        assert_eq!(waiting_text(&run, &queue, &[15, 14, 13, 12]), many);
+        run.not_before = Some("2026-11-23T06:32:01.000Z".to_owned());
+        assert!(waiting_text(&run, &queue, &[]).starts_with("queued: held back until 2026"));
+        queue.paused = true;
+        assert_eq!(waiting_text(&run, &queue, &[]), "queued: queue \"default\" is paused");
+    }
+}

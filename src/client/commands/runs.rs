@@ -1,0 +1,71 @@
+//! `cancel`, `retry` and `rm`: what changes runs that are there.
+//!
+//! With several runs, a refusal of one keeps none of the others from its turn; the exit code tells of it.
+
+use hyper::Method;
+use serde_json::json;
+
+use super::{Context, one_line};
+use crate::client::args::Id;
+use crate::client::connection::Ask;
+use crate::client::failure::Failure;
+use crate::client::print;
+use crate::client::view::{RunView, read};
+
+/// Asks for their end.
+pub async fn cancel(context: &Context, ids: &[Id], reason: Option<String>) -> Result<u8, Failure> {
+    let mut code = 0;
+    for number in context.numbers(ids).await? {
+        let ask = Ask::new(Method::POST, format!("/v1/runs/{number}/cancel"));
+        let ask = match &reason {
+            Some(reason) => ask.with(&json!({ "reason": reason })),
+            None => ask,
+        };
+        match context.daemon.ask(&ask).await {
+            Ok(body) if context.json => print::answer(&one_line(&body)?)?,
+            Ok(body) => {
+                let run: RunView = read(&body)?;
+                let status = print::printable(&run.outcome.status);
+                let done = if run.outcome.is_terminal() { &*status } else { "stopping" };
+                print::note(&format!("run {number}: {done}"));
+            }
+            Err(failure) => code = told(failure)?,
+        }
+    }
+    Ok(code)
+}
+
+/// Queues it again.
+pub async fn retry(context: &Context, id: Id) -> Result<u8, Failure> {
+    let number = context.number(id).await?;
+    let body = context.daemon.ask(&Ask::new(Method::POST, format!("/v1/runs/{number}/retry"))).await?;
+    if context.json {
+        print::answer(&one_line(&body)?)?;
+    } else {
+        print::answer(&read::<RunView>(&body)?.id.to_string())?;
+    }
+    Ok(0)
+}
+
+/// Deletes them.
+pub async fn rm(context: &Context, ids: &[Id]) -> Result<u8, Failure> {
+    let mut code = 0;
+    for number in context.numbers(ids).await? {
+        match context.daemon.ask(&Ask::new(Method::DELETE, format!("/v1/runs/{number}"))).await {
+            Ok(_) => print::note(&format!("run {number}: deleted")),
+            Err(failure) => code = told(failure)?,
+        }
+    }
+    Ok(code)
+}
+
+/// A refusal is told and the rest goes on; anything else concerns the rest as well.
+fn told(failure: Failure) -> Result<u8, Failure> {
+    match failure {
+        Failure::Refused(_) => {
+            print::warn(&failure.to_string());
+            Ok(failure.exit_code())
+        }
+        other => Err(other),
+    }
+}

@@ -1,0 +1,77 @@
+//! `show`: everything about one run.
+
+use super::{Context, one_line};
+use crate::client::args::Id;
+use crate::client::connection::Ask;
+use crate::client::duration;
+use crate::client::failure::Failure;
+use crate::client::print::{self, Paint, printable};
+use crate::client::view::{RunView, read};
+use crate::clock::UnixMs;
+
+/// Prints it, line by line or as one object.
+pub async fn show(context: &Context, id: Id) -> Result<u8, Failure> {
+    let number = context.number(id).await?;
+    let body = context.daemon.ask(&Ask::get(format!("/v1/runs/{number}"))).await?;
+    if context.json {
+        print::answer(&one_line(&body)?)?;
+    } else {
+        print::answer(&lines(&read(&body)?, Paint::new(), UnixMs::now()))?;
+    }
+    Ok(0)
+}
+
+fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
+    let text = |text: &Option<String>| text.as_deref().map(|text| printable(text).into_owned());
+    let number = |number: &Option<i64>| number.map(|number| number.to_string());
+    let joined = |list: &[String]| (!list.is_empty()).then(|| printable(&list.join(", ")).into_owned());
+    let progress = (!run.progress.is_null()).then(|| printable(&run.progress.to_string()).into_owned());
+    let what = if run.script.is_some() { "script" } else { "command" };
+    let lines = [
+        ("run", Some(run.id.to_string())),
+        ("name", text(&run.name)),
+        ("status", Some(paint.paint(&printable(&run.standing()), run.colour()))),
+        ("reason", text(&run.outcome.reason)),
+        ("exit code", number(&run.outcome.exit_code)),
+        ("signal", number(&run.outcome.signal)),
+        ("error", text(&run.outcome.error)),
+        (what, Some(printable(&run.what()).into_owned())),
+        ("directory", text(&run.cwd)),
+        ("variables", joined(&run.env_keys)),
+        ("queue", Some(printable(&run.queue).into_owned())),
+        ("priority", (run.priority != 0).then(|| run.priority.to_string())),
+        ("tags", joined(&run.tags)),
+        ("time limit", run.timeout_s.map(|timeout_s| duration::show_ms(timeout_s.saturating_mul(1_000)))),
+        ("on interrupt", (run.on_interrupt != "fail").then(|| printable(&run.on_interrupt).into_owned())),
+        ("keep", run.keep.then(|| "yes".to_owned())),
+        ("repeats run", number(&run.retry_of)),
+        ("attempt", (run.attempt > 1).then(|| run.attempt.to_string())),
+        ("process", number(&run.pid)),
+        ("progress", progress),
+        ("submitted", Some(printable(&run.created_at).into_owned())),
+        ("not before", text(&run.not_before)),
+        ("started", text(&run.started_at)),
+        ("cancel asked", text(&run.cancel_requested_at)),
+        ("ended", text(&run.ended_at)),
+        ("took", run.took(now)),
+        ("output", Some(format!("{} bytes", run.output_bytes))),
+        ("events", Some(run.last_seq.to_string())),
+    ];
+    let shown = lines.iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name:<13} {value}\n")));
+    shown.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_there_is_is_shown() {
+        let run: RunView = serde_json::from_str(
+            r#"{"id":42,"status":"queued","queue":"default","command":["a\u001b[2J"],"created_at":"x","priority":0}"#,
+        )
+        .expect("a run");
+        let text = lines(&run, Paint::default(), UnixMs(0));
+        assert!(text.contains("command       'a\\x1b[2J'\n") && !text.contains("exit code"), "{text}");
+    }
+}

@@ -1,0 +1,56 @@
+//! `wait`: until all of these runs have ended, however often the daemon restarts meanwhile.
+
+use hyper::body::Bytes;
+
+use super::{Context, one_line};
+use crate::client::args::Id;
+use crate::client::connection::{ANSWER_S, Ask};
+use crate::client::failure::Failure;
+use crate::client::patience::{Patience, ask_until_answered};
+use crate::client::print;
+use crate::client::view::{RunView, read};
+
+/// As long as the daemon lets one request wait.
+const WAIT_S: u64 = 300;
+
+/// Waits, and gives the code of the first, in the order given, that failed.
+pub async fn wait(context: &Context, ids: &[Id]) -> Result<u8, Failure> {
+    let mut patience = Patience { met: false, at_most: None };
+    let mut first_failed = 0;
+    let numbers = context.numbers(ids).await?;
+    for number in numbers {
+        let code = match ended(context, number, &mut patience).await {
+            Ok(body) => {
+                if context.json {
+                    print::answer(&one_line(&body)?)?;
+                }
+                let run: RunView = read(&body)?;
+                if let Some(complaint) = run.outcome.complaint(number) {
+                    print::warn(&complaint);
+                }
+                run.outcome.exit_code()
+            }
+            // The others are still worth waiting for.
+            Err(failure @ Failure::Refused(_)) => {
+                print::warn(&failure.to_string());
+                failure.run_exit_code()
+            }
+            Err(failure) => return Err(failure),
+        };
+        if first_failed == 0 {
+            first_failed = code;
+        }
+    }
+    Ok(first_failed)
+}
+
+async fn ended(context: &Context, number: i64, patience: &mut Patience) -> Result<Bytes, Failure> {
+    let mut ask = Ask::get(format!("/v1/runs/{number}?wait_s={WAIT_S}"));
+    ask.answer_s = WAIT_S + ANSWER_S;
+    loop {
+        let body = ask_until_answered(&context.daemon, &ask, patience).await?;
+        if read::<RunView>(&body)?.outcome.is_terminal() {
+            return Ok(body);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Following one run: its events in order, each once, over as many connections as it takes.
+//!
+//! A connection that breaks is made again after a wait, from the last event seen, until the run ends or the daemon
+//! says that it cannot go on. It never gives up by itself once a daemon was met, and never skips an event silently.
+
+use std::time::{Duration, Instant};
+
+use async_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use futures_lite::{StreamExt, future};
+use smol::Timer;
+
+use super::connection::{Daemon, Socket};
+use super::failure::{Failure, Problem};
+use super::outcome::Outcome;
+use super::patience::{Backoff, first_line};
+use super::position::{Heard, Position, Told};
+
+/// The daemon pings every 20 s: this long without anything, and nobody is there.
+const SILENCE_S: u64 = 65;
+/// A connection that lived this long was a good one.
+const GOOD_S: u64 = 10;
+/// The session was revoked or has expired.
+const CLOSE_SESSION: u16 = 4401;
+/// The run was deleted.
+const CLOSE_DELETED: u16 = 4410;
+
+/// One run, followed.
+pub struct Follower<'a> {
+    daemon: &'a Daemon,
+    run: i64,
+    position: Position,
+    open: Option<Open>,
+    backoff: Backoff,
+    /// Whether a daemon was met there: before that, its absence is an answer.
+    met: bool,
+    /// Whether a connection broke and the next one is news.
+    away: bool,
+}
+
+struct Open {
+    socket: Socket,
+    since: Instant,
+}
+
+/// What happened next.
+#[derive(Debug)]
+pub enum Step {
+    /// The next event.
+    Event(Told),
+    /// Events that are gone.
+    Gap {
+        /// The first that is gone.
+        from: i64,
+        /// The last that is gone.
+        to: i64,
+        /// Why.
+        reason: String,
+        /// As it came, on one line.
+        line: Utf8Bytes,
+    },
+    /// All that was stored is out.
+    CaughtUp,
+    /// The connection is gone, for this reason; it will be made again.
+    Away(String),
+    /// It was made again; the newest event seen so far.
+    Back(i64),
+    /// The run has ended.
+    End(Outcome),
+}
+
+/// Why a connection is of no more use.
+enum Broken {
+    /// Come back with the last cursor seen.
+    Again(String),
+    /// There is nothing to come back for.
+    Never(Failure),
+}
+
+impl<'a> Follower<'a> {
+    /// Follows `run` from `cursor`; `met` says that the daemon answered something before.
+    pub fn new(daemon: &'a Daemon, run: i64, cursor: &str, met: bool) -> Follower<'a> {
+        let position = Position::new(cursor);
+        Follower { daemon, run, position, open: None, backoff: Backoff::new(), met, away: false }
+    }
+
+    /// Waits for what happens next.
+    ///
+    /// # Errors
+    /// What coming back cannot change: the run or the session is gone, or the database is another one.
+    pub async fn next(&mut self) -> Result<Step, Failure> {
+        loop {
+            let Some(open) = &mut self.open else {
+                match self.connect().await? {
+                    Some(step) => return Ok(step),
+                    None => continue,
+                }
+            };
+            match heard(open, &mut self.position, self.run).await {
+                Ok(Heard::Event(told)) => {
+                    self.backoff.reset();
+                    return Ok(Step::Event(told));
+                }
+                Ok(Heard::Gap { from, to, reason, line }) => return Ok(Step::Gap { from, to, reason, line }),
+                Ok(Heard::CaughtUp) => return Ok(Step::CaughtUp),
+                Ok(Heard::End(outcome)) => return Ok(Step::End(outcome)),
+                Ok(Heard::Hello) if self.away => {
+                    self.away = false;
+                    return Ok(Step::Back(self.position.seen()));
+                }
+                Ok(Heard::Hello | Heard::Nothing) => {}
+                Err(Broken::Never(failure)) => return Err(failure),
+                Err(Broken::Again(why)) => {
+                    if open.since.elapsed() > Duration::from_secs(GOOD_S) {
+                        self.backoff.reset();
+                    }
+                    self.open = None;
+                    if !self.away {
+                        self.away = true;
+                        return Ok(Step::Away(why));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens a connection, after a wait where it is not the first; tells when that did not go at once.
+    async fn connect(&mut self) -> Result<Option<Step>, Failure> {
+        if self.away {
+            self.backoff.wait().await;
+        }
+        let path = format!("/v1/runs/{}/events?after={}", self.run, self.position.cursor());
+        match self.daemon.upgrade(&path).await {
+            Ok(socket) => {
+                self.met = true;
+                self.open = Some(Open { socket, since: Instant::now() });
+                Ok(None)
+            }
+            Err(failure) if self.met && failure.may_pass() => {
+                if self.away {
+                    return Ok(None);
+                }
+                self.away = true;
+                Ok(Some(Step::Away(first_line(&failure))))
+            }
+            Err(failure) if self.position.has_begun() => Err(explained(failure, self.run)),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+async fn heard(open: &mut Open, position: &mut Position, run: i64) -> Result<Heard, Broken> {
+    let silence = async {
+        Timer::after(Duration::from_secs(SILENCE_S)).await;
+        Some(Err(Error::Io(std::io::ErrorKind::TimedOut.into())))
+    };
+    match future::or(open.socket.next(), silence).await {
+        Some(Ok(Message::Text(text))) => {
+            position.hear(&text).map_err(|misfit| Broken::Again(format!("the stream broke: {}", misfit.0)))
+        }
+        Some(Ok(Message::Close(frame))) => {
+            let code = frame.map_or(1005, |frame| u16::from(frame.code));
+            Err(closed(code, run))
+        }
+        // Pings are answered by the library.
+        Some(Ok(_)) => Ok(Heard::Nothing),
+        Some(Err(error)) => Err(Broken::Again(format!("lost the daemon: {error}"))),
+        None => Err(Broken::Again("lost the daemon".to_owned())),
+    }
+}
+
+fn closed(code: u16, run: i64) -> Broken {
+    let problem = |status, code: &str, detail: String| {
+        let (code, details) = (code.to_owned(), serde_json::Value::Null);
+        Broken::Never(Failure::Refused(Problem { status, code, detail, details }))
+    };
+    match code {
+        CLOSE_SESSION => problem(401, "unauthorized", "the session was revoked or has expired".to_owned()),
+        CLOSE_DELETED => problem(410, "run_pruned", format!("run {run} was deleted")),
+        1001 => Broken::Again("the daemon is stopping".to_owned()),
+        _ => Broken::Again(format!("the daemon closed the stream ({code})")),
+    }
+}
+
+/// The daemon's words are about a cursor that the person never typed.
+fn explained(failure: Failure, run: i64) -> Failure {
+    match failure {
+        Failure::Refused(mut problem) if problem.code == "instance_changed" => {
+            problem.detail = format!("the daemon's database was replaced: run {run} cannot be followed any further");
+            Failure::Refused(problem)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lost_session_or_run_ends_the_following() {
+        for code in [1000, 1001, 1005, 1006, 1011, 1012] {
+            assert!(matches!(closed(code, 42), Broken::Again(_)), "{code}");
+        }
+        for (code, status) in [(4401, 401), (4410, 410)] {
+            assert!(matches!(closed(code, 42), Broken::Never(Failure::Refused(problem)) if problem.status == status));
+        }
+    }
+}

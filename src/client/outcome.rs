@@ -1,0 +1,101 @@
+//! How a run stands or ended, as the daemon tells it, and what a shell is told of it.
+//!
+//! Words that this program does not know are kept as they are: a newer daemon may have more of them.
+
+use serde::Deserialize;
+
+use crate::run::{Reason, Status, shell_exit_code};
+
+/// The part of a run, of a `finished` event and of an `end` that says how it ended.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Outcome {
+    /// Where it stands.
+    pub status: String,
+    /// Why it ended.
+    pub reason: Option<String>,
+    /// The command's exit code.
+    pub exit_code: Option<i64>,
+    /// The signal that ended it.
+    pub signal: Option<i64>,
+    /// Why it could not start.
+    pub error: Option<String>,
+}
+
+impl Outcome {
+    /// Whether nothing will change it.
+    pub fn is_terminal(&self) -> bool {
+        Status::parse(&self.status).is_some_and(Status::is_terminal)
+    }
+
+    /// What `run` and `wait` exit with.
+    pub fn exit_code(&self) -> u8 {
+        let reason = self.reason.as_deref().and_then(Reason::parse);
+        if reason == Some(Reason::SpawnFailed) {
+            // The daemon's words for what a shell tells by 127 and 126.
+            return match self.error.as_deref() {
+                Some(error) if error.starts_with("not found: ") => 127,
+                Some(error) if error.starts_with("not executable: ") => 126,
+                _ => 125,
+            };
+        }
+        let Some(status) = Status::parse(&self.status) else { return 125 };
+        let code = shell_exit_code(status, reason, self.exit_code, self.signal);
+        u8::try_from(code & 0xff).unwrap_or(125)
+    }
+
+    /// What a person should be told beyond the exit code; `None` when the command ended by itself.
+    pub fn complaint(&self, run: i64) -> Option<String> {
+        let reason = self.reason.as_deref().and_then(Reason::parse);
+        match (Status::parse(&self.status), reason) {
+            (_, Some(Reason::SpawnFailed)) => {
+                let why = self.error.as_deref().unwrap_or("it could not be started");
+                Some(super::print::printable(why).into_owned())
+            }
+            (_, Some(Reason::Oom)) => Some(format!("run {run} was killed: it ran out of memory")),
+            (Some(Status::TimedOut), _) => Some(format!("run {run} timed out")),
+            (Some(Status::Canceled), _) => Some(format!("run {run} was canceled")),
+            (Some(Status::Interrupted), Some(Reason::Shutdown)) => {
+                Some(format!("run {run} was interrupted: the daemon stopped"))
+            }
+            (Some(Status::Interrupted), _) => Some(format!("run {run} was interrupted: the daemon died under it")),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(status: &str, reason: &str, exit_code: Option<i64>, signal: Option<i64>, error: Option<&str>) -> u8 {
+        let (status, reason, error) = (status.to_owned(), Some(reason.to_owned()), error.map(str::to_owned));
+        Outcome { status, reason, exit_code, signal, error }.exit_code()
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_timeout_and_the_shell() {
+        assert_eq!(exit("succeeded", "exited", Some(0), None, None), 0);
+        assert_eq!(exit("failed", "exited", Some(7), None, None), 7);
+        assert_eq!(exit("failed", "signaled", None, Some(9), None), 137);
+        assert_eq!(exit("timed_out", "timeout", Some(0), None, None), 124);
+        assert_eq!(exit("canceled", "canceled", None, Some(15), None), 143);
+        assert_eq!(exit("interrupted", "daemon_lost", None, None, None), 125);
+        assert_eq!(exit("failed", "spawn_failed", None, None, Some("not found: foo")), 127);
+        assert_eq!(exit("failed", "spawn_failed", None, None, Some("not executable: foo")), 126);
+        assert_eq!(exit("failed", "spawn_failed", None, None, Some("working directory /x: gone")), 125);
+        assert_eq!(exit("evaporated", "magic", None, None, None), 125);
+    }
+
+    #[test]
+    fn only_what_the_command_did_not_do_itself_is_told() {
+        let outcome = |status: &str, reason: &str| Outcome {
+            status: status.to_owned(),
+            reason: Some(reason.to_owned()),
+            ..Outcome::default()
+        };
+        assert!(outcome("failed", "exited").complaint(1).is_none());
+        assert!(outcome("failed", "signaled").complaint(1).is_none());
+        assert_eq!(outcome("timed_out", "timeout").complaint(7).as_deref(), Some("run 7 timed out"));
+    }
+}

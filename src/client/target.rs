@@ -1,0 +1,252 @@
+//! Which daemon a command talks to.
+//!
+//! Decided once, from the command line, the environment and what `login` saved; nothing is connected here, and a
+//! token never comes from the command line, where every user of the machine could read it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use hyper::Uri;
+
+use super::args::Global;
+use super::failure::Failure;
+use super::login::Login;
+use crate::state_dir::{default_state_dir, socket_path, state_dir};
+
+/// Where a daemon of the whole machine is told to put its socket.
+const SYSTEM_SOCKET: &str = "/run/runabout/runabout.sock";
+
+/// A daemon's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Its Unix socket: same machine, no token.
+    Socket {
+        /// Where it is.
+        path: PathBuf,
+        /// The command line that would start a daemon there.
+        start: String,
+    },
+    /// Plain HTTP over TCP.
+    Network(Address),
+}
+
+/// A daemon on a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Name or IP, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// `Host` as it is sent.
+    pub authority: String,
+    /// What a proxy in between wants in front of every path; empty, or `/…` without an end slash.
+    pub prefix: String,
+    /// The session's token.
+    pub token: Option<String>,
+}
+
+/// What the choice depends on, so that it can be tried without a world around it.
+struct World<'a> {
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    exists: &'a dyn Fn(&Path) -> bool,
+    login: &'a dyn Fn() -> Result<Option<Login>, Failure>,
+    /// The default state directories, the likelier one first.
+    state_dirs: Vec<PathBuf>,
+}
+
+impl Target {
+    /// The daemon that the command line, the environment, what `login` saved, or the default names.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a URL, file or environment that cannot be used.
+    pub fn choose(global: &Global) -> Result<Target, Failure> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let is_root = rustix::process::geteuid().is_root();
+        let env = |name: &str| std::env::var_os(name);
+        // A client may itself be somebody's service, whose STATE_DIRECTORY then holds no socket.
+        let named = [state_dir(None, env, is_root), default_state_dir(env, is_root)];
+        let mut state_dirs: Vec<PathBuf> = named.into_iter().flatten().collect();
+        state_dirs.dedup();
+        let world =
+            World { variable: &variable, exists: &|path| path.exists(), login: &super::login::read, state_dirs };
+        choose_in(&world, global)
+    }
+
+    /// The same place with this token.
+    pub fn with_token(self, token: String) -> Target {
+        give(self, Some(token))
+    }
+
+    /// Whether it is on this machine, so that the caller's directory and `PATH` mean something to it.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Target::Socket { .. })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Socket { path, .. } => path.display().fmt(out),
+            Target::Network(address) => write!(out, "http://{}{}", address.authority, address.prefix),
+        }
+    }
+}
+
+fn choose_in(world: &World, global: &Global) -> Result<Target, Failure> {
+    let token = || (world.variable)("RUNABOUT_TOKEN");
+    if let Some(url) = &global.url {
+        let target = parse(url, "--url")?;
+        return with_token(target, token, world);
+    }
+    if let Some(dir) = &global.state_dir {
+        return Ok(in_state_dir(dir, format!("runabout serve --state-dir {}", dir.display())));
+    }
+    if let Some(url) = (world.variable)("RUNABOUT_URL") {
+        let target = parse(&url, "RUNABOUT_URL")?;
+        return with_token(target, token, world);
+    }
+    if let Some(dir) = (world.variable)("RUNABOUT_STATE_DIR") {
+        return Ok(in_state_dir(Path::new(&dir), "runabout serve".to_owned()));
+    }
+    if let Some(login) = (world.login)()? {
+        let target = parse(&login.url, "login.toml")?;
+        return Ok(give(target, Some(login.token)));
+    }
+    let mut places: Vec<Target> =
+        world.state_dirs.iter().map(|dir| in_state_dir(dir, "runabout serve".to_owned())).collect();
+    places.push(Target::Socket { path: SYSTEM_SOCKET.into(), start: "runabout serve".to_owned() });
+    let there = places.iter().position(|place| match place {
+        Target::Socket { path, .. } => (world.exists)(path),
+        Target::Network(_) => false,
+    });
+    Ok(places.swap_remove(there.unwrap_or(0)))
+}
+
+/// `RUNABOUT_TOKEN`, else what `login` saved for this very place.
+fn with_token(target: Target, token: impl Fn() -> Option<String>, world: &World) -> Result<Target, Failure> {
+    if target.is_local() {
+        return Ok(target);
+    }
+    if let Some(token) = token() {
+        return Ok(give(target, Some(token)));
+    }
+    let saved = (world.login)()?.filter(|login| parse(&login.url, "login.toml").is_ok_and(|place| place == target));
+    Ok(give(target, saved.map(|login| login.token)))
+}
+
+fn give(target: Target, token: Option<String>) -> Target {
+    match target {
+        Target::Network(address) => Target::Network(Address { token, ..address }),
+        socket => socket,
+    }
+}
+
+fn in_state_dir(dir: &Path, start: String) -> Target {
+    Target::Socket { path: socket_path(dir), start }
+}
+
+/// Reads `http://HOST[:PORT][/PREFIX]`, `HOST:PORT` or `unix:PATH`; `source` is where it stood.
+pub fn parse(url: &str, source: &str) -> Result<Target, Failure> {
+    let wrong = |why: &str| Failure::Usage(format!("{source}: {url:?}: {why}"));
+    if let Some(path) = url.strip_prefix("unix:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.starts_with('/') {
+            return Err(wrong("after unix: comes an absolute path"));
+        }
+        return Ok(Target::Socket { path: path.into(), start: "runabout serve".to_owned() });
+    }
+    if url.starts_with("https:") {
+        return Err(wrong("this runabout speaks no TLS yet; tunnel it, as by ssh -L 7867:localhost:7867 HOST"));
+    }
+    let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let uri: Uri = full.parse().map_err(|_| wrong("it must be http://HOST:PORT or unix:PATH"))?;
+    let authority = match (uri.scheme_str(), uri.authority()) {
+        (Some("http"), Some(authority)) if !authority.host().is_empty() => authority,
+        _ => return Err(wrong("it must be http://HOST:PORT or unix:PATH")),
+    };
+    if authority.as_str().contains('@') {
+        return Err(wrong("a token goes into RUNABOUT_TOKEN, not into the URL"));
+    }
+    if uri.query().is_some() || url.contains('#') {
+        return Err(wrong("it must end with the path"));
+    }
+    let port = match authority.as_str().strip_prefix(authority.host()) {
+        Some("") | None => 80,
+        Some(port) => port.trim_start_matches(':').parse().map_err(|_| wrong("its port is not one"))?,
+    };
+    Ok(Target::Network(Address {
+        host: authority.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port,
+        authority: authority.as_str().to_owned(),
+        prefix: uri.path().trim_end_matches('/').to_owned(),
+        token: None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(global: &Global, variables: &[(&str, &str)], login: Option<&str>, existing: &str) -> Target {
+        let world = World {
+            variable: &|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
+            exists: &|path| path == Path::new(existing),
+            login: &|| Ok(login.map(|url| Login { url: url.to_owned(), token: "rbs_saved".to_owned() })),
+            state_dirs: vec!["/home/u/.local/state/runabout".into()],
+        };
+        choose_in(&world, global).expect("a target")
+    }
+
+    fn shown(target: &Target) -> (String, Option<&str>) {
+        let token = match target {
+            Target::Network(address) => address.token.as_deref(),
+            Target::Socket { .. } => None,
+        };
+        (target.to_string(), token)
+    }
+
+    #[test]
+    fn the_nearest_word_wins() {
+        let variables =
+            [("RUNABOUT_URL", "http://b:1"), ("RUNABOUT_TOKEN", "rbs_env"), ("RUNABOUT_STATE_DIR", "/state")];
+        let mut global =
+            Global { url: Some("http://a:1".to_owned()), state_dir: Some("/flag".into()), ..Global::default() };
+        let saved = Some("http://c:1");
+        assert_eq!(shown(&choose(&global, &variables, saved, "")), ("http://a:1".to_owned(), Some("rbs_env")));
+        global.url = None;
+        assert_eq!(shown(&choose(&global, &variables, saved, "")).0, "/flag/runabout.sock");
+        global.state_dir = None;
+        assert_eq!(shown(&choose(&global, &variables, saved, "")), ("http://b:1".to_owned(), Some("rbs_env")));
+        assert_eq!(shown(&choose(&global, &variables[2..], saved, "")).0, "/state/runabout.sock");
+        assert_eq!(shown(&choose(&global, &[], saved, "")), ("http://c:1".to_owned(), Some("rbs_saved")));
+        let home = "/home/u/.local/state/runabout/runabout.sock";
+        assert_eq!(shown(&choose(&global, &[], None, home)).0, home);
+        assert_eq!(shown(&choose(&global, &[], None, SYSTEM_SOCKET)).0, SYSTEM_SOCKET);
+        assert_eq!(shown(&choose(&global, &[], None, "")).0, home);
+    }
+
+    #[test]
+    fn a_saved_token_goes_to_its_own_daemon_only() {
+        let to = |url: &str| Global { url: Some(url.to_owned()), ..Global::default() };
+        assert_eq!(shown(&choose(&to("http://c:1/"), &[], Some("http://c:1"), "")).1, Some("rbs_saved"));
+        assert_eq!(shown(&choose(&to("http://d:1"), &[], Some("http://c:1"), "")).1, None);
+    }
+
+    #[test]
+    fn urls_are_read_as_curl_reads_them() {
+        let address = |url: &str| match parse(url, "--url").expect(url) {
+            Target::Network(address) => (address.host, address.port, address.prefix),
+            Target::Socket { path, .. } => (path.display().to_string(), 0, String::new()),
+        };
+        assert_eq!(address("http://pi.local:7867/"), ("pi.local".to_owned(), 7867, String::new()));
+        assert_eq!(address("pi:7867"), ("pi".to_owned(), 7867, String::new()));
+        assert_eq!(address("http://[::1]:7867/run/about/"), ("::1".to_owned(), 7867, "/run/about".to_owned()));
+        assert_eq!(address("http://pi"), ("pi".to_owned(), 80, String::new()));
+        assert_eq!(address("unix:/a/b.sock").0, "/a/b.sock");
+        assert_eq!(address("unix:///a/b.sock").0, "/a/b.sock");
+        for wrong in ["", "https://pi", "ftp://pi", "http://u:p@pi", "http://pi/?a=1", "http://pi:99999", "unix:a", "/"]
+        {
+            assert!(parse(wrong, "--url").is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Putting flags, environment and file together, and saying all that is wrong with them at once.
+//!
+//! It never falls back to a default where something was said.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::keys::{KEYS, Key, Kind};
+use super::{Config, Listen};
+
+/// No configuration is this long; guards against a `--config /dev/zero`.
+const FILE_BYTES_MAX: u64 = 1_048_576;
+
+/// What the command line says about keys.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--log`
+    pub log: Option<String>,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file, the variable or the flag that said it.
+    pub source: String,
+    /// The key; empty where the file as a whole is meant.
+    pub key: String,
+    /// What is wrong, and what is allowed.
+    pub message: String,
+}
+
+/// All that is wrong with the configuration; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<Fault>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, Fault { source, key, message }) in self.0.iter().enumerate() {
+            let newline = if nth == 0 { "" } else { "\n" };
+            let colon = if key.is_empty() { "" } else { ": " };
+            write!(out, "{newline}{source}: {key}{colon}{message}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for ConfigError {}
+
+/// See [`Config::load`].
+pub(super) fn load(flags: &Flags, env: impl IntoIterator<Item = (OsString, OsString)>, file: Option<&Path>) -> Result<Config, ConfigError> {
+    let mut loading = Loading { config: Config::default(), faults: Vec::new(), listen_said_by: "default".to_owned() };
+    if let Some(path) = file {
+        loading.take_file(path);
+    }
+    loading.take_env(env);
+    for (flag, name, value) in [("--listen", "listen", &flags.listen), ("--log", "log", &flags.log)] {
+        let key = KEYS.iter().find(|key| key.table.is_empty() && key.name == name);
+        if let (Some(key), Some(value)) = (key, value) {
+            loading.set(flag, key, &Value::String(value.clone()));
+        }
+    }
+    loading.check_plaintext();
+    if loading.faults.is_empty() { Ok(loading.config) } else { Err(ConfigError(loading.faults)) }
+}
+
+struct Loading {
+    config: Config,
+    faults: Vec<Fault>,
+    /// The strongest source that set `listen`: the one to blame for it.
+    listen_said_by: String,
+}
+
+impl Loading {
+    fn take_file(&mut self, path: &Path) {
+        let source = path.display().to_string();
+        let text = match read(path) {
+            Ok(text) => text,
+            Err(why) => return self.fault(&source, "", format!("cannot be read: {why}")),
+        };
+        let table = match text.parse::<Table>() {
+            Ok(table) => table,
+            Err(error) => {
+                let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                return self.fault(&source, "", format!("line {line}: not TOML: {}", error.message()));
+            }
+        };
+        self.take_table(&source, "", &table);
+    }
+
+    fn take_table(&mut self, source: &str, table: &str, values: &Table) {
+        for (name, value) in values {
+            let is_table = table.is_empty() && KEYS.iter().any(|key| !key.table.is_empty() && key.table == name);
+            match (KEYS.iter().find(|key| key.table == table && key.name == name), value) {
+                (Some(key), value) => self.set(source, key, value),
+                (None, Value::Table(inner)) if is_table => self.take_table(source, name, inner),
+                (None, _) if is_table => self.fault(source, name, format!("allowed: a table, [{name}]")),
+                (None, _) => self.unknown(source, table, name),
+            }
+        }
+    }
+
+    fn unknown(&mut self, source: &str, table: &str, name: &str) {
+        let mut known: Vec<String> = KEYS.iter().filter(|key| key.table == table).map(|key| key.name.to_owned()).collect();
+        let key = if table.is_empty() {
+            let mut tables: Vec<&str> = KEYS.iter().map(|key| key.table).filter(|table| !table.is_empty()).collect();
+            tables.dedup();
+            known.extend(tables.into_iter().map(|table| format!("[{table}]")));
+            name.to_owned()
+        } else {
+            format!("{table}.{name}")
+        };
+        self.fault(source, &key, format!("unknown key; allowed: {}", known.join(", ")));
+    }
+
+    fn take_env(&mut self, env: impl IntoIterator<Item = (OsString, OsString)>) {
+        for (variable, value) in env {
+            let Some(key) = variable.to_str().and_then(|name| KEYS.iter().find(|key| key.variable() == name)) else { continue };
+            let source = format!("environment, {}", key.variable());
+            match value.to_str() {
+                Some(text) => self.set(&source, key, &from_text(key, text)),
+                None => self.fault(&source, &key.shown(), format!("not UTF-8; allowed: {}", key.allowed())),
+            }
+        }
+    }
+
+    /// Sets one key, or says why not.
+    fn set(&mut self, source: &str, key: &Key, value: &Value) {
+        let config = &mut self.config;
+        let refused = match (&key.kind, value) {
+            (Kind::Number(min, max, set), Value::Integer(n)) => match u64::try_from(*n) {
+                Ok(n) if (*min..=*max).contains(&n) => {
+                    set(config, n);
+                    None
+                }
+                _ => Some(n.to_string()),
+            },
+            (Kind::Switch(set), Value::Boolean(on)) => {
+                set(config, *on);
+                None
+            }
+            (Kind::Text(set, _), Value::String(text)) => (!set(config, text)).then(|| format!("{text:?}")),
+            (Kind::List(set, _), Value::Array(items)) => {
+                let texts: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+                match texts {
+                    Some(texts) => set(config, &texts).err().map(|text| format!("{text:?}")),
+                    None => Some("an item that is not a text".to_owned()),
+                }
+            }
+            (_, other) => Some(shown(other)),
+        };
+        match refused {
+            Some(what) => self.fault(source, &key.shown(), format!("{what} is not allowed; allowed: {}", key.allowed())),
+            None if key.name == "listen" => source.clone_into(&mut self.listen_said_by),
+            None => {}
+        }
+    }
+
+    /// Tokens and output that cross a network in clear must be somebody's decision.
+    fn check_plaintext(&mut self) {
+        let Listen::At(address) = self.config.listen else { return };
+        if address.ip().to_canonical().is_loopback() || self.config.access.allow_plaintext {
+            return;
+        }
+        let source = self.listen_said_by.clone();
+        self.fault(
+            &source,
+            "listen",
+            format!(
+                "{address} can be reached from other machines, and without TLS everybody on the way reads tokens and output. \
+                 Listen on 127.0.0.1 and put a reverse proxy or an SSH tunnel before it, or set access.allow_plaintext = true"
+            ),
+        );
+    }
+
+    fn fault(&mut self, source: &str, key: &str, message: String) {
+        self.faults.push(Fault { source: source.to_owned(), key: key.to_owned(), message });
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("longer than {FILE_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
+}
+
+/// What a variable's text means for this key; what does not fit stays a text, and is refused as one.
+fn from_text(key: &Key, text: &str) -> Value {
+    let as_text = || Value::String(text.to_owned());
+    match key.kind {
+        Kind::Number(..) => text.replace('_', "").parse().map_or_else(|_| as_text(), Value::Integer),
+        Kind::Switch(_) => text.parse().map_or_else(|_| as_text(), Value::Boolean),
+        Kind::Text(..) => as_text(),
+        Kind::List(..) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(on) => on.to_string(),
+        Value::Datetime(time) => time.to_string(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Table(_) => "a table".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, text: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("runabout-config-{}-{name}.toml", std::process::id()));
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    #[test]
+    fn the_contracts_file_is_the_default() {
+        let text = r#"
+            listen = "127.0.0.1:7867"
+            log = "info"
+            [access]
+            socket = ""
+            socket_group = ""
+            socket_role = "operator"
+            allowed_hosts = []
+            allowed_origins = []
+            trusted_proxies = []
+            allow_plaintext = false
+            [limits]
+            head_bytes = 65_536
+            headers = 100
+            body_bytes = 1_048_576
+            head_s = 10
+            body_s = 30
+            connections = 512
+            connections_per_client = 256
+            queued_runs = 100_000
+            stream_buffer_events = 256
+            stream_buffer_bytes = 262_144
+            stream_total_bytes = 8_388_608
+            stream_stall_s = 120
+            [output]
+            flush_ms = 50
+            flush_unwatched_ms = 1000
+            [runs]
+            kill_grace_s = 10
+            shutdown_grace_s = 10
+            [retention]
+            interval_s = 600
+            [sessions]
+            ttl_s = 2_592_000
+            enrollment_ttl_s = 900
+        "#;
+        let path = file("default", text);
+        assert_eq!(load(&Flags::default(), env(&[]), Some(&path)), Ok(Config::default()));
+    }
+
+    #[test]
+    fn flags_beat_environment_beats_file() {
+        let path = file("order", "listen = \"127.0.0.1:1\"\nlog = \"warn\"\n[runs]\nkill_grace_s = 1\n[access]\nallowed_hosts = [\"a\"]");
+        let flags = Flags { listen: Some("none".to_owned()), log: None };
+        let vars = env(&[
+            ("RUNABOUT_LISTEN", "127.0.0.1:2"),
+            ("RUNABOUT_RUNS_KILL_GRACE_S", "2"),
+            ("RUNABOUT_ACCESS_ALLOWED_HOSTS", "B.example, c"),
+            ("RUNABOUT_STATE_DIR", "/nowhere"),
+            ("RUNABOUT_LIMITS_NO_SUCH", "1"),
+        ]);
+        let config = load(&flags, vars, Some(&path)).expect("valid");
+        assert_eq!((config.listen, config.log, config.runs.kill_grace_s), (Listen::Nowhere, log::LevelFilter::Warn, 2));
+        assert_eq!(config.access.allowed_hosts, ["b.example", "c"]);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let path = file(
+            "wrong",
+            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = 1\n[tls]\ncert = \"\"\n[access]\nallowed_origins = [\"null\"]",
+        );
+        let error =
+            load(&Flags { listen: Some("7867".to_owned()), log: None }, env(&[("RUNABOUT_LOG", "loud")]), Some(&path)).expect_err("wrong");
+        let keys: Vec<&str> = error.0.iter().map(|fault| fault.key.as_str()).collect();
+        for key in
+            ["listn", "limits.head_s", "limits.body_bytes", "limits.disk_free_bytes", "tls", "access.allowed_origins", "listen", "log"]
+        {
+            assert!(keys.contains(&key), "{key} in {error}");
+        }
+        let text = error.to_string();
+        assert!(text.contains(&path.display().to_string()) && text.contains("RUNABOUT_LOG") && text.contains("--listen"), "{text}");
+        assert!(text.contains("a whole number from 1 to 3600"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_the_file() {
+        let error = load(&Flags::default(), env(&[]), Some(Path::new("/no/such.toml"))).expect_err("unreadable");
+        assert!(error.to_string().starts_with("/no/such.toml: cannot be read"), "{error}");
+        let path = file("syntax", "listen = \"none\"\n[limits\n");
+        let error = load(&Flags::default(), env(&[]), Some(&path)).expect_err("not TOML").to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn beyond_loopback_plaintext_must_be_allowed() {
+        let open = Flags { listen: Some("0.0.0.0:0".to_owned()), log: None };
+        let error = load(&open, env(&[]), None).expect_err("refused").to_string();
+        assert!(error.contains("--listen: listen") && error.contains("allow_plaintext = true"), "{error}");
+        assert!(load(&open, env(&[("RUNABOUT_ACCESS_ALLOW_PLAINTEXT", "true")]), None).is_ok());
+        let mapped = Flags { listen: Some("[::ffff:127.0.0.1]:0".to_owned()), log: None };
+        assert!(load(&mapped, env(&[]), None).is_ok());
+    }
+}

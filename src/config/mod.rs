@@ -1,0 +1,220 @@
+//! Every number and switch: its unit, its default and what it guards.
+//!
+//! Flags beat the environment, the environment beats the file. Nothing here opens anything but that file, and nothing is
+//! read again later: a `Config` never changes.
+
+mod keys;
+mod load;
+mod net;
+
+use std::path::{Path, PathBuf};
+
+pub use load::{ConfigError, Fault, Flags};
+pub use net::{Authority, Cidr, Host, Origin};
+
+use crate::access::Role;
+
+/// The whole configuration, valid by construction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where TCP connections are taken.
+    pub listen: Listen,
+    /// The least important log line that is written.
+    pub log: log::LevelFilter,
+    /// Who may talk to the daemon, and from where.
+    pub access: Access,
+    /// What bounds memory, time and descriptors.
+    pub limits: Limits,
+    /// How output is paced on its way to the medium.
+    pub output: Output,
+    /// How commands are stopped.
+    pub runs: Runs,
+    /// When what expired goes.
+    pub retention: Retention,
+    /// How long tokens live.
+    pub sessions: Sessions,
+}
+
+/// `listen`: where TCP connections are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere; the Unix socket alone.
+    Nowhere,
+    /// At this address; port 0 picks one.
+    At(std::net::SocketAddr),
+}
+
+/// `[access]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Path of the Unix socket; `None` is `runabout.sock` in the state directory.
+    pub socket: Option<PathBuf>,
+    /// Name or number of a group whose members may connect to the Unix socket too.
+    pub socket_group: Option<String>,
+    /// The role of those members.
+    pub socket_role: SocketRole,
+    /// Names that are answered to besides localhost, IP literals, this host's name and NAME.local; lower case.
+    pub allowed_hosts: Vec<String>,
+    /// Other web origins whose pages may use the daemon.
+    pub allowed_origins: Vec<Origin>,
+    /// Proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Whether tokens and output may cross a network unencrypted: guards a listener beyond loopback.
+    pub allow_plaintext: bool,
+}
+
+/// `access.socket_role`, whose default is not the least role but `operator`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketRole(pub Role);
+
+impl Default for SocketRole {
+    fn default() -> SocketRole {
+        SocketRole(Role::Operator)
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's line and headers; beyond it 431. Guards memory before anybody is known.
+    pub head_bytes: usize,
+    /// Headers of a request; beyond it 431.
+    pub headers: usize,
+    /// Bytes of a request's body; beyond it 413. Guards memory.
+    pub body_bytes: usize,
+    /// Seconds to send a head, and to wait for the next request on a connection. Guards descriptors.
+    pub head_s: u64,
+    /// Seconds to send a body; beyond it 408.
+    pub body_s: u64,
+    /// TCP connections that are open at once; beyond it 503 and close. Guards descriptors.
+    pub connections: usize,
+    /// TCP connections of one address that are open at once.
+    pub connections_per_client: usize,
+    /// Runs that wait; beyond it 429. Guards the medium.
+    pub queued_runs: usize,
+    /// Events in a live reader's bounded channel; a full one is resynced from SQLite.
+    pub stream_buffer_events: usize,
+    /// Bytes in a live reader's bounded channel, whichever comes first. Guards memory.
+    pub stream_buffer_bytes: usize,
+    /// Bytes in all readers' channels together. Guards memory.
+    pub stream_total_bytes: usize,
+    /// Seconds that a client may take no byte, and send no pong, before it is closed. Guards descriptors.
+    pub stream_stall_s: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            head_bytes: 65_536,
+            headers: 100,
+            body_bytes: 1_048_576,
+            head_s: 10,
+            body_s: 30,
+            connections: 512,
+            connections_per_client: 256,
+            queued_runs: 100_000,
+            stream_buffer_events: 256,
+            stream_buffer_bytes: 262_144,
+            stream_total_bytes: 8_388_608,
+            stream_stall_s: 120,
+        }
+    }
+}
+
+/// `[output]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Milliseconds between two commits of output alone, at least. Guards the medium.
+    pub flush_ms: u64,
+    /// The same while nobody reads the run.
+    pub flush_unwatched_ms: u64,
+}
+
+impl Default for Output {
+    fn default() -> Output {
+        Output { flush_ms: 50, flush_unwatched_ms: 1_000 }
+    }
+}
+
+/// `[runs]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// Seconds from SIGTERM to SIGKILL at a cancel or a timeout.
+    pub kill_grace_s: u64,
+    /// Seconds from SIGTERM to SIGKILL at the daemon's shutdown.
+    pub shutdown_grace_s: u64,
+}
+
+impl Default for Runs {
+    fn default() -> Runs {
+        Runs { kill_grace_s: 10, shutdown_grace_s: 10 }
+    }
+}
+
+/// `[retention]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Seconds between two passes, at most, while something can expire.
+    pub interval_s: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention { interval_s: 600 }
+    }
+}
+
+/// `[sessions]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sessions {
+    /// Seconds that a session lives after its last use; 0: it never expires.
+    pub ttl_s: u64,
+    /// Seconds that an enrollment token lives unless its maker says otherwise.
+    pub enrollment_ttl_s: u64,
+}
+
+impl Default for Sessions {
+    fn default() -> Sessions {
+        Sessions { ttl_s: 2_592_000, enrollment_ttl_s: 900 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: Listen::At(std::net::SocketAddr::from(([127, 0, 0, 1], 7867))),
+            log: log::LevelFilter::Info,
+            access: Access::default(),
+            limits: Limits::default(),
+            output: Output::default(),
+            runs: Runs::default(),
+            retention: Retention::default(),
+            sessions: Sessions::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The configuration that these flags, this environment and this file give; defaults for the rest.
+    ///
+    /// `file` is the one of `--config`, else [`Config::file_in`] the state directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its file, variable or flag, its key and what is allowed.
+    pub fn load(
+        flags: &Flags,
+        env: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+        file: Option<&Path>,
+    ) -> Result<Config, ConfigError> {
+        load::load(flags, env, file)
+    }
+
+    /// `config.toml` in the state directory, if there is anything of that name.
+    pub fn file_in(state_dir: &Path) -> Option<PathBuf> {
+        let file = state_dir.join("config.toml");
+        match std::fs::symlink_metadata(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            _ => Some(file),
+        }
+    }
+}

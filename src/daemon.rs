@@ -1,0 +1,316 @@
+//! The wiring: the order of the start, and the shutdown as its mirror image.
+//!
+//! Nothing here decides what happens to a run; it decides who is there when it happens.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::FutureExt as _;
+use futures_lite::future::Boxed;
+use smol::{Executor, Task};
+
+use crate::clock::UnixMs;
+use crate::config::{Config, Flags, Listen};
+use crate::feed::{Hub, HubLimits};
+use crate::home::Home;
+use crate::http::app::{App, AppParts};
+use crate::http::middleware::Locals;
+use crate::http::server::{self, Listeners, Site, SocketFile, bind_tcp, bind_unix};
+use crate::http::streams::OpenStreams;
+use crate::http::{Gate, StoredSessions, routes};
+use crate::maintenance::{self, Maintenance};
+use crate::metrics::{Metrics, OfRoute};
+use crate::run::Ask;
+use crate::runner::{self, Graces, Pacing, Running, World, appender, inherited, orphans};
+use crate::signals::Signals;
+use crate::store::{Store, StoreConfig};
+use crate::wake::{Bell, Phase, Stop};
+use crate::{logging, scheduler, state_dir};
+
+/// What `runabout serve` was given.
+#[derive(Clone, Debug, Default)]
+pub struct ServeArgs {
+    /// `--state-dir`
+    pub state_dir: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// `--log`
+    pub log: Option<String>,
+    /// `--log-format`
+    pub log_format: Option<String>,
+    /// `--check`
+    pub check: bool,
+}
+
+/// How long streams may take for the last events of what they follow once all runs are settled.
+const STREAMS_GRACE: Duration = Duration::from_secs(2);
+
+/// Why the daemon ends before it serves: what to say and the exit code.
+struct Refusal(u8, String);
+
+/// Serves until it is told to stop; answers the process's exit code.
+pub fn serve(args: ServeArgs) -> ExitCode {
+    match prepare(&args).and_then(|prepared| prepared.map_or(Ok(0), run)) {
+        Ok(code) => ExitCode::from(code),
+        Err(Refusal(code, why)) => {
+            // Standard error may be gone; there is nobody else to tell.
+            let _ = writeln!(std::io::stderr(), "runabout: {why}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// What is decided before anything is touched.
+struct Prepared {
+    config: Config,
+    state_dir: PathBuf,
+}
+
+fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
+    let usage = |why: String| Refusal(2, why);
+    let is_root = rustix::process::geteuid().is_root();
+    let state_dir = state_dir::state_dir(args.state_dir.as_deref(), |name| std::env::var_os(name), is_root)
+        .ok_or_else(|| usage("there is no home directory to keep state in; name one with --state-dir".into()))?;
+    let flags = Flags { listen: args.listen.clone(), log: args.log.clone() };
+    let file = args.config.clone().or_else(|| Config::file_in(&state_dir));
+    let config = Config::load(&flags, std::env::vars_os(), file.as_deref()).map_err(|error| usage(error.to_string()))?;
+    let format = match args.log_format.as_deref() {
+        None | Some("text") => logging::Format::of_text(),
+        Some("json") => logging::Format::Json,
+        Some(other) => return Err(usage(format!("--log-format {other:?}: allowed are text and json"))),
+    };
+    Locals::new(&config.access).map_err(usage)?;
+    if args.check {
+        return Ok(None);
+    }
+    logging::start(format, config.log);
+    Ok(Some(Prepared { config, state_dir }))
+}
+
+fn run(prepared: Prepared) -> Result<u8, Refusal> {
+    let Prepared { config, state_dir } = prepared;
+    inherited::close_inherited_on_exec();
+    inherited::default_signals_for_children();
+    let failed = |why: String| Refusal(1, why);
+    let signals = Signals::take_over().map_err(|error| failed(format!("signals: {error}")))?;
+    let mut home = Home::open(&state_dir).map_err(|error| failed(error.to_string()))?;
+    let bell = Bell::default();
+    let stop = Stop::new(bell.clone());
+    let metrics = Arc::new(Metrics::new());
+    let store_config = StoreConfig { queued_runs_max: config.limits.queued_runs as i64 };
+    let database = home.database();
+    let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
+        .map_err(|error| failed(format!("{}: {error}", database.display())))?;
+    let locals = Locals::new(&config.access).map_err(failed)?;
+    let (listeners, socket, listening) = listen(&home, &config, &locals)?;
+    if let Err(error) = home.announce(&listening) {
+        log::warn!("the lock file does not say who holds it: {error}");
+    }
+    let executor = Arc::new(Executor::new());
+    let daemon = Daemon { config, store, bell, stop, metrics, executor: executor.clone(), database };
+    // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
+    let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &listening)));
+    socket.remove();
+    // The lock goes last, so that the next daemon finds nothing half done.
+    drop(home);
+    Ok(code)
+}
+
+fn listen(home: &Home, config: &Config, locals: &Locals) -> Result<(Listeners, SocketFile, String), Refusal> {
+    let failed = |why: String| Refusal(1, why);
+    let path = home.socket(config.access.socket.as_deref()).map_err(|error| failed(error.to_string()))?;
+    let tcp = match config.listen {
+        Listen::Nowhere => None,
+        Listen::At(address) => Some(bind_tcp(address).map_err(|error| {
+            failed(format!("{address}: {error}; choose another address with --listen ADDR:PORT, port 0 picks a free one"))
+        })?),
+    };
+    let (unix, socket) =
+        bind_unix(&path, locals.group()).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+    let listening = match tcp.as_ref().map(|tcp| tcp.get_ref().local_addr()) {
+        Some(Ok(address)) => format!("listening on http://{address}"),
+        Some(Err(error)) => return Err(failed(error.to_string())),
+        None => format!("listening on {}", path.display()),
+    };
+    Ok((Listeners { tcp, unix }, socket, listening))
+}
+
+/// Everything that lives as long as the daemon.
+struct Daemon {
+    config: Config,
+    store: Store,
+    bell: Bell,
+    stop: Stop,
+    metrics: Arc<Metrics>,
+    executor: Arc<Executor<'static>>,
+    database: PathBuf,
+}
+
+impl Daemon {
+    async fn serve(self, listeners: Listeners, locals: Locals, signals: Signals, listening: &str) -> u8 {
+        let limits = &self.config.limits;
+        let hub_limits = HubLimits {
+            reader_events: limits.stream_buffer_events,
+            reader_bytes: limits.stream_buffer_bytes,
+            total_bytes: limits.stream_total_bytes,
+        };
+        let hub = Hub::new(self.store.clone(), hub_limits, self.metrics.clone());
+        let context = self.runner_context();
+        let streams = OpenStreams::default();
+        let (maintenance, requests) = Maintenance::new();
+        let site = self.site(&hub, &context.running, maintenance, &streams);
+
+        // What a dead daemon left is told while this one serves already: its slots stay taken until it is gone.
+        let orphans = self.settle_orphans(&context).await;
+        let fan_out = self.keep("push", self.fan_out(&hub));
+        let appender = self.keep("output", appender::append(self.store.clone(), self.pacing()));
+        let on_signal = self.keep("signals", on_signals(signals, self.stop.clone(), context.running.clone()));
+        let maintenance = self.executor.spawn(self.maintain(requests));
+        let scheduler = self.executor.spawn(self.schedule(context.clone()));
+        let (stop, executor) = (self.stop.clone(), self.executor.clone());
+        let server = self.executor.spawn(server::serve(listeners, site, locals, stop, executor));
+
+        say(listening);
+        self.stop.wait(Phase::Stopping).await;
+        log::info!("stopping");
+
+        // The mirror of the start: no claims, runs settled, their last events pushed, streams ended, store closed.
+        scheduler.await;
+        context.running.ask_all(Ask::Shutdown);
+        context.running.wait_empty().await;
+        drop(orphans);
+        maintenance.await;
+        appender.cancel().await;
+        fan_out.cancel().await;
+        hub.close();
+        streams.wait_empty().or(async { _ = Timer::after(STREAMS_GRACE).await; }).await;
+        self.stop.raise(Phase::Closing);
+        server.await;
+        on_signal.cancel().await;
+        self.store.close().await;
+        u8::from(self.stop.has_failed())
+    }
+
+    fn runner_context(&self) -> runner::Context {
+        let seconds = Duration::from_secs;
+        let config = &self.config.runs;
+        runner::Context {
+            store: self.store.clone(),
+            running: Running::default(),
+            world: Arc::new(World::new(self.store.instance())),
+            graces: Graces { kill: seconds(config.kill_grace_s), shutdown: seconds(config.shutdown_grace_s) },
+        }
+    }
+
+    fn pacing(&self) -> Pacing {
+        let ms = Duration::from_millis;
+        let config = &self.config.output;
+        Pacing { flush: ms(config.flush_ms), flush_unwatched: ms(config.flush_unwatched_ms) }
+    }
+
+    fn site(&self, hub: &Hub, running: &Running, maintenance: Maintenance, streams: &OpenStreams) -> Site<App> {
+        let executor = Arc::downgrade(&self.executor);
+        let app = App::new(AppParts {
+            store: self.store.clone(),
+            hub: hub.clone(),
+            running: running.clone(),
+            maintenance,
+            metrics: self.metrics.clone(),
+            config: self.config.clone(),
+            stop: self.stop.clone(),
+            streams: streams.clone(),
+            // A stream belongs to its client; it ends with it, or when the hub closes.
+            spawn: Arc::new(move |stream: Boxed<()>| {
+                if let Some(executor) = executor.upgrade() {
+                    executor.spawn(stream).detach();
+                }
+            }),
+            started_at: UnixMs::now(),
+            database: self.database.clone(),
+        });
+        let sessions = Arc::new(StoredSessions::new(self.store.clone()));
+        let gate = Gate::new(self.config.access.clone(), sessions, self.store.instance());
+        let metrics = self.metrics.clone();
+        let observer = Arc::new(move |route, status| {
+            metrics.http_requests.get_or_create(&OfRoute { route, status }).inc();
+        });
+        Site { app: routes::routes(app), gate, limits: self.config.limits.clone(), observer }
+    }
+
+    /// Starts to end what a dead daemon left running.
+    async fn settle_orphans(&self, context: &runner::Context) -> Vec<Task<()>> {
+        let left = match self.store.left_running().await {
+            Ok(left) => left,
+            Err(error) => {
+                log::error!("what was left running cannot be read: {error:?}");
+                self.stop.fail();
+                return Vec::new();
+            }
+        };
+        let orphans = orphans::find(left, self.store.instance());
+        orphans
+            .into_iter()
+            .map(|orphan| {
+                log::warn!("run {} was left running by a daemon that died; it is ended", orphan.run());
+                self.executor.spawn(orphan.settle(context.clone()))
+            })
+            .collect()
+    }
+
+    fn fan_out(&self, hub: &Hub) -> impl Future<Output = ()> + Send + 'static {
+        let (hub, bell) = (hub.clone(), self.bell.clone());
+        async move { hub.fan_out(&bell).await }
+    }
+
+    fn maintain(&self, requests: maintenance::Requests) -> impl Future<Output = ()> + Send + 'static {
+        let (store, bell, stop) = (self.store.clone(), self.bell.clone(), self.stop.clone());
+        let (metrics, interval) = (self.metrics.clone(), Duration::from_secs(self.config.retention.interval_s));
+        async move { maintenance::run(&store, requests, interval, &bell, &stop, &metrics).await }
+    }
+
+    fn schedule(&self, context: runner::Context) -> impl Future<Output = ()> + Send + 'static {
+        let (store, bell, stop) = (self.store.clone(), self.bell.clone(), self.stop.clone());
+        let (metrics, executor) = (self.metrics.clone(), self.executor.clone());
+        async move {
+            let start = |claimed| {
+                // Registered with `Running`, for whose end the shutdown waits.
+                executor.spawn(runner::attempt(context.clone(), claimed)).detach();
+            };
+            scheduler::run(&store, &bell, &stop, &metrics, start).await;
+        }
+    }
+
+    /// Spawns a task that must not end by itself: where it does, the daemon ends too, and says so by its exit code.
+    fn keep(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> Task<()> {
+        let stop = self.stop.clone();
+        self.executor.spawn(async move {
+            task.await;
+            log::error!("the task {name:?} ended unexpectedly");
+            stop.fail();
+        })
+    }
+}
+
+/// The first signal asks everybody to stop; the second kills what runs and ends the process at once.
+async fn on_signals(mut signals: Signals, stop: Stop, running: Running) {
+    let first = signals.next().await;
+    log::info!("signal {first}");
+    stop.raise(Phase::Stopping);
+    let second = signals.next().await;
+    running.kill_all();
+    std::process::exit(128 + second);
+}
+
+/// Says on standard output, once and in one line, that the daemon serves.
+fn say(listening: &str) {
+    let mut out = std::io::stdout();
+    if writeln!(out, "{listening}").and_then(|()| out.flush()).is_err() {
+        log::warn!("standard output is closed; {listening}");
+    }
+}

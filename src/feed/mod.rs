@@ -1,0 +1,10 @@
+//! Who is listening, and what each has seen: the fan-out from the commit, and the Follower that makes a cursor into
+//! a sequence without holes.
+//!
+//! Knows no transport. Never holds an event that is not on the medium.
+
+mod follower;
+mod hub;
+
+pub use follower::{Ended, Follower, Hello, OpenError, Step, resolve, wait_for_end};
+pub use hub::{Encoded, Hub, HubLimits, Subscription};

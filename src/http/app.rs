@@ -1,0 +1,182 @@
+//! What every handler can reach, and the few things that most of them do: who asks, which run, body, answer.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tide::{Response, StatusCode};
+
+use super::query::Query;
+use super::streams::OpenStreams;
+use super::types::Fields;
+use super::{Body, Head, Problem};
+use crate::access::Identity;
+use crate::clock::UnixMs;
+use crate::config::Config;
+use crate::feed::Hub;
+use crate::maintenance::Maintenance;
+use crate::metrics::Metrics;
+use crate::run::RunId;
+use crate::runner::Running;
+use crate::store::Store;
+use crate::wake::Stop;
+
+/// A request to a handler.
+pub type Request = tide::Request<App>;
+/// What a handler answers.
+pub type Answer = Result<Response, Problem>;
+
+/// What every handler can reach; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<AppParts>);
+
+/// The parts of an [`App`].
+pub struct AppParts {
+    /// Runs, events, queues, sessions.
+    pub store: Store,
+    /// Who is listening.
+    pub hub: Hub,
+    /// The switches of what runs.
+    pub running: Running,
+    /// Where a pass can be asked for.
+    pub maintenance: Maintenance,
+    /// What is seen from outside.
+    pub metrics: Arc<Metrics>,
+    /// Numbers and switches.
+    pub config: Config,
+    /// Whether the daemon is on its way out.
+    pub stop: Stop,
+    /// Streams that are open, so that a revoked session's can be ended.
+    pub streams: OpenStreams,
+    /// Where a stream's task lives.
+    pub spawn: Spawn,
+    /// When the daemon started.
+    pub started_at: UnixMs,
+    /// The database's file, for its size.
+    pub database: std::path::PathBuf,
+}
+
+/// Puts a task on the one executor.
+pub type Spawn = Arc<dyn Fn(futures_lite::future::Boxed<()>) + Send + Sync>;
+
+impl App {
+    /// An app of these parts.
+    pub fn new(parts: AppParts) -> App {
+        App(Arc::new(parts))
+    }
+
+    /// Size of the database with its log, in bytes.
+    pub fn database_bytes(&self) -> i64 {
+        let size = |suffix: &str| {
+            let mut path = self.database.clone().into_os_string();
+            path.push(suffix);
+            std::fs::metadata(path).map_or(0, |file| file.len())
+        };
+        i64::try_from(size("") + size("-wal")).unwrap_or(i64::MAX)
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
+}
+
+/// Who asks; the gate let nobody through without.
+pub fn identity(request: &Request) -> Result<&Identity, Problem> {
+    request.ext::<Identity>().ok_or_else(|| Problem::unauthorized("nobody is known here"))
+}
+
+/// Who asks, for events: `session:NAME` or `local:USER`.
+pub fn by(request: &Request) -> Result<String, Problem> {
+    identity(request).map(|identity| identity.name.clone())
+}
+
+/// The headers that handlers need.
+pub fn head(request: &Request) -> Result<&Head, Problem> {
+    request.ext::<Head>().ok_or_else(|| Problem::internal("a request came without its head"))
+}
+
+/// The request's parameters.
+pub fn query(request: &Request) -> Query {
+    Query::of(request.url().query())
+}
+
+/// Refuses every parameter.
+pub fn no_query(request: &Request) -> Result<(), Problem> {
+    query(request).finish()
+}
+
+/// The number in the path.
+pub fn id(request: &Request, not_found: impl Fn(String) -> Problem) -> Result<i64, Problem> {
+    let text = request.param("id").unwrap_or_default();
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if digits { text.parse().ok() } else { None };
+    number.filter(|id| *id > 0).ok_or_else(|| not_found(text.to_owned()))
+}
+
+/// The run in the path.
+pub fn run_id(request: &Request) -> Result<RunId, Problem> {
+    id(request, |text| Problem::run_not_found(format!("no run {text}"))).map(RunId)
+}
+
+/// The type of the body without its parameters, in lower case; empty when there is none.
+pub fn content_type(request: &Request) -> Result<String, Problem> {
+    let full = head(request)?.content_type()?.unwrap_or_default();
+    Ok(full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// The whole body.
+pub async fn body(request: &Request) -> Result<Vec<u8>, Problem> {
+    match request.ext::<Body>() {
+        Some(body) => body.read().await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The fields of a JSON body; an empty one has none and needs no type.
+pub async fn json_body(request: &Request) -> Result<Fields, Problem> {
+    let content_type = content_type(request)?;
+    if !matches!(content_type.as_str(), "" | "application/json") {
+        return Err(unsupported(&content_type, "application/json"));
+    }
+    let body = body(request).await?;
+    if !body.is_empty() && content_type.is_empty() {
+        return Err(unsupported("", "application/json"));
+    }
+    Fields::of_body(&body)
+}
+
+/// 415.
+pub fn unsupported(found: &str, wanted: &str) -> Problem {
+    let found = if found.is_empty() { "a body without a Content-Type".to_owned() } else { format!("{found:?}") };
+    Problem::unsupported_media_type(format!("{found} is not read here; send it with 'Content-Type: {wanted}'"))
+}
+
+/// A JSON answer.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    let text = serde_json::to_string(body).map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(raw_json(status, text))
+}
+
+/// A JSON answer that is text already.
+pub fn raw_json(status: StatusCode, text: String) -> Response {
+    let mut response = Response::new(status);
+    response.set_body(text);
+    response.insert_header("content-type", "application/json");
+    response
+}
+
+/// A short text.
+pub fn text(status: StatusCode, text: impl Into<String>) -> Response {
+    let mut response = Response::new(status);
+    response.set_body(text.into());
+    response.insert_header("content-type", "text/plain; charset=utf-8");
+    response
+}
+
+/// 204.
+pub fn nothing() -> Response {
+    Response::new(StatusCode::NoContent)
+}

@@ -1,0 +1,259 @@
+//! How the daemon says no: RFC 9457 problems, and the one table of their codes.
+//!
+//! `detail` is for people, and never holds what is internal, secret, or longer than a screen.
+
+use hyper::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::store::StoreError;
+
+/// A refusal, as `application/problem+json`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The status of the answer.
+    pub status: u16,
+    /// Stable, for programs.
+    pub code: &'static str,
+    /// For people.
+    pub detail: String,
+    /// An object; what it holds depends on the code.
+    pub details: Value,
+    /// Headers that belong to it: `Allow`, `Retry-After`, `WWW-Authenticate`. Names in lower case, values ASCII.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// One thing that is wrong with a body or a query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// Which field or parameter; `a.b` and `a[0]` for inner ones.
+    pub field: String,
+    /// For programs, like `required`, `unknown` or `out_of_range`.
+    pub reason: &'static str,
+    /// For people: what is allowed.
+    pub message: String,
+}
+
+impl Violation {
+    /// What is wrong with a field.
+    pub fn new(field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Violation {
+        Violation { field: field.into(), reason, message: message.into() }
+    }
+}
+
+/// Writes the table once: as constructors, and for the reference.
+macro_rules! problems {
+    ($($(#[$doc:meta])* $code:ident = $status:literal,)+) => {
+        /// Every code with its status, for the reference.
+        pub const CODES: &[(&str, u16)] = &[$((stringify!($code), $status),)+];
+
+        impl Problem {
+            $($(#[$doc])* pub fn $code(detail: impl Into<String>) -> Problem {
+                Problem::new($status, stringify!($code), detail.into())
+            })+
+        }
+    };
+}
+
+problems! {
+    /// A request that is not understood: its path, or a header that is needed.
+    bad_request = 400,
+    /// A body that is not JSON.
+    bad_json = 400,
+    /// No token, or one that is unknown or expired. Use [`Problem::challenge`], which adds the header.
+    unauthorized = 401,
+    /// An enrollment token that is unknown, used up or expired, alike.
+    enrollment_invalid = 401,
+    /// Known, but not allowed to.
+    forbidden = 403,
+    /// A web page of another origin.
+    origin_not_allowed = 403,
+    /// No such path, or nothing of that name.
+    not_found = 404,
+    /// No such run, and there never was.
+    run_not_found = 404,
+    /// No such queue.
+    queue_not_found = 404,
+    /// A known path; `Allow` says what may be done there.
+    method_not_allowed = 405,
+    /// A body that took too long.
+    body_timeout = 408,
+    /// The run has not ended.
+    run_not_finished = 409,
+    /// The run has started.
+    run_not_queued = 409,
+    /// The run has ended.
+    run_finished = 409,
+    /// The queue `default` stays.
+    queue_protected = 409,
+    /// Runs wait or run in the queue.
+    queue_not_empty = 409,
+    /// A cursor beyond the newest event.
+    cursor_ahead = 409,
+    /// A cursor of another database.
+    instance_changed = 409,
+    /// The run was there and is gone.
+    run_pruned = 410,
+    /// A body that is too long.
+    body_too_large = 413,
+    /// A body of a type that is not read here.
+    unsupported_media_type = 415,
+    /// A `Host` that is not answered to.
+    host_not_allowed = 421,
+    /// Well-formed, but wrong. Use [`Problem::violations`].
+    invalid = 422,
+    /// Another body under a key that was used.
+    idempotency_mismatch = 422,
+    /// A WebSocket of another version.
+    upgrade_required = 426,
+    /// Too many runs wait.
+    queue_full = 429,
+    /// Too many bad tokens from one address.
+    rate_limited = 429,
+    /// A fault of the daemon; its log says more.
+    internal = 500,
+    /// The database cannot be read or written.
+    storage_unavailable = 503,
+    /// Starting, stopping, or too many connections or readers.
+    unavailable = 503,
+}
+
+impl Problem {
+    fn new(status: u16, code: &'static str, detail: String) -> Problem {
+        Problem { status, code, detail, details: json!({}), headers: Vec::new() }
+    }
+
+    /// 422 with everything that is wrong.
+    pub fn violations(violations: Vec<Violation>) -> Problem {
+        let said: Vec<String> = violations.iter().map(|violation| format!("{}: {}", violation.field, violation.message)).collect();
+        Problem::invalid(said.join("; ")).with_details(json!({ "violations": violations }))
+    }
+
+    /// What is wrong with the query and what is wrong with the body, told together.
+    #[must_use]
+    pub fn joined(self, other: Problem) -> Problem {
+        let told = |problem: &Problem| problem.details["violations"].as_array().cloned().unwrap_or_default();
+        let violations: Vec<Value> = told(&self).into_iter().chain(told(&other)).collect();
+        let detail = format!("{}; {}", self.detail, other.detail);
+        Problem::invalid(detail).with_details(json!({ "violations": violations }))
+    }
+
+    /// 401 that says which scheme would do.
+    pub fn challenge(detail: impl Into<String>) -> Problem {
+        Problem::unauthorized(detail).with_header("www-authenticate", "Bearer")
+    }
+
+    /// 405 for a path that is known; `allow` is the list for `Allow`.
+    pub fn wrong_method(allow: &str) -> Problem {
+        Problem::method_not_allowed(format!("this path takes {allow}")).with_header("allow", allow)
+    }
+
+    /// The same with these `details`, which are an object.
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Problem {
+        self.details = details;
+        self
+    }
+
+    /// The same with one header more.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Problem {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The same with `Retry-After`.
+    #[must_use]
+    pub fn retry_after_s(self, seconds: u64) -> Problem {
+        self.with_header("retry-after", seconds.max(1).to_string())
+    }
+
+    /// The body.
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Shape<'a> {
+            r#type: &'static str,
+            title: &'a str,
+            status: u16,
+            code: &'static str,
+            detail: &'a str,
+            details: &'a Value,
+        }
+        let title = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
+        let Problem { status, code, detail, details, .. } = self;
+        let shape = Shape { r#type: "about:blank", title, status: *status, code, detail, details };
+        // Strings, numbers and a Value always can be written as JSON.
+        serde_json::to_string(&shape).unwrap_or_default()
+    }
+}
+
+/// The one table from the store's errors to status and code.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            StoreError::RunNotFound(_) => Problem::run_not_found(detail),
+            StoreError::RunPruned(_) => Problem::run_pruned(detail),
+            StoreError::RunNotFinished(_) => Problem::run_not_finished(detail),
+            StoreError::RunNotQueued(_) => Problem::run_not_queued(detail),
+            StoreError::RunFinished(_) => Problem::run_finished(detail),
+            StoreError::QueueFull { limit } => {
+                Problem::queue_full(detail).retry_after_s(QUEUE_FULL_RETRY_S).with_details(json!({ "limit": limit }))
+            }
+            StoreError::QueueUnknown(_) => Problem::violations(vec![Violation::new("queue", "unknown_queue", detail)]),
+            StoreError::QueueNotFound(_) => Problem::queue_not_found(detail),
+            StoreError::QueueProtected => Problem::queue_protected(detail),
+            StoreError::QueueNotEmpty(_) => Problem::queue_not_empty(detail),
+            StoreError::IdempotencyMismatch => Problem::idempotency_mismatch(detail),
+            StoreError::EnrollmentInvalid => Problem::enrollment_invalid(detail).with_header("www-authenticate", "Bearer"),
+            StoreError::EnrollmentTokenNotFound(_) | StoreError::SessionNotFound(_) => Problem::not_found(detail),
+            StoreError::Full | StoreError::Unavailable(_) => {
+                Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S)
+            }
+        }
+    }
+}
+
+/// What a client is asked to wait for a place in a full queue, in seconds.
+const QUEUE_FULL_RETRY_S: u64 = 5;
+/// What a client is asked to wait for a store that does not answer, in seconds.
+const STORAGE_RETRY_S: u64 = 5;
+
+/// The type of [`Problem::to_json`].
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+impl From<Problem> for tide::Response {
+    fn from(problem: Problem) -> tide::Response {
+        let mut response = tide::Response::new(tide::StatusCode::try_from(problem.status).unwrap_or(tide::StatusCode::InternalServerError));
+        response.set_body(problem.to_json());
+        response.insert_header("content-type", PROBLEM_JSON);
+        for (name, value) in &problem.headers {
+            response.insert_header(*name, value);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_looks_as_the_contract_says() {
+        assert_eq!(
+            Problem::run_not_found("no run 42").to_json(),
+            r#"{"type":"about:blank","title":"Not Found","status":404,"code":"run_not_found","detail":"no run 42","details":{}}"#
+        );
+        let both = Problem::violations(vec![Violation::new("a", "unknown", "no such field"), Violation::new("b", "required", "is needed")]);
+        assert_eq!((both.status, both.code), (422, "invalid"));
+        assert_eq!(both.details["violations"][1]["field"], "b");
+    }
+
+    #[test]
+    fn every_status_has_a_title_and_crosses_into_tide() {
+        for (code, status) in CODES {
+            assert!(StatusCode::from_u16(*status).is_ok_and(|status| status.canonical_reason().is_some()), "{code}");
+            assert!(tide::StatusCode::try_from(*status).is_ok(), "{code}");
+        }
+    }
+}

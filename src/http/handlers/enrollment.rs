@@ -1,0 +1,109 @@
+//! `/v1/enrollment-tokens` and `/v1/enroll`: how somebody on the machine lets somebody else in.
+//!
+//! A token in clear is in one answer and nowhere else: not in a log line, an event or an error.
+
+use serde_json::json;
+use tide::StatusCode;
+
+use crate::access::{Role, Token, TokenKind};
+use crate::http::app::{self, Answer, Request, by, json_body, no_query, nothing};
+use crate::http::middleware::{Peer, cookie_name, session_cookie};
+use crate::http::types::{EnrollmentTokenBody, SessionBody, name};
+use crate::http::Problem;
+use crate::store::{NewEnrollmentToken, Redeem, StoreError};
+
+/// The longest life of an enrollment token, in seconds: a week.
+const TTL_MAX_S: i64 = 604_800;
+/// The longest life of a session, in seconds: ten years.
+const SESSION_TTL_MAX_S: i64 = 315_360_000;
+/// Sessions that one token makes, at most.
+const USES_MAX: i64 = 1_000;
+
+/// `POST /v1/enrollment-tokens`
+pub async fn make(request: Request) -> Answer {
+    no_query(&request)?;
+    let app = request.state();
+    let mut fields = json_body(&request).await?;
+    if !fields.has("role") {
+        fields.wrong("role", "required", "must be one of viewer, operator, admin");
+    }
+    let role = fields.word("role", Role::ALL, Role::as_str);
+    let ttl_s = fields.integer("ttl_s", 1, TTL_MAX_S).unwrap_or(app.config.sessions.enrollment_ttl_s as i64);
+    let max_uses = fields.integer("max_uses", 1, USES_MAX).unwrap_or(1);
+    let label = fields.text("label", name);
+    let session_ttl_s = fields.integer("session_ttl_s", 0, SESSION_TTL_MAX_S);
+    fields.finish()?;
+    let token = new_token(TokenKind::Enrollment)?;
+    let new = NewEnrollmentToken {
+        token_sha256: token.sha256(),
+        role: role.unwrap_or(Role::Viewer),
+        label,
+        max_uses,
+        ttl_s,
+        session_ttl_s,
+    };
+    let made = app.store.make_enrollment_token(new).await?;
+    log::info!("enrollment token {} for role {} was made by {}", made.id, made.role, by(&request)?);
+    app::json(StatusCode::Created, &EnrollmentTokenBody::new(&made, Some(token.reveal())))
+}
+
+/// `GET /v1/enrollment-tokens`
+pub async fn list(request: Request) -> Answer {
+    no_query(&request)?;
+    let tokens = request.state().store.enrollment_tokens().await?;
+    let bodies: Vec<_> = tokens.iter().map(|token| EnrollmentTokenBody::new(token, None)).collect();
+    app::json(StatusCode::Ok, &json!({ "enrollment_tokens": bodies }))
+}
+
+/// `DELETE /v1/enrollment-tokens/:id`
+pub async fn delete(request: Request) -> Answer {
+    no_query(&request)?;
+    let id = app::id(&request, |text| Problem::not_found(format!("no enrollment token {text}")))?;
+    request.state().store.delete_enrollment_token(id).await?;
+    log::info!("enrollment token {id} was withdrawn by {}", by(&request)?);
+    Ok(nothing())
+}
+
+/// `POST /v1/enroll`
+pub async fn enroll(request: Request) -> Answer {
+    no_query(&request)?;
+    let app = request.state();
+    let peer = request.ext::<Peer>().cloned().ok_or_else(|| Problem::internal("a request came without its peer"))?;
+    let mut fields = json_body(&request).await?;
+    let given = fields.text("token", |_| Ok(()));
+    let session_name = fields.text("name", name);
+    let wants_cookie = fields.boolean("cookie").unwrap_or(false);
+    if given.is_none() && fields.is_right() {
+        fields.wrong("token", "required", "must be an enrollment token, which starts with rbe_");
+    }
+    fields.finish()?;
+    let invalid = || peer.refuse_token(StoreError::EnrollmentInvalid.into());
+    let enrollment = Token::parse(TokenKind::Enrollment, given.as_deref().unwrap_or_default()).ok_or_else(invalid)?;
+    let token = new_token(TokenKind::Session)?;
+    let redeem = Redeem {
+        enrollment_sha256: enrollment.sha256(),
+        session_sha256: token.sha256(),
+        name: session_name,
+        address: peer.address.map(|address| address.to_string()),
+        default_ttl_s: app.config.sessions.ttl_s as i64,
+    };
+    let session = match app.store.redeem(redeem).await {
+        Err(StoreError::EnrollmentInvalid) => return Err(invalid()),
+        outcome => outcome?,
+    };
+    log::info!("session {} ({:?}, {}) was enrolled from {:?}", session.id, session.name, session.role, session.address);
+    let body = SessionBody::new(&session, Some(session.id));
+    if !wants_cookie {
+        return app::json(StatusCode::Created, &json!({ "session_token": token.reveal(), "session": body }));
+    }
+    let mut response = app::json(StatusCode::Created, &json!({ "session": body }))?;
+    let max_age_s = if session.ttl_s > 0 { session.ttl_s } else { SESSION_TTL_MAX_S };
+    let name = cookie_name(app.store.instance());
+    response.insert_header("set-cookie", session_cookie(&name, token.reveal(), max_age_s.unsigned_abs(), peer.https));
+    Ok(response)
+}
+
+fn new_token(kind: TokenKind) -> Result<Token, Problem> {
+    Token::make(kind).map_err(|error| Problem::internal(format!("the system gave no random bytes: {error}")))
+}
+

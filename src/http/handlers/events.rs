@@ -1,0 +1,135 @@
+//! `/v1/runs/:id/events`: a page, a stream, an append.
+
+use serde_json::json;
+use tide::StatusCode;
+
+use crate::event::Cursor;
+use crate::feed::{OpenError, resolve};
+use crate::http::app::{self, Answer, Request, head, no_query, query, raw_json, run_id};
+use crate::http::streams::websocket;
+use crate::http::types::{Frame, events_from};
+use crate::http::{Problem, Violation};
+use crate::run::RunId;
+use crate::store::{Head, PAGE_ROWS_MAX};
+
+/// Events that a page shows unless told otherwise.
+const PAGE_DEFAULT: i64 = 1_000;
+/// Events that a page shows at most.
+const PAGE_MAX: i64 = 10_000;
+/// Bytes of events after which a page is cut short: 1 MiB.
+const PAGE_BYTES_MAX: usize = 1_048_576;
+
+/// `GET /v1/runs/:id/events`: a WebSocket where one is asked for, else a page.
+pub async fn read(request: Request) -> Answer {
+    let run = run_id(&request)?;
+    let mut query = query(&request);
+    let cursor = query.text("after", |text| Cursor::parse(text).map(drop).ok_or_else(|| CURSORS.to_owned()));
+    let cursor = cursor.as_deref().and_then(Cursor::parse).unwrap_or(Cursor::After(0));
+    if head(&request)?.wants_websocket()? {
+        query.finish()?;
+        return websocket::answer(request, run, &cursor).await;
+    }
+    let limit = query.integer("limit", 1, PAGE_MAX).unwrap_or(PAGE_DEFAULT);
+    query.finish()?;
+    page(&request, run, &cursor, limit as usize).await
+}
+
+const CURSORS: &str = "must be a seq, \"latest\", -N for the newest N, or INSTANCE-SEQ";
+
+async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> Answer {
+    let store = &request.state().store;
+    store.backlog().glance(run);
+    if store.backlog().has_waiting(run) {
+        // Whoever comes sees what was printed; where it cannot be written, what was.
+        let _ = store.flush().await;
+    }
+    let head = store.head(run).await?;
+    let mut after = resolve(cursor, &head, store.instance()).map_err(|error| refusal(error, store.instance()))?;
+    let mut page = Page::new(head);
+    while page.count < limit && page.bytes() < PAGE_BYTES_MAX {
+        let rows = (limit - page.count).min(PAGE_ROWS_MAX);
+        let piece = store.page(run, after, rows, PAGE_BYTES_MAX - page.bytes()).await?;
+        page.head = piece.head;
+        if piece.events.is_empty() {
+            break;
+        }
+        for event in &piece.events {
+            if event.seq != after + 1 {
+                page.gap(after + 1, event.seq - 1);
+            }
+            after = event.seq;
+            page.event(&event.encode());
+        }
+    }
+    Ok(raw_json(StatusCode::Ok, page.finish()))
+}
+
+/// A page under construction, as the text that it becomes: events are encoded once and never parsed again.
+struct Page {
+    head: Head,
+    events: String,
+    gaps: Vec<String>,
+    count: usize,
+}
+
+impl Page {
+    fn new(head: Head) -> Page {
+        Page { head, events: String::new(), gaps: Vec::new(), count: 0 }
+    }
+
+    fn bytes(&self) -> usize {
+        self.events.len()
+    }
+
+    fn event(&mut self, encoded: &str) {
+        if self.count > 0 {
+            self.events.push(',');
+        }
+        self.events.push_str(encoded);
+        self.count += 1;
+    }
+
+    fn gap(&mut self, from: i64, to: i64) {
+        self.gaps.push(serde_json::to_string(&Frame::gap(from, to)).unwrap_or_default());
+    }
+
+    fn finish(self) -> String {
+        let Head { first_seq, last_seq, status, .. } = self.head;
+        format!(
+            r#"{{"events":[{}],"gaps":[{}],"first_seq":{first_seq},"last_seq":{last_seq},"status":"{status}"}}"#,
+            self.events,
+            self.gaps.join(",")
+        )
+    }
+}
+
+/// Why a cursor cannot be followed, for a client.
+pub fn refusal(error: OpenError, instance: &str) -> Problem {
+    match error {
+        OpenError::CursorAhead { last_seq } => {
+            Problem::cursor_ahead(format!("the cursor is beyond the newest event, which is {last_seq}"))
+                .with_details(json!({"last_seq": last_seq, "instance": instance}))
+        }
+        OpenError::InstanceChanged { last_seq } => {
+            Problem::instance_changed(format!("the cursor is of another database; this one is {instance}"))
+                .with_details(json!({"last_seq": last_seq, "instance": instance}))
+        }
+        OpenError::Store(error) => error.into(),
+    }
+}
+
+/// `POST /v1/runs/:id/events`
+pub async fn append(request: Request) -> Answer {
+    let run = run_id(&request)?;
+    no_query(&request)?;
+    let content_type = app::content_type(&request)?;
+    if !matches!(content_type.as_str(), "application/json" | "application/x-ndjson") {
+        return Err(app::unsupported(&content_type, "application/json' or 'Content-Type: application/x-ndjson"));
+    }
+    let body = app::body(&request).await?;
+    if std::str::from_utf8(&body).is_err() {
+        return Err(Problem::violations(vec![Violation::new("", "value", "the body must be UTF-8")]));
+    }
+    let last_seq = request.state().store.append(run, events_from(&body)?).await?;
+    app::json(StatusCode::Created, &json!({ "last_seq": last_seq }))
+}

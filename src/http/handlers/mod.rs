@@ -1,0 +1,8 @@
+//! One file a resource; a handler decodes, makes one call, and encodes.
+
+pub mod enrollment;
+pub mod events;
+pub mod queues;
+pub mod runs;
+pub mod sessions;
+pub mod system;

@@ -1,0 +1,244 @@
+//! `/v1/runs` and what stands below a run, but for its events.
+
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::FutureExt as _;
+use sha2::{Digest, Sha256};
+use tide::{Response, StatusCode};
+
+use crate::clock::UnixMs;
+use crate::feed::wait_for_end;
+use crate::http::app::{self, Answer, Request, by, content_type, json, json_body, nothing, no_query, query, run_id, text};
+use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
+use crate::http::{Problem, Violation};
+use crate::run::{Ask, Run, RunId, Spec, Status, shell_exit_code};
+use crate::store::{Filter, IdempotencyKey, NewRun};
+
+/// Runs that a list shows unless told otherwise.
+const LIST_DEFAULT: i64 = 50;
+/// Runs that a list shows at most.
+const LIST_MAX: i64 = 500;
+/// The longest `wait_s`, in seconds: shorter than what proxies and clients give up after.
+const WAIT_MAX_S: i64 = 300;
+/// Characters of an idempotency key.
+const KEY_CHARS_MAX: usize = 255;
+/// Characters of a cancel's reason.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// `POST /v1/runs`
+pub async fn submit(request: Request) -> Answer {
+    let key = idempotency_key(&request)?;
+    let content_type = content_type(&request)?;
+    let plain = app::head(&request)?.accept()?.is_some_and(|accept| prefers_text(accept));
+    let body = app::body(&request).await?;
+    let spec = match content_type.as_str() {
+        "text/x-shellscript" => script_spec(&request, &body)?,
+        "application/json" => json_spec(&request, &body)?,
+        "" if body.is_empty() => json_spec(&request, &body)?,
+        other => return Err(app::unsupported(other, "application/json' or 'Content-Type: text/x-shellscript")),
+    };
+    let idempotency = key.map(|key| {
+        let mut sha = Sha256::new();
+        // Lengths first: no two requests run together into the same bytes.
+        for part in [content_type.as_bytes(), request.url().query().unwrap_or_default().as_bytes(), &body] {
+            sha.update((part.len() as u64).to_be_bytes());
+            sha.update(part);
+        }
+        IdempotencyKey { key, request_sha256: sha.finalize().into() }
+    });
+    let new = NewRun { spec, idempotency, retry_of: None, by: by(&request)? };
+    let submitted = request.state().store.submit(new).await?;
+    let status = if submitted.created { StatusCode::Created } else { StatusCode::Ok };
+    let mut response = if plain { text(status, format!("{}\n", submitted.run.id)) } else { show(status, &submitted.run)? };
+    response.insert_header("location", format!("/v1/runs/{}", submitted.run.id));
+    Ok(response)
+}
+
+/// Whether `Accept` names plain text and not JSON.
+fn prefers_text(accept: &str) -> bool {
+    let mut types = accept.split(',').map(|item| item.split(';').next().unwrap_or_default().trim());
+    types.clone().any(|item| item.eq_ignore_ascii_case("text/plain"))
+        && !types.any(|item| item.eq_ignore_ascii_case("application/json"))
+}
+
+fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+    let Some(key) = app::head(request)?.idempotency_key()? else { return Ok(None) };
+    if key.is_empty() || key.len() > KEY_CHARS_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let detail = format!("Idempotency-Key must be 1 to {KEY_CHARS_MAX} visible ASCII characters");
+        return Err(Problem::bad_request(detail));
+    }
+    Ok(Some(key.to_owned()))
+}
+
+fn json_spec(request: &Request, body: &[u8]) -> Result<Spec, Problem> {
+    no_query(request)?;
+    spec_from(Fields::of_body(body)?, UnixMs::now())
+}
+
+/// A script as the body, the rest from the query: made into the same fields as JSON would give.
+fn script_spec(request: &Request, body: &[u8]) -> Result<Spec, Problem> {
+    let script = std::str::from_utf8(body).map_err(|_| {
+        Problem::violations(vec![Violation::new("script", "value", "the script must be UTF-8")])
+    })?;
+    let mut query = query(request);
+    let mut fields = serde_json::Map::new();
+    fields.insert("script".into(), script.into());
+    for parameter in ["name", "queue", "cwd"] {
+        if let Some(value) = query.text(parameter, |_| Ok(())) {
+            fields.insert(parameter.into(), value.into());
+        }
+    }
+    for parameter in ["priority", "timeout_s", "delay_s"] {
+        if let Some(number) = query.integer(parameter, i64::MIN, i64::MAX) {
+            fields.insert(parameter.into(), number.into());
+        }
+    }
+    let tags = query.all("tag");
+    if !tags.is_empty() {
+        fields.insert("tags".into(), tags.into());
+    }
+    // What is wrong with the query and what is wrong with the values is told together.
+    match (query.finish(), spec_from(Fields::of(fields, ""), UnixMs::now())) {
+        (Ok(()), spec) => spec,
+        (Err(problem), Ok(_)) => Err(problem),
+        (Err(query), Err(values)) => Err(query.joined(values)),
+    }
+}
+
+/// `GET /v1/runs`
+pub async fn list(request: Request) -> Answer {
+    let mut query = query(&request);
+    let any = |_: &str| Ok(());
+    let mut status = Vec::new();
+    if let Some(words) = query.text("status", any) {
+        for word in words.split(',').filter(|word| !word.is_empty()) {
+            match Status::parse(word) {
+                Some(known) if status.contains(&known) => {}
+                Some(known) => status.push(known),
+                None => {
+                    let all: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
+                    query.wrong("status", "value", format!("must be a comma list of {}", all.join(", ")));
+                    break;
+                }
+            }
+        }
+    }
+    let filter = Filter {
+        status,
+        queue: query.text("queue", queue_name),
+        tag: query.text("tag", tag),
+        name: query.text("name", name),
+        limit: query.integer("limit", 1, LIST_MAX).unwrap_or(LIST_DEFAULT) as usize,
+        before: query.integer("before", 1, i64::MAX).map(RunId),
+    };
+    query.finish()?;
+    let page = request.state().store.runs(filter.clone()).await?;
+    #[derive(serde::Serialize)]
+    struct Body<'a> {
+        runs: Vec<RunBody<'a>>,
+        next: Option<String>,
+    }
+    let next = page.next_before.map(|before| next_page(&filter, before));
+    json(StatusCode::Ok, &Body { runs: page.runs.iter().map(RunBody::new).collect(), next })
+}
+
+/// The same list, from there on.
+fn next_page(filter: &Filter, before: RunId) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::from("/v1/runs?"), );
+    if !filter.status.is_empty() {
+        let words: Vec<_> = filter.status.iter().map(|status| status.as_str()).collect();
+        query.append_pair("status", &words.join(","));
+    }
+    for (parameter, value) in [("queue", &filter.queue), ("tag", &filter.tag), ("name", &filter.name)] {
+        if let Some(value) = value {
+            query.append_pair(parameter, value);
+        }
+    }
+    query.append_pair("limit", &filter.limit.to_string());
+    query.append_pair("before", &before.to_string());
+    query.finish()
+}
+
+/// `GET /v1/runs/:id`
+pub async fn get(request: Request) -> Answer {
+    show(StatusCode::Ok, &waited_for(&request).await?)
+}
+
+/// `GET /v1/runs/:id/exit_code`
+pub async fn exit_code(request: Request) -> Answer {
+    let run = waited_for(&request).await?;
+    if !run.status.is_terminal() {
+        return Err(Problem::run_not_finished(format!("run {} is {}; add ?wait_s=300 to wait for its end", run.id, run.status)));
+    }
+    let code = shell_exit_code(run.status, run.reason, run.exit_code, run.signal);
+    Ok(text(StatusCode::Ok, format!("{code}\n")))
+}
+
+/// The run in the path, when it has ended or `wait_s` is up.
+async fn waited_for(request: &Request) -> Result<Run, Problem> {
+    let mut query = query(request);
+    let wait_s = query.integer("wait_s", 1, WAIT_MAX_S);
+    let run = run_id(request)?;
+    query.finish()?;
+    let app = request.state();
+    if let Some(wait_s) = wait_s {
+        let late = async {
+            Timer::after(Duration::from_secs(wait_s.unsigned_abs())).await;
+            Ok(())
+        };
+        wait_for_end(&app.hub, run).or(late).await?;
+    }
+    Ok(app.store.run(run).await?)
+}
+
+/// `PATCH /v1/runs/:id`
+pub async fn change(request: Request) -> Answer {
+    let run = run_id(&request)?;
+    no_query(&request)?;
+    let change = change_from(json_body(&request).await?)?;
+    show(StatusCode::Ok, &request.state().store.change(run, change, by(&request)?).await?)
+}
+
+/// `POST /v1/runs/:id/cancel`
+pub async fn cancel(request: Request) -> Answer {
+    let id = run_id(&request)?;
+    no_query(&request)?;
+    let mut fields = json_body(&request).await?;
+    let reason = fields.text("reason", |text| {
+        let fits = text.chars().count() <= REASON_CHARS_MAX;
+        if fits { Ok(()) } else { Err(format!("must be at most {REASON_CHARS_MAX} characters")) }
+    });
+    fields.finish()?;
+    let app = request.state();
+    let (run, still_runs) = app.store.cancel(id, by(&request)?, reason).await?;
+    if still_runs {
+        app.running.ask(id, Ask::Cancel);
+    }
+    show(if still_runs { StatusCode::Accepted } else { StatusCode::Ok }, &run)
+}
+
+/// `POST /v1/runs/:id/retry`
+pub async fn retry(request: Request) -> Answer {
+    let old = run_id(&request)?;
+    no_query(&request)?;
+    json_body(&request).await?.finish()?;
+    let run = request.state().store.retry(old, by(&request)?).await?;
+    let mut response = show(StatusCode::Created, &run)?;
+    response.insert_header("location", format!("/v1/runs/{}", run.id));
+    Ok(response)
+}
+
+/// `DELETE /v1/runs/:id`
+pub async fn delete(request: Request) -> Answer {
+    let run = run_id(&request)?;
+    no_query(&request)?;
+    request.state().store.delete(run).await?;
+    log::info!("run {run} was deleted by {}", by(&request)?);
+    Ok(nothing())
+}
+
+fn show(status: StatusCode, run: &Run) -> Result<Response, Problem> {
+    json(status, &RunBody::new(run))
+}
+

@@ -1,0 +1,77 @@
+//! The daemon itself: health, figures, maintenance.
+
+use serde_json::{Map, json};
+use tide::StatusCode;
+
+use crate::http::Problem;
+use crate::http::app::{self, Answer, Request, by, json_body, no_query, text};
+use crate::metrics::OfTransport;
+use crate::run::Status;
+use crate::wake::Phase;
+
+/// `GET /healthz`
+pub async fn healthz(_: Request) -> Answer {
+    Ok(text(StatusCode::Ok, "ok\n"))
+}
+
+/// `GET /readyz`
+pub async fn readyz(request: Request) -> Answer {
+    let app = request.state();
+    if app.stop.reached(Phase::Stopping) {
+        return Err(Problem::unavailable("the daemon is stopping"));
+    }
+    app.store.probe().await?;
+    Ok(text(StatusCode::Ok, "ok\n"))
+}
+
+/// `GET /v1/system`
+pub async fn system(request: Request) -> Answer {
+    no_query(&request)?;
+    let app = request.state();
+    let counts = app.store.counts();
+    let runs: Map<_, _> =
+        Status::ALL.iter().map(|status| (status.to_string(), counts[*status as usize].into())).collect();
+    let readers = app.metrics.readers.get_or_create(&OfTransport { transport: "websocket" }).get();
+    app::json(
+        StatusCode::Ok,
+        &json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "instance": app.store.instance(),
+            "started_at": app.started_at.to_string(),
+            "database_bytes": app.database_bytes(),
+            "runs": runs,
+            "readers": readers,
+        }),
+    )
+}
+
+/// `GET /metrics`
+pub async fn metrics(request: Request) -> Answer {
+    no_query(&request)?;
+    let app = request.state();
+    app.metrics.database_bytes.set(app.database_bytes());
+    let mut response = text(StatusCode::Ok, app.metrics.encode());
+    response.insert_header("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    Ok(response)
+}
+
+/// `POST /v1/maintenance`
+pub async fn maintenance(request: Request) -> Answer {
+    no_query(&request)?;
+    json_body(&request).await?.finish()?;
+    let app = request.state();
+    let before = app.database_bytes();
+    let removed = app.maintenance.pass().await?;
+    log::info!("maintenance was asked for by {}", by(&request)?);
+    app::json(
+        StatusCode::Ok,
+        &json!({
+            "sessions": removed.sessions,
+            "enrollment_tokens": removed.enrollment_tokens,
+            "idempotency_keys": removed.idempotency_keys,
+            "runs": 0,
+            "events": removed.events,
+            "freed_bytes": (before - app.database_bytes()).max(0),
+        }),
+    )
+}

@@ -1,0 +1,163 @@
+//! The gate: Host, Origin and who is asking, for every request and every upgrade alike, before any routing.
+//!
+//! Nothing passes it unseen: what is open to everybody stands in one function here.
+
+mod accounts;
+mod forwarded;
+pub mod host;
+pub mod origin;
+mod stored;
+mod throttle;
+mod who;
+
+use std::sync::Arc;
+
+use hyper::Method;
+use hyper::http::request::Parts;
+
+use self::forwarded::Forwarded;
+use self::origin::From;
+use self::throttle::Throttle;
+use self::who::Presented;
+pub use self::stored::StoredSessions;
+pub use self::who::{Locals, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
+use crate::access::{How, Identity};
+use crate::config::{Access, Authority};
+use crate::http::Problem;
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A TCP peer.
+    Tcp(std::net::SocketAddr),
+    /// A Unix peer: who it is by the kernel's word, or why not.
+    Unix(Result<Identity, Problem>),
+}
+
+/// What the gate makes of a request.
+pub struct Admission {
+    /// Where it comes from.
+    pub peer: Peer,
+    /// The origin of `allowed_origins` that may read the answer, whatever it is.
+    pub readable_by: Option<String>,
+    /// The session's cookie, where it is to be sent again.
+    pub set_cookie: Option<String>,
+    /// Come in, or go away.
+    pub outcome: Result<Entry, Problem>,
+}
+
+/// How somebody comes in.
+#[derive(Debug)]
+pub enum Entry {
+    /// A browser asks whether a page of an allowed origin may: yes.
+    Preflight,
+    /// As somebody, or as anybody where everybody may.
+    Request(Option<Identity>),
+}
+
+/// Who may talk to the daemon.
+pub struct Gate {
+    access: Access,
+    sessions: Arc<dyn Sessions>,
+    throttle: Arc<Throttle>,
+    cookie_name: String,
+}
+
+impl Gate {
+    /// A gate for the database `instance`, with the sessions that are in it.
+    pub fn new(access: Access, sessions: Arc<dyn Sessions>, instance: &str) -> Gate {
+        Gate { access, sessions, throttle: Arc::default(), cookie_name: cookie_name(instance) }
+    }
+
+    /// Looks at a request, in the order of the contract: Host, Origin, who.
+    pub async fn admit(&self, source: &Source, parts: &Parts) -> Admission {
+        let mut admission = Admission {
+            peer: Peer { address: None, https: false, throttle: self.throttle.clone() },
+            readable_by: None,
+            set_cookie: None,
+            outcome: Ok(Entry::Preflight),
+        };
+        admission.outcome = self.decide(source, parts, &mut admission).await;
+        admission
+    }
+
+    async fn decide(&self, source: &Source, parts: &Parts, admission: &mut Admission) -> Result<Entry, Problem> {
+        let own = match source {
+            Source::Tcp(address) => {
+                admission.peer.address = Some(address.ip().to_canonical());
+                let own = host::check(&parts.headers, &self.access.allowed_hosts, &host::own_name())?;
+                let said = Forwarded::read(&parts.headers, address.ip(), &self.access.trusted_proxies)?;
+                admission.peer.address = Some(said.address);
+                admission.peer.https = said.https;
+                Some(said.host.unwrap_or(own))
+            }
+            // No name leads a browser to the Unix socket, so its Host says nothing but which origin is its own.
+            Source::Unix(_) => parts.headers.get("host").and_then(|host| Authority::parse(host.to_str().ok()?)),
+        };
+        let from = origin::of(parts, admission.peer.https, own.as_ref(), &self.access.allowed_origins)?;
+        if let From::Allowed(text) = &from {
+            admission.readable_by = Some(text.clone());
+            if parts.method == Method::OPTIONS {
+                return Ok(Entry::Preflight);
+            }
+        }
+        if from == From::Foreign && origin::is_guarded(parts) {
+            return Err(origin::refusal());
+        }
+        let identity = match source {
+            _ if is_open(parts) => {
+                if parts.method == Method::POST {
+                    admission.peer.check_tries()?;
+                }
+                None
+            }
+            Source::Unix(identity) => Some(identity.clone()?),
+            Source::Tcp(_) => Some(self.by_token(parts, own.as_ref(), &from, admission).await?),
+        };
+        Ok(Entry::Request(identity))
+    }
+
+    async fn by_token(&self, parts: &Parts, own: Option<&Authority>, from: &From, admission: &mut Admission) -> Result<Identity, Problem> {
+        let sessions = self.sessions.as_ref();
+        match Presented::by(&parts.headers, &self.cookie_name)? {
+            Presented::Nothing => Err(Problem::challenge(how_to(own, admission.peer.https))),
+            Presented::Bearer(token) => match who::by_token(sessions, &token, How::Bearer).await? {
+                Some(identity) => Ok(identity),
+                None => {
+                    let detail = format!("this token is unknown, expired or revoked; {}", how_to(own, admission.peer.https));
+                    Err(admission.peer.refuse_token(Problem::challenge(detail)))
+                }
+            },
+            Presented::Cookie(token) => {
+                let found = who::by_token(sessions, &token, How::Cookie).await?;
+                let identity = found.ok_or_else(|| Problem::challenge(how_to(own, admission.peer.https)))?;
+                if *from == From::Nowhere && origin::is_guarded(parts) {
+                    return Err(origin::refusal_of_cookie());
+                }
+                admission.set_cookie =
+                    identity.renewed_s.map(|max_age_s| session_cookie(&self.cookie_name, &token, max_age_s, admission.peer.https));
+                Ok(identity)
+            }
+        }
+    }
+}
+
+/// What everybody may: whether it lives, whether it serves, and trading an enrollment token.
+fn is_open(parts: &Parts) -> bool {
+    match parts.uri.path() {
+        "/healthz" | "/readyz" => [Method::GET, Method::HEAD].contains(&parts.method),
+        "/v1/enroll" => parts.method == Method::POST,
+        _ => false,
+    }
+}
+
+/// The lines that would work, for somebody without a token. The host was checked, so nothing of it can be a shell's.
+fn how_to(own: Option<&Authority>, https: bool) -> String {
+    let scheme = if https { "https" } else { "http" };
+    let base = own.map_or_else(String::new, |own| format!("{scheme}://{own}"));
+    format!(
+        "a session's token is needed. On the daemon's machine, this gets one: \
+         curl -H 'Content-Type: application/json' -d \"{{\\\"token\\\":\\\"$(runabout enroll --role operator)\\\"}}\" {base}/v1/enroll \
+         and this uses it: curl -H \"Authorization: Bearer $SESSION_TOKEN\" {base}/v1/runs"
+    )
+}

@@ -1,0 +1,129 @@
+//! Bad tokens are counted per client address, so that nobody can try many.
+//!
+//! It never refuses a valid session, and its memory is bounded: addresses beyond the bound push out the ones that were
+//! quiet the longest.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::http::Problem;
+
+/// Bad tokens of one address that are borne within the window.
+const BAD_TOKENS_MAX: usize = 10;
+/// How long one counts.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Addresses that are remembered: some 300 bytes each.
+const ADDRESSES_MAX: usize = 1_024;
+
+/// Who presented bad tokens lately.
+#[derive(Debug, Default)]
+pub struct Throttle {
+    bad: Mutex<HashMap<IpAddr, VecDeque<Instant>>>,
+}
+
+impl Throttle {
+    /// 429 where this address has used up its tries.
+    ///
+    /// # Errors
+    /// `rate_limited`, with `Retry-After`.
+    pub fn check(&self, address: IpAddr, now: Instant) -> Result<(), Problem> {
+        let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        match bad.get(&network(address)).and_then(|times| blocked_for(times, now)) {
+            None => Ok(()),
+            Some(left) => {
+                let seconds = left.as_secs() + 1;
+                let detail = format!("{BAD_TOKENS_MAX} bad tokens came from this address within a minute: try again in {seconds} s");
+                Err(Problem::rate_limited(detail).retry_after_s(seconds))
+            }
+        }
+    }
+
+    /// Counts a bad token.
+    ///
+    /// # Errors
+    /// 429 where the address had used up its tries before; then this one does not count.
+    pub fn count(&self, address: IpAddr, now: Instant) -> Result<(), Problem> {
+        self.check(address, now)?;
+        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        let network = network(address);
+        if bad.len() >= ADDRESSES_MAX && !bad.contains_key(&network) {
+            make_room(&mut bad, now);
+        }
+        let times = bad.entry(network).or_default();
+        if times.len() == BAD_TOKENS_MAX {
+            times.pop_front();
+        }
+        times.push_back(now);
+        Ok(())
+    }
+}
+
+/// How long the rest of the minute is, where ten came within it.
+fn blocked_for(times: &VecDeque<Instant>, now: Instant) -> Option<Duration> {
+    let oldest = (times.len() == BAD_TOKENS_MAX).then(|| times.front()).flatten()?;
+    WINDOW.checked_sub(now.saturating_duration_since(*oldest)).filter(|left| !left.is_zero())
+}
+
+fn make_room(bad: &mut HashMap<IpAddr, VecDeque<Instant>>, now: Instant) {
+    bad.retain(|_, times| times.back().is_some_and(|last| now.saturating_duration_since(*last) < WINDOW));
+    if bad.len() >= ADDRESSES_MAX {
+        let quietest = bad.iter().min_by_key(|(_, times)| times.back().copied()).map(|(network, _)| *network);
+        if let Some(network) = quietest {
+            bad.remove(&network);
+        }
+    }
+}
+
+/// An IPv6 client owns its /64 and can take any address of it.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn ten_bad_tokens_and_the_rest_of_the_minute_is_closed() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        for nth in 0..10 {
+            throttle.count(ip("1.2.3.4"), start + Duration::from_secs(nth)).expect("borne");
+        }
+        let problem = throttle.count(ip("1.2.3.4"), start + Duration::from_secs(20)).expect_err("closed");
+        assert_eq!((problem.status, problem.code), (429, "rate_limited"));
+        assert_eq!(problem.headers, [("retry-after", "41".to_owned())]);
+        throttle.check(ip("1.2.3.5"), start + Duration::from_secs(20)).expect("another address");
+        throttle.check(ip("1.2.3.4"), start + Duration::from_secs(60)).expect("open again");
+        // The window slides: the tries of second 1 to 9 still count.
+        throttle.count(ip("1.2.3.4"), start + Duration::from_millis(60_500)).expect("the one of second 0 is forgotten");
+        throttle.check(ip("1.2.3.4"), start + Duration::from_millis(60_600)).expect_err("closed again");
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_client() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        for nth in 0..10 {
+            throttle.count(ip(&format!("2001:db8::{nth}")), now).expect("borne");
+        }
+        throttle.check(ip("2001:db8::ffff:1"), now).expect_err("closed");
+        throttle.check(ip("2001:db8:0:1::1"), now).expect("another network");
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        for nth in 0..5_000_u32 {
+            throttle.count(IpAddr::from(nth.to_be_bytes()), start + Duration::from_millis(nth.into())).expect("borne");
+        }
+        assert!(throttle.bad.lock().expect("lock").len() <= ADDRESSES_MAX);
+    }
+}

@@ -1,0 +1,201 @@
+//! Who is asking: the peer of the Unix socket by the kernel's word, everybody else by a token.
+//!
+//! A token is looked up by its SHA-256 and never logged.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::http::HeaderMap;
+use hyper::http::header::{AUTHORIZATION, COOKIE};
+use rustix::net::UCred;
+
+use super::accounts;
+use super::throttle::Throttle;
+use crate::access::{How, Identity, Role, Token, TokenKind};
+use crate::config::Access;
+use crate::http::Problem;
+use crate::http::head::once;
+
+/// Where sessions are looked up.
+pub trait Sessions: Send + Sync + 'static {
+    /// The session of the token with this SHA-256, if it is valid now; its `how` is overwritten by the caller.
+    ///
+    /// An error is one of the store's: it is answered as it is, and says nothing about the token.
+    fn by_token(&self, token_sha256: [u8; 32]) -> Pin<Box<dyn Future<Output = Result<Option<Identity>, Problem>> + Send + '_>>;
+}
+
+/// Where the request comes from, in the extensions of tide's.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The client's address, as a trusted proxy reports it; `None` on the Unix socket.
+    pub address: Option<IpAddr>,
+    /// Whether it came by https, as a trusted proxy reports it.
+    pub https: bool,
+    pub(super) throttle: Arc<Throttle>,
+}
+
+impl Peer {
+    /// The answer to a bad token: `refusal`, or 429 where too many came from there. The Unix socket is exempt.
+    pub fn refuse_token(&self, refusal: Problem) -> Problem {
+        match self.address.map(|address| self.throttle.count(address, Instant::now())) {
+            Some(Err(limited)) => limited,
+            _ => refusal,
+        }
+    }
+
+    /// 429 where too many bad tokens came from there.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn check_tries(&self) -> Result<(), Problem> {
+        self.address.map_or(Ok(()), |address| self.throttle.check(address, Instant::now()))
+    }
+}
+
+/// Who may use the Unix socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Locals {
+    uid: u32,
+    group: Option<u32>,
+    role: Role,
+}
+
+impl Locals {
+    /// As the configuration says.
+    ///
+    /// # Errors
+    /// A group that there is not, as text for people.
+    pub fn new(access: &Access) -> Result<Locals, String> {
+        let group = match &access.socket_group {
+            None => None,
+            Some(name) => Some(
+                accounts::group_id(name)
+                    .ok_or_else(|| format!("access.socket_group: there is no group {name:?}; allowed: a group's name or number"))?,
+            ),
+        };
+        Ok(Locals { uid: rustix::process::geteuid().as_raw(), group, role: access.socket_role.0 })
+    }
+
+    /// The group that the socket must be open to.
+    pub fn group(&self) -> Option<u32> {
+        self.group
+    }
+
+    /// Who this peer is.
+    ///
+    /// # Errors
+    /// 403 for everybody who is not meant.
+    pub fn identify(&self, peer: &UCred) -> Result<Identity, Problem> {
+        let (uid, gid) = (peer.uid.as_raw(), peer.gid.as_raw());
+        let role = if uid == self.uid || uid == 0 {
+            Role::Admin
+        } else {
+            match self.group {
+                Some(group) if gid == group || accounts::is_member(peer.pid.as_raw_nonzero().get(), uid, group) => self.role,
+                _ => return Err(Problem::forbidden("the Unix socket is for the daemon's own user, root, and access.socket_group")),
+            }
+        };
+        let user = accounts::user_name(uid).unwrap_or_else(|| uid.to_string());
+        Ok(Identity { role, name: format!("local:{user}"), session: None, expires_at: None, how: How::Local, renewed_s: None })
+    }
+}
+
+/// What a request presents over TCP.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Presented {
+    Nothing,
+    /// In the `Authorization` header, whatever it is.
+    Bearer(String),
+    /// In our cookie.
+    Cookie(String),
+}
+
+impl Presented {
+    /// A bearer token decides; the cookie is looked at only without one.
+    ///
+    /// # Errors
+    /// 400 where `Authorization` came twice or is not ASCII.
+    pub fn by(headers: &HeaderMap, cookie_name: &str) -> Result<Presented, Problem> {
+        let authorization = once(headers, &AUTHORIZATION)?.unwrap_or_default();
+        if let Some((scheme, token)) = authorization.split_once(' ') {
+            let token = token.trim();
+            if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
+                return Ok(Presented::Bearer(token.to_owned()));
+            }
+        }
+        Ok(cookie(headers, cookie_name).map_or(Presented::Nothing, Presented::Cookie))
+    }
+}
+
+/// The value of one cookie. The others are other programs': cookies know no ports, and may hold any byte.
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let mut values = pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().strip_prefix(name)?.strip_prefix('='));
+    values.next().map(str::to_owned)
+}
+
+/// The `Set-Cookie` of a session.
+pub fn session_cookie(cookie_name: &str, token: &str, max_age_s: u64, https: bool) -> String {
+    let secure = if https { "; Secure" } else { "" };
+    format!("{cookie_name}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age_s}{secure}")
+}
+
+/// The `Set-Cookie` that takes it away again.
+pub fn forget_cookie(cookie_name: &str, https: bool) -> String {
+    session_cookie(cookie_name, "", 0, https)
+}
+
+/// The name of an instance's cookie: two daemons on one host, which share their cookies, do not log each other out.
+pub fn cookie_name(instance: &str) -> String {
+    format!("runabout_{instance}")
+}
+
+/// The identity that a token stands for.
+pub(super) async fn by_token(sessions: &dyn Sessions, text: &str, how: How) -> Result<Option<Identity>, Problem> {
+    let Some(token) = Token::parse(TokenKind::Session, text) else { return Ok(None) };
+    let found = sessions.by_token(token.sha256()).await?;
+    Ok(found.map(|identity| Identity { how, ..identity }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn presented(pairs: &[(&'static str, &str)]) -> Presented {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().expect("a value"));
+        }
+        Presented::by(&headers, "runabout_abc").expect("read")
+    }
+
+    #[test]
+    fn a_bearer_token_beats_the_cookie() {
+        assert_eq!(presented(&[("authorization", "bearer T"), ("cookie", "runabout_abc=C")]), Presented::Bearer("T".to_owned()));
+        assert_eq!(
+            presented(&[("authorization", "Basic T"), ("cookie", "a=b; runabout_abc=C; c=\u{e9}")]),
+            Presented::Cookie("C".to_owned())
+        );
+        assert_eq!(presented(&[("authorization", "Bearer "), ("cookie", "runabout_abcd=C")]), Presented::Nothing);
+    }
+
+    #[test]
+    fn the_daemons_user_and_root_are_admins() {
+        use rustix::process::{Gid, Pid, Uid, getpid};
+        let locals = Locals { uid: 1_000, group: Some(50), role: Role::Operator };
+        let who = |uid, gid| {
+            let pid: Pid = getpid();
+            locals
+                .identify(&UCred { pid, uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) })
+                .map(|identity| identity.role)
+                .map_err(|problem| problem.status)
+        };
+        assert_eq!(
+            (who(1_000, 1), who(0, 0), who(4_242, 50), who(4_242, 51)),
+            (Ok(Role::Admin), Ok(Role::Admin), Ok(Role::Operator), Err(403))
+        );
+    }
+}

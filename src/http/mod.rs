@@ -1,0 +1,21 @@
+//! HTTP: the only place that names tide, hyper and tungstenite.
+//!
+//! `server` speaks the wire, `middleware` knows who is asking, `error` says no. It reaches down to feed and store, and of the
+//! runner only to the switches of what runs.
+
+pub mod app;
+pub mod body;
+pub mod error;
+pub mod head;
+pub mod handlers;
+pub mod middleware;
+mod query;
+pub mod routes;
+pub mod server;
+pub mod streams;
+pub mod types;
+
+pub use body::Body;
+pub use error::{Problem, Violation};
+pub use head::Head;
+pub use middleware::{Gate, Peer, Sessions, StoredSessions};

@@ -1,0 +1,69 @@
+//! A query string, checked whole like a body: all violations at once, unknown parameters included.
+
+use std::borrow::Cow;
+
+use super::error::{Problem, Violation};
+
+/// Reads the parameters of one request.
+pub struct Query {
+    given: Vec<(String, String)>,
+    violations: Vec<Violation>,
+}
+
+impl Query {
+    /// The parameters as they came, decoded.
+    pub fn of(raw: Option<&str>) -> Query {
+        let pairs = form_urlencoded::parse(raw.unwrap_or_default().as_bytes());
+        let given = pairs.map(|(key, value)| (Cow::into_owned(key), Cow::into_owned(value))).collect();
+        Query { given, violations: Vec::new() }
+    }
+
+    /// Remembers that a parameter is wrong.
+    pub fn wrong(&mut self, parameter: &str, reason: &'static str, message: impl Into<String>) {
+        self.violations.push(Violation::new(parameter, reason, message));
+    }
+
+    /// A parameter that may come once.
+    pub fn text(&mut self, parameter: &str, check: impl Fn(&str) -> Result<(), String>) -> Option<String> {
+        let mut values = self.all(parameter);
+        if values.len() > 1 {
+            self.wrong(parameter, "repeated", "may be given once");
+        }
+        let value = values.pop()?;
+        match check(&value) {
+            Ok(()) => Some(value),
+            Err(message) => {
+                self.wrong(parameter, "value", message);
+                None
+            }
+        }
+    }
+
+    /// A parameter that may come often.
+    pub fn all(&mut self, parameter: &str) -> Vec<String> {
+        let (wanted, rest) = std::mem::take(&mut self.given).into_iter().partition(|(key, _)| key == parameter);
+        self.given = rest;
+        let wanted: Vec<(String, String)> = wanted;
+        wanted.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// A whole number in a range.
+    pub fn integer(&mut self, parameter: &str, min: i64, max: i64) -> Option<i64> {
+        let number = |text: &str| text.parse::<i64>().ok().filter(|number| (min..=max).contains(number));
+        let text = self.text(parameter, |text| {
+            number(text).map(drop).ok_or_else(|| format!("must be a whole number between {min} and {max}"))
+        })?;
+        number(&text)
+    }
+
+    /// Refuses what was not read and what was wrong.
+    ///
+    /// # Errors
+    /// All violations at once.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        for (parameter, _) in std::mem::take(&mut self.given) {
+            self.wrong(&parameter, "unknown", "is not known here");
+        }
+        if self.violations.is_empty() { Ok(()) } else { Err(Problem::violations(self.violations)) }
+    }
+}

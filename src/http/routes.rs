@@ -1,0 +1,159 @@
+//! The one table of paths: what each takes, and which role that needs. `Allow` comes from here.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tide::http::Method;
+use tide::{Response, Server};
+
+use super::Problem;
+use super::app::{Answer, App, Request, identity};
+use super::handlers::{enrollment, events, queues, runs, sessions, system};
+use super::server::RouteLabel;
+use crate::access::Role;
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Everybody; the gate knows these paths too.
+    Nothing,
+    /// This role or one above it.
+    Role(Role),
+}
+
+const VIEWER: Needs = Needs::Role(Role::Viewer);
+const OPERATOR: Needs = Needs::Role(Role::Operator);
+const ADMIN: Needs = Needs::Role(Role::Admin);
+const ANYONE: Needs = Needs::Nothing;
+
+/// Every path that is answered.
+pub fn routes(app: App) -> Server<App> {
+    let mut server = tide::with_state(app);
+    Path::at(&mut server, "/healthz").get(ANYONE, system::healthz);
+    Path::at(&mut server, "/readyz").get(ANYONE, system::readyz);
+    Path::at(&mut server, "/metrics").get(VIEWER, system::metrics);
+    Path::at(&mut server, "/v1/system").get(VIEWER, system::system);
+    Path::at(&mut server, "/v1/maintenance").post(ADMIN, system::maintenance);
+    Path::at(&mut server, "/v1/runs").get(VIEWER, runs::list).post(OPERATOR, runs::submit);
+    Path::at(&mut server, "/v1/runs/:id")
+        .get(VIEWER, runs::get)
+        .patch(OPERATOR, runs::change)
+        .delete(OPERATOR, runs::delete);
+    Path::at(&mut server, "/v1/runs/:id/exit_code").get(VIEWER, runs::exit_code);
+    Path::at(&mut server, "/v1/runs/:id/cancel").post(OPERATOR, runs::cancel);
+    Path::at(&mut server, "/v1/runs/:id/retry").post(OPERATOR, runs::retry);
+    Path::at(&mut server, "/v1/runs/:id/events").get(VIEWER, events::read).post(OPERATOR, events::append);
+    Path::at(&mut server, "/v1/queues").get(VIEWER, queues::list);
+    Path::at(&mut server, "/v1/queues/:name").get(VIEWER, queues::get).put(ADMIN, queues::put).delete(ADMIN, queues::delete);
+    Path::at(&mut server, "/v1/enrollment-tokens").get(ADMIN, enrollment::list).post(ADMIN, enrollment::make);
+    Path::at(&mut server, "/v1/enrollment-tokens/:id").delete(ADMIN, enrollment::delete);
+    Path::at(&mut server, "/v1/enroll").post(ANYONE, enrollment::enroll);
+    Path::at(&mut server, "/v1/sessions").get(ADMIN, sessions::list);
+    Path::at(&mut server, "/v1/sessions/:id").delete(ADMIN, sessions::revoke);
+    Path::at(&mut server, "/v1/session").get(VIEWER, sessions::who_am_i).delete(VIEWER, sessions::log_out);
+    for rest in ["/", "/*"] {
+        server.at(rest).all(async |request: Request| {
+            Ok(Response::from(Problem::not_found(format!("there is nothing at {}", request.url().path()))))
+        });
+    }
+    server
+}
+
+/// One path under construction; when it is dropped, every method that it does not take is answered with 405.
+struct Path<'a> {
+    server: &'a mut Server<App>,
+    path: &'static str,
+    methods: Vec<Method>,
+}
+
+impl<'a> Path<'a> {
+    fn at(server: &'a mut Server<App>, path: &'static str) -> Path<'a> {
+        Path { server, path, methods: Vec::new() }
+    }
+
+    fn take<F>(mut self, method: Method, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        self.methods.push(method);
+        let path = self.path;
+        let handler = Arc::new(handler);
+        self.server.at(path).method(method, move |request: Request| {
+            let handler = handler.clone();
+            async move {
+                let answer = match allowed(&request, needs) {
+                    Ok(()) => handler(request).await,
+                    Err(problem) => Err(problem),
+                };
+                let mut response = answer.unwrap_or_else(|problem| {
+                    if problem.status == 500 {
+                        log::error!("{path}: {}", problem.detail);
+                    }
+                    problem.into()
+                });
+                response.insert_ext(RouteLabel(path));
+                Ok(response)
+            }
+        });
+        self
+    }
+
+    fn get<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        self.take(Method::Get, needs, handler)
+    }
+
+    fn post<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        self.take(Method::Post, needs, handler)
+    }
+
+    fn put<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        self.take(Method::Put, needs, handler)
+    }
+
+    fn patch<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        self.take(Method::Patch, needs, handler)
+    }
+
+    fn delete<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        self.take(Method::Delete, needs, handler)
+    }
+}
+
+impl Drop for Path<'_> {
+    fn drop(&mut self) {
+        let mut allow: Vec<&str> = self.methods.iter().map(|method| method.as_ref()).collect();
+        if allow.contains(&"GET") {
+            allow.push("HEAD");
+        }
+        let (allow, path) = (allow.join(", "), self.path);
+        self.server.at(path).all(move |_| {
+            let mut response = Response::from(Problem::wrong_method(&allow));
+            response.insert_ext(RouteLabel(path));
+            async { Ok(response) }
+        });
+    }
+}
+
+fn allowed(request: &Request, needs: Needs) -> Result<(), Problem> {
+    let Needs::Role(needed) = needs else { return Ok(()) };
+    let role = identity(request)?.role;
+    if role.may(needed) {
+        return Ok(());
+    }
+    Err(Problem::forbidden(format!("this needs the role {needed}; yours is {role}")))
+}

@@ -1,0 +1,122 @@
+//! One connection, from its first byte to its last.
+//!
+//! It waits for nothing without a deadline: not for a head, not for a client that takes nothing, not at its end.
+
+use std::convert::Infallible;
+use std::net::{Shutdown, TcpStream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{FutureExt, future};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use smol::{Async, Timer};
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+
+use super::reply::Busy;
+use super::transport::Transport;
+use super::{DRAIN, Shared};
+use crate::http::Problem;
+use crate::http::error::PROBLEM_JSON;
+use crate::http::middleware::Source;
+use crate::wake::Phase;
+
+/// hyper's buffer is at least this large.
+const BUFFER_BYTES_MIN: usize = 8_192;
+/// How long one that is turned away may take to read why.
+const TURN_AWAY: Duration = Duration::from_secs(1);
+
+/// Answers what comes until the client goes, or until the daemon has come to `last_phase` and nothing is under way.
+pub(super) async fn serve<S>(shared: Arc<Shared<S>>, source: Source, transport: Transport, last_phase: Phase)
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let _counted = Counted::new(&shared);
+    let state = transport.state();
+    let limits = &shared.site.limits;
+    let answer = service_fn(|request| {
+        let (shared, source, busy) = (&shared, &source, Busy::new(state.clone()));
+        async move { Ok::<_, Infallible>(shared.site.answer(source, request).await.map(|reply| reply.until_sent(busy))) }
+    });
+    let mut speaking = http1::Builder::new()
+        .timer(SmolTimer::new())
+        .header_read_timeout(Duration::from_secs(limits.head_s))
+        .max_headers(limits.headers)
+        .max_header_size(limits.head_bytes)
+        .max_buf_size(limits.head_bytes.max(BUFFER_BYTES_MIN))
+        .half_close(false)
+        .serve_connection(FuturesIo::new(transport), answer)
+        .with_upgrades();
+    let leave = async {
+        shared.leave.wait(last_phase).await;
+        None
+    };
+    let ended = async {
+        // Whatever went wrong with a client is the client's affair; hyper has answered it where it could.
+        let is_other_protocol = (&mut speaking).await.is_err_and(|error| error.is_parse());
+        Some(is_other_protocol)
+    };
+    if let Some(is_other_protocol) = ended.or(leave).await {
+        if let Some(parts) = speaking.into_parts().filter(|_| is_other_protocol) {
+            refuse_protocol(parts.io.into_inner()).await;
+        }
+        return;
+    }
+    state.is_hurried.store(true, Ordering::Relaxed);
+    Pin::new(&mut speaking).graceful_shutdown();
+    let too_late = async {
+        shared.leave.wait(Phase::Closing).await;
+        Timer::after(DRAIN).await;
+    };
+    async { drop(speaking.await) }.or(too_late).await;
+}
+
+/// HTTP/2 without being asked is the one thing that hyper leaves without any answer.
+async fn refuse_protocol(mut transport: Transport) {
+    if !transport.has_written() {
+        let _ = transport.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+        let _ = transport.close().await;
+    }
+}
+
+/// Counts a connection that speaks HTTP for as long as it does.
+struct Counted<'a, S>(&'a Shared<S>);
+
+impl<'a, S> Counted<'a, S> {
+    fn new(shared: &'a Shared<S>) -> Counted<'a, S> {
+        shared.open.count.fetch_add(1, Ordering::SeqCst);
+        Counted(shared)
+    }
+}
+
+impl<S> Drop for Counted<'_, S> {
+    fn drop(&mut self) {
+        self.0.open.count.fetch_sub(1, Ordering::SeqCst);
+        self.0.open.ended.notify(usize::MAX);
+    }
+}
+
+/// Tells one too many that it is one too many: 503 before anything of its request was read.
+pub(super) async fn turn_away(mut stream: Async<TcpStream>) {
+    let body = Problem::unavailable("too many connections: limits.connections, limits.connections_per_client").to_json();
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let told = async {
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.get_ref().shutdown(Shutdown::Write);
+        // Closing with its request unread would reset the connection, and the answer with it.
+        let mut thrown_away = [0; 1_024];
+        while matches!(stream.read(&mut thrown_away).await, Ok(1..)) {
+            future::yield_now().await;
+        }
+    };
+    let too_late = async {
+        Timer::after(TURN_AWAY).await;
+    };
+    told.or(too_late).await;
+}

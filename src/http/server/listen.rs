@@ -1,0 +1,121 @@
+//! Listening: the TCP address, and the Unix socket, which nobody can connect to before its mode is right.
+//!
+//! A socket that somebody answers at is never taken away.
+
+use std::fs::Permissions;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Gid, Mode, chown, fchmod};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use smol::Async;
+
+/// Connections that wait to be accepted; the kernel's own limit is lower where it is.
+const BACKLOG: i32 = 1_024;
+
+/// Where clients come from.
+pub struct Listeners {
+    /// TCP, unless there is none.
+    pub tcp: Option<Async<TcpListener>>,
+    /// The Unix socket.
+    pub unix: Async<UnixListener>,
+}
+
+/// The file of the Unix socket.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    /// Takes it away, unless it is another one by now.
+    pub fn remove(self) {
+        let is_ours = std::fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
+        let removed = if is_ours { std::fs::remove_file(&self.path) } else { Ok(()) };
+        if let Err(error) = removed {
+            log::warn!("the socket {} stays: {error}", self.path.display());
+        }
+    }
+}
+
+/// Listens on a TCP address; port 0 picks one, which `local_addr` tells.
+///
+/// # Errors
+/// Where the address is taken, or is not this machine's.
+pub fn bind_tcp(address: SocketAddr) -> io::Result<Async<TcpListener>> {
+    let listener = TcpListener::bind(address)?;
+    // The standard library's backlog is 128: too short for a thousand clients that come back at once.
+    listen(&listener, BACKLOG)?;
+    Async::new(listener)
+}
+
+/// Listens on a Unix socket with mode 0600, or 0660 for `group`; only while the state directory's lock is held.
+///
+/// # Errors
+/// Where something else is there, or another program answers at it.
+pub fn bind_unix(path: &Path, group: Option<u32>) -> io::Result<(Async<UnixListener>, SocketFile)> {
+    remove_stale(path)?;
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // The file gets the socket's mode less the umask, so that it never has more; the umask may have left it less.
+    fchmod(&socket, Mode::from_raw_mode(mode))?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    let meta = std::fs::symlink_metadata(path)?;
+    let file = SocketFile { path: path.to_path_buf(), device: meta.dev(), inode: meta.ino() };
+    if let Some(group) = group {
+        chown(path, None, Some(Gid::from_raw(group)))?;
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    listen(&socket, BACKLOG)?;
+    Ok((Async::new(UnixListener::from(socket))?, file))
+}
+
+/// What a daemon that died left there.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(meta) if !meta.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something else of this name, which is no socket"));
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program answers at this socket")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_has_its_mode_and_a_stale_one_is_replaced() {
+        let dir = std::env::temp_dir().join(format!("runabout-listen-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        let path = dir.join("s");
+        let (listener, file) = bind_unix(&path, None).expect("bound");
+        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o600);
+        assert_eq!(bind_unix(&path, None).map(|_| ()).map_err(|error| error.kind()), Err(io::ErrorKind::AddrInUse));
+        drop(listener);
+        let (stale, _) = bind_unix(&path, None).expect("bound where a dead daemon left one");
+        drop(stale);
+        file.remove();
+        let (again, second) = bind_unix(&path, Some(rustix::process::getegid().as_raw())).expect("bound again");
+        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o7777, 0o660);
+        second.remove();
+        assert!(!path.exists());
+        drop(again);
+        std::fs::write(&path, "data").expect("a file");
+        assert_eq!(bind_unix(&path, None).map(|_| ()).map_err(|error| error.kind()), Err(io::ErrorKind::AlreadyExists));
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+}

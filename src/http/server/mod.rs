@@ -1,0 +1,173 @@
+//! The server: it accepts connections, speaks HTTP on them, and closes them again, all within limits.
+//!
+//! It knows no route. It never spins where descriptors run out, and no connection outlives [`serve`], but for those that
+//! became streams.
+
+mod bridge;
+mod census;
+mod connection;
+mod listen;
+mod reply;
+mod target;
+mod transport;
+
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use event_listener::Event;
+use futures_lite::FutureExt;
+use futures_lite::future::zip;
+use smol::{Async, Executor, Timer};
+
+pub use self::bridge::{Observer, RouteLabel, Site};
+use self::census::Census;
+pub use self::listen::{Listeners, SocketFile, bind_tcp, bind_unix};
+pub use self::transport::{Taken, Transport, raw_stream};
+use super::middleware::{Locals, Source};
+use crate::wake::{Bell, Phase, Stop};
+
+/// How long it waits before it tries to accept again where the system would not: descriptors or memory ran out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often that is logged, at most.
+const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(60);
+/// How long answers that are under way may take once everything else has ended.
+const DRAIN: Duration = Duration::from_millis(500);
+/// Connections beyond the limit that are told so at the same time; further ones are closed without a word.
+const TURNED_AWAY_MAX: usize = 32;
+
+/// What all connections share.
+struct Shared<S> {
+    site: Site<S>,
+    /// The daemon's `Stop` again, with a bell of its own: the daemon's rings at every commit.
+    leave: Stop,
+    open: Open,
+    turned_away: AtomicUsize,
+}
+
+/// How many connections speak HTTP, and a bell for when one ends.
+#[derive(Default)]
+struct Open {
+    count: AtomicUsize,
+    ended: Event,
+}
+
+/// Serves until the daemon is closing and every answer that was under way has left, or [`DRAIN`] later.
+///
+/// At [`Phase::Stopping`] TCP is done: no new connection, idle ones close, the others after their answer. The Unix socket
+/// goes on until [`Phase::Closing`].
+pub async fn serve<S>(listeners: Listeners, site: Site<S>, locals: Locals, stop: Stop, executor: Arc<Executor<'static>>)
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let shared = Arc::new(Shared { site, leave: Stop::new(Bell::default()), open: Open::default(), turned_away: AtomicUsize::new(0) });
+    let Listeners { tcp, unix } = listeners;
+    let phases = async {
+        stop.wait(Phase::Stopping).await;
+        shared.leave.raise(Phase::Stopping);
+        stop.wait(Phase::Closing).await;
+        shared.leave.raise(Phase::Closing);
+    };
+    let tcp = async {
+        if let Some(tcp) = tcp {
+            accept_tcp(&tcp, &shared, &executor).or(shared.leave.wait(Phase::Stopping)).await;
+        }
+    };
+    let unix = async {
+        accept_unix(&unix, locals, &shared, &executor).or(shared.leave.wait(Phase::Closing)).await;
+    };
+    zip(phases, zip(tcp, unix)).await;
+    let drained = async {
+        while shared.open.count.load(Ordering::SeqCst) > 0 {
+            let ended = shared.open.ended.listen();
+            if shared.open.count.load(Ordering::SeqCst) > 0 {
+                ended.await;
+            }
+        }
+    };
+    let too_late = async {
+        Timer::after(DRAIN).await;
+    };
+    drained.or(too_late).await;
+}
+
+async fn accept_tcp<S>(listener: &Async<TcpListener>, shared: &Arc<Shared<S>>, executor: &Executor<'static>)
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let limits = &shared.site.limits;
+    let stall = Duration::from_secs(limits.stream_stall_s);
+    let census = Census::new(limits.connections, limits.connections_per_client);
+    let mut logged = None;
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                pause(&error, &mut logged).await;
+                continue;
+            }
+        };
+        // Small answers leave at once; it fails only for a client that has gone.
+        let _ = stream.get_ref().set_nodelay(true);
+        match census.admit(address.ip()) {
+            Some(permit) => {
+                let transport = Transport::tcp(stream, stall, permit);
+                spawn(executor, connection::serve(shared.clone(), Source::Tcp(address), transport, Phase::Stopping));
+            }
+            None if shared.turned_away.load(Ordering::SeqCst) < TURNED_AWAY_MAX => {
+                shared.turned_away.fetch_add(1, Ordering::SeqCst);
+                let shared = shared.clone();
+                spawn(executor, async move {
+                    connection::turn_away(stream).await;
+                    shared.turned_away.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+            None => {}
+        }
+    }
+}
+
+async fn accept_unix<S>(listener: &Async<UnixListener>, locals: Locals, shared: &Arc<Shared<S>>, executor: &Executor<'static>)
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let stall = Duration::from_secs(shared.site.limits.stream_stall_s);
+    let mut logged = None;
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                pause(&error, &mut logged).await;
+                continue;
+            }
+        };
+        let Ok(peer) = rustix::net::sockopt::socket_peercred(stream.get_ref()) else { continue };
+        let source = Source::Unix(locals.identify(&peer));
+        let transport = Transport::unix(stream, stall);
+        spawn(executor, connection::serve(shared.clone(), source, transport, Phase::Closing));
+    }
+}
+
+/// A connection belongs to its client: it ends when that one goes, and at the latest when the daemon closes.
+fn spawn(executor: &Executor<'static>, connection: impl Future<Output = ()> + Send + 'static) {
+    executor.spawn(connection).detach();
+}
+
+/// Waits where trying again at once would only fail again.
+async fn pause(error: &io::Error, logged: &mut Option<Instant>) {
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
+        return;
+    }
+    if logged.is_none_or(|last| last.elapsed() >= ACCEPT_LOG_PAUSE) {
+        log::error!("no connection can be accepted: {error}");
+        *logged = Some(Instant::now());
+    }
+    Timer::after(ACCEPT_PAUSE).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! tide's response on its way to the wire.
+//!
+//! No header with a control byte leaves, and no answer is kept by anybody on the way unless its handler says so.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use futures_lite::io::AsyncRead;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+
+use super::transport::State;
+use crate::http::Problem;
+use crate::http::error::PROBLEM_JSON;
+
+/// Bytes of a streamed body that are read at a time.
+const PIECE_BYTES: usize = 16 * 1_024;
+
+/// The body of an answer, which is under way as long as this lives.
+pub(super) struct Reply {
+    content: Content,
+    _busy: Option<Busy>,
+}
+
+/// Says so to the transport.
+pub(super) struct Busy(Arc<State>);
+
+impl Busy {
+    pub fn new(state: Arc<State>) -> Busy {
+        state.is_busy.store(true, Ordering::Relaxed);
+        Busy(state)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.is_busy.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Reply {
+    /// All of it.
+    pub fn whole(bytes: impl Into<Bytes>) -> Reply {
+        Reply { content: Content::Whole(bytes.into()), _busy: None }
+    }
+
+    /// Ends `busy` when this has been handed to the wire.
+    pub fn until_sent(self, busy: Busy) -> Reply {
+        Reply { _busy: Some(busy), ..self }
+    }
+}
+
+enum Content {
+    /// All of it, or nothing any more.
+    Whole(Bytes),
+    /// As it comes.
+    Stream(Box<dyn AsyncRead + Unpin + Send>, Box<[u8]>),
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match &mut self.get_mut().content {
+            Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Content::Stream(reader, piece) => match ready!(Pin::new(reader).poll_read(cx, piece)) {
+                Ok(0) => Poll::Ready(None),
+                Ok(read) => Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(&piece[..read]))))),
+                Err(error) => Poll::Ready(Some(Err(error))),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.content, Content::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Stream(..) => SizeHint::default(),
+        }
+    }
+}
+
+/// A refusal on the wire.
+pub(super) fn problem(problem: &Problem) -> Response<Reply> {
+    let mut response = Response::new(Reply::whole(problem.to_json()));
+    *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    set(response.headers_mut(), header::CONTENT_TYPE, PROBLEM_JSON);
+    for (name, value) in &problem.headers {
+        set(response.headers_mut(), HeaderName::from_static(name), value);
+    }
+    response
+}
+
+/// tide's answer on the wire; `is_head` leaves the body away that a stream would have.
+///
+/// # Errors
+/// 500 for what must not leave, and the problem for a refusal that tide made without a body.
+pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Result<Response<Reply>, Problem> {
+    let status = StatusCode::from_u16(u16::from(answer.status())).map_err(|_| Problem::internal("an answer without a status"))?;
+    let body = answer.take_body();
+    if (status.is_client_error() || status.is_server_error()) && body.is_empty() == Some(true) {
+        return Err(of_bare(status));
+    }
+    let has_body = !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = match body.len() {
+        _ if !has_body => Reply::whole(Bytes::new()),
+        Some(length) => Reply::whole(read_whole(body, length)?),
+        None if is_head => Reply::whole(Bytes::new()),
+        None => Reply { content: Content::Stream(Box::new(body), vec![0; PIECE_BYTES].into_boxed_slice()), _busy: None },
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    for (name, values) in answer.iter() {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes());
+        for value in values.iter() {
+            let value = HeaderValue::from_str(value.as_str());
+            let (Ok(name), Ok(value)) = (&name, value) else {
+                return Err(Problem::internal("an answer with a header that must not leave"));
+            };
+            // The length and how it is sent are the wire's business.
+            if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
+                response.headers_mut().append(name.clone(), value);
+            }
+        }
+    }
+    Ok(response)
+}
+
+/// A body whose length is known lies in memory: reading it never waits.
+fn read_whole(body: tide::Body, length: usize) -> Result<Bytes, Problem> {
+    let broken = || Problem::internal("an answer's body could not be read");
+    let mut read = std::pin::pin!(body.into_bytes());
+    match read.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+        Poll::Ready(Ok(bytes)) if bytes.len() == length => Ok(bytes.into()),
+        _ => Err(broken()),
+    }
+}
+
+/// What tide's router says without words.
+fn of_bare(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::NOT_FOUND => Problem::not_found("no such path"),
+        StatusCode::METHOD_NOT_ALLOWED => Problem::method_not_allowed("this path does not take this method"),
+        other if other.is_client_error() => Problem::bad_request("the request is not understood"),
+        other => Problem::internal(format!("an answer {other} without words")),
+    }
+}
+
+/// What every answer carries, unless its handler said otherwise.
+pub(super) fn finish(headers: &mut HeaderMap) {
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+}
+
+/// Sets a header, unless its value must not leave.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_) => log::error!("the header {name} was to leave with a control byte"),
+    }
+}

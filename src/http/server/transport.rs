@@ -1,0 +1,236 @@
+//! A connection as bytes: TCP or Unix, with a record of when the client last took one, and an end that it can read.
+//!
+//! It never waits for ever: not for a client that takes nothing, and not for one that does not close.
+
+use std::future::Future;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use hyper::body::Bytes;
+use hyper::upgrade::Upgraded;
+use smol::{Async, Timer};
+use smol_hyper::rt::FuturesIo;
+
+use super::census::Permit;
+
+/// How long a client that is sent away may take to read why and close: without it the kernel would answer what it still
+/// sends with a reset, which throws the answer away.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long a client that has closed its side is still answered: some send a request and close their half at once, and
+/// nothing tells them from those that have gone but a write that fails.
+const HALF_CLOSED: Duration = Duration::from_millis(250);
+/// What is read and thrown away while it lingers, in bytes.
+const LINGER_BYTES_MAX: usize = 1_048_576;
+
+/// The stream of one client.
+pub struct Transport {
+    io: Io,
+    taken: Taken,
+    /// How long the client may take no byte of what is there for it; none once a stream looks after that itself.
+    stall: Option<Duration>,
+    stalled: Option<Timer>,
+    has_written: bool,
+    /// When the client closed its side, and what waits until that is told.
+    eof: Option<(Instant, Timer)>,
+    state: Arc<State>,
+    closing: Closing,
+    /// Its place among the connections that are open at once.
+    _permit: Option<Permit>,
+}
+
+/// What the connection tells its transport.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// An answer is under way.
+    pub is_busy: AtomicBool,
+    /// Its end is not waited for.
+    pub is_hurried: AtomicBool,
+}
+
+enum Io {
+    Tcp(Async<TcpStream>),
+    Unix(Async<UnixStream>),
+}
+
+enum Closing {
+    Open,
+    Lingering(Timer, usize),
+    Closed,
+}
+
+/// When the client last took a byte: shared with whoever wants to know whether it still does.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    base: Instant,
+    ms: Arc<AtomicU64>,
+}
+
+impl Taken {
+    fn new() -> Taken {
+        Taken { base: Instant::now(), ms: Arc::default() }
+    }
+
+    fn note(&self) {
+        self.ms.store(u64::try_from(self.base.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// When the client last took a byte, or when it connected.
+    pub fn last(&self) -> Instant {
+        self.base + Duration::from_millis(self.ms.load(Ordering::Relaxed))
+    }
+}
+
+impl Transport {
+    /// A TCP client.
+    pub(super) fn tcp(stream: Async<TcpStream>, stall: Duration, permit: Permit) -> Transport {
+        Transport::new(Io::Tcp(stream), stall, Some(permit))
+    }
+
+    /// A Unix client.
+    pub(super) fn unix(stream: Async<UnixStream>, stall: Duration) -> Transport {
+        Transport::new(Io::Unix(stream), stall, None)
+    }
+
+    fn new(io: Io, stall: Duration, permit: Option<Permit>) -> Transport {
+        Transport {
+            io,
+            taken: Taken::new(),
+            stall: Some(stall),
+            stalled: None,
+            has_written: false,
+            eof: None,
+            state: Arc::default(),
+            closing: Closing::Open,
+            _permit: permit,
+        }
+    }
+
+    /// When the client last took a byte.
+    pub fn taken(&self) -> Taken {
+        self.taken.clone()
+    }
+
+    /// What the connection tells it.
+    pub(super) fn state(&self) -> Arc<State> {
+        self.state.clone()
+    }
+
+    /// Whether anything was ever said to the client.
+    pub(super) fn has_written(&self) -> bool {
+        self.has_written
+    }
+
+    /// Waits until a client that closed its side has been answered, or takes no more.
+    fn poll_half_closed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((since, timer)) = &mut self.eof else { return Poll::Ready(()) };
+        let is_answering = self.state.is_busy.load(Ordering::Relaxed) || self.stalled.is_some();
+        let until = self.taken.last().max(*since) + HALF_CLOSED;
+        if !is_answering || until <= Instant::now() {
+            return Poll::Ready(());
+        }
+        timer.set_at(until);
+        Pin::new(timer).poll(cx).map(|_| ())
+    }
+
+    fn shut_down_writing(&self) {
+        let _ = match &self.io {
+            Io::Tcp(stream) => stream.get_ref().shutdown(Shutdown::Write),
+            Io::Unix(stream) => stream.get_ref().shutdown(Shutdown::Write),
+        };
+    }
+}
+
+impl Io {
+    fn poll_read(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Tcp(stream) => Pin::new(stream).poll_read(cx, bytes),
+            Io::Unix(stream) => Pin::new(stream).poll_read(cx, bytes),
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.eof.is_none() {
+            match ready!(this.io.poll_read(cx, bytes)) {
+                Ok(0) if !bytes.is_empty() => this.eof = Some((Instant::now(), Timer::never())),
+                read => return Poll::Ready(read),
+            }
+        }
+        this.poll_half_closed(cx).map(|()| Ok(0))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = match &mut this.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        match (written, this.stall) {
+            (Poll::Ready(written), _) => {
+                this.taken.note();
+                this.stalled = None;
+                this.has_written = true;
+                Poll::Ready(written)
+            }
+            (Poll::Pending, None) => Poll::Pending,
+            (Poll::Pending, Some(stall)) => {
+                let timer = this.stalled.get_or_insert_with(|| Timer::after(stall));
+                ready!(Pin::new(timer).poll(cx));
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Sockets have no buffer on this side.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.closing {
+                Closing::Open => {
+                    this.shut_down_writing();
+                    let lingers = this.eof.is_none() && !this.state.is_hurried.load(Ordering::Relaxed);
+                    this.closing = if lingers { Closing::Lingering(Timer::after(LINGER), LINGER_BYTES_MAX) } else { Closing::Closed };
+                }
+                Closing::Lingering(until, bytes_left) => {
+                    let is_over = *bytes_left == 0 || Pin::new(until).poll(cx).is_ready();
+                    let mut thrown_away = [0; 4_096];
+                    let read = if is_over { 0 } else { ready!(this.io.poll_read(cx, &mut thrown_away)).unwrap_or(0) };
+                    if read == 0 {
+                        this.closing = Closing::Closed;
+                    } else {
+                        *bytes_left = bytes_left.saturating_sub(read);
+                    }
+                }
+                Closing::Closed => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+/// The bytes themselves, after an upgrade, and those of them that were read already.
+///
+/// From here on the stream looks after stalled clients itself, by [`Transport::taken`], and closing is immediate.
+/// `None` only where the upgrade is not one of this server.
+pub fn raw_stream(upgraded: Upgraded) -> Option<(Transport, Bytes)> {
+    let parts = upgraded.downcast::<FuturesIo<Transport>>().ok()?;
+    let mut transport = parts.io.into_inner();
+    transport.stall = None;
+    transport.stalled = None;
+    transport.state.is_hurried.store(true, Ordering::Relaxed);
+    Some((transport, parts.read_buf))
+}

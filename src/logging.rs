@@ -1,0 +1,173 @@
+//! Log lines on standard error: for people, for the journal, or as JSON.
+//!
+//! It never waits for whoever reads them, never panics, and lets no control byte through: a line that cannot be written at
+//! once is dropped.
+
+use std::fmt::Write as _;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::clock::UnixMs;
+
+/// A pipe takes this much at once or not at all (PIPE_BUF of pipe(7)), so that `poll` tells whether a write would wait.
+const LINE_BYTES_MAX: usize = 4_096;
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `2026-11-23T06:32:01.123Z INFO message`.
+    Text,
+    /// `<6>message`, which the journal understands and adds its own time to.
+    Journal,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Format {
+    /// Text as the journal likes it where standard error is the journal (systemd.exec(5), JOURNAL_STREAM), else for people.
+    pub fn of_text() -> Format {
+        let stream = std::env::var_os("JOURNAL_STREAM");
+        let ours = rustix::fs::fstat(std::io::stderr()).ok().map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino));
+        match (stream, ours) {
+            (Some(stream), Some(ours)) if stream.as_bytes() == ours.as_bytes() => Format::Journal,
+            _ => Format::Text,
+        }
+    }
+}
+
+/// Starts to log; of other crates only what is at least a warning.
+///
+/// Called once, first of all; a second call changes the level alone.
+pub fn start(format: Format, level: LevelFilter) {
+    // It fails only where a logger is there already.
+    let _ = log::set_boxed_logger(Box::new(Stderr { format }));
+    log::set_max_level(level);
+}
+
+struct Stderr {
+    format: Format,
+}
+
+impl Log for Stderr {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let ours = metadata.target().split("::").next() == Some(env!("CARGO_PKG_NAME"));
+        metadata.level() <= log::max_level() && (ours || metadata.level() <= Level::Warn)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let line = line(self.format, UnixMs::now(), record.level(), record.target(), &record.args().to_string());
+            write_or_drop(&line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn line(format: Format, at: UnixMs, level: Level, target: &str, message: &str) -> String {
+    // A byte of a message can take six in JSON, and the frame around it its own.
+    let room = if format == Format::Json { (LINE_BYTES_MAX - 256) / 6 } else { LINE_BYTES_MAX - 64 };
+    let mut line = match format {
+        Format::Text => format!("{at} {level} {}", escaped(message, room)),
+        Format::Journal => format!("<{}>{}", syslog(level), escaped(message, room)),
+        Format::Json => serde_json::json!({
+            "at": at.to_string(),
+            "level": level.as_str().to_ascii_lowercase(),
+            "target": cut(target, 64),
+            "message": cut(message, LINE_BYTES_MAX - 256),
+        })
+        .to_string(),
+    };
+    if line.len() >= LINE_BYTES_MAX {
+        line = serde_json::json!({"at": at.to_string(), "level": level.as_str().to_ascii_lowercase(), "message": cut(message, room)})
+            .to_string();
+    }
+    line.push('\n');
+    line
+}
+
+/// The priorities of syslog(3), as sd-daemon(3) wants them.
+fn syslog(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// The text with control characters written out, and with `…` where it was longer than `room` bytes.
+fn escaped(text: &str, room: usize) -> String {
+    let mut shown = String::with_capacity(text.len().min(room));
+    for c in text.chars() {
+        if shown.len() + 12 > room {
+            shown.push('…');
+            break;
+        }
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\t' => shown.push_str("\\t"),
+            // Writing to a String cannot fail.
+            c if c.is_control() || is_direction(c) => drop(write!(shown, "\\u{{{:x}}}", u32::from(c))),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Characters that make a terminal show a line in another order than it was written.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn cut(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn write_or_drop(line: &str) {
+    let stderr = std::io::stderr();
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let ready = {
+        let mut fds = [PollFd::from_borrowed_fd(stderr.as_fd(), PollFlags::OUT)];
+        matches!(poll(&mut fds, Some(&now)), Ok(1)) && fds[0].revents().contains(PollFlags::OUT)
+    };
+    if ready {
+        let _ = rustix::io::write(stderr.as_fd(), line.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_byte_gets_through() {
+        let hostile = "a\u{1b}[31m\nb\u{9b}\u{202e}\0";
+        for format in [Format::Text, Format::Journal] {
+            let line = line(format, UnixMs(0), Level::Info, "runabout", hostile);
+            assert_eq!(line.trim_end_matches('\n').chars().filter(|c| c.is_control()).count(), 0, "{line:?}");
+        }
+        assert!(line(Format::Journal, UnixMs(0), Level::Warn, "runabout", "x").starts_with("<4>x"));
+        assert_eq!(line(Format::Text, UnixMs(0), Level::Info, "runabout", "x"), "1970-01-01T00:00:00.000Z INFO x\n");
+    }
+
+    #[test]
+    fn a_line_fits_a_pipe_and_json_stays_json() {
+        for message in ["x".repeat(10_000), "\u{1}".repeat(10_000), "é".repeat(5_000)] {
+            for format in [Format::Text, Format::Journal, Format::Json] {
+                let line = line(format, UnixMs(0), Level::Info, "runabout", &message);
+                assert!(line.len() <= LINE_BYTES_MAX, "{} in {format:?}", line.len());
+                if format == Format::Json {
+                    serde_json::from_str::<serde_json::Value>(&line).expect("JSON");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What is seen from outside, in the OpenMetrics text format. Counts are kept where things happen, never counted.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::event::Kind;
+use crate::run::Status;
+
+impl EncodeLabelValue for Status {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.as_str().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for Kind {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.as_str().encode(encoder)
+    }
+}
+
+macro_rules! labels {
+    ($($name:ident { $($field:ident: $type:ty),+ })+) => {$(
+        #[doc = "A label set."]
+        #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+        pub struct $name { $(#[doc = "A label."] pub $field: $type),+ }
+    )+};
+}
+
+labels! {
+    OfStatus { status: Status }
+    OfKind { kind: Kind }
+    OfRequest { kind: &'static str }
+    OfTransport { transport: &'static str }
+    OfRoute { route: &'static str, status: u16 }
+    OfCause { cause: &'static str }
+    OfWhat { what: &'static str }
+}
+
+/// Every metric, shared by all who count.
+pub struct Metrics {
+    registry: Registry,
+    /// Runs there are, by status.
+    pub runs: Family<OfStatus, Gauge>,
+    /// Runs that ended.
+    pub runs_finished: Family<OfStatus, Counter>,
+    /// From due to claimed.
+    pub run_wait: Histogram,
+    /// From started to ended.
+    pub run_duration: Histogram,
+    /// Events that were committed.
+    pub events: Family<OfKind, Counter>,
+    /// Transactions that were committed.
+    pub commits: Counter,
+    /// How long a commit took, flush included.
+    pub commit: Histogram,
+    /// What the store was asked: `read` or `write`.
+    pub store_requests: Family<OfRequest, Counter>,
+    /// Live readers of events.
+    pub readers: Family<OfTransport, Gauge>,
+    /// Readers that fell behind and were sent back to SQLite.
+    pub reader_resyncs: Counter,
+    /// Answered requests.
+    pub http_requests: Family<OfRoute, Counter>,
+    /// Why the scheduler woke: `signal`, `due` or `safety`.
+    pub scheduler_wakeups: Family<OfCause, Counter>,
+    /// Rows that expired.
+    pub pruned: Family<OfWhat, Counter>,
+    /// Size of the database file.
+    pub database_bytes: Gauge,
+    /// Resident memory of the daemon.
+    process_resident_memory: Gauge,
+    /// Processor time of the daemon.
+    process_cpu: Gauge<f64, AtomicU64>,
+    /// Open files of the daemon.
+    process_open_fds: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
+impl Metrics {
+    /// All of them, at zero.
+    pub fn new() -> Metrics {
+        let seconds = || Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0, 21_600.0]);
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("runabout"),
+            runs: Family::default(),
+            runs_finished: Family::default(),
+            run_wait: seconds(),
+            run_duration: seconds(),
+            events: Family::default(),
+            commits: Counter::default(),
+            commit: Histogram::new([0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]),
+            store_requests: Family::default(),
+            readers: Family::default(),
+            reader_resyncs: Counter::default(),
+            http_requests: Family::default(),
+            scheduler_wakeups: Family::default(),
+            pruned: Family::default(),
+            database_bytes: Gauge::default(),
+            process_resident_memory: Gauge::default(),
+            process_cpu: Gauge::default(),
+            process_open_fds: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("runs", "Runs there are", self.runs.clone());
+        r.register("runs_finished", "Runs that ended", self.runs_finished.clone());
+        r.register_with_unit("run_wait", "From due to claimed", Unit::Seconds, self.run_wait.clone());
+        r.register_with_unit("run_duration", "From started to ended", Unit::Seconds, self.run_duration.clone());
+        r.register("events", "Events that were committed", self.events.clone());
+        r.register("commits", "Transactions that were committed", self.commits.clone());
+        r.register_with_unit("commit", "How long a commit took, flush included", Unit::Seconds, self.commit.clone());
+        r.register("store_requests", "What the store was asked", self.store_requests.clone());
+        r.register("readers", "Live readers of events", self.readers.clone());
+        r.register("reader_resyncs", "Readers sent back to SQLite", self.reader_resyncs.clone());
+        r.register("http_requests", "Answered requests", self.http_requests.clone());
+        r.register("scheduler_wakeups", "Why the scheduler woke", self.scheduler_wakeups.clone());
+        r.register("pruned", "Rows that expired", self.pruned.clone());
+        r.register_with_unit("database", "Size of the database file", Unit::Bytes, self.database_bytes.clone());
+        let memory = self.process_resident_memory.clone();
+        r.register_with_unit("process_resident_memory", "Resident memory of the daemon", Unit::Bytes, memory);
+        r.register_with_unit("process_cpu", "Processor time of the daemon", Unit::Seconds, self.process_cpu.clone());
+        r.register("process_open_fds", "Open files of the daemon", self.process_open_fds.clone());
+        // A counter that nobody touched yet is 0, not missing.
+        for &status in Status::ALL {
+            drop(self.runs.get_or_create(&OfStatus { status }));
+            if status.is_terminal() {
+                drop(self.runs_finished.get_or_create(&OfStatus { status }));
+            }
+        }
+        for &kind in Kind::ALL {
+            drop(self.events.get_or_create(&OfKind { kind }));
+        }
+        for kind in ["read", "write"] {
+            drop(self.store_requests.get_or_create(&OfRequest { kind }));
+        }
+        for cause in ["signal", "due", "safety"] {
+            drop(self.scheduler_wakeups.get_or_create(&OfCause { cause }));
+        }
+        drop(self.readers.get_or_create(&OfTransport { transport: "websocket" }));
+        for what in ["sessions", "enrollment_tokens", "idempotency_keys", "events"] {
+            drop(self.pruned.get_or_create(&OfWhat { what }));
+        }
+    }
+
+    /// The text that `GET /metrics` answers; the process's own figures are read now.
+    pub fn encode(&self) -> String {
+        self.read_process();
+        let mut out = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut out, &self.registry);
+        out
+    }
+
+    fn read_process(&self) {
+        let page_bytes = rustix::param::page_size() as i64;
+        if let Ok(statm) = std::fs::read_to_string("/proc/self/statm") {
+            let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<i64>().ok());
+            self.process_resident_memory.set(pages.unwrap_or(0) * page_bytes);
+        }
+        if let Ok(stat) = std::fs::read_to_string("/proc/self/stat") {
+            // utime and stime are fields 14 and 15; the name, field 2, may hold spaces but ends with the last ')'.
+            let after_name = stat.rsplit(')').next().unwrap_or_default();
+            let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
+            self.process_cpu.set(ticks as f64 / rustix::param::clock_ticks_per_second() as f64);
+        }
+        if let Ok(fds) = std::fs::read_dir("/proc/self/fd") {
+            // The directory that is being read is one of them.
+            self.process_open_fds.set(fds.count() as i64 - 1);
+        }
+    }
+}

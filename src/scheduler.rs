@@ -1,0 +1,79 @@
+//! Free slots meet ready runs. No polling: it waits for the Bell, the next due time, or the safety timeout.
+//!
+//! The store decides what is claimed, in one statement each; this task decides when to ask, and starts what was
+//! claimed. It never holds a run back that the store has claimed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::FutureExt as _;
+
+use crate::clock::UnixMs;
+use crate::metrics::{Metrics, OfCause};
+use crate::store::{Claimed, Store};
+use crate::wake::{Bell, Phase, Stop};
+
+/// The longest sleep: a clock that was set forward is noticed after this at the latest.
+const SAFETY: Duration = Duration::from_secs(60);
+/// The pause after a claim that failed, so that a failing store is not hammered.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why the scheduler woke.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Signal,
+    Due,
+    Safety,
+}
+
+/// Starts what is ready until the daemon stops; answers when no further claim can come.
+pub async fn run(store: &Store, bell: &Bell, stop: &Stop, metrics: &Arc<Metrics>, start: impl Fn(Claimed)) {
+    store.open_claims(true);
+    while !stop.reached(Phase::Stopping) {
+        let rung = bell.listen();
+        while let Ok(claimed) = store.claims().try_recv() {
+            metrics.run_wait.observe(claimed.waited_ms as f64 / 1_000.0);
+            start(claimed);
+        }
+        let due_in = store.next_due().map(|due| Duration::from_millis((due.0 - UnixMs::now().0).max(0) as u64));
+        if store.claimable() || due_in == Some(Duration::ZERO) {
+            if let Err(error) = store.claim().await {
+                log::warn!("claiming failed, trying again: {error:?}");
+                stop.wait(Phase::Stopping).or(async { _ = Timer::after(RETRY).await; }).await;
+            }
+            continue;
+        }
+        if stop.reached(Phase::Stopping) {
+            break;
+        }
+        let (sleep, on_time) = match due_in {
+            Some(due_in) if due_in < SAFETY => (due_in, Cause::Due),
+            _ => (SAFETY, Cause::Safety),
+        };
+        let slept = async {
+            Timer::after(sleep).await;
+            on_time
+        };
+        let cause = async {
+            rung.await;
+            Cause::Signal
+        }
+        .or(slept)
+        .await;
+        let cause = match cause {
+            // Only a ring that leaves something to do counts as one: every commit rings.
+            Cause::Signal if !store.claimable() && store.claims().is_empty() => continue,
+            Cause::Signal => "signal",
+            Cause::Due => "due",
+            Cause::Safety => "safety",
+        };
+        metrics.scheduler_wakeups.get_or_create(&OfCause { cause }).inc();
+    }
+    store.open_claims(false);
+    // A claim that was under way is published before this question is answered.
+    let _ = store.queues().await;
+    while let Ok(claimed) = store.claims().try_recv() {
+        start(claimed);
+    }
+}

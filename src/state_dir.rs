@@ -1,0 +1,59 @@
+//! Where the daemon keeps its files: a rule over paths, the same for the daemon and its clients.
+//!
+//! It touches no file, and reads no environment but what it is given.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The longest path of a Unix socket: `sun_path` of unix(7) has 108 bytes, one of them for the NUL.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// The directory where neither a flag nor `RUNABOUT_STATE_DIR` nor systemd names one.
+///
+/// `None` where there is not even a home.
+pub fn default_state_dir(env: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<PathBuf> {
+    if is_root {
+        return Some(PathBuf::from("/var/lib/runabout"));
+    }
+    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    // The XDG specification: a relative path is invalid and ignored.
+    let states = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    Some(states?.join("runabout"))
+}
+
+/// The daemon's directory: `--state-dir`, else `RUNABOUT_STATE_DIR`, else the first of `STATE_DIRECTORY`, else the default.
+pub fn state_dir(flag: Option<&Path>, env: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<PathBuf> {
+    let given = |name: &str| env(name).filter(|value| !value.is_empty());
+    let first = |paths: OsString| std::env::split_paths(&paths).next();
+    flag.map(Path::to_path_buf)
+        .or_else(|| given("RUNABOUT_STATE_DIR").map(PathBuf::from))
+        .or_else(|| given("STATE_DIRECTORY").and_then(first))
+        .or_else(|| default_state_dir(&env, is_root))
+}
+
+/// The Unix socket, unless `[access] socket` says otherwise.
+pub fn socket_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("runabout.sock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_rule_that_applies_decides() {
+        let vars = |pairs: &'static [(&'static str, &'static str)]| {
+            move |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        };
+        let dir = |pairs, root| state_dir(None, vars(pairs), root);
+        const ALL: &[(&str, &str)] =
+            &[("RUNABOUT_STATE_DIR", "/r"), ("STATE_DIRECTORY", "/s:/t"), ("XDG_STATE_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(state_dir(Some(Path::new("/f")), vars(ALL), true), Some("/f".into()));
+        assert_eq!(dir(ALL, true), Some("/r".into()));
+        assert_eq!(dir(&[("STATE_DIRECTORY", "/s:/t"), ("HOME", "/h")], true), Some("/s".into()));
+        assert_eq!(dir(&[("HOME", "/h")], true), Some("/var/lib/runabout".into()));
+        assert_eq!(dir(&[("XDG_STATE_HOME", "/x"), ("HOME", "/h")], false), Some("/x/runabout".into()));
+        assert_eq!(dir(&[("XDG_STATE_HOME", "x"), ("HOME", "/h")], false), Some("/h/.local/state/runabout".into()));
+        assert_eq!(dir(&[], false), None);
+    }
+}

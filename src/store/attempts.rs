@@ -1,0 +1,208 @@
+//! Attempts: claim, process, finish, and what a dead daemon left.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, named_params};
+
+use super::runs::{command_from, end, get, parsed};
+use super::thread::Reader;
+use super::writer::Writer;
+use super::{StoreError, sql};
+use crate::event::Kind;
+use crate::run::{Ask, Command, Ending, Exit, OnInterrupt, RunId, Status};
+
+/// A run that was just claimed: its attempt and `started` event are on the medium, its process is not there yet.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Whose turn it is.
+    pub run: RunId,
+    /// Which attempt this is.
+    pub attempt: i64,
+    /// What to execute.
+    pub command: Command,
+    /// Where.
+    pub cwd: Option<String>,
+    /// Added to the daemon's environment.
+    pub env: BTreeMap<String, String>,
+    /// Standard input.
+    pub stdin: Option<String>,
+    /// Seconds until SIGTERM.
+    pub timeout_s: Option<i64>,
+    /// How long it had been waiting since it was due.
+    pub waited_ms: i64,
+}
+
+/// What tells one process from every other that ever had its pid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessMark {
+    /// The leader's, and so its group's.
+    pub pid: i32,
+    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot.
+    pub start_ticks: i64,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+}
+
+/// An attempt that the database says is running, found at the start.
+#[derive(Clone, Debug)]
+pub struct LeftRun {
+    /// Whose it is.
+    pub run: RunId,
+    /// Which one.
+    pub attempt: i64,
+    /// None where the daemon died before it could write it.
+    pub process: Option<ProcessMark>,
+    /// Whether a cancel was asked for before the daemon died.
+    pub cancel_requested: bool,
+}
+
+/// Lets what is due in, then fills every free slot.
+pub(super) fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    admit(tx)?;
+    let free: Vec<(String, i64)> = tx
+        .state
+        .queues
+        .iter()
+        .filter(|(_, queue)| queue.claimable() > 0)
+        .map(|(name, queue)| (name.clone(), queue.claimable()))
+        .collect();
+    for (name, slots) in free {
+        for _ in 0..slots {
+            if !claim_one(tx, &name)? {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    while tx.state.next_due.is_some_and(|due| due <= tx.now) {
+        let mut statement = tx.prepare(sql::RUNS_ADMIT)?;
+        let mut rows = statement.query(named_params! {":now": tx.now.0})?;
+        while let Some(row) = rows.next()? {
+            let queue = tx.state.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default());
+            queue.delayed -= 1;
+            queue.ready += 1;
+        }
+        tx.state.due_changed = true;
+        tx.state.look_up_due(tx.conn)?;
+    }
+    Ok(())
+}
+
+fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
+    let now = tx.now;
+    let mut statement = tx.prepare(sql::RUNS_CLAIM)?;
+    let claimed = statement
+        .query_row(named_params! {":queue": queue, ":now": now.0}, |row| {
+            let since: i64 = row.get::<_, Option<i64>>("not_before")?.unwrap_or(0).max(row.get("created_at")?);
+            let output_bytes: i64 = row.get("output_bytes")?;
+            let claimed = Claimed {
+                run: RunId(row.get("id")?),
+                attempt: row.get("attempt")?,
+                command: command_from(row)?,
+                cwd: row.get("cwd")?,
+                env: parsed(row.get_ref("env")?.as_str()?),
+                stdin: row.get("stdin")?,
+                timeout_s: row.get("timeout_s")?,
+                waited_ms: (now.0 - since).max(0),
+            };
+            Ok((claimed, output_bytes))
+        })
+        .optional()?;
+    let Some((claimed, output_bytes)) = claimed else {
+        // The counts said that there was one: somebody else wrote to the database. Find them again.
+        tx.state.recount_queued(tx.conn)?;
+        return Ok(false);
+    };
+    tx.prepare(sql::ATTEMPTS_START)?.execute(named_params! {
+        ":run": claimed.run.0, ":attempt": claimed.attempt, ":now": now.0,
+    })?;
+    tx.append(claimed.run, Kind::Started, format!(r#"{{"attempt":{}}}"#, claimed.attempt))?;
+    tx.state.count_move(Some(Status::Queued), Some(Status::Running));
+    let counts = tx.state.queue_mut(queue);
+    counts.ready -= 1;
+    counts.running += 1;
+    tx.state.output_bytes.insert(claimed.run, output_bytes);
+    tx.claimed.push(claimed);
+    Ok(true)
+}
+
+/// Writes the attempt's process down; answers whether a cancel came between the claim and now.
+pub(super) fn record_process(
+    tx: &mut Writer<'_>,
+    run: RunId,
+    attempt: i64,
+    process: &ProcessMark,
+) -> Result<bool, StoreError> {
+    tx.prepare(sql::ATTEMPTS_RECORD_PROCESS)?.execute(named_params! {
+        ":run": run.0, ":attempt": attempt, ":pid": process.pid, ":start_ticks": process.start_ticks,
+        ":boot_id": process.boot_id,
+    })?;
+    Ok(tx.prepare(sql::RUNS_CANCEL_REQUESTED)?.exists(named_params! {":id": run.0})?)
+}
+
+/// Settles an attempt, with what its output still holds back, in one transaction.
+pub(super) fn finish(
+    tx: &mut Writer<'_>,
+    id: RunId,
+    attempt: i64,
+    asked: Option<Ask>,
+    exit: &Exit,
+) -> Result<Option<Ending>, StoreError> {
+    let run = get(tx.conn, tx.state, id)?;
+    if run.status != Status::Running || run.attempt != attempt {
+        return Ok(None);
+    }
+    let pieces = tx.backlog.take_all(id);
+    tx.append_output(pieces)?;
+    // Whoever asked first decides, but what somebody canceled is not started again.
+    let on_interrupt = if run.cancel_requested_at.is_some() { OnInterrupt::Fail } else { run.spec.on_interrupt };
+    let ending = Ending::of(asked, exit, on_interrupt);
+    tx.prepare(sql::ATTEMPTS_END)?.execute(named_params! {
+        ":run": id.0, ":attempt": attempt, ":now": tx.now.0, ":exit_code": ending.exit_code,
+        ":signal": ending.signal, ":reason": ending.reason.as_str(),
+    })?;
+    if ending.status == Status::Queued {
+        requeue(tx, id, attempt, &ending, &run.spec.queue)?;
+    } else {
+        end(tx, &run, &ending)?;
+    }
+    Ok(Some(ending))
+}
+
+fn requeue(tx: &mut Writer<'_>, id: RunId, attempt: i64, ending: &Ending, queue: &str) -> Result<(), StoreError> {
+    let output_bytes = tx.state.output_bytes.remove(&id).unwrap_or(0);
+    tx.prepare(sql::RUNS_REQUEUE)?.execute(named_params! {":id": id.0, ":output_bytes": output_bytes})?;
+    let told = serde_json::json!({
+        "attempt": attempt, "reason": ending.reason, "exit_code": ending.exit_code, "signal": ending.signal,
+    });
+    tx.append(id, Kind::AttemptEnded, told.to_string())?;
+    tx.append(id, Kind::Queued, format!(r#"{{"attempt":{}}}"#, attempt + 1))?;
+    tx.state.count_move(Some(Status::Running), Some(Status::Queued));
+    let counts = tx.state.queue_mut(queue);
+    counts.running -= 1;
+    counts.ready += 1;
+    tx.claim_wanted = true;
+    Ok(())
+}
+
+/// What the database says is running.
+pub(super) fn left_running(reader: &Reader<'_>) -> Result<Vec<LeftRun>, StoreError> {
+    let mut statement = reader.conn.prepare_cached(sql::RUNS_RUNNING)?;
+    let rows = statement.query_map([], |row| {
+        let process = match (row.get("pid")?, row.get("start_ticks")?, row.get("boot_id")?) {
+            (Some(pid), Some(start_ticks), Some(boot_id)) => Some(ProcessMark { pid, start_ticks, boot_id }),
+            _ => None,
+        };
+        Ok(LeftRun {
+            run: RunId(row.get("id")?),
+            attempt: row.get("attempt")?,
+            process,
+            cancel_requested: row.get::<_, Option<i64>>("cancel_requested_at")?.is_some(),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+

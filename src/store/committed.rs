@@ -1,0 +1,28 @@
+//! Events on their way out: what was committed and is not handed to the readers yet, in commit order.
+//!
+//! Nothing enters before its COMMIT. Dropping what is in here is safe: readers find it in SQLite.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::event::Event;
+
+/// The queue between the store thread and the fan-out.
+#[derive(Clone, Default)]
+pub struct Committed(Arc<Mutex<Vec<Event>>>);
+
+impl Committed {
+    /// Puts a commit's events behind those that wait. Called by the store thread alone, before it rings the Bell.
+    pub(super) fn push(&self, mut events: Vec<Event>) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.is_empty() {
+            *waiting = events;
+        } else {
+            waiting.append(&mut events);
+        }
+    }
+
+    /// Takes all that waits.
+    pub fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,431 @@
+//! The handle by which everything async reaches the store thread: one short function a request.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+
+use super::job::{Job, WriteOf};
+use super::shared::Shared;
+use super::state::{Counts, Queue, State};
+use super::thread::{Reader, StoreThread};
+use super::writer::Writer;
+use super::{
+    Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken,
+    NewRun, OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, attempts,
+    events, expiry, migrate, queues, runs, sessions,
+};
+use crate::clock::UnixMs;
+use crate::event::Kind;
+use crate::metrics::Metrics;
+use crate::run::{Ask, Ending, Exit, Run, RunId};
+use crate::wake::{Bell, Stop};
+
+/// Jobs that may wait for the thread; who comes then waits for a place.
+const JOBS_MAX: usize = 4_096;
+/// Sessions that are kept in memory so that a request need not ask; beyond it they are looked up again.
+const SESSIONS_CACHED_MAX: usize = 1_024;
+/// A use of a session is written down when the last one written is older than this, in seconds.
+const TOUCH_S: i64 = 3_600;
+
+/// What the store needs to be opened.
+pub struct StoreConfig {
+    /// `limits.queued_runs`.
+    pub queued_runs_max: i64,
+}
+
+/// Reaches the store thread; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    jobs: Sender<Job>,
+    shared: Arc<Shared>,
+    backlog: Backlog,
+    committed: Committed,
+    claims: Receiver<Claimed>,
+    instance: Arc<str>,
+    sessions: Arc<SessionCache>,
+}
+
+/// A session that was just used.
+#[derive(Clone, Debug)]
+pub struct SessionUse {
+    /// The session.
+    pub session: Session,
+    /// Whether this use moved its expiry.
+    pub renewed: bool,
+}
+
+#[derive(Default)]
+struct SessionCache {
+    by_token: Mutex<HashMap<TokenSha256, Session>>,
+    /// Counts revocations: what was read before one must not be cached after it.
+    generation: AtomicU64,
+}
+
+impl Store {
+    /// Opens the database and starts its thread.
+    ///
+    /// # Errors
+    /// When the file is not ours, is newer than this binary, or cannot be opened.
+    pub fn open(
+        path: &Path,
+        config: &StoreConfig,
+        bell: &Bell,
+        stop: &Stop,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Store, OpenError> {
+        let conn = migrate::open(path)?;
+        let state = State::load(&conn).map_err(|error| OpenError::Failed(format!("{error:?}")))?;
+        let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
+        // Unbounded in form alone: it never holds more than all queues' slots.
+        let (claims_in, claims) = async_channel::unbounded();
+        let store = Store {
+            jobs,
+            shared: Arc::default(),
+            backlog: Backlog::default(),
+            committed: Committed::default(),
+            claims,
+            instance: state.instance.as_str().into(),
+            sessions: Arc::default(),
+        };
+        let thread = StoreThread {
+            conn,
+            state,
+            jobs: inbox,
+            shared: store.shared.clone(),
+            backlog: store.backlog.clone(),
+            committed: store.committed.clone(),
+            claims: claims_in,
+            bell: bell.clone(),
+            stop: stop.clone(),
+            metrics: metrics.clone(),
+            queued_runs_max: config.queued_runs_max,
+            broken: None,
+        };
+        store.shared.publish(&thread.state);
+        std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || thread.run())
+            .map_err(|error| OpenError::Failed(error.to_string()))?;
+        Ok(store)
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = async_channel::bounded(1);
+        self.send(Job::Write(Box::new(WriteOf { work, result: None, reply }))).await?;
+        answer.recv().await.map_err(gone)?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = async_channel::bounded(1);
+        // Whoever asked may have gone meanwhile.
+        self.send(Job::Read(Box::new(move |reader| drop(reply.try_send(work(reader)))))).await?;
+        answer.recv().await.map_err(gone)?
+    }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.send(job).await.map_err(gone)
+    }
+
+    // ---- what is known without asking
+
+    /// The name of this database.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Output that waits for a commit.
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    /// Events that were committed and wait for the fan-out.
+    pub fn committed(&self) -> &Committed {
+        &self.committed
+    }
+
+    /// Runs that were claimed, in order; for the scheduler.
+    pub fn claims(&self) -> &Receiver<Claimed> {
+        &self.claims
+    }
+
+    /// Whether a claim would find something.
+    pub fn claimable(&self) -> bool {
+        self.shared.claimable()
+    }
+
+    /// When the next delayed run becomes due.
+    pub fn next_due(&self) -> Option<UnixMs> {
+        self.shared.next_due()
+    }
+
+    /// When the next thing expires; 0 when something is left to remove now.
+    pub fn next_expiry(&self) -> Option<UnixMs> {
+        self.shared.next_expiry()
+    }
+
+    /// How many runs there are of each status, in the order of `Status::ALL`.
+    pub fn counts(&self) -> Counts {
+        self.shared.counts()
+    }
+
+    /// Lets the thread claim in the commit that ends a run, or forbids it.
+    pub fn open_claims(&self, open: bool) {
+        self.shared.open_claims(open);
+    }
+
+    // ---- runs
+
+    /// Makes a run, or finds the one that its idempotency key stands for.
+    pub async fn submit(&self, new: NewRun) -> Result<Submitted, StoreError> {
+        self.write(move |tx| runs::submit(tx, &new)).await
+    }
+
+    /// One run.
+    pub async fn run(&self, run: RunId) -> Result<Run, StoreError> {
+        self.read(move |reader| runs::get(reader.conn, reader.state, run)).await
+    }
+
+    /// A page of runs.
+    pub async fn runs(&self, filter: Filter) -> Result<RunPage, StoreError> {
+        self.read(move |reader| runs::list(reader, &filter)).await
+    }
+
+    /// Changes a run.
+    pub async fn change(&self, run: RunId, change: Change, by: String) -> Result<Run, StoreError> {
+        self.write(move |tx| runs::change(tx, run, &change, &by)).await
+    }
+
+    /// Asks for a run's end; answers it, and whether a running command must be told.
+    pub async fn cancel(&self, run: RunId, by: String, reason: Option<String>) -> Result<(Run, bool), StoreError> {
+        self.write(move |tx| runs::cancel(tx, run, &by, reason.as_deref())).await
+    }
+
+    /// Makes a new run of an ended one's specification.
+    pub async fn retry(&self, run: RunId, by: String) -> Result<Run, StoreError> {
+        self.write(move |tx| runs::retry(tx, run, &by)).await
+    }
+
+    /// Removes an ended run and its events.
+    pub async fn delete(&self, run: RunId) -> Result<(), StoreError> {
+        self.write(move |tx| runs::delete(tx, run)).await
+    }
+
+    // ---- events
+
+    /// Appends a client's events, all or none; answers the last `seq`.
+    pub async fn append(&self, run: RunId, events: Vec<(Kind, String)>) -> Result<i64, StoreError> {
+        self.write(move |tx| events::append(tx, run, &events)).await
+    }
+
+    /// Where a run stands.
+    pub async fn head(&self, run: RunId) -> Result<Head, StoreError> {
+        self.read(move |reader| events::head(reader.conn, reader.state, run)).await
+    }
+
+    /// A page of a run's events after a cursor, bounded in rows and bytes.
+    pub async fn page(
+        &self,
+        run: RunId,
+        after: i64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |reader| events::page(reader, run, after, rows_max, bytes_max)).await
+    }
+
+    /// Commits what the backlog has ready; answers what a commit lately took.
+    pub async fn flush(&self) -> Result<Duration, StoreError> {
+        let (reply, answer) = async_channel::bounded(1);
+        self.send(Job::Flush(reply)).await?;
+        answer.recv().await.map_err(gone)?
+    }
+
+    // ---- attempts
+
+    /// Fills free slots with what is due; what was claimed comes by [`Store::claims`].
+    pub async fn claim(&self) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.claim_wanted = true;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes the attempt's process down; answers whether a cancel came between the claim and now.
+    pub async fn record_process(&self, run: RunId, attempt: i64, process: ProcessMark) -> Result<bool, StoreError> {
+        self.write(move |tx| attempts::record_process(tx, run, attempt, &process)).await
+    }
+
+    /// Settles an attempt, with all output of the run that still waits, in one transaction.
+    /// `None` when it was settled before.
+    pub async fn finish(
+        &self,
+        run: RunId,
+        attempt: i64,
+        asked: Option<Ask>,
+        exit: Exit,
+    ) -> Result<Option<Ending>, StoreError> {
+        self.write(move |tx| attempts::finish(tx, run, attempt, asked, &exit)).await
+    }
+
+    /// The attempts that a dead daemon left.
+    pub async fn left_running(&self) -> Result<Vec<LeftRun>, StoreError> {
+        self.read(attempts::left_running).await
+    }
+
+    // ---- queues
+
+    /// Every queue with what is in it, by name.
+    pub async fn queues(&self) -> Result<Vec<(String, Queue)>, StoreError> {
+        self.read(|reader| Ok(reader.state.queues.iter().map(|(name, queue)| (name.clone(), queue.clone())).collect()))
+            .await
+    }
+
+    /// One queue.
+    pub async fn queue(&self, name: String) -> Result<Queue, StoreError> {
+        self.read(move |reader| reader.state.queues.get(&name).cloned().ok_or(StoreError::QueueNotFound(name))).await
+    }
+
+    /// Makes or changes a queue; answers whether it is new.
+    pub async fn put_queue(
+        &self,
+        name: String,
+        slots: Option<i64>,
+        paused: Option<bool>,
+    ) -> Result<(Queue, bool), StoreError> {
+        self.write(move |tx| queues::put(tx, &name, slots, paused)).await
+    }
+
+    /// Removes an empty queue.
+    pub async fn delete_queue(&self, name: String) -> Result<(), StoreError> {
+        self.write(move |tx| queues::delete(tx, &name)).await
+    }
+
+    // ---- who may come in
+
+    /// Makes an enrollment token.
+    pub async fn make_enrollment_token(&self, new: NewEnrollmentToken) -> Result<EnrollmentToken, StoreError> {
+        self.write(move |tx| sessions::make_enrollment_token(tx, &new)).await
+    }
+
+    /// Every enrollment token until it expires.
+    pub async fn enrollment_tokens(&self) -> Result<Vec<EnrollmentToken>, StoreError> {
+        self.read(sessions::list_enrollment_tokens).await
+    }
+
+    /// Withdraws an enrollment token.
+    pub async fn delete_enrollment_token(&self, id: i64) -> Result<(), StoreError> {
+        self.write(move |tx| sessions::delete_enrollment_token(tx, id)).await
+    }
+
+    /// Trades a use of an enrollment token for a session.
+    pub async fn redeem(&self, redeem: Redeem) -> Result<Session, StoreError> {
+        self.write(move |tx| sessions::redeem(tx, &redeem)).await
+    }
+
+    /// Every session, with uses that no commit has carried yet.
+    pub async fn sessions(&self) -> Result<Vec<Session>, StoreError> {
+        let mut listed = self.read(sessions::list).await?;
+        let cached = self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner);
+        for session in &mut listed {
+            if let Some(fresh) = cached.values().find(|cached| cached.id == session.id) {
+                session.clone_from(fresh);
+            }
+        }
+        Ok(listed)
+    }
+
+    /// The session whose token it is, unless it has expired; a use renews it. Asks the thread only the first time.
+    pub async fn session_by_token(&self, token_sha256: TokenSha256) -> Result<Option<SessionUse>, StoreError> {
+        loop {
+            if let Some(used) = self.use_cached(&token_sha256) {
+                return Ok(Some(used));
+            }
+            let generation = self.sessions.generation.load(Ordering::SeqCst);
+            let found = self.read(move |reader| sessions::by_token(reader, &token_sha256)).await?;
+            let Some(session) = found.filter(|session| session.expires_at.is_none_or(|at| at > UnixMs::now())) else {
+                return Ok(None);
+            };
+            let mut cached = self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner);
+            if generation != self.sessions.generation.load(Ordering::SeqCst) {
+                continue;
+            }
+            if cached.len() >= SESSIONS_CACHED_MAX {
+                cached.clear();
+            }
+            cached.insert(token_sha256, session);
+        }
+    }
+
+    fn use_cached(&self, token_sha256: &TokenSha256) -> Option<SessionUse> {
+        let mut cached = self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = cached.get_mut(token_sha256)?;
+        let now = UnixMs::now();
+        if session.expires_at.is_some_and(|at| at <= now) {
+            cached.remove(token_sha256);
+            return None;
+        }
+        // A short session is renewed before half of it is over, else its use would not be noticed in time.
+        let touch_ms = if session.ttl_s > 0 { TOUCH_S.min(session.ttl_s / 2) } else { TOUCH_S } * 1_000;
+        let renewed = now.0 - session.last_used_at.0 >= touch_ms;
+        if renewed {
+            session.last_used_at = now;
+            session.expires_at = (session.ttl_s > 0).then(|| now.plus_s(session.ttl_s));
+            self.shared.touch(session.clone());
+        }
+        Some(SessionUse { session: session.clone(), renewed })
+    }
+
+    /// Revokes a session; from the answer on its token opens nothing.
+    pub async fn delete_session(&self, id: i64) -> Result<(), StoreError> {
+        let outcome = self.write(move |tx| sessions::delete(tx, id)).await;
+        self.sessions.generation.fetch_add(1, Ordering::SeqCst);
+        self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, session| session.id != id);
+        outcome
+    }
+
+    // ---- housekeeping
+
+    /// Removes one piece of what has expired.
+    pub async fn remove_expired(&self) -> Result<Removed, StoreError> {
+        self.write(expiry::remove_piece).await
+    }
+
+    /// Whether the store answers and can still write.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        if let Some(why) = self.shared.broken() {
+            return Err(StoreError::Unavailable(why));
+        }
+        self.read(|_| Ok(())).await
+    }
+
+    /// Moves the write-ahead log into the database.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        let (reply, answer) = async_channel::bounded(1);
+        self.send(Job::Checkpoint(reply)).await?;
+        answer.recv().await.map_err(gone)
+    }
+
+    /// Commits what waits, checkpoints and closes the database. Every later request is refused.
+    pub async fn close(&self) {
+        let (reply, closed) = async_channel::bounded(1);
+        if self.send(Job::Close(reply)).await.is_ok() {
+            let _ = closed.recv().await;
+        }
+        self.jobs.close();
+    }
+}
+
+fn gone<E>(_: E) -> StoreError {
+    StoreError::Unavailable("the store is closed".into())
+}

@@ -1,0 +1,95 @@
+//! What the store thread tells everyone without being asked: hints and counts, as plain atomics.
+//!
+//! Hints spare a question; they are never a reason to act without asking.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::sessions::Session;
+use super::state::{Counts, State};
+use crate::clock::UnixMs;
+use crate::run::Status;
+
+const NEVER: i64 = i64::MAX;
+
+/// Written by the store thread after each commit, read by anyone.
+#[derive(Default)]
+pub(super) struct Shared {
+    claimable: AtomicBool,
+    claims_open: AtomicBool,
+    next_due: AtomicI64,
+    next_expiry: AtomicI64,
+    counts: [AtomicI64; Status::ALL.len()],
+    commit_us: AtomicU64,
+    touched: Mutex<HashMap<i64, Session>>,
+    failed: Mutex<Option<String>>,
+}
+
+impl Shared {
+    pub fn publish(&self, state: &State) {
+        self.claimable.store(state.claimable(), Ordering::SeqCst);
+        self.next_due.store(state.next_due.map_or(NEVER, |at| at.0), Ordering::SeqCst);
+        let expiry = if state.doomed { 0 } else { state.next_expiry.map_or(NEVER, |at| at.0) };
+        self.next_expiry.store(expiry, Ordering::SeqCst);
+        for (shared, count) in self.counts.iter().zip(state.counts) {
+            shared.store(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Why the last transaction failed, until one succeeds.
+    pub fn broken(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_broken(&self, why: Option<String>) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    pub fn claimable(&self) -> bool {
+        self.claimable.load(Ordering::SeqCst)
+    }
+
+    pub fn claims_open(&self) -> bool {
+        self.claims_open.load(Ordering::SeqCst)
+    }
+
+    pub fn open_claims(&self, open: bool) {
+        self.claims_open.store(open, Ordering::SeqCst);
+    }
+
+    pub fn next_due(&self) -> Option<UnixMs> {
+        Some(self.next_due.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    }
+
+    pub fn next_expiry(&self) -> Option<UnixMs> {
+        Some(self.next_expiry.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    }
+
+    pub fn counts(&self) -> Counts {
+        std::array::from_fn(|index| self.counts[index].load(Ordering::Relaxed))
+    }
+
+    /// What a commit lately took, smoothed over about four.
+    pub fn commit_time(&self) -> Duration {
+        Duration::from_micros(self.commit_us.load(Ordering::Relaxed))
+    }
+
+    pub fn set_commit_time(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX / 4);
+        let old = self.commit_us.load(Ordering::Relaxed);
+        let new = if old == 0 { took } else { (old * 3 + took) / 4 };
+        self.commit_us.store(new, Ordering::Relaxed);
+    }
+
+    /// Remembers a session's use until some commit carries it; the newest one counts.
+    pub fn touch(&self, session: Session) {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(session.id, session);
+    }
+
+    pub fn take_touched(&self) -> Vec<Session> {
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        if touched.is_empty() { Vec::new() } else { touched.drain().map(|(_, session)| session).collect() }
+    }
+}

@@ -1,0 +1,80 @@
+//! Every statement that the daemon ever prepares, one file each under `sql/`.
+
+macro_rules! statements {
+    ($($name:ident = $file:literal;)+) => {
+        $(pub const $name: &str = include_str!(concat!("../../sql/", $file, ".sql"));)+
+
+        /// Every statement with its file's name, for the test that reads their query plans.
+        pub const ALL: &[(&str, &str)] = &[$(($file, $name),)+];
+    };
+}
+
+statements! {
+    ATTEMPTS_DELETE = "attempts/delete";
+    ATTEMPTS_END = "attempts/end";
+    ATTEMPTS_RECORD_PROCESS = "attempts/record_process";
+    ATTEMPTS_START = "attempts/start";
+    ENROLLMENT_DELETE = "enrollment/delete";
+    ENROLLMENT_EXPIRE = "enrollment/expire";
+    ENROLLMENT_INSERT = "enrollment/insert";
+    ENROLLMENT_LIST = "enrollment/list";
+    ENROLLMENT_NEXT_EXPIRY = "enrollment/next_expiry";
+    ENROLLMENT_REDEEM = "enrollment/redeem";
+    EVENTS_APPEND = "events/append";
+    EVENTS_DELETE_PIECE = "events/delete_piece";
+    EVENTS_DOOM = "events/doom";
+    EVENTS_MAX_ID = "events/max_id";
+    EVENTS_MAX_ID_OF = "events/max_id_of";
+    EVENTS_NEXT_DOOMED = "events/next_doomed";
+    EVENTS_OUTPUT_BYTES = "events/output_bytes";
+    EVENTS_PAGE = "events/page";
+    EVENTS_UNDOOM = "events/undoom";
+    IDEMPOTENCY_EXPIRE = "idempotency/expire";
+    IDEMPOTENCY_GET = "idempotency/get";
+    IDEMPOTENCY_INSERT = "idempotency/insert";
+    IDEMPOTENCY_NEXT_EXPIRY = "idempotency/next_expiry";
+    IDEMPOTENCY_RELEASE = "idempotency/release";
+    META_GET = "meta/get";
+    META_RAISE = "meta/raise";
+    META_SET = "meta/set";
+    QUEUES_DELETE = "queues/delete";
+    QUEUES_LIST = "queues/list";
+    QUEUES_PUT = "queues/put";
+    RUNS_ADMIT = "runs/admit";
+    RUNS_CANCEL_REQUESTED = "runs/cancel_requested";
+    RUNS_CHANGE = "runs/change";
+    RUNS_CLAIM = "runs/claim";
+    RUNS_COUNT_BY_STATUS = "runs/count_by_status";
+    RUNS_COUNT_DELAYED = "runs/count_delayed";
+    RUNS_COUNT_READY = "runs/count_ready";
+    RUNS_DELETE = "runs/delete";
+    RUNS_END = "runs/end";
+    RUNS_GET = "runs/get";
+    RUNS_HAS_TAG = "runs/has_tag";
+    RUNS_HEAD = "runs/head";
+    RUNS_INSERT = "runs/insert";
+    RUNS_IS_READY = "runs/is_ready";
+    RUNS_LIST = "runs/list";
+    RUNS_LIST_BY_NAME = "runs/list_by_name";
+    RUNS_LIST_BY_QUEUE = "runs/list_by_queue";
+    RUNS_LIST_BY_STATUS = "runs/list_by_status";
+    RUNS_LIST_BY_TAG = "runs/list_by_tag";
+    RUNS_MAX_ID = "runs/max_id";
+    RUNS_NEXT_DUE = "runs/next_due";
+    RUNS_REQUEST_CANCEL = "runs/request_cancel";
+    RUNS_REQUEUE = "runs/requeue";
+    RUNS_RUNNING = "runs/running";
+    RUNS_SET_PROGRESS = "runs/set_progress";
+    RUNS_TAG = "runs/tag";
+    RUNS_UNTAG = "runs/untag";
+    SESSIONS_BY_TOKEN = "sessions/by_token";
+    SESSIONS_DELETE = "sessions/delete";
+    SESSIONS_EXPIRE = "sessions/expire";
+    SESSIONS_INSERT = "sessions/insert";
+    SESSIONS_LIST = "sessions/list";
+    SESSIONS_NEXT_EXPIRY = "sessions/next_expiry";
+    SESSIONS_TOUCH = "sessions/touch";
+}
+
+/// The migrations, in order; a database's `user_version` is how many of them it has seen.
+pub const MIGRATIONS: &[&str] = &[include_str!("../../sql/migrations/0001_runs.sql")];

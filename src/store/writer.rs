@@ -1,0 +1,98 @@
+//! One transaction under way: what its jobs share, and the events they will have caused once it is committed.
+//!
+//! A job decides before it writes: a refusal leaves nothing behind, so that no savepoint is needed; any error of
+//! SQLite's own rolls the whole batch back.
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, ToSql, named_params};
+
+use super::attempts::Claimed;
+use super::backlog::{Backlog, Piece};
+use super::state::State;
+use super::{StoreError, sql};
+use crate::clock::UnixMs;
+use crate::event::{Data, Event, Kind};
+use crate::run::RunId;
+
+/// What a job of a batch works with.
+pub(super) struct Writer<'a> {
+    pub conn: &'a Connection,
+    pub state: &'a mut State,
+    pub backlog: &'a Backlog,
+    /// One time for the whole batch.
+    pub now: UnixMs,
+    /// `limits.queued_runs`.
+    pub queued_runs_max: i64,
+    /// In commit order; those of output get their bytes from `pieces`, in the same order, after the commit.
+    pub events: Vec<Event>,
+    /// The output of this transaction, so that it can be put back.
+    pub pieces: Vec<Piece>,
+    /// Whether a job freed a slot or asked for claims.
+    pub claim_wanted: bool,
+    pub claimed: Vec<Claimed>,
+}
+
+impl<'a> Writer<'a> {
+    /// A statement by its text; prepared once per connection.
+    pub fn prepare(&self, statement: &str) -> Result<CachedStatement<'a>, StoreError> {
+        Ok(self.conn.prepare_cached(statement)?)
+    }
+
+    /// Appends an event of the daemon's or a client's own.
+    pub fn append(&mut self, run: RunId, kind: Kind, data: String) -> Result<i64, StoreError> {
+        let (id, seq) = self.insert_event(run, kind, None, &data)?;
+        self.events.push(Event { id, run, seq, at: self.now, kind, data: Data::Json(data) });
+        Ok(seq)
+    }
+
+    /// Appends pieces of output; their bytes stay in the pieces until the commit, so that they can be put back.
+    pub fn append_output(&mut self, pieces: Vec<Piece>) -> Result<(), StoreError> {
+        // Kept first: whatever fails below, every piece taken from the backlog is known here.
+        let first = self.pieces.len();
+        self.pieces.extend(pieces);
+        for index in first..self.pieces.len() {
+            let piece = &self.pieces[index];
+            let (run, stream, len) = (piece.run, piece.stream, piece.bytes.len());
+            let data = OutputBytes(&piece.bytes);
+            let (id, seq) = self.insert_event(run, Kind::Output, Some(stream.as_str()), &data)?;
+            *self.state.output_bytes.entry(run).or_default() += len as i64;
+            let data = Data::Output(stream, Vec::new());
+            self.events.push(Event { id, run, seq, at: self.now, kind: Kind::Output, data });
+        }
+        Ok(())
+    }
+
+    fn insert_event(
+        &self,
+        run: RunId,
+        kind: Kind,
+        stream: Option<&str>,
+        data: &dyn ToSql,
+    ) -> Result<(i64, i64), StoreError> {
+        let id = self.state.next_event_id();
+        let seq = self.prepare(sql::EVENTS_APPEND)?.query_row(
+            named_params! {
+                ":id": id, ":run": run.0, ":at": self.now.0, ":kind": kind.as_str(), ":stream": stream, ":data": data,
+            },
+            |row| row.get(0),
+        )?;
+        Ok((id, seq))
+    }
+}
+
+/// Output is TEXT where it is UTF-8, so that the sqlite3 shell shows it, and BLOB where it is not.
+struct OutputBytes<'a>(&'a [u8]);
+
+impl ToSql for OutputBytes<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match std::str::from_utf8(self.0) {
+            Ok(_) => ValueRef::Text(self.0),
+            Err(_) => ValueRef::Blob(self.0),
+        }))
+    }
+}
+
+/// `value` as JSON text; what the domain serialises always does.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("maps of strings and plain structs always serialise")
+}
