@@ -50,7 +50,7 @@ impl Trial {
 
     fn of(command: Command) -> Trial {
         let env = BTreeMap::new();
-        let claimed = Claimed { run: RunId(7), attempt: 3, command, cwd: None, env, stdin: None, timeout_s: None };
+        let claimed = Claimed { run: RunId(7), attempt: 3, command, cwd: None, env, stdin: None, timeout_s: None, waited_ms: 0 };
         Trial { claimed, running: Running::default(), graces: GRACES, commit: Duration::ZERO }
     }
 
@@ -149,7 +149,7 @@ fn goes(pid: &str) -> bool {
 
 #[test]
 fn an_attempt_can_be_spawned_on_an_executor() {
-    fn is_send<T: Send>(_: fn(Context, Claimed) -> T) {}
+    fn is_send<T: Send>(_: impl Fn(Context, Claimed) -> T) {}
     is_send(attempt);
 }
 
