@@ -44,7 +44,10 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/v1/runs/:id/retry").post(OPERATOR, runs::retry);
     Path::at(&mut server, "/v1/runs/:id/events").get(VIEWER, events::read).post(OPERATOR, events::append);
     Path::at(&mut server, "/v1/queues").get(VIEWER, queues::list);
-    Path::at(&mut server, "/v1/queues/:name").get(VIEWER, queues::get).put(ADMIN, queues::put).delete(ADMIN, queues::delete);
+    Path::at(&mut server, "/v1/queues/:name")
+        .get(VIEWER, queues::get)
+        .put(ADMIN, queues::put)
+        .delete(ADMIN, queues::delete);
     Path::at(&mut server, "/v1/enrollment-tokens").get(ADMIN, enrollment::list).post(ADMIN, enrollment::make);
     Path::at(&mut server, "/v1/enrollment-tokens/:id").delete(ADMIN, enrollment::delete);
     Path::at(&mut server, "/v1/enroll").post(ANYONE, enrollment::enroll);
@@ -71,7 +74,12 @@ impl<'a> Path<'a> {
         Path { server, path, methods: Vec::new() }
     }
 
-    fn take<F>(mut self, method: Method, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+    fn take<F>(
+        mut self,
+        method: Method,
+        needs: Needs,
+        handler: impl Fn(Request) -> F + Send + Sync + 'static,
+    ) -> Path<'a>
     where
         F: Future<Output = Answer> + Send + 'static,
     {

@@ -179,6 +179,7 @@ impl<'a> EnrollmentTokenBody<'a> {
 /// The objects of a stream that are not events.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[allow(missing_docs)] // the fields are the contract's own
 pub enum Frame<'a> {
     /// First.
     Hello { run: i64, instance: &'a str, after: i64, first_seq: i64, last_seq: i64, status: &'static str },
@@ -304,7 +305,12 @@ impl Fields {
     }
 
     /// A list of texts, each of which `check` finds right.
-    pub fn texts(&mut self, field: &str, max: usize, check: impl Fn(&str) -> Result<(), String>) -> Option<Vec<String>> {
+    pub fn texts(
+        &mut self,
+        field: &str,
+        max: usize,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Option<Vec<String>> {
         let value = self.take(field)?;
         let Value::Array(items) = value else {
             self.wrong(field, "type", "must be an array of strings");
@@ -469,9 +475,7 @@ pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
         stdin: fields.text("stdin", |_| Ok(())),
         timeout_s: fields.integer("timeout_s", 1, SECONDS_MAX),
         not_before: not_before.or(delay_s.filter(|s| *s > 0).map(|s| now.plus_s(s))),
-        on_interrupt: fields
-            .word("on_interrupt", OnInterrupt::ALL, OnInterrupt::as_str)
-            .unwrap_or(OnInterrupt::Fail),
+        on_interrupt: fields.word("on_interrupt", OnInterrupt::ALL, OnInterrupt::as_str).unwrap_or(OnInterrupt::Fail),
         keep: fields.boolean("keep").unwrap_or(false),
     };
     fields.finish()?;

@@ -14,9 +14,9 @@ use super::state::{Counts, Queue, State};
 use super::thread::{Reader, StoreThread};
 use super::writer::Writer;
 use super::{
-    Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken,
-    NewRun, OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, attempts,
-    events, expiry, migrate, queues, runs, sessions,
+    Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken, NewRun,
+    OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, attempts, events,
+    expiry, migrate, queues, runs, sessions,
 };
 use crate::clock::UnixMs;
 use crate::event::Kind;

@@ -40,9 +40,14 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OpenError::Foreign => write!(out, "it is not a Runabout database; move it away or choose another --state-dir"),
+            OpenError::Foreign => {
+                write!(out, "it is not a Runabout database; move it away or choose another --state-dir")
+            }
             OpenError::Newer { found, known } => {
-                write!(out, "its schema is version {found}, this binary knows {known}: run the newer runabout that wrote it")
+                write!(
+                    out,
+                    "its schema is version {found}, this binary knows {known}: run the newer runabout that wrote it"
+                )
             }
             OpenError::Failed(why) => out.write_str(why),
         }

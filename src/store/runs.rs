@@ -192,9 +192,8 @@ fn from_row(row: &Row<'_>, state: &State) -> rusqlite::Result<Run> {
     let id = RunId(row.get("id")?);
     let status = Status::parse(row.get_ref("status")?.as_str()?).unwrap_or(Status::Interrupted);
     let recorded: i64 = row.get("output_bytes")?;
-    let time = |column: &str| -> rusqlite::Result<Option<UnixMs>> {
-        Ok(row.get::<_, Option<i64>>(column)?.map(UnixMs))
-    };
+    let time =
+        |column: &str| -> rusqlite::Result<Option<UnixMs>> { Ok(row.get::<_, Option<i64>>(column)?.map(UnixMs)) };
     Ok(Run {
         id,
         status,

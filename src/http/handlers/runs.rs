@@ -9,7 +9,9 @@ use tide::{Response, StatusCode};
 
 use crate::clock::UnixMs;
 use crate::feed::wait_for_end;
-use crate::http::app::{self, Answer, Request, by, content_type, json, json_body, nothing, no_query, query, run_id, text};
+use crate::http::app::{
+    self, Answer, Request, by, content_type, json, json_body, no_query, nothing, query, run_id, text,
+};
 use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
 use crate::http::{Problem, Violation};
 use crate::run::{Ask, Run, RunId, Spec, Status, shell_exit_code};
@@ -30,7 +32,7 @@ const REASON_CHARS_MAX: usize = 1_000;
 pub async fn submit(request: Request) -> Answer {
     let key = idempotency_key(&request)?;
     let content_type = content_type(&request)?;
-    let plain = app::head(&request)?.accept()?.is_some_and(|accept| prefers_text(accept));
+    let plain = app::head(&request)?.accept()?.is_some_and(prefers_text);
     let body = app::body(&request).await?;
     let spec = match content_type.as_str() {
         "text/x-shellscript" => script_spec(&request, &body)?,
@@ -50,7 +52,8 @@ pub async fn submit(request: Request) -> Answer {
     let new = NewRun { spec, idempotency, retry_of: None, by: by(&request)? };
     let submitted = request.state().store.submit(new).await?;
     let status = if submitted.created { StatusCode::Created } else { StatusCode::Ok };
-    let mut response = if plain { text(status, format!("{}\n", submitted.run.id)) } else { show(status, &submitted.run)? };
+    let mut response =
+        if plain { text(status, format!("{}\n", submitted.run.id)) } else { show(status, &submitted.run)? };
     response.insert_header("location", format!("/v1/runs/{}", submitted.run.id));
     Ok(response)
 }
@@ -78,9 +81,8 @@ fn json_spec(request: &Request, body: &[u8]) -> Result<Spec, Problem> {
 
 /// A script as the body, the rest from the query: made into the same fields as JSON would give.
 fn script_spec(request: &Request, body: &[u8]) -> Result<Spec, Problem> {
-    let script = std::str::from_utf8(body).map_err(|_| {
-        Problem::violations(vec![Violation::new("script", "value", "the script must be UTF-8")])
-    })?;
+    let script = std::str::from_utf8(body)
+        .map_err(|_| Problem::violations(vec![Violation::new("script", "value", "the script must be UTF-8")]))?;
     let mut query = query(request);
     let mut fields = serde_json::Map::new();
     fields.insert("script".into(), script.into());
@@ -145,7 +147,7 @@ pub async fn list(request: Request) -> Answer {
 
 /// The same list, from there on.
 fn next_page(filter: &Filter, before: RunId) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::from("/v1/runs?"), );
+    let mut query = form_urlencoded::Serializer::new(String::from("/v1/runs?"));
     if !filter.status.is_empty() {
         let words: Vec<_> = filter.status.iter().map(|status| status.as_str()).collect();
         query.append_pair("status", &words.join(","));
@@ -169,7 +171,10 @@ pub async fn get(request: Request) -> Answer {
 pub async fn exit_code(request: Request) -> Answer {
     let run = waited_for(&request).await?;
     if !run.status.is_terminal() {
-        return Err(Problem::run_not_finished(format!("run {} is {}; add ?wait_s=300 to wait for its end", run.id, run.status)));
+        return Err(Problem::run_not_finished(format!(
+            "run {} is {}; add ?wait_s=300 to wait for its end",
+            run.id, run.status
+        )));
     }
     let code = shell_exit_code(run.status, run.reason, run.exit_code, run.signal);
     Ok(text(StatusCode::Ok, format!("{code}\n")))
@@ -241,4 +246,3 @@ pub async fn delete(request: Request) -> Answer {
 fn show(status: StatusCode, run: &Run) -> Result<Response, Problem> {
     json(status, &RunBody::new(run))
 }
-
