@@ -256,6 +256,16 @@ impl Fields {
         self.given.contains_key(field)
     }
 
+    /// What was wrong elsewhere with the same request.
+    pub fn also_wrong(&mut self, violations: Vec<Violation>) {
+        self.violations.extend(violations);
+    }
+
+    /// A text, without reading it.
+    pub fn peek_text(&self, field: &str) -> Option<&str> {
+        self.given.get(field).and_then(Value::as_str)
+    }
+
     /// The field, null being as good as missing.
     fn take(&mut self, field: &str) -> Option<Value> {
         self.given.remove(field).filter(|value| !value.is_null())

@@ -50,7 +50,8 @@ impl Trial {
 
     fn of(command: Command) -> Trial {
         let env = BTreeMap::new();
-        let claimed = Claimed { run: RunId(7), attempt: 3, command, cwd: None, env, stdin: None, timeout_s: None, waited_ms: 0 };
+        let claimed =
+            Claimed { run: RunId(7), attempt: 3, command, cwd: None, env, stdin: None, timeout_s: None, waited_ms: 0 };
         Trial { claimed, running: Running::default(), graces: GRACES, commit: Duration::ZERO }
     }
 
