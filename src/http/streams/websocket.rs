@@ -39,6 +39,8 @@ const PING: Duration = Duration::from_secs(20);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client may take to answer a close before the connection is dropped.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
+/// … and where the daemon ends: nobody's silence holds it up.
+const CLOSE_GRACE_STOPPING: Duration = Duration::from_millis(300);
 /// Each connection's read buffer: what clients send are pongs and closes.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Frames are gathered up to here before they are written.
@@ -324,9 +326,9 @@ async fn close(socket: &mut Socket, code: u16, reason: &'static str) {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    closed
-        .or(async {
-            _ = Timer::after(CLOSE_GRACE).await;
-        })
-        .await;
+    let grace = if code == code::GOING_AWAY { CLOSE_GRACE_STOPPING } else { CLOSE_GRACE };
+    let late = async {
+        Timer::after(grace).await;
+    };
+    closed.or(late).await;
 }
