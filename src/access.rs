@@ -96,7 +96,8 @@ impl Token {
     /// The token in `text`, if it has the form of one of this kind.
     pub fn parse(kind: TokenKind, text: &str) -> Option<Token> {
         let digits = text.strip_prefix(kind.prefix())?;
-        let valid = digits.len() == 2 * RANDOM_BYTES && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let valid =
+            digits.len() == 2 * RANDOM_BYTES && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         valid.then(|| Token(text.to_owned()))
     }
 
@@ -123,12 +124,15 @@ mod tests {
 
     #[test]
     fn roles_include_the_ones_before_them() {
-        assert!(Role::Admin.may(Role::Viewer) && Role::Operator.may(Role::Operator) && !Role::Viewer.may(Role::Operator));
+        assert!(
+            Role::Admin.may(Role::Viewer) && Role::Operator.may(Role::Operator) && !Role::Viewer.may(Role::Operator)
+        );
     }
 
     #[test]
     fn tokens_are_long_distinct_and_hidden() {
-        let (one, other) = (Token::make(TokenKind::Session).expect("random"), Token::make(TokenKind::Session).expect("random"));
+        let (one, other) =
+            (Token::make(TokenKind::Session).expect("random"), Token::make(TokenKind::Session).expect("random"));
         assert_ne!(one, other);
         assert_eq!(one.reveal().len(), 44);
         assert_eq!(Token::parse(TokenKind::Session, one.reveal()), Some(one.clone()));

@@ -41,6 +41,9 @@ mod tests {
     #[test]
     fn milliseconds_are_always_shown() {
         assert_eq!(UnixMs(0).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(UnixMs::parse("2026-11-23T07:32:01.5+01:00").map(|at| at.to_string()).as_deref(), Some("2026-11-23T06:32:01.500Z"));
+        assert_eq!(
+            UnixMs::parse("2026-11-23T07:32:01.5+01:00").map(|at| at.to_string()).as_deref(),
+            Some("2026-11-23T06:32:01.500Z")
+        );
     }
 }

@@ -79,7 +79,8 @@ fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
         .ok_or_else(|| usage("there is no home directory to keep state in; name one with --state-dir".into()))?;
     let flags = Flags { listen: args.listen.clone(), log: args.log.clone() };
     let file = args.config.clone().or_else(|| Config::file_in(&state_dir));
-    let config = Config::load(&flags, std::env::vars_os(), file.as_deref()).map_err(|error| usage(error.to_string()))?;
+    let config =
+        Config::load(&flags, std::env::vars_os(), file.as_deref()).map_err(|error| usage(error.to_string()))?;
     let format = match args.log_format.as_deref() {
         None | Some("text") => logging::Format::of_text(),
         Some("json") => logging::Format::Json,
@@ -128,7 +129,9 @@ fn listen(home: &Home, config: &Config, locals: &Locals) -> Result<(Listeners, S
     let tcp = match config.listen {
         Listen::Nowhere => None,
         Listen::At(address) => Some(bind_tcp(address).map_err(|error| {
-            failed(format!("{address}: {error}; choose another address with --listen ADDR:PORT, port 0 picks a free one"))
+            failed(format!(
+                "{address}: {error}; choose another address with --listen ADDR:PORT, port 0 picks a free one"
+            ))
         })?),
     };
     let (unix, socket) =
@@ -189,7 +192,12 @@ impl Daemon {
         appender.cancel().await;
         fan_out.cancel().await;
         hub.close();
-        streams.wait_empty().or(async { _ = Timer::after(STREAMS_GRACE).await; }).await;
+        streams
+            .wait_empty()
+            .or(async {
+                _ = Timer::after(STREAMS_GRACE).await;
+            })
+            .await;
         self.stop.raise(Phase::Closing);
         server.await;
         on_signal.cancel().await;

@@ -200,7 +200,8 @@ mod tests {
         assert_eq!(Cursor::parse("latest"), Some(Cursor::Latest));
         assert_eq!(Cursor::parse("-20"), Some(Cursor::Newest(20)));
         assert_eq!(Cursor::parse("k3v9x2m7q0tz-17"), Some(Cursor::Of("k3v9x2m7q0tz".into(), 17)));
-        for wrong in ["", "-", "x", "1x", "+1", " 1", "--1", "K3V9X2M7Q0TZ-1", "k3v9x2m7q0tz-", "99999999999999999999"] {
+        for wrong in ["", "-", "x", "1x", "+1", " 1", "--1", "K3V9X2M7Q0TZ-1", "k3v9x2m7q0tz-", "99999999999999999999"]
+        {
             assert_eq!(Cursor::parse(wrong), None, "{wrong:?}");
         }
     }

@@ -65,11 +65,22 @@ impl Home {
         }
         let mode = std::fs::metadata(&dir).map_err(failed)?.permissions().mode();
         if mode & 0o011 != 0 {
-            log::warn!("others can enter the state directory {} (mode {:04o}): chmod 700 it", dir.display(), mode & 0o7777);
+            log::warn!(
+                "others can enter the state directory {} (mode {:04o}): chmod 700 it",
+                dir.display(),
+                mode & 0o7777
+            );
         }
         let path = dir.join("runabout.lock");
         let failed = |error| HomeError::Io(path.clone(), error);
-        let mut lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(HomeError::Held(dir, holder(&mut lock))),

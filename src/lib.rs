@@ -1,5 +1,59 @@
-//! Runabout.
-#![allow(missing_docs)]
+//! Runabout queues commands durably in SQLite, runs them, records everything that happens to them as numbered events,
+//! and pushes those to any number of readers, each of which sees every event once, in order, however often it
+//! drops off and comes back.
+//!
+//! ```text
+//!            TCP, Unix socket                                     one thread: the executor
+//!                  │
+//!   http   server ─┴─ gate ─ routes ─ handlers ─ streams          who asks, what for, in which form
+//!            │                          │          ▲
+//!            │                          │   feed ──┘ Hub ─ Follower      a cursor made into a sequence
+//!            │                          │    ▲
+//!            ▼                          ▼    │ committed: events on their way out
+//!   ───────────────── store: handle ── jobs ─┴─────────────────── a channel
+//!                       thread: batch, BEGIN … COMMIT, answer     one thread: SQLite
+//!                       ▲                 ▲
+//!                       │ claims          │ backlog: output on its way in
+//!   scheduler ──────────┴── runner: process, output, appender, running, orphans
+//! ```
+//!
+//! # Layers
+//! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
+//! The domain ([`run`], [`event`], [`access`], [`clock`]) does no I/O. [`store`] alone names SQLite and knows neither
+//! who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only the switches of what
+//! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone.
+//!
+//! # Two threads
+//! Everything async runs on one executor on the main thread, beside the reactor's helper. SQLite has a thread of its
+//! own. Between them there are three ways: jobs go down a bounded channel; output waits in the [`store::Backlog`], from
+//! where every commit takes it along; what was committed waits in [`store::Committed`] until the fan-out hands it on.
+//!
+//! # One Event
+//! [`wake::Bell`] is rung by every commit. It wakes the scheduler, which claims if a hint says that something can be
+//! claimed, and the fan-out. [`wake::Stop`] is the sticky flag that rings it on the way out.
+//!
+//! # Invariants
+//! 1. Every change of a run is one transaction that also appends its events. A `seq` is assigned in one statement,
+//!    `sql/events/append.sql`.
+//! 2. Nothing leaves the store before its COMMIT. Dropping anything that is in memory is always safe.
+//! 3. An attempt and its `started` event are on the medium before its process is spawned, so that it is started at most
+//!    once, whatever dies. Its pid, start time and boot id are written right after the spawn, before any output.
+//! 4. Listen before you look: take the listener, check the condition, then wait. No `.await` while a lock is held.
+//! 5. Every queue, page, body, frame, buffer and wait has a named limit, in bytes where it holds bytes.
+//! 6. A long task that ends unexpectedly stops the daemon, which then exits non-zero.
+//! 7. Whether a process lives is looked up (pid, start time, boot id), never guessed from elapsed time. Timers are
+//!    monotonic; order is `seq` and `id`, never a clock.
+//! 8. A run ends when its leader exits; then its pipes are drained for a moment. A background child that holds a pipe
+//!    open cannot hang it.
+//!
+//! # Ways through it
+//! - **submit**: handler → [`store::Store::submit`] (run and event `queued`, one transaction) → 201.
+//! - **claim**: a commit rings; the scheduler asks for claims; what ends one run also claims the next in its commit.
+//! - **output**: pipe → the run's window in the backlog → whichever commit comes first, or the appender's own.
+//! - **push**: COMMIT → committed → ring → fan-out encodes once → each reader's bounded channel; full only marks it.
+//! - **read**: the Follower pages from SQLite after its cursor until it has caught up, then takes what is pushed;
+//!   anything but `cursor + 1` sends it back to the pages.
+//! - **stop**: accept, claims, runs, streams, store: the mirror of the start, each waited for.
 
 pub mod access;
 pub mod client;

@@ -60,7 +60,11 @@ pub async fn run(
         if due_in == Some(Duration::ZERO) {
             if let Err(error) = pass(store, metrics).await {
                 log::warn!("maintenance failed, trying again: {error:?}");
-                stop.wait(Phase::Stopping).or(async { _ = Timer::after(RETRY).await; }).await;
+                stop.wait(Phase::Stopping)
+                    .or(async {
+                        _ = Timer::after(RETRY).await;
+                    })
+                    .await;
             }
             continue;
         }

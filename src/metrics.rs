@@ -91,7 +91,8 @@ impl Default for Metrics {
 impl Metrics {
     /// All of them, at zero.
     pub fn new() -> Metrics {
-        let seconds = || Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0, 21_600.0]);
+        let seconds =
+            || Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0, 21_600.0]);
         let mut metrics = Metrics {
             registry: Registry::with_prefix("runabout"),
             runs: Family::default(),

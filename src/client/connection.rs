@@ -204,7 +204,7 @@ impl Daemon {
             return Ok(body);
         }
         match Problem::read(status.as_u16(), &body) {
-            Some(problem) => Err(Failure::Refused(problem)),
+            Some(problem) => Err(Failure::Refused(Box::new(problem))),
             None => Err(self.stranger(&format!("it answered {status}"))),
         }
     }

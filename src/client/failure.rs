@@ -21,7 +21,7 @@ pub enum Failure {
     /// The socket is there, and not for us.
     NotAllowed(String),
     /// The daemon said no.
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// Something of our own: an output that cannot be written, an answer beyond all limits.
     Own(String),
     /// Who read our output has gone, which is no error.
@@ -141,7 +141,7 @@ mod tests {
         let problem = Problem::read(422, body).expect("a problem");
         let text = "2 fields are wrong\n  queue: no queue \\x1b[31mgpu\n  command or script is needed";
         assert_eq!(problem.to_string(), text);
-        assert_eq!(Failure::Refused(problem).exit_code(), 1);
+        assert_eq!(Failure::Refused(Box::new(problem)).exit_code(), 1);
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn only_what_passes_is_tried_again() {
-        let refused = |status| Failure::Refused(Problem { status, ..Problem::default() });
+        let refused = |status| Failure::Refused(Box::new(Problem { status, ..Problem::default() }));
         assert!(refused(503).may_pass() && refused(429).may_pass() && Failure::Lost(String::new()).may_pass());
         assert!(!refused(409).may_pass() && !refused(410).may_pass() && !Failure::OutputClosed.may_pass());
     }

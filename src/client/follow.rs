@@ -171,7 +171,7 @@ async fn heard(open: &mut Open, position: &mut Position, run: i64) -> Result<Hea
 fn closed(code: u16, run: i64) -> Broken {
     let problem = |status, code: &str, detail: String| {
         let (code, details) = (code.to_owned(), serde_json::Value::Null);
-        Broken::Never(Failure::Refused(Problem { status, code, detail, details }))
+        Broken::Never(Failure::Refused(Box::new(Problem { status, code, detail, details })))
     };
     match code {
         CLOSE_SESSION => problem(401, "unauthorized", "the session was revoked or has expired".to_owned()),

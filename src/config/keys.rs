@@ -59,7 +59,12 @@ const fn number(table: &'static str, name: &'static str, min: u64, max: u64, set
     Key { table, name, kind: Kind::Number(min, max, set) }
 }
 
-const fn text(table: &'static str, name: &'static str, set: fn(&mut Config, &str) -> bool, allowed: &'static str) -> Key {
+const fn text(
+    table: &'static str,
+    name: &'static str,
+    set: fn(&mut Config, &str) -> bool,
+    allowed: &'static str,
+) -> Key {
     Key { table, name, kind: Kind::Text(set, allowed) }
 }
 
@@ -67,10 +72,19 @@ const fn text(table: &'static str, name: &'static str, set: fn(&mut Config, &str
 pub(super) const KEYS: &[Key] = &[
     text("", "listen", listen, "an IP address and a port, like \"127.0.0.1:7867\" or \"[::1]:7867\", or \"none\""),
     text("", "log", log, "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
-    text("access", "socket", socket, "an absolute path of at most 107 bytes, or \"\" for the one in the state directory"),
+    text(
+        "access",
+        "socket",
+        socket,
+        "an absolute path of at most 107 bytes, or \"\" for the one in the state directory",
+    ),
     text("access", "socket_group", socket_group, "a group's name or number, or \"\" for none"),
     text("access", "socket_role", socket_role, "\"viewer\", \"operator\" or \"admin\""),
-    Key { table: "access", name: "allowed_hosts", kind: Kind::List(allowed_hosts, "a list of host names without scheme, port and path") },
+    Key {
+        table: "access",
+        name: "allowed_hosts",
+        kind: Kind::List(allowed_hosts, "a list of host names without scheme, port and path"),
+    },
     Key {
         table: "access",
         name: "allowed_origins",
@@ -81,18 +95,28 @@ pub(super) const KEYS: &[Key] = &[
         name: "trusted_proxies",
         kind: Kind::List(trusted_proxies, "a list of IP addresses and networks, like \"10.0.0.0/8\""),
     },
-    Key { table: "access", name: "allow_plaintext", kind: Kind::Switch(|config, on| config.access.allow_plaintext = on) },
+    Key {
+        table: "access",
+        name: "allow_plaintext",
+        kind: Kind::Switch(|config, on| config.access.allow_plaintext = on),
+    },
     number("limits", "head_bytes", 1_024, MIB, |config, n| config.limits.head_bytes = n as usize),
     number("limits", "headers", 16, 1_000, |config, n| config.limits.headers = n as usize),
     number("limits", "body_bytes", 1_024, 64 * MIB, |config, n| config.limits.body_bytes = n as usize),
     number("limits", "head_s", 1, 3_600, |config, n| config.limits.head_s = n),
     number("limits", "body_s", 1, 3_600, |config, n| config.limits.body_s = n),
     number("limits", "connections", 1, 65_536, |config, n| config.limits.connections = n as usize),
-    number("limits", "connections_per_client", 1, 65_536, |config, n| config.limits.connections_per_client = n as usize),
+    number("limits", "connections_per_client", 1, 65_536, |config, n| {
+        config.limits.connections_per_client = n as usize
+    }),
     number("limits", "queued_runs", 1, 10_000_000, |config, n| config.limits.queued_runs = n as usize),
     number("limits", "stream_buffer_events", 1, 65_536, |config, n| config.limits.stream_buffer_events = n as usize),
-    number("limits", "stream_buffer_bytes", 1_024, 64 * MIB, |config, n| config.limits.stream_buffer_bytes = n as usize),
-    number("limits", "stream_total_bytes", 1_024, 1_024 * MIB, |config, n| config.limits.stream_total_bytes = n as usize),
+    number("limits", "stream_buffer_bytes", 1_024, 64 * MIB, |config, n| {
+        config.limits.stream_buffer_bytes = n as usize
+    }),
+    number("limits", "stream_total_bytes", 1_024, 1_024 * MIB, |config, n| {
+        config.limits.stream_total_bytes = n as usize
+    }),
     number("limits", "stream_stall_s", 1, DAY_S, |config, n| config.limits.stream_stall_s = n),
     number("output", "flush_ms", 0, 60_000, |config, n| config.output.flush_ms = n),
     number("output", "flush_unwatched_ms", 0, 600_000, |config, n| config.output.flush_unwatched_ms = n),
@@ -127,7 +151,8 @@ fn log(config: &mut Config, text: &str) -> bool {
 
 fn socket(config: &mut Config, text: &str) -> bool {
     config.access.socket = (!text.is_empty()).then(|| PathBuf::from(text));
-    text.is_empty() || (text.starts_with('/') && text.len() <= crate::state_dir::SOCKET_PATH_BYTES_MAX && !text.contains('\0'))
+    text.is_empty()
+        || (text.starts_with('/') && text.len() <= crate::state_dir::SOCKET_PATH_BYTES_MAX && !text.contains('\0'))
 }
 
 fn socket_group(config: &mut Config, text: &str) -> bool {

@@ -54,7 +54,11 @@ impl fmt::Display for ConfigError {
 impl Error for ConfigError {}
 
 /// See [`Config::load`].
-pub(super) fn load(flags: &Flags, env: impl IntoIterator<Item = (OsString, OsString)>, file: Option<&Path>) -> Result<Config, ConfigError> {
+pub(super) fn load(
+    flags: &Flags,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    file: Option<&Path>,
+) -> Result<Config, ConfigError> {
     let mut loading = Loading { config: Config::default(), faults: Vec::new(), listen_said_by: "default".to_owned() };
     if let Some(path) = file {
         loading.take_file(path);
@@ -108,7 +112,8 @@ impl Loading {
     }
 
     fn unknown(&mut self, source: &str, table: &str, name: &str) {
-        let mut known: Vec<String> = KEYS.iter().filter(|key| key.table == table).map(|key| key.name.to_owned()).collect();
+        let mut known: Vec<String> =
+            KEYS.iter().filter(|key| key.table == table).map(|key| key.name.to_owned()).collect();
         let key = if table.is_empty() {
             let mut tables: Vec<&str> = KEYS.iter().map(|key| key.table).filter(|table| !table.is_empty()).collect();
             tables.dedup();
@@ -122,7 +127,9 @@ impl Loading {
 
     fn take_env(&mut self, env: impl IntoIterator<Item = (OsString, OsString)>) {
         for (variable, value) in env {
-            let Some(key) = variable.to_str().and_then(|name| KEYS.iter().find(|key| key.variable() == name)) else { continue };
+            let Some(key) = variable.to_str().and_then(|name| KEYS.iter().find(|key| key.variable() == name)) else {
+                continue;
+            };
             let source = format!("environment, {}", key.variable());
             match value.to_str() {
                 Some(text) => self.set(&source, key, &from_text(key, text)),
@@ -157,7 +164,9 @@ impl Loading {
             (_, other) => Some(shown(other)),
         };
         match refused {
-            Some(what) => self.fault(source, &key.shown(), format!("{what} is not allowed; allowed: {}", key.allowed())),
+            Some(what) => {
+                self.fault(source, &key.shown(), format!("{what} is not allowed; allowed: {}", key.allowed()))
+            }
             None if key.name == "listen" => source.clone_into(&mut self.listen_said_by),
             None => {}
         }
@@ -279,7 +288,10 @@ mod tests {
 
     #[test]
     fn flags_beat_environment_beats_file() {
-        let path = file("order", "listen = \"127.0.0.1:1\"\nlog = \"warn\"\n[runs]\nkill_grace_s = 1\n[access]\nallowed_hosts = [\"a\"]");
+        let path = file(
+            "order",
+            "listen = \"127.0.0.1:1\"\nlog = \"warn\"\n[runs]\nkill_grace_s = 1\n[access]\nallowed_hosts = [\"a\"]",
+        );
         let flags = Flags { listen: Some("none".to_owned()), log: None };
         let vars = env(&[
             ("RUNABOUT_LISTEN", "127.0.0.1:2"),
@@ -300,15 +312,26 @@ mod tests {
             "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = 1\n[tls]\ncert = \"\"\n[access]\nallowed_origins = [\"null\"]",
         );
         let error =
-            load(&Flags { listen: Some("7867".to_owned()), log: None }, env(&[("RUNABOUT_LOG", "loud")]), Some(&path)).expect_err("wrong");
+            load(&Flags { listen: Some("7867".to_owned()), log: None }, env(&[("RUNABOUT_LOG", "loud")]), Some(&path))
+                .expect_err("wrong");
         let keys: Vec<&str> = error.0.iter().map(|fault| fault.key.as_str()).collect();
-        for key in
-            ["listn", "limits.head_s", "limits.body_bytes", "limits.disk_free_bytes", "tls", "access.allowed_origins", "listen", "log"]
-        {
+        for key in [
+            "listn",
+            "limits.head_s",
+            "limits.body_bytes",
+            "limits.disk_free_bytes",
+            "tls",
+            "access.allowed_origins",
+            "listen",
+            "log",
+        ] {
             assert!(keys.contains(&key), "{key} in {error}");
         }
         let text = error.to_string();
-        assert!(text.contains(&path.display().to_string()) && text.contains("RUNABOUT_LOG") && text.contains("--listen"), "{text}");
+        assert!(
+            text.contains(&path.display().to_string()) && text.contains("RUNABOUT_LOG") && text.contains("--listen"),
+            "{text}"
+        );
         assert!(text.contains("a whole number from 1 to 3600"), "{text}");
     }
 

@@ -108,12 +108,8 @@ impl Hub {
 
     fn enter(&self, run: RunId, ends_only: bool, events_max: usize, watch: Option<Watch>) -> Subscription {
         let (channel, inbox) = async_channel::bounded(events_max);
-        let reader = Arc::new(Reader {
-            channel,
-            lagging: AtomicBool::new(false),
-            buffered: AtomicUsize::new(0),
-            ends_only,
-        });
+        let reader =
+            Arc::new(Reader { channel, lagging: AtomicBool::new(false), buffered: AtomicUsize::new(0), ends_only });
         let mut readers = self.lock();
         if readers.closed {
             reader.channel.close();

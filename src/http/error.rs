@@ -125,7 +125,8 @@ impl Problem {
 
     /// 422 with everything that is wrong.
     pub fn violations(violations: Vec<Violation>) -> Problem {
-        let said: Vec<String> = violations.iter().map(|violation| format!("{}: {}", violation.field, violation.message)).collect();
+        let said: Vec<String> =
+            violations.iter().map(|violation| format!("{}: {}", violation.field, violation.message)).collect();
         Problem::invalid(said.join("; ")).with_details(json!({ "violations": violations }))
     }
 
@@ -179,7 +180,8 @@ impl Problem {
             detail: &'a str,
             details: &'a Value,
         }
-        let title = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
+        let title =
+            StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
         let Problem { status, code, detail, details, .. } = self;
         let shape = Shape { r#type: "about:blank", title, status: *status, code, detail, details };
         // Strings, numbers and a Value always can be written as JSON.
@@ -205,7 +207,9 @@ impl From<StoreError> for Problem {
             StoreError::QueueProtected => Problem::queue_protected(detail),
             StoreError::QueueNotEmpty(_) => Problem::queue_not_empty(detail),
             StoreError::IdempotencyMismatch => Problem::idempotency_mismatch(detail),
-            StoreError::EnrollmentInvalid => Problem::enrollment_invalid(detail).with_header("www-authenticate", "Bearer"),
+            StoreError::EnrollmentInvalid => {
+                Problem::enrollment_invalid(detail).with_header("www-authenticate", "Bearer")
+            }
             StoreError::EnrollmentTokenNotFound(_) | StoreError::SessionNotFound(_) => Problem::not_found(detail),
             StoreError::Full | StoreError::Unavailable(_) => {
                 Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S)
@@ -224,7 +228,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 impl From<Problem> for tide::Response {
     fn from(problem: Problem) -> tide::Response {
-        let mut response = tide::Response::new(tide::StatusCode::try_from(problem.status).unwrap_or(tide::StatusCode::InternalServerError));
+        let mut response = tide::Response::new(
+            tide::StatusCode::try_from(problem.status).unwrap_or(tide::StatusCode::InternalServerError),
+        );
         response.set_body(problem.to_json());
         response.insert_header("content-type", PROBLEM_JSON);
         for (name, value) in &problem.headers {
@@ -244,7 +250,10 @@ mod tests {
             Problem::run_not_found("no run 42").to_json(),
             r#"{"type":"about:blank","title":"Not Found","status":404,"code":"run_not_found","detail":"no run 42","details":{}}"#
         );
-        let both = Problem::violations(vec![Violation::new("a", "unknown", "no such field"), Violation::new("b", "required", "is needed")]);
+        let both = Problem::violations(vec![
+            Violation::new("a", "unknown", "no such field"),
+            Violation::new("b", "required", "is needed"),
+        ]);
         assert_eq!((both.status, both.code), (422, "invalid"));
         assert_eq!(both.details["violations"][1]["field"], "b");
     }

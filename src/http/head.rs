@@ -2,7 +2,9 @@
 //!
 //! A value that is not visible ASCII, or a header that came twice, never reaches a handler: it gets a 400 to answer with.
 
-use hyper::http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::http::header::{
+    ACCEPT, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Problem;
@@ -81,7 +83,8 @@ impl Head {
         let connection = self.headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
         let connection = connection.flat_map(|value| value.split(','));
         let is_upgrade = connection.into_iter().any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
-        let is_websocket = upgrade.is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("websocket")));
+        let is_websocket =
+            upgrade.is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("websocket")));
         Ok(self.upgradable && is_upgrade && is_websocket)
     }
 
@@ -124,7 +127,9 @@ pub fn once<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a 
 }
 
 fn visible<'a>(name: &HeaderName, value: &'a HeaderValue) -> Result<&'a str, Problem> {
-    value.to_str().map_err(|_| Problem::bad_request(format!("the header {name} holds bytes that are not visible ASCII")))
+    value
+        .to_str()
+        .map_err(|_| Problem::bad_request(format!("the header {name} holds bytes that are not visible ASCII")))
 }
 
 #[cfg(test)]
@@ -141,7 +146,12 @@ mod tests {
 
     #[test]
     fn a_header_is_judged_when_it_is_asked_for() {
-        let head = head(&[("idempotency-key", "é".as_bytes()), ("accept", b"a"), ("accept", b"b"), ("content-type", b"application/json")]);
+        let head = head(&[
+            ("idempotency-key", "é".as_bytes()),
+            ("accept", b"a"),
+            ("accept", b"b"),
+            ("content-type", b"application/json"),
+        ]);
         assert_eq!(head.content_type(), Ok(Some("application/json")));
         assert_eq!(head.last_event_id(), Ok(None));
         assert_eq!(head.accept().map_err(|problem| problem.code), Err("bad_request"));

@@ -6,8 +6,8 @@
 pub mod app;
 pub mod body;
 pub mod error;
-pub mod head;
 pub mod handlers;
+pub mod head;
 pub mod middleware;
 mod query;
 pub mod routes;

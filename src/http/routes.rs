@@ -44,7 +44,10 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/v1/runs/:id/retry").post(OPERATOR, runs::retry);
     Path::at(&mut server, "/v1/runs/:id/events").get(VIEWER, events::read).post(OPERATOR, events::append);
     Path::at(&mut server, "/v1/queues").get(VIEWER, queues::list);
-    Path::at(&mut server, "/v1/queues/:name").get(VIEWER, queues::get).put(ADMIN, queues::put).delete(ADMIN, queues::delete);
+    Path::at(&mut server, "/v1/queues/:name")
+        .get(VIEWER, queues::get)
+        .put(ADMIN, queues::put)
+        .delete(ADMIN, queues::delete);
     Path::at(&mut server, "/v1/enrollment-tokens").get(ADMIN, enrollment::list).post(ADMIN, enrollment::make);
     Path::at(&mut server, "/v1/enrollment-tokens/:id").delete(ADMIN, enrollment::delete);
     Path::at(&mut server, "/v1/enroll").post(ANYONE, enrollment::enroll);
@@ -59,6 +62,18 @@ pub fn routes(app: App) -> Server<App> {
     server
 }
 
+/// A method of [`Path`] for each of HTTP's.
+macro_rules! verbs {
+    ($($verb:ident = $method:ident),+) => {$(
+        fn $verb<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+        where
+            F: Future<Output = Answer> + Send + 'static,
+        {
+            self.take(Method::$method, needs, handler)
+        }
+    )+};
+}
+
 /// One path under construction; when it is dropped, every method that it does not take is answered with 405.
 struct Path<'a> {
     server: &'a mut Server<App>,
@@ -71,7 +86,12 @@ impl<'a> Path<'a> {
         Path { server, path, methods: Vec::new() }
     }
 
-    fn take<F>(mut self, method: Method, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+    fn take<F>(
+        mut self,
+        method: Method,
+        needs: Needs,
+        handler: impl Fn(Request) -> F + Send + Sync + 'static,
+    ) -> Path<'a>
     where
         F: Future<Output = Answer> + Send + 'static,
     {
@@ -98,40 +118,7 @@ impl<'a> Path<'a> {
         self
     }
 
-    fn get<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Get, needs, handler)
-    }
-
-    fn post<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Post, needs, handler)
-    }
-
-    fn put<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Put, needs, handler)
-    }
-
-    fn patch<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Patch, needs, handler)
-    }
-
-    fn delete<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Delete, needs, handler)
-    }
+    verbs! { get = Get, post = Post, put = Put, patch = Patch, delete = Delete }
 }
 
 impl Drop for Path<'_> {

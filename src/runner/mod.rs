@@ -58,8 +58,15 @@ pub struct Graces {
 }
 
 /// Executes a claimed attempt and settles it. Dropping the future leaves the command running.
-pub async fn attempt(context: Context, claimed: Claimed) {
+///
+/// It counts as running from this call on, not from the first poll: a shutdown that has seen the
+/// last claim misses none.
+pub fn attempt(context: Context, claimed: Claimed) -> impl Future<Output = ()> + Send {
     let switch = context.running.register(claimed.run);
+    execute(context, claimed, switch)
+}
+
+async fn execute(context: Context, claimed: Claimed, switch: Switch) {
     let (run, attempt) = (claimed.run, claimed.attempt);
     let settle = async |asked: Option<Ask>, exit: Exit| {
         if let Err(error) = context.store.finish(run, attempt, asked, exit).await {
@@ -192,3 +199,6 @@ fn reap(process: Process, running: &Running, switch: &Switch) -> Exit {
         Exit::Unknown
     })
 }
+
+#[cfg(test)]
+mod tests;

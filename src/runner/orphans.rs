@@ -185,8 +185,8 @@ impl Orphan {
             Who::Tagged => is_tagged,
             // While one that is known is left, the group's number cannot have been given out anew.
             Who::Group(group) => {
-                let is_anchored = || snapshot.0.iter().any(|other| self.known.contains(&other.identity));
-                seen.group == group && (is_tagged || is_anchored())
+                let is_known = |other: &Seen| other.group == group && self.known.contains(&other.identity);
+                seen.group == group && (is_tagged || snapshot.0.iter().any(is_known))
             }
         }
     }

@@ -205,4 +205,3 @@ pub(super) fn left_running(reader: &Reader<'_>) -> Result<Vec<LeftRun>, StoreErr
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
-

@@ -56,8 +56,12 @@ impl fmt::Display for StoreError {
         match self {
             StoreError::RunNotFound(run) => write!(out, "no run {run}"),
             StoreError::RunPruned(run) => write!(out, "run {run} was removed"),
-            StoreError::RunNotFinished(run) => write!(out, "run {run} has not ended yet; cancel it or wait for it first"),
-            StoreError::RunNotQueued(run) => write!(out, "run {run} is no longer queued; only keep, name and tags can be changed now"),
+            StoreError::RunNotFinished(run) => {
+                write!(out, "run {run} has not ended yet; cancel it or wait for it first")
+            }
+            StoreError::RunNotQueued(run) => {
+                write!(out, "run {run} is no longer queued; only keep, name and tags can be changed now")
+            }
             StoreError::RunFinished(run) => write!(out, "run {run} has ended; nothing can be appended to it"),
             StoreError::QueueFull { limit } => {
                 write!(out, "{limit} runs are queued, which is the limit (limits.queued_runs); try again later")
@@ -69,7 +73,10 @@ impl fmt::Display for StoreError {
             StoreError::QueueNotEmpty(queue) => write!(out, "queue \"{queue}\" still has queued or running runs"),
             StoreError::IdempotencyMismatch => write!(out, "this Idempotency-Key was used with another request"),
             StoreError::EnrollmentInvalid => {
-                write!(out, "this enrollment token is unknown, used up or expired; make a new one with `runabout enroll`")
+                write!(
+                    out,
+                    "this enrollment token is unknown, used up or expired; make a new one with `runabout enroll`"
+                )
             }
             StoreError::EnrollmentTokenNotFound(id) => write!(out, "no enrollment token {id}"),
             StoreError::SessionNotFound(id) => write!(out, "no session {id}"),

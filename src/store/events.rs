@@ -117,8 +117,7 @@ pub(super) fn remove_piece(tx: &mut Writer<'_>) -> Result<usize, StoreError> {
     if let Some(highest) = highest {
         tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;
     }
-    let removed =
-        tx.prepare(sql::EVENTS_DELETE_PIECE)?.execute(named_params! {":run": run, ":rows": REMOVE_PIECE})?;
+    let removed = tx.prepare(sql::EVENTS_DELETE_PIECE)?.execute(named_params! {":run": run, ":rows": REMOVE_PIECE})?;
     if removed < REMOVE_PIECE as usize {
         tx.prepare(sql::EVENTS_UNDOOM)?.execute(named_params! {":run": run})?;
     } else {

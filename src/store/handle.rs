@@ -14,9 +14,9 @@ use super::state::{Counts, Queue, State};
 use super::thread::{Reader, StoreThread};
 use super::writer::Writer;
 use super::{
-    Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken,
-    NewRun, OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, attempts,
-    events, expiry, migrate, queues, runs, sessions,
+    Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken, NewRun,
+    OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, attempts, events,
+    expiry, lists, migrate, queues, runs, sessions,
 };
 use crate::clock::UnixMs;
 use crate::event::Kind;
@@ -197,7 +197,7 @@ impl Store {
 
     /// A page of runs.
     pub async fn runs(&self, filter: Filter) -> Result<RunPage, StoreError> {
-        self.read(move |reader| runs::list(reader, &filter)).await
+        self.read(move |reader| lists::list(reader, &filter)).await
     }
 
     /// Changes a run.

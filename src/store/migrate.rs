@@ -17,7 +17,7 @@ const APPLICATION_ID: i64 = 0x5275_6e61;
 /// How long another process may hold the lock before a write is refused, in milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// SQLite's page cache, in KiB.
-const CACHE_KIB: i64 = 2_000;
+const CACHE_KIB: i64 = 768;
 /// Statements kept prepared: all there are.
 const STATEMENTS: usize = 128;
 
@@ -40,9 +40,14 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            OpenError::Foreign => write!(out, "it is not a Runabout database; move it away or choose another --state-dir"),
+            OpenError::Foreign => {
+                write!(out, "it is not a Runabout database; move it away or choose another --state-dir")
+            }
             OpenError::Newer { found, known } => {
-                write!(out, "its schema is version {found}, this binary knows {known}: run the newer runabout that wrote it")
+                write!(
+                    out,
+                    "its schema is version {found}, this binary knows {known}: run the newer runabout that wrote it"
+                )
             }
             OpenError::Failed(why) => out.write_str(why),
         }

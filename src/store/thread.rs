@@ -212,12 +212,7 @@ impl StoreThread {
     }
 
     /// After the COMMIT and before any answer: what happened is put where the readers and the scheduler find it.
-    fn publish(
-        &mut self,
-        mut events: Vec<Event>,
-        pieces: Vec<Piece>,
-        claimed: Vec<Claimed>,
-    ) {
+    fn publish(&mut self, mut events: Vec<Event>, pieces: Vec<Piece>, claimed: Vec<Claimed>) {
         self.backlog.settled(&pieces);
         let mut pieces = pieces.into_iter();
         for event in &mut events {

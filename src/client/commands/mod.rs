@@ -64,12 +64,12 @@ impl Context {
         let page: RunsPage = read(&body)?;
         match page.runs.first() {
             Some(run) => Ok(read::<RunView>(run.get().as_bytes())?.id),
-            None => Err(Failure::Refused(Problem {
+            None => Err(Failure::Refused(Box::new(Problem {
                 status: 404,
                 code: "run_not_found".to_owned(),
                 detail: "there is no run yet, so there is no last one".to_owned(),
                 ..Problem::default()
-            })),
+            }))),
         }
     }
 

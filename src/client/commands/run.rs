@@ -58,9 +58,15 @@ pub async fn run(context: &Context, options: SubmitOptions) -> Result<u8, Failur
             Ok(LEFT_RUNNING)
         }
         Err(Failure::OutputClosed) => {
-            following.cancel("its output was closed").await?;
-            Ok(0)
+            // Who read it has what they wanted.
+            let cancel = async { following.cancel("its output was closed").await.map(|()| 0) };
+            let left = async {
+                interrupts.next().await;
+                Ok(LEFT_RUNNING)
+            };
+            future::or(cancel, left).await
         }
+        Err(Failure::Own(text)) => Err(Failure::Own(format!("{text}; run {} goes on", run.id))),
         Err(failure) => Err(failure),
     }
 }

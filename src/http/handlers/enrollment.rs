@@ -6,10 +6,10 @@ use serde_json::json;
 use tide::StatusCode;
 
 use crate::access::{Role, Token, TokenKind};
+use crate::http::Problem;
 use crate::http::app::{self, Answer, Request, by, json_body, no_query, nothing};
 use crate::http::middleware::{Peer, cookie_name, session_cookie};
 use crate::http::types::{EnrollmentTokenBody, SessionBody, name};
-use crate::http::Problem;
 use crate::store::{NewEnrollmentToken, Redeem, StoreError};
 
 /// The longest life of an enrollment token, in seconds: a week.
@@ -106,4 +106,3 @@ pub async fn enroll(request: Request) -> Answer {
 fn new_token(kind: TokenKind) -> Result<Token, Problem> {
     Token::make(kind).map_err(|error| Problem::internal(format!("the system gave no random bytes: {error}")))
 }
-

@@ -6,7 +6,8 @@ use std::fs::read_to_string;
 
 /// The account's name, if it has one.
 pub fn user_name(uid: u32) -> Option<String> {
-    let mut fields = entries("/etc/passwd").into_iter().filter(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(uid));
+    let mut fields =
+        entries("/etc/passwd").into_iter().filter(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(uid));
     fields.next()?.into_iter().next()
 }
 
@@ -36,8 +37,11 @@ fn process_groups(pid: i32, uid: u32) -> Option<Vec<u32>> {
 
 fn is_listed(uid: u32, gid: u32) -> bool {
     let Some(user) = user_name(uid) else { return false };
-    let entry = entries("/etc/group").into_iter().find(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(gid));
-    entry.and_then(|fields| fields.into_iter().nth(3)).is_some_and(|members| members.split(',').any(|member| member == user))
+    let entry =
+        entries("/etc/group").into_iter().find(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(gid));
+    entry
+        .and_then(|fields| fields.into_iter().nth(3))
+        .is_some_and(|members| members.split(',').any(|member| member == user))
 }
 
 fn entries(path: &str) -> Vec<Vec<String>> {

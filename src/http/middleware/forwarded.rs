@@ -42,10 +42,14 @@ impl Forwarded {
             }
             trusted_hops += 1;
         }
-        said.https = believed(&list(headers, "x-forwarded-proto"), trusted_hops).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        said.https = believed(&list(headers, "x-forwarded-proto"), trusted_hops)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         said.host = match believed(&list(headers, "x-forwarded-host"), trusted_hops) {
             None => None,
-            Some(text) => Some(Authority::parse(text).ok_or_else(|| Problem::bad_request("the proxy's X-Forwarded-Host is not a host"))?),
+            Some(text) => Some(
+                Authority::parse(text)
+                    .ok_or_else(|| Problem::bad_request("the proxy's X-Forwarded-Host is not a host"))?,
+            ),
         };
         Ok(said)
     }
@@ -85,7 +89,10 @@ mod tests {
 
     #[test]
     fn strangers_are_not_believed() {
-        let said = read("1.2.3.4", &[("x-forwarded-for", "9.9.9.9"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "evil")]);
+        let said = read(
+            "1.2.3.4",
+            &[("x-forwarded-for", "9.9.9.9"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "evil")],
+        );
         assert_eq!(said, Forwarded { address: "1.2.3.4".parse().expect("an address"), https: false, host: None });
     }
 
@@ -101,8 +108,11 @@ mod tests {
 
     #[test]
     fn scheme_and_host_are_those_of_the_farthest_trusted_proxy() {
-        let pairs =
-            [("x-forwarded-for", "9.9.9.9, 10.0.0.2"), ("x-forwarded-proto", "ftp, https, http"), ("x-forwarded-host", "a.example:8443")];
+        let pairs = [
+            ("x-forwarded-for", "9.9.9.9, 10.0.0.2"),
+            ("x-forwarded-proto", "ftp, https, http"),
+            ("x-forwarded-host", "a.example:8443"),
+        ];
         let said = read("10.0.0.1", &pairs);
         assert!(said.https);
         assert_eq!(said.host.map(|host| host.to_string()).as_deref(), Some("a.example:8443"));

@@ -15,8 +15,8 @@ use crate::http::head::once;
 /// 400 where there is none, more than one, or one that is not a host; 421 where it is not answered to.
 pub fn check(headers: &HeaderMap, allowed: &[String], own_name: &str) -> Result<Authority, Problem> {
     let text = once(headers, &HOST)?.unwrap_or_default();
-    let authority =
-        Authority::parse(text).ok_or_else(|| Problem::bad_request("one Host header with a host's name or address is needed"))?;
+    let authority = Authority::parse(text)
+        .ok_or_else(|| Problem::bad_request("one Host header with a host's name or address is needed"))?;
     if answers_to(&authority.host, allowed, own_name) {
         return Ok(authority);
     }
@@ -34,7 +34,10 @@ fn answers_to(host: &Host, allowed: &[String], own_name: &str) -> bool {
     };
     let own_name = own_name.strip_suffix('.').unwrap_or(own_name);
     let is_own = |name: &str| !own_name.is_empty() && name.eq_ignore_ascii_case(own_name);
-    name == "localhost" || is_own(name) || name.strip_suffix(".local").is_some_and(is_own) || allowed.iter().any(|other| other == name)
+    name == "localhost"
+        || is_own(name)
+        || name.strip_suffix(".local").is_some_and(is_own)
+        || allowed.iter().any(|other| other == name)
 }
 
 /// The host name of this machine, as it is now.
@@ -56,12 +59,22 @@ mod tests {
 
     #[test]
     fn only_known_hosts_are_answered_to() {
-        for host in
-            ["127.0.0.1:7867", "[::1]:7867", "192.168.1.2", "localhost", "LocalHost:1", "localhost.", "pi", "PI.local", "nas.example:80"]
-        {
+        for host in [
+            "127.0.0.1:7867",
+            "[::1]:7867",
+            "192.168.1.2",
+            "localhost",
+            "LocalHost:1",
+            "localhost.",
+            "pi",
+            "PI.local",
+            "nas.example:80",
+        ] {
             assert_eq!(status(&[host]), 200, "{host}");
         }
-        for host in ["evil.example", "localhost.evil", "127.0.0.1.evil", "0x7f.1", "127.1", "pi.lan", "x.nas.example", "local"] {
+        for host in
+            ["evil.example", "localhost.evil", "127.0.0.1.evil", "0x7f.1", "127.1", "pi.lan", "x.nas.example", "local"]
+        {
             assert_eq!(status(&[host]), 421, "{host}");
         }
         for hosts in [

@@ -17,9 +17,9 @@ use hyper::http::request::Parts;
 
 use self::forwarded::Forwarded;
 use self::origin::From;
+pub use self::stored::StoredSessions;
 use self::throttle::Throttle;
 use self::who::Presented;
-pub use self::stored::StoredSessions;
 pub use self::who::{Locals, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
 use crate::access::{How, Identity};
 use crate::config::{Access, Authority};
@@ -117,14 +117,21 @@ impl Gate {
         Ok(Entry::Request(identity))
     }
 
-    async fn by_token(&self, parts: &Parts, own: Option<&Authority>, from: &From, admission: &mut Admission) -> Result<Identity, Problem> {
+    async fn by_token(
+        &self,
+        parts: &Parts,
+        own: Option<&Authority>,
+        from: &From,
+        admission: &mut Admission,
+    ) -> Result<Identity, Problem> {
         let sessions = self.sessions.as_ref();
         match Presented::by(&parts.headers, &self.cookie_name)? {
             Presented::Nothing => Err(Problem::challenge(how_to(own, admission.peer.https))),
             Presented::Bearer(token) => match who::by_token(sessions, &token, How::Bearer).await? {
                 Some(identity) => Ok(identity),
                 None => {
-                    let detail = format!("this token is unknown, expired or revoked; {}", how_to(own, admission.peer.https));
+                    let detail =
+                        format!("this token is unknown, expired or revoked; {}", how_to(own, admission.peer.https));
                     Err(admission.peer.refuse_token(Problem::challenge(detail)))
                 }
             },
@@ -134,8 +141,9 @@ impl Gate {
                 if *from == From::Nowhere && origin::is_guarded(parts) {
                     return Err(origin::refusal_of_cookie());
                 }
-                admission.set_cookie =
-                    identity.renewed_s.map(|max_age_s| session_cookie(&self.cookie_name, &token, max_age_s, admission.peer.https));
+                admission.set_cookie = identity
+                    .renewed_s
+                    .map(|max_age_s| session_cookie(&self.cookie_name, &token, max_age_s, admission.peer.https));
                 Ok(identity)
             }
         }

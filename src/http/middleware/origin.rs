@@ -57,7 +57,9 @@ pub fn refusal() -> Problem {
 
 /// The refusal of what only a cookie vouches for, and no `Origin`.
 pub fn refusal_of_cookie() -> Problem {
-    Problem::origin_not_allowed("with the cookie alone this needs an Origin header: browsers send it, others give a bearer token")
+    Problem::origin_not_allowed(
+        "with the cookie alone this needs an Origin header: browsers send it, others give a bearer token",
+    )
 }
 
 #[cfg(test)]

@@ -34,7 +34,9 @@ impl Throttle {
             None => Ok(()),
             Some(left) => {
                 let seconds = left.as_secs() + 1;
-                let detail = format!("{BAD_TOKENS_MAX} bad tokens came from this address within a minute: try again in {seconds} s");
+                let detail = format!(
+                    "{BAD_TOKENS_MAX} bad tokens came from this address within a minute: try again in {seconds} s"
+                );
                 Err(Problem::rate_limited(detail).retry_after_s(seconds))
             }
         }

@@ -24,7 +24,10 @@ pub trait Sessions: Send + Sync + 'static {
     /// The session of the token with this SHA-256, if it is valid now; its `how` is overwritten by the caller.
     ///
     /// An error is one of the store's: it is answered as it is, and says nothing about the token.
-    fn by_token(&self, token_sha256: [u8; 32]) -> Pin<Box<dyn Future<Output = Result<Option<Identity>, Problem>> + Send + '_>>;
+    fn by_token(
+        &self,
+        token_sha256: [u8; 32],
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Identity>, Problem>> + Send + '_>>;
 }
 
 /// Where the request comes from, in the extensions of tide's.
@@ -71,10 +74,9 @@ impl Locals {
     pub fn new(access: &Access) -> Result<Locals, String> {
         let group = match &access.socket_group {
             None => None,
-            Some(name) => Some(
-                accounts::group_id(name)
-                    .ok_or_else(|| format!("access.socket_group: there is no group {name:?}; allowed: a group's name or number"))?,
-            ),
+            Some(name) => Some(accounts::group_id(name).ok_or_else(|| {
+                format!("access.socket_group: there is no group {name:?}; allowed: a group's name or number")
+            })?),
         };
         Ok(Locals { uid: rustix::process::geteuid().as_raw(), group, role: access.socket_role.0 })
     }
@@ -94,12 +96,25 @@ impl Locals {
             Role::Admin
         } else {
             match self.group {
-                Some(group) if gid == group || accounts::is_member(peer.pid.as_raw_nonzero().get(), uid, group) => self.role,
-                _ => return Err(Problem::forbidden("the Unix socket is for the daemon's own user, root, and access.socket_group")),
+                Some(group) if gid == group || accounts::is_member(peer.pid.as_raw_nonzero().get(), uid, group) => {
+                    self.role
+                }
+                _ => {
+                    return Err(Problem::forbidden(
+                        "the Unix socket is for the daemon's own user, root, and access.socket_group",
+                    ));
+                }
             }
         };
         let user = accounts::user_name(uid).unwrap_or_else(|| uid.to_string());
-        Ok(Identity { role, name: format!("local:{user}"), session: None, expires_at: None, how: How::Local, renewed_s: None })
+        Ok(Identity {
+            role,
+            name: format!("local:{user}"),
+            session: None,
+            expires_at: None,
+            how: How::Local,
+            renewed_s: None,
+        })
     }
 }
 
@@ -133,7 +148,8 @@ impl Presented {
 /// The value of one cookie. The others are other programs': cookies know no ports, and may hold any byte.
 fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    let mut values = pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().strip_prefix(name)?.strip_prefix('='));
+    let mut values =
+        pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().strip_prefix(name)?.strip_prefix('='));
     values.next().map(str::to_owned)
 }
 
@@ -174,7 +190,10 @@ mod tests {
 
     #[test]
     fn a_bearer_token_beats_the_cookie() {
-        assert_eq!(presented(&[("authorization", "bearer T"), ("cookie", "runabout_abc=C")]), Presented::Bearer("T".to_owned()));
+        assert_eq!(
+            presented(&[("authorization", "bearer T"), ("cookie", "runabout_abc=C")]),
+            Presented::Bearer("T".to_owned())
+        );
         assert_eq!(
             presented(&[("authorization", "Basic T"), ("cookie", "a=b; runabout_abc=C; c=\u{e9}")]),
             Presented::Cookie("C".to_owned())

@@ -55,7 +55,11 @@ impl<S: Clone + Send + Sync + 'static> Site<S> {
         finished(response)
     }
 
-    async fn answer_or_panic(&self, source: &Source, mut request: Request<Incoming>) -> (Option<RouteLabel>, Response<Reply>) {
+    async fn answer_or_panic(
+        &self,
+        source: &Source,
+        mut request: Request<Incoming>,
+    ) -> (Option<RouteLabel>, Response<Reply>) {
         let on_upgrade = is_upgradable(&request).then(|| hyper::upgrade::on(&mut request));
         let (parts, incoming) = request.into_parts();
         let body = Body::new(incoming, self.limits.body_bytes, Duration::from_secs(self.limits.body_s));

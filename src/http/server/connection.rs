@@ -77,7 +77,8 @@ where
 /// HTTP/2 without being asked is the one thing that hyper leaves without any answer.
 async fn refuse_protocol(mut transport: Transport) {
     if !transport.has_written() {
-        let _ = transport.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
+        let _ =
+            transport.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").await;
         let _ = transport.close().await;
     }
 }
@@ -101,7 +102,8 @@ impl<S> Drop for Counted<'_, S> {
 
 /// Tells one too many that it is one too many: 503 before anything of its request was read.
 pub(super) async fn turn_away(mut stream: Async<TcpStream>) {
-    let body = Problem::unavailable("too many connections: limits.connections, limits.connections_per_client").to_json();
+    let body =
+        Problem::unavailable("too many connections: limits.connections, limits.connections_per_client").to_json();
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{body}",
         body.len()

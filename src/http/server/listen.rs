@@ -35,7 +35,8 @@ pub struct SocketFile {
 impl SocketFile {
     /// Takes it away, unless it is another one by now.
     pub fn remove(self) {
-        let is_ours = std::fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
+        let is_ours = std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
         let removed = if is_ours { std::fs::remove_file(&self.path) } else { Ok(()) };
         if let Err(error) = removed {
             log::warn!("the socket {} stays: {error}", self.path.display());
@@ -81,7 +82,10 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
         Ok(meta) if !meta.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something else of this name, which is no socket"));
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is something else of this name, which is no socket",
+            ));
         }
         Ok(_) => {}
     }

@@ -64,7 +64,12 @@ pub async fn serve<S>(listeners: Listeners, site: Site<S>, locals: Locals, stop:
 where
     S: Clone + Send + Sync + 'static,
 {
-    let shared = Arc::new(Shared { site, leave: Stop::new(Bell::default()), open: Open::default(), turned_away: AtomicUsize::new(0) });
+    let shared = Arc::new(Shared {
+        site,
+        leave: Stop::new(Bell::default()),
+        open: Open::default(),
+        turned_away: AtomicUsize::new(0),
+    });
     let Listeners { tcp, unix } = listeners;
     let phases = async {
         stop.wait(Phase::Stopping).await;
@@ -131,8 +136,12 @@ where
     }
 }
 
-async fn accept_unix<S>(listener: &Async<UnixListener>, locals: Locals, shared: &Arc<Shared<S>>, executor: &Executor<'static>)
-where
+async fn accept_unix<S>(
+    listener: &Async<UnixListener>,
+    locals: Locals,
+    shared: &Arc<Shared<S>>,
+    executor: &Executor<'static>,
+) where
     S: Clone + Send + Sync + 'static,
 {
     let stall = Duration::from_secs(shared.site.limits.stream_stall_s);

@@ -106,7 +106,8 @@ pub(super) fn problem(problem: &Problem) -> Response<Reply> {
 /// # Errors
 /// 500 for what must not leave, and the problem for a refusal that tide made without a body.
 pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Result<Response<Reply>, Problem> {
-    let status = StatusCode::from_u16(u16::from(answer.status())).map_err(|_| Problem::internal("an answer without a status"))?;
+    let status = StatusCode::from_u16(u16::from(answer.status()))
+        .map_err(|_| Problem::internal("an answer without a status"))?;
     let body = answer.take_body();
     if (status.is_client_error() || status.is_server_error()) && body.is_empty() == Some(true) {
         return Err(of_bare(status));
@@ -116,7 +117,9 @@ pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Resu
         _ if !has_body => Reply::whole(Bytes::new()),
         Some(length) => Reply::whole(read_whole(body, length)?),
         None if is_head => Reply::whole(Bytes::new()),
-        None => Reply { content: Content::Stream(Box::new(body), vec![0; PIECE_BYTES].into_boxed_slice()), _busy: None },
+        None => {
+            Reply { content: Content::Stream(Box::new(body), vec![0; PIECE_BYTES].into_boxed_slice()), _busy: None }
+        }
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

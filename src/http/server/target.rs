@@ -60,7 +60,9 @@ mod tests {
 
     #[test]
     fn only_a_path_that_everybody_reads_alike_is_routed() {
-        let status = |target: &str| target.parse::<Uri>().map_or(0, |uri| check(&uri).map_or_else(|problem| problem.status, |()| 200));
+        let status = |target: &str| {
+            target.parse::<Uri>().map_or(0, |uri| check(&uri).map_or_else(|problem| problem.status, |()| 200))
+        };
         for target in ["/", "/v1/runs", "/v1/runs/42?x=../..%2e", "/v1/queues/a%20b", "/v1/runs/", "/a.b/..c"] {
             assert_eq!(status(target), 200, "{target}");
         }

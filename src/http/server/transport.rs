@@ -204,7 +204,11 @@ impl AsyncWrite for Transport {
                 Closing::Open => {
                     this.shut_down_writing();
                     let lingers = this.eof.is_none() && !this.state.is_hurried.load(Ordering::Relaxed);
-                    this.closing = if lingers { Closing::Lingering(Timer::after(LINGER), LINGER_BYTES_MAX) } else { Closing::Closed };
+                    this.closing = if lingers {
+                        Closing::Lingering(Timer::after(LINGER), LINGER_BYTES_MAX)
+                    } else {
+                        Closing::Closed
+                    };
                 }
                 Closing::Lingering(until, bytes_left) => {
                     let is_over = *bytes_left == 0 || Pin::new(until).poll(cx).is_ready();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
-use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use async_tungstenite::tungstenite::protocol::frame::Frame as WireFrame;
+use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{self, Message};
 use bytes::Bytes;
@@ -324,6 +324,9 @@ async fn close(socket: &mut Socket, code: u16, reason: &'static str) {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    closed.or(async { _ = Timer::after(CLOSE_GRACE).await; }).await;
+    closed
+        .or(async {
+            _ = Timer::after(CLOSE_GRACE).await;
+        })
+        .await;
 }
-

@@ -16,7 +16,10 @@ fn the_gate_comes_before_the_route() {
     for path in ["/ok", "/no-such", "/x/../ok"] {
         let answer = raw(&format!("GET {path} HTTP/1.1\r\nHost: localhost"));
         assert_eq!(status(&answer), "401", "{path}");
-        assert!(answer.to_lowercase().contains("www-authenticate: bearer") && answer.contains("runabout enroll"), "{answer}");
+        assert!(
+            answer.to_lowercase().contains("www-authenticate: bearer") && answer.contains("runabout enroll"),
+            "{answer}"
+        );
     }
     assert_eq!(status(&raw("GET /healthz HTTP/1.1\r\nHost: localhost")), "200");
     assert_eq!(status(&raw("HEAD /healthz HTTP/1.1\r\nHost: localhost")), "200");
@@ -58,7 +61,10 @@ fn a_path_is_routed_as_it_came_or_refused() {
         assert_eq!(status(&answer), expected, "{line} got {answer}");
         assert!(expected != "405" || answer.contains("allow: GET, HEAD\r\n"), "{answer}");
         assert!(expected == "200" || answer.contains("application/problem+json"), "{answer}");
-        assert!(answer.contains("cache-control: no-store") && answer.contains("x-content-type-options: nosniff"), "{answer}");
+        assert!(
+            answer.contains("cache-control: no-store") && answer.contains("x-content-type-options: nosniff"),
+            "{answer}"
+        );
     }
     assert!(daemon.ask("GET /no-such", "", "").contains(r#""code":"not_found""#));
 }
@@ -83,7 +89,10 @@ fn pages_of_other_origins_are_kept_out() {
     let cookie = format!("Cookie: runabout_inst={TOKEN}\r\n");
     let own = format!("Origin: http://localhost:{}\r\n", daemon.address.port());
     let ask = |line: &str, headers: &str| {
-        daemon.raw(format!("{line} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n{headers}\r\n", daemon.address.port()))
+        daemon.raw(format!(
+            "{line} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n{headers}\r\n",
+            daemon.address.port()
+        ))
     };
     let upgrade = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     for (line, headers, expected) in [
@@ -104,12 +113,18 @@ fn pages_of_other_origins_are_kept_out() {
     ] {
         let answer = ask(line, &headers);
         assert_eq!(status(&answer), expected, "{line} {headers} got {answer}");
-        assert_eq!(answer.contains("access-control-allow-origin: https://panel.example"), headers.contains("panel"), "{answer}");
+        assert_eq!(
+            answer.contains("access-control-allow-origin: https://panel.example"),
+            headers.contains("panel"),
+            "{answer}"
+        );
         assert!(!answer.contains("allow-credentials"));
     }
     let renewed = ask("GET /ok", &format!("Cookie: runabout_inst={RENEWED}\r\n"));
     assert!(
-        renewed.contains(&format!("set-cookie: runabout_inst={RENEWED}; HttpOnly; SameSite=Strict; Path=/; Max-Age=60\r\n")),
+        renewed.contains(&format!(
+            "set-cookie: runabout_inst={RENEWED}; HttpOnly; SameSite=Strict; Path=/; Max-Age=60\r\n"
+        )),
         "{renewed}"
     );
 }
@@ -118,7 +133,9 @@ fn pages_of_other_origins_are_kept_out() {
 fn bad_tokens_are_counted_and_valid_ones_never_refused() {
     let daemon = Daemon::plain();
     let with = |line: &str, token: &str| {
-        daemon.raw(format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"))
+        daemon.raw(format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+        ))
     };
     for _ in 0..9 {
         assert_eq!(status(&with("GET /ok", "nonsense")), "401");

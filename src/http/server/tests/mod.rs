@@ -33,10 +33,20 @@ const BIG_BYTES: usize = 32 << 20;
 struct OneSession;
 
 impl Sessions for OneSession {
-    fn by_token(&self, sha256: [u8; 32]) -> Pin<Box<dyn Future<Output = Result<Option<Identity>, Problem>> + Send + '_>> {
+    fn by_token(
+        &self,
+        sha256: [u8; 32],
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Identity>, Problem>> + Send + '_>> {
         let known = |text| Token::parse(TokenKind::Session, text).is_some_and(|token| token.sha256() == sha256);
         let renewed_s = known(RENEWED).then_some(60);
-        let identity = Identity { role: Role::Operator, name: "session:x".to_owned(), session: Some(1), how: How::Local, renewed_s };
+        let identity = Identity {
+            role: Role::Operator,
+            name: "session:x".to_owned(),
+            session: Some(1),
+            expires_at: None,
+            how: How::Local,
+            renewed_s,
+        };
         let found = (known(TOKEN) || known(RENEWED)).then_some(identity);
         Box::pin(async move { Ok(found) })
     }
@@ -83,7 +93,8 @@ fn app(executor: Arc<Executor<'static>>) -> tide::Server<Arc<Executor<'static>>>
             Err(problem) => problem.into(),
         })
     });
-    app.at("/panic").get(|_| async { if DROPPED.load(Ordering::SeqCst) < usize::MAX { panic!("on purpose") } else { Ok("") } });
+    app.at("/panic")
+        .get(|_| async { if DROPPED.load(Ordering::SeqCst) < usize::MAX { panic!("on purpose") } else { Ok("") } });
     app.at("/split").get(|_| async {
         let mut response = tide::Response::new(200);
         response.insert_header("x-a", "a\r\nx-injected: b");
@@ -128,7 +139,11 @@ struct Daemon {
 impl Daemon {
     fn start(limits: Limits, access: Access) -> Daemon {
         static NTH: AtomicU32 = AtomicU32::new(0);
-        let socket = std::env::temp_dir().join(format!("runabout-http-{}-{}", std::process::id(), NTH.fetch_add(1, Ordering::SeqCst)));
+        let socket = std::env::temp_dir().join(format!(
+            "runabout-http-{}-{}",
+            std::process::id(),
+            NTH.fetch_add(1, Ordering::SeqCst)
+        ));
         let tcp = bind_tcp(([127, 0, 0, 1], 0).into()).expect("bound");
         let address = tcp.get_ref().local_addr().expect("an address");
         let (unix, file) = bind_unix(&socket, None).expect("bound");
@@ -169,8 +184,9 @@ impl Daemon {
     /// A request with the token, on a connection that closes after it.
     fn ask(&self, line: &str, headers: &str, body: &str) -> String {
         let mut stream = self.connect();
-        let head =
-            format!("{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n{headers}\r\n{body}");
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n{headers}\r\n{body}"
+        );
         stream.write_all(head.as_bytes()).expect("sent");
         rest(&mut stream)
     }

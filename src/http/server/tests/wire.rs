@@ -66,8 +66,10 @@ fn bodies_are_bounded_in_bytes_and_time() {
 fn a_body_that_was_not_read_is_no_request() {
     let daemon = Daemon::plain();
     let smuggled = format!("GET /who HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
-    let head =
-        format!("GET /ok HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n\r\n", smuggled.len());
+    let head = format!(
+        "GET /ok HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n\r\n",
+        smuggled.len()
+    );
     let mut stream = daemon.connect();
     stream.write_all(format!("{head}{smuggled}").as_bytes()).expect("sent");
     let answer = rest(&mut stream);
@@ -121,11 +123,16 @@ fn a_handlers_faults_are_500_and_no_more() {
 fn head_is_get_without_the_body() {
     let daemon = Daemon::plain();
     let answer = daemon.ask("HEAD /ok", "", "");
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("content-length: 2\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("content-length: 2\r\n") && answer.ends_with("\r\n\r\n"),
+        "{answer}"
+    );
     let stream = daemon.ask("HEAD /stream", "", "");
     assert!(stream.starts_with("HTTP/1.1 200") && stream.ends_with("\r\n\r\n"), "{stream}");
     assert!(daemon.ask("GET /stream", "", "").contains("streamed"));
-    assert!(daemon.ask("HEAD /upgrade", "Connection: upgrade\r\nUpgrade: websocket\r\n", "").starts_with("HTTP/1.1 200"));
+    assert!(
+        daemon.ask("HEAD /upgrade", "Connection: upgrade\r\nUpgrade: websocket\r\n", "").starts_with("HTTP/1.1 200")
+    );
 }
 
 #[test]
@@ -133,7 +140,9 @@ fn the_client_that_goes_away_drops_its_handler() {
     let daemon = Daemon::plain();
     let before = DROPPED.load(Ordering::SeqCst);
     let mut stream = daemon.connect();
-    stream.write_all(format!("GET /slow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n").as_bytes()).expect("sent");
+    stream
+        .write_all(format!("GET /slow HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n").as_bytes())
+        .expect("sent");
     std::thread::sleep(Duration::from_millis(100));
     drop(stream);
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -158,7 +167,9 @@ fn slow_heads_and_idle_connections_are_closed() {
 fn a_client_that_takes_nothing_is_dropped() {
     let daemon = Daemon::start(Limits { stream_stall_s: 1, connections: 1, ..Limits::default() }, Access::default());
     let mut stream = daemon.connect();
-    stream.write_all(format!("GET /big HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n").as_bytes()).expect("sent");
+    stream
+        .write_all(format!("GET /big HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n").as_bytes())
+        .expect("sent");
     std::thread::sleep(Duration::from_millis(100));
     assert!(!daemon.is_alive(), "the place is taken");
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -173,7 +184,8 @@ fn a_client_that_takes_nothing_is_dropped() {
 
 #[test]
 fn one_connection_too_many_is_told_so() {
-    let daemon = Daemon::start(Limits { connections: 3, connections_per_client: 2, ..Limits::default() }, Access::default());
+    let daemon =
+        Daemon::start(Limits { connections: 3, connections_per_client: 2, ..Limits::default() }, Access::default());
     let held = [daemon.connect(), daemon.connect()];
     std::thread::sleep(Duration::from_millis(50));
     let answer = daemon.ask("GET /ok", "", "");
@@ -196,7 +208,9 @@ fn an_upgrade_keeps_the_bytes_that_came_with_it() {
     stream.shutdown(Shutdown::Write).expect("shut");
     let answer = rest(&mut stream);
     assert!(
-        answer.starts_with("HTTP/1.1 101") && answer.contains("upgrade: websocket") && answer.ends_with("\r\n\r\nearly-late"),
+        answer.starts_with("HTTP/1.1 101")
+            && answer.contains("upgrade: websocket")
+            && answer.ends_with("\r\n\r\nearly-late"),
         "{answer}"
     );
     assert!(daemon.ask("GET /upgrade", "Upgrade: websocket\r\nContent-Length: 1\r\n", "a").contains("not upgraded"));
