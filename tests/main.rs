@@ -9,3 +9,4 @@ mod common;
 
 mod harness;
 mod ws_push;
+mod ws_resume;
