@@ -8,3 +8,5 @@
 mod common;
 
 mod harness;
+mod ws_push;
+mod ws_resume;

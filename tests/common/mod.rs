@@ -24,7 +24,7 @@ pub use process::{
     voluntary_switches,
 };
 pub use runs::{Metrics, output_of};
-pub use script::Gate;
+pub use script::{Feed, Gate};
 pub use socket::{Address, Socket};
 pub use temp::TempDir;
 pub use ws::{Frame, Opening, Reader, Transcript};
