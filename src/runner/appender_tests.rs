@@ -121,13 +121,13 @@ fn a_store_that_fails_is_tried_again_and_loses_nothing() {
     let taken = Mutex::new(Vec::new());
     let flush = || async {
         let pieces = backlog.take_ready(Instant::now());
-        tries.lock().unwrap().push(Instant::now());
-        if tries.lock().unwrap().len() < 3 {
+        tries.lock().expect("one thread").push(Instant::now());
+        if tries.lock().expect("one thread").len() < 3 {
             backlog.put_back(pieces);
             return Err(StoreError::Unavailable("no room".to_owned()));
         }
         backlog.settled(&pieces);
-        taken.lock().unwrap().extend(pieces.into_iter().flat_map(|piece| piece.bytes));
+        taken.lock().expect("one thread").extend(pieces.into_iter().flat_map(|piece| piece.bytes));
         Ok(Duration::ZERO)
     };
     intake.push(Stream::Stdout, b"one\n");
@@ -137,8 +137,8 @@ fn a_store_that_fails_is_tried_again_and_loses_nothing() {
         ms(2_200).await;
     };
     future::block_on(future::or(append_to(&backlog, PACING, flush), acting));
-    assert_eq!(tries.lock().unwrap().len(), 3, "once a second, whatever is printed meanwhile");
-    assert_eq!(taken.into_inner().unwrap(), b"one\ntwo\n");
+    assert_eq!(tries.lock().expect("one thread").len(), 3, "once a second, whatever is printed meanwhile");
+    assert_eq!(taken.into_inner().expect("one thread"), b"one\ntwo\n");
 }
 
 #[test]
