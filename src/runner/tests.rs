@@ -88,7 +88,7 @@ impl Trial {
         let got = Mutex::new([Vec::new(), Vec::new()]);
         let keep = |pieces: &[Piece]| {
             for piece in pieces {
-                got.lock().unwrap()[piece.stream as usize].extend_from_slice(&piece.bytes);
+                got.lock().expect("one thread")[piece.stream as usize].extend_from_slice(&piece.bytes);
             }
         };
         let began = Instant::now();
@@ -129,7 +129,8 @@ impl Trial {
         let (asked, exit) = future::block_on(future::or(executed, future::or(committing, future::or(beside, late))));
         let took = began.elapsed();
         keep(&backlog.take_all(RunId(7)));
-        let [stdout, stderr] = got.into_inner().unwrap().map(|bytes| String::from_utf8(bytes).unwrap());
+        let [stdout, stderr] =
+            got.into_inner().expect("one thread").map(|bytes| String::from_utf8(bytes).expect("UTF-8"));
         Ended { asked, exit, stdout, stderr, took }
     }
 }
