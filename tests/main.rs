@@ -8,5 +8,6 @@
 mod common;
 
 mod harness;
+mod ws_backpressure;
 mod ws_push;
 mod ws_resume;
