@@ -192,12 +192,10 @@ impl Daemon {
         appender.cancel().await;
         fan_out.cancel().await;
         hub.close();
-        streams
-            .wait_empty()
-            .or(async {
-                _ = Timer::after(STREAMS_GRACE).await;
-            })
-            .await;
+        let too_late = async {
+            Timer::after(STREAMS_GRACE).await;
+        };
+        streams.wait_empty().or(too_late).await;
         self.stop.raise(Phase::Closing);
         server.await;
         on_signal.cancel().await;

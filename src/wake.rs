@@ -4,8 +4,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
+use async_io::Timer;
 use event_listener::{Event, EventListener};
+use futures_lite::FutureExt as _;
 
 /// The one Event of the daemon: "something was committed". It wakes the scheduler and the push alike.
 #[derive(Clone, Default)]
@@ -70,6 +73,14 @@ impl Stop {
     /// Whether the daemon is at least this far on its way out.
     pub fn reached(&self, phase: Phase) -> bool {
         self.phase.load(Ordering::SeqCst) >= phase as u8
+    }
+
+    /// Waits until it is, or for this long: a pause that the end cuts short.
+    pub async fn wait_at_most(&self, phase: Phase, pause: Duration) {
+        let over = async {
+            Timer::after(pause).await;
+        };
+        self.wait(phase).or(over).await;
     }
 
     /// Waits until it is.

@@ -20,12 +20,12 @@ fn commits<A: Future<Output = ()>>(commit: Duration, act: impl FnOnce(Backlog, I
         let pieces = backlog.take_ready(Instant::now());
         Timer::after(commit).await;
         backlog.settled(&pieces);
-        log.lock().unwrap().push((began.elapsed(), pieces.iter().map(|piece| piece.bytes.len()).sum()));
+        log.lock().expect("one thread").push((began.elapsed(), pieces.iter().map(|piece| piece.bytes.len()).sum()));
         Ok(commit)
     };
     let appended = append_to(&backlog, PACING, flush);
     future::block_on(future::or(appended, act(backlog.clone(), intake)));
-    log.into_inner().unwrap()
+    log.into_inner().expect("one thread")
 }
 
 async fn ms(ms: u64) {

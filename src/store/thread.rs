@@ -20,6 +20,7 @@ use super::writer::Writer;
 use super::{Claimed, StoreError, sessions};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event};
+use crate::memory;
 use crate::metrics::{Metrics, OfKind, OfRequest, OfStatus};
 use crate::run::Status;
 use crate::wake::{Bell, Stop};
@@ -262,8 +263,13 @@ impl StoreThread {
 
     fn checkpoint_if_due(&self) {
         let pages = WAL_PAGES.get();
-        if pages >= CHECKPOINT_BUSY_PAGES || (pages >= CHECKPOINT_IDLE_PAGES && self.jobs.is_empty()) {
+        let is_idle = self.jobs.is_empty();
+        if pages >= CHECKPOINT_BUSY_PAGES || (pages >= CHECKPOINT_IDLE_PAGES && is_idle) {
             self.checkpoint("PASSIVE");
+            if is_idle {
+                // A megabyte of log is a good sign that much came and went.
+                memory::give_back();
+            }
         }
     }
 

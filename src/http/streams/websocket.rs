@@ -40,8 +40,8 @@ const PING: Duration = Duration::from_secs(20);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client may take to answer a close before the connection is dropped.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
-/// The same where its session was revoked: such a stream ends within a second.
-const REVOKED_GRACE: Duration = Duration::from_millis(500);
+/// The same where the session or the daemon ends: nobody's silence holds either up.
+const CLOSE_GRACE_SHORT: Duration = Duration::from_millis(300);
 /// Each connection's read buffer: what clients send are pongs and closes.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Frames are gathered up to here before they are written.
@@ -354,10 +354,12 @@ async fn close(socket: &mut Socket, code: u16, reason: &'static str) {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    let grace = if code == code::SESSION_ENDED { REVOKED_GRACE } else { CLOSE_GRACE };
-    closed
-        .or(async {
-            _ = Timer::after(grace).await;
-        })
-        .await;
+    let grace = match code {
+        code::GOING_AWAY | code::SESSION_ENDED => CLOSE_GRACE_SHORT,
+        _ => CLOSE_GRACE,
+    };
+    let late = async {
+        Timer::after(grace).await;
+    };
+    closed.or(late).await;
 }
