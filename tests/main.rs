@@ -8,5 +8,9 @@
 mod common;
 
 mod harness;
+mod one_thread;
+mod scheduler_idle;
+mod shutdown;
+mod ws_backpressure;
 mod ws_push;
 mod ws_resume;
