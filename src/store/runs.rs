@@ -338,13 +338,15 @@ pub(super) fn end(tx: &mut Writer<'_>, run: &Run, ending: &Ending) -> Result<(),
         ":exit_code": ending.exit_code, ":signal": ending.signal, ":error": ending.error,
         ":output_bytes": output_bytes, ":now": tx.now.0,
     })?;
+    let duration_ms = run.started_at.map(|started| (tx.now.0 - started.0).max(0));
+    tx.ended.push((ending.status, duration_ms));
     let finished = Finished {
         status: ending.status,
         reason: ending.reason,
         exit_code: ending.exit_code,
         signal: ending.signal,
         error: ending.error.clone(),
-        duration_ms: run.started_at.map(|started| (tx.now.0 - started.0).max(0)),
+        duration_ms,
         name: run.spec.name.clone(),
         queue: run.spec.queue.clone(),
         tags: run.spec.tags.clone(),

@@ -164,6 +164,7 @@ impl StoreThread {
             queued_runs_max: self.queued_runs_max,
             events: Vec::new(),
             pieces: Vec::new(),
+            ended: Vec::new(),
             claim_wanted: false,
             claimed: Vec::new(),
         };
@@ -186,7 +187,7 @@ impl StoreThread {
             tx.state.look_up_due(tx.conn)?;
             Ok(outcomes)
         })();
-        let Writer { events, pieces, claimed, .. } = tx;
+        let Writer { events, pieces, ended, claimed, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             let commit = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
             commit.map(|_| outcomes).map_err(|error| {
@@ -200,6 +201,7 @@ impl StoreThread {
                 self.shared.set_broken(None);
                 self.metrics.commits.inc();
                 self.metrics.commit.observe(started.elapsed().as_secs_f64());
+                self.count(&events, &ended);
                 self.publish(events, pieces, claimed);
                 Ok(outcomes)
             }
@@ -212,6 +214,18 @@ impl StoreThread {
         }
     }
 
+    fn count(&self, events: &[Event], ended: &[(Status, Option<i64>)]) {
+        for event in events {
+            self.metrics.events.get_or_create(&OfKind { kind: event.kind }).inc();
+        }
+        for (status, duration_ms) in ended {
+            self.metrics.runs_finished.get_or_create(&OfStatus { status: *status }).inc();
+            if let Some(ms) = duration_ms {
+                self.metrics.run_duration.observe(*ms as f64 / 1_000.0);
+            }
+        }
+    }
+
     /// After the COMMIT and before any answer: what happened is put where the readers and the scheduler find it.
     fn publish(&mut self, mut events: Vec<Event>, pieces: Vec<Piece>, claimed: Vec<Claimed>) {
         self.backlog.settled(&pieces);
@@ -220,9 +234,6 @@ impl StoreThread {
             if let Data::Output(_, bytes) = &mut event.data {
                 *bytes = pieces.next().map(|piece| piece.bytes).unwrap_or_default();
             }
-        }
-        for event in &events {
-            self.metrics.events.get_or_create(&OfKind { kind: event.kind }).inc();
         }
         self.committed.push(events);
         for claimed in claimed {
