@@ -150,9 +150,7 @@ impl StoreThread {
         if let Some(why) = &self.broken {
             return Err(StoreError::Unavailable(why.clone()));
         }
-        let waiting = self.backlog.take_ready(Instant::now());
-        let touched = self.shared.take_touched();
-        if writes.is_empty() && waiting.is_empty() && touched.is_empty() {
+        if writes.is_empty() && self.backlog.waiting_bytes() == 0 {
             return Ok(Vec::new());
         }
         let started = Instant::now();
@@ -170,9 +168,10 @@ impl StoreThread {
         };
         let worked = (|| {
             tx.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-            tx.append_output(waiting)?;
-            for session in &touched {
-                sessions::touch(&tx, session)?;
+            // Taken only now: what is taken must be settled or put back, and a BEGIN may be refused.
+            tx.append_output(tx.backlog.take_ready(Instant::now()))?;
+            for session in self.shared.take_touched() {
+                sessions::touch(&tx, &session)?;
             }
             let mut outcomes = Vec::with_capacity(writes.len());
             for write in writes.iter_mut() {
@@ -191,8 +190,12 @@ impl StoreThread {
         let committed = worked.and_then(|outcomes| {
             let commit = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
             commit.map(|_| outcomes).map_err(|error| {
-                self.broken = Some(format!("COMMIT: {error}"));
-                StoreError::from(error)
+                let error = StoreError::from(error);
+                // Without room the commit's own frame was not written; of any other error the outcome is unknown.
+                if error != StoreError::Full {
+                    self.broken = Some(format!("COMMIT: {error:?}"));
+                }
+                error
             })
         });
         match committed {
