@@ -6,8 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
-
 mod harness;
+mod http_errors;
 mod one_thread;
 mod scheduler_idle;
 mod shutdown;
