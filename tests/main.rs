@@ -10,3 +10,4 @@ mod common;
 mod harness;
 mod indexes;
 mod layers;
+mod process_tree;
