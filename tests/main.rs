@@ -8,6 +8,7 @@
 mod common;
 
 mod harness;
+mod held_pipe;
 mod indexes;
 mod layers;
 mod process_tree;
