@@ -7,6 +7,7 @@
 
 mod common;
 
+mod child_world;
 mod harness;
 mod held_pipe;
 mod indexes;
