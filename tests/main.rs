@@ -12,4 +12,5 @@ mod harness;
 mod held_pipe;
 mod indexes;
 mod layers;
+mod orphans;
 mod process_tree;
