@@ -8,6 +8,7 @@
 mod common;
 
 mod child_world;
+mod crash;
 mod harness;
 mod held_pipe;
 mod indexes;
