@@ -266,16 +266,18 @@ impl Store {
         self.write(move |tx| attempts::record_process(tx, run, attempt, &process)).await
     }
 
-    /// Settles an attempt, with all output of the run that still waits, in one transaction.
+    /// Settles an attempt, with all output of the run that still waits, in one transaction; `process` where it was
+    /// over before it was recorded.
     /// `None` when it was settled before.
     pub async fn finish(
         &self,
         run: RunId,
         attempt: i64,
+        process: Option<ProcessMark>,
         asked: Option<Ask>,
         exit: Exit,
     ) -> Result<Option<Ending>, StoreError> {
-        self.write(move |tx| attempts::finish(tx, run, attempt, asked, &exit)).await
+        self.write(move |tx| attempts::finish(tx, run, attempt, process.as_ref(), asked, &exit)).await
     }
 
     /// The attempts that a dead daemon left.
