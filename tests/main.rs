@@ -6,9 +6,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+
+mod child_world;
+mod crash;
 mod harness;
+mod held_pipe;
 mod http_errors;
+mod indexes;
+mod layers;
 mod one_thread;
+mod orphans;
+mod process_tree;
 mod scheduler_idle;
 mod shutdown;
 mod ws_backpressure;
