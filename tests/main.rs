@@ -7,5 +7,7 @@
 
 mod common;
 
+mod daemon_api;
 mod harness;
 mod http_errors;
+mod runs_api;
