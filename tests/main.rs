@@ -6,8 +6,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
-
 mod daemon_api;
 mod harness;
 mod http_errors;
+mod one_thread;
 mod runs_api;
+mod scheduler_idle;
+mod shutdown;
+mod ws_backpressure;
+mod ws_push;
+mod ws_resume;

@@ -85,7 +85,7 @@ impl Orphan {
         let (run, attempt) = (self.left.run, self.left.attempt);
         self.end(context.world.instance(), context.graces.kill).await;
         let asked = if self.left.cancel_requested { Ask::Cancel } else { Ask::DaemonLost };
-        if let Err(error) = context.store.finish(run, attempt, Some(asked), Exit::Unknown).await {
+        if let Err(error) = context.store.finish(run, attempt, None, Some(asked), Exit::Unknown).await {
             log::error!("run {run} was left by a dead daemon and could not be settled: {error}");
         }
     }

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{Address, Client, DEADLINE, Gate, TempDir, eventually, kill, live_pids_with, proc_exists, script, signal};
+use super::{
+    Address, Client, DEADLINE, Feed, Gate, TempDir, eventually, kill, live_pids_with, proc_exists, script, signal,
+};
 
 /// Runs whose events are shown when a test fails.
 const RUNS_SHOWN_MAX: usize = 4;
 /// Events of each that are shown.
-const EVENTS_SHOWN_MAX: i64 = 60;
+const EVENTS_SHOWN_MAX: i64 = 30;
 /// In the environment of a daemon and of all that it starts: its directory, by which they are found.
 const MARK: &str = "SUITE_DIR";
 
@@ -255,6 +257,11 @@ impl Daemon {
         Gate::new(self.dir().join(name))
     }
 
+    /// Makes a pipe through which the test talks to a script.
+    pub fn feed(&self, name: &str) -> Feed {
+        Feed::new(self.dir().join(name))
+    }
+
     /// The command line's client for this daemon, ready for its arguments.
     pub fn cli(&self) -> Command {
         let mut command = clean(Command::new(binary()), self.dir());
@@ -291,7 +298,7 @@ impl Daemon {
     fn show_events(&self, run: i64) -> rusqlite::Result<()> {
         let database = rusqlite::Connection::open(self.state_dir().join("runabout.db"))?;
         database.busy_timeout(Duration::from_secs(2))?;
-        let sql = "SELECT seq, id, kind, coalesce(stream, ''), substr(CAST(data AS TEXT), 1, 160)
+        let sql = "SELECT seq, id, kind, coalesce(stream, ''), substr(CAST(data AS TEXT), 1, 72)
                    FROM run_events WHERE run = ?1 ORDER BY seq DESC LIMIT ?2";
         let mut statement = database.prepare(sql)?;
         let lines = statement.query_map((run, EVENTS_SHOWN_MAX), |row| {

@@ -37,6 +37,11 @@ pub fn threads(pid: i32) -> Vec<String> {
     tasks.filter_map(|task| name(task.ok()?.path())).map(|name| name.trim_end().to_owned()).collect()
 }
 
+/// How many files a process has open.
+pub fn open_files(pid: i32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
 /// The memory that a process has resident, in bytes.
 pub fn resident_bytes(pid: i32) -> u64 {
     status_field(&format!("/proc/{pid}/status"), "VmRSS:") * 1024

@@ -1,6 +1,7 @@
 //! Commands that wait for the test: no script sleeps to be found at the right moment.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,38 @@ impl Gate {
             // Fails with ENXIO while nobody reads.
             OpenOptions::new().write(true).custom_flags(nonblocking).open(&self.0).is_ok()
         });
+    }
+}
+
+/// A named pipe through which the test talks to a script (`while read -r line; do …; done < FEED`).
+pub struct Feed {
+    path: PathBuf,
+    pipe: Option<File>,
+}
+
+impl Feed {
+    /// Makes it.
+    pub fn new(path: PathBuf) -> Feed {
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        Feed { path, pipe: None }
+    }
+
+    /// The pipe's path, for the script.
+    pub fn path(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Writes to the script, waiting until it has opened its end. Dropping the feed ends the script's input.
+    #[track_caller]
+    pub fn say(&mut self, text: &str) {
+        let nonblocking = OFlags::NONBLOCK.bits() as i32;
+        if self.pipe.is_none() {
+            eventually(DEADLINE, "a script listens", || {
+                self.pipe = OpenOptions::new().write(true).custom_flags(nonblocking).open(&self.path).ok();
+                self.pipe.is_some()
+            });
+        }
+        self.pipe.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 }
 

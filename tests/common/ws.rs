@@ -12,6 +12,9 @@ use serde_json::Value;
 use super::runs::output_bytes;
 use super::{Client, DEADLINE, Response, Socket};
 
+/// The longest piece of output that is one event.
+const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+
 /// What one or several connections have told of a run, in one piece.
 #[derive(Clone, Debug, Default)]
 pub struct Transcript {
@@ -117,6 +120,10 @@ pub struct Reader {
     caught_up: bool,
     end: Option<Value>,
     closed: bool,
+    /// Pings that came.
+    pub pings: usize,
+    /// Answers to the pings that were sent.
+    pub pongs: Vec<Vec<u8>>,
 }
 
 impl Reader {
@@ -142,8 +149,17 @@ impl Reader {
         let response = response.expect(101);
         told.connections += 1;
         let socket = WebSocket::from_partially_read(socket, read, Role::Client, None);
-        let mut reader =
-            Reader { socket, told, response, hello: Value::Null, caught_up: false, end: None, closed: false };
+        let mut reader = Reader {
+            socket,
+            told,
+            response,
+            hello: Value::Null,
+            caught_up: false,
+            end: None,
+            closed: false,
+            pings: 0,
+            pongs: Vec::new(),
+        };
         match reader.object(DEADLINE) {
             Said::Object(hello) => reader.take_hello(hello),
             Said::Nothing => return Err(io::ErrorKind::TimedOut.into()),
@@ -299,7 +315,9 @@ impl Reader {
                 Some("stderr") => &mut told.stderr,
                 _ => panic!("output of no stream: {event}"),
             };
-            stream.extend(output_bytes(&event["data"]));
+            let bytes = output_bytes(&event["data"]);
+            assert!((1..=OUTPUT_BYTES_MAX).contains(&bytes.len()), "{} bytes in {event}", bytes.len());
+            stream.extend(bytes);
         }
         Frame::Event(event)
     }
@@ -324,7 +342,8 @@ impl Reader {
                     return Said::Object(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
                 }
                 Ok(Message::Close(frame)) => code = Some(frame.map_or(1005, |frame| u16::from(frame.code))),
-                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                Ok(Message::Ping(_)) => self.pings += 1,
+                Ok(Message::Pong(payload)) => self.pongs.push(payload.to_vec()),
                 Ok(other) => panic!("not a text: {other:?}"),
                 Err(Error::Io(error)) if Socket::is_timeout(&error) && code.is_none() => {
                     if Instant::now() >= until {
