@@ -312,6 +312,12 @@ fn all_that_is_wrong_is_told_at_once() {
                 .json(&json!({"role": "root", "ttl_s": 604_801, "max_uses": 0, "x": 1})),
             &["role", "ttl_s", "max_uses", "x"],
         ),
+        Case::invalid(
+            "a token of no role",
+            daemon.call("POST", "/v1/enrollment-tokens").json(&json!({"role": null})),
+            &["role"],
+        ),
+        Case::invalid("an event of no kind", events(json!({"kind": null, "data": {}})), &["kind"]),
         Case::invalid("an enrollment", daemon.call("POST", "/v1/enroll").json(&json!({"x": 1})), &["token", "x"]),
         Case::invalid("maintenance", daemon.call("POST", "/v1/maintenance").json(&json!({"now": true})), &["now"]),
     ];
