@@ -25,7 +25,7 @@ use crate::http::{Gate, StoredSessions, routes};
 use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
-use crate::runner::{self, Graces, Pacing, Running, World, appender, inherited, orphans};
+use crate::runner::{self, Graces, OomWatch, Pacing, Running, World, appender, inherited, orphans};
 use crate::signals::Signals;
 use crate::store::{Store, StoreConfig};
 use crate::wake::{Bell, Phase, Stop};
@@ -192,12 +192,10 @@ impl Daemon {
         appender.cancel().await;
         fan_out.cancel().await;
         hub.close();
-        streams
-            .wait_empty()
-            .or(async {
-                _ = Timer::after(STREAMS_GRACE).await;
-            })
-            .await;
+        let too_late = async {
+            Timer::after(STREAMS_GRACE).await;
+        };
+        streams.wait_empty().or(too_late).await;
         self.stop.raise(Phase::Closing);
         server.await;
         on_signal.cancel().await;
@@ -212,6 +210,7 @@ impl Daemon {
             store: self.store.clone(),
             running: Running::default(),
             world: Arc::new(World::new(self.store.instance())),
+            oom: Arc::new(OomWatch::from_now_on()),
             graces: Graces { kill: seconds(config.kill_grace_s), shutdown: seconds(config.shutdown_grace_s) },
         }
     }

@@ -37,7 +37,8 @@
 //!    `sql/events/append.sql`.
 //! 2. Nothing leaves the store before its COMMIT. Dropping anything that is in memory is always safe.
 //! 3. An attempt and its `started` event are on the medium before its process is spawned, so that it is started at most
-//!    once, whatever dies. Its pid, start time and boot id are written right after the spawn, before any output.
+//!    once, whatever dies. Its pid, start time and boot id are written before any of its output; what is over within
+//!    milliseconds is written down together with its end.
 //! 4. Listen before you look: take the listener, check the condition, then wait. No `.await` while a lock is held.
 //! 5. Every queue, page, body, frame, buffer and wait has a named limit, in bytes where it holds bytes.
 //! 6. A long task that ends unexpectedly stops the daemon, which then exits non-zero.
@@ -66,6 +67,7 @@ pub mod home;
 pub mod http;
 pub mod logging;
 pub mod maintenance;
+pub mod memory;
 pub mod metrics;
 pub mod run;
 pub mod runner;

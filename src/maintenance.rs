@@ -60,11 +60,7 @@ pub async fn run(
         if due_in == Some(Duration::ZERO) {
             if let Err(error) = pass(store, metrics).await {
                 log::warn!("maintenance failed, trying again: {error:?}");
-                stop.wait(Phase::Stopping)
-                    .or(async {
-                        _ = Timer::after(RETRY).await;
-                    })
-                    .await;
+                stop.wait_at_most(Phase::Stopping, RETRY).await;
             }
             continue;
         }

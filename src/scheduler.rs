@@ -40,11 +40,7 @@ pub async fn run(store: &Store, bell: &Bell, stop: &Stop, metrics: &Arc<Metrics>
         if store.claimable() || due_in == Some(Duration::ZERO) {
             if let Err(error) = store.claim().await {
                 log::warn!("claiming failed, trying again: {error:?}");
-                stop.wait(Phase::Stopping)
-                    .or(async {
-                        _ = Timer::after(RETRY).await;
-                    })
-                    .await;
+                stop.wait_at_most(Phase::Stopping, RETRY).await;
             }
             continue;
         }

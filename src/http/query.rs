@@ -60,10 +60,16 @@ impl Query {
     ///
     /// # Errors
     /// All violations at once.
-    pub fn finish(mut self) -> Result<(), Problem> {
+    pub fn finish(self) -> Result<(), Problem> {
+        let violations = self.into_violations();
+        if violations.is_empty() { Ok(()) } else { Err(Problem::violations(violations)) }
+    }
+
+    /// What was wrong, what was not read included.
+    pub fn into_violations(mut self) -> Vec<Violation> {
         for (parameter, _) in std::mem::take(&mut self.given) {
             self.wrong(&parameter, "unknown", "is not known here");
         }
-        if self.violations.is_empty() { Ok(()) } else { Err(Problem::violations(self.violations)) }
+        self.violations
     }
 }

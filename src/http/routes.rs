@@ -62,6 +62,18 @@ pub fn routes(app: App) -> Server<App> {
     server
 }
 
+/// A method of [`Path`] for each of HTTP's.
+macro_rules! verbs {
+    ($($verb:ident = $method:ident),+) => {$(
+        fn $verb<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
+        where
+            F: Future<Output = Answer> + Send + 'static,
+        {
+            self.take(Method::$method, needs, handler)
+        }
+    )+};
+}
+
 /// One path under construction; when it is dropped, every method that it does not take is answered with 405.
 struct Path<'a> {
     server: &'a mut Server<App>,
@@ -106,40 +118,7 @@ impl<'a> Path<'a> {
         self
     }
 
-    fn get<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Get, needs, handler)
-    }
-
-    fn post<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Post, needs, handler)
-    }
-
-    fn put<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Put, needs, handler)
-    }
-
-    fn patch<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Patch, needs, handler)
-    }
-
-    fn delete<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.take(Method::Delete, needs, handler)
-    }
+    verbs! { get = Get, post = Post, put = Put, patch = Patch, delete = Delete }
 }
 
 impl Drop for Path<'_> {

@@ -5,6 +5,7 @@
 
 pub mod appender;
 pub mod inherited;
+mod oom;
 pub mod orphans;
 mod output;
 mod process;
@@ -21,8 +22,9 @@ use rustix::process::Signal;
 
 use crate::run::{Ask, Exit};
 use crate::store::backlog::Intake;
-use crate::store::{Claimed, Store};
+use crate::store::{Claimed, ProcessMark, Store};
 pub use appender::Pacing;
+pub use oom::OomWatch;
 use output::Output;
 use process::{Pipes, Process};
 pub use running::Running;
@@ -32,6 +34,9 @@ pub use world::World;
 /// What only a background child adds after its leader's end is read for this long, and what is left
 /// of a group that was told lives for this long.
 const AFTERMATH: Duration = Duration::from_millis(250);
+/// A command that is over by then is written down together with its end, in one commit less; any other is written down
+/// then, before any of its output. A daemon that dies meanwhile leaves a process that its environment tells.
+const RECORD_DELAY: Duration = Duration::from_millis(10);
 /// A process that SIGKILL has not ended by now is stuck in the kernel; its run is settled without it.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,6 +49,8 @@ pub struct Context {
     pub running: Running,
     /// What its command finds.
     pub world: Arc<World>,
+    /// Whether the kernel killed it for memory.
+    pub oom: Arc<OomWatch>,
     /// How long it may take to stop.
     pub graces: Graces,
 }
@@ -58,39 +65,59 @@ pub struct Graces {
 }
 
 /// Executes a claimed attempt and settles it. Dropping the future leaves the command running.
-pub async fn attempt(context: Context, claimed: Claimed) {
+///
+/// It counts as running from this call on, not from the first poll: a shutdown that has seen the
+/// last claim misses none.
+pub fn attempt(context: Context, claimed: Claimed) -> impl Future<Output = ()> + Send {
     let switch = context.running.register(claimed.run);
+    execute(context, claimed, switch)
+}
+
+async fn execute(context: Context, claimed: Claimed, switch: Switch) {
     let (run, attempt) = (claimed.run, claimed.attempt);
-    let settle = async |asked: Option<Ask>, exit: Exit| {
-        if let Err(error) = context.store.finish(run, attempt, asked, exit).await {
+    let settle = async |process: Option<ProcessMark>, asked: Option<Ask>, exit: Exit| {
+        if let Err(error) = context.store.finish(run, attempt, process, asked, exit).await {
             log::error!("run {run} has ended and could not be settled: {error}");
         }
     };
     if let Some(asked) = switch.asked_now() {
-        return settle(Some(asked), Exit::Unknown).await;
+        return settle(None, Some(asked), Exit::Unknown).await;
     }
     let deadline = claimed.timeout_s.and_then(deadline_after);
     let (process, pipes) = match Process::spawn(&context.world, &claimed) {
         Ok(started) => started,
-        Err(why) => return settle(None, Exit::SpawnFailed(why)).await,
+        Err(why) => return settle(None, None, Exit::SpawnFailed(why)).await,
     };
     switch.set_group(Some(process.pid()));
-    match context.store.record_process(run, attempt, process.mark(&context.world)).await {
-        Ok(false) => {}
-        Ok(true) => _ = switch.ask(Ask::Cancel),
-        Err(error) => {
-            log::error!("run {run} is killed, its process could not be recorded: {error}");
-            process.signal_group(Signal::KILL);
-            reap(process, &context.running, &switch);
-            return;
+    let mark = process.mark(&context.world);
+    let is_long = async {
+        Timer::after(RECORD_DELAY).await;
+        true
+    };
+    let is_over = async { !dead(&process).await };
+    let unrecorded = if future::or(is_over, is_long).await {
+        match context.store.record_process(run, attempt, mark).await {
+            Ok(false) => {}
+            Ok(true) => _ = switch.ask(Ask::Cancel),
+            Err(error) => {
+                log::error!("run {run} is killed, its process could not be recorded: {error}");
+                process.signal_group(Signal::KILL);
+                reap(process, &context.running, &switch);
+                return;
+            }
         }
-    }
-    // Not before its process is on the medium may any of its output be.
+        None
+    } else {
+        Some(mark)
+    };
     let intake = context.store.backlog().open(run);
     let stdin = claimed.stdin.as_deref().unwrap_or_default();
     let asked = supervise(&process, pipes, stdin, &intake, &switch, context.graces, deadline).await;
-    let exit = reap(process, &context.running, &switch);
-    settle(asked, exit).await;
+    let exit = match reap(process, &context.running, &switch) {
+        Exit::Signal(signal) if asked.is_none() && signal == Signal::KILL.as_raw() && context.oom.take() => Exit::Oom,
+        exit => exit,
+    };
+    settle(unrecorded, asked, exit).await;
 }
 
 /// Reads a started command's output and sees it to its end; answers who asked for that, if anybody.
@@ -192,3 +219,6 @@ fn reap(process: Process, running: &Running, switch: &Switch) -> Exit {
         Exit::Unknown
     })
 }
+
+#[cfg(test)]
+mod tests;

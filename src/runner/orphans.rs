@@ -85,7 +85,7 @@ impl Orphan {
         let (run, attempt) = (self.left.run, self.left.attempt);
         self.end(context.world.instance(), context.graces.kill).await;
         let asked = if self.left.cancel_requested { Ask::Cancel } else { Ask::DaemonLost };
-        if let Err(error) = context.store.finish(run, attempt, Some(asked), Exit::Unknown).await {
+        if let Err(error) = context.store.finish(run, attempt, None, Some(asked), Exit::Unknown).await {
             log::error!("run {run} was left by a dead daemon and could not be settled: {error}");
         }
     }
@@ -185,8 +185,8 @@ impl Orphan {
             Who::Tagged => is_tagged,
             // While one that is known is left, the group's number cannot have been given out anew.
             Who::Group(group) => {
-                let is_anchored = || snapshot.0.iter().any(|other| self.known.contains(&other.identity));
-                seen.group == group && (is_tagged || is_anchored())
+                let is_known = |other: &Seen| other.group == group && self.known.contains(&other.identity);
+                seen.group == group && (is_tagged || snapshot.0.iter().any(is_known))
             }
         }
     }

@@ -151,12 +151,15 @@ pub fn find_program(name: &str, environment: &[(OsString, OsString)], directory:
     if name.contains('/') {
         return Ok(PathBuf::from(name));
     }
+    if name.is_empty() {
+        return Err("not found: the empty name".to_owned());
+    }
     let path = environment.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.as_os_str());
     let mut refused = None;
     for entry in path.unwrap_or(OsStr::new(PATH_DEFAULT)).as_bytes().split(|&byte| byte == b':') {
         let found = directory.join(OsStr::from_bytes(entry)).join(name);
         match is_program(&found) {
-            Ok(()) if !name.is_empty() => return Ok(found),
+            Ok(()) => return Ok(found),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => refused = Some(error),
             _ => {}
         }
@@ -212,3 +215,7 @@ fn is_private(key: &OsStr) -> bool {
 fn write_score(score: &File, value: i32) -> io::Result<()> {
     score.write_all_at(value.to_string().as_bytes(), 0)
 }
+
+#[cfg(test)]
+#[path = "world_tests.rs"]
+mod tests;

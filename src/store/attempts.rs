@@ -148,12 +148,16 @@ pub(super) fn finish(
     tx: &mut Writer<'_>,
     id: RunId,
     attempt: i64,
+    process: Option<&ProcessMark>,
     asked: Option<Ask>,
     exit: &Exit,
 ) -> Result<Option<Ending>, StoreError> {
     let run = get(tx.conn, tx.state, id)?;
     if run.status != Status::Running || run.attempt != attempt {
         return Ok(None);
+    }
+    if let Some(process) = process {
+        record_process(tx, id, attempt, process)?;
     }
     let pieces = tx.backlog.take_all(id);
     tx.append_output(pieces)?;

@@ -16,7 +16,7 @@ use super::writer::Writer;
 use super::{
     Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken, NewRun,
     OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, attempts, events,
-    expiry, migrate, queues, runs, sessions,
+    expiry, lists, migrate, queues, runs, sessions,
 };
 use crate::clock::UnixMs;
 use crate::event::Kind;
@@ -197,7 +197,7 @@ impl Store {
 
     /// A page of runs.
     pub async fn runs(&self, filter: Filter) -> Result<RunPage, StoreError> {
-        self.read(move |reader| runs::list(reader, &filter)).await
+        self.read(move |reader| lists::list(reader, &filter)).await
     }
 
     /// Changes a run.
@@ -266,16 +266,18 @@ impl Store {
         self.write(move |tx| attempts::record_process(tx, run, attempt, &process)).await
     }
 
-    /// Settles an attempt, with all output of the run that still waits, in one transaction.
+    /// Settles an attempt, with all output of the run that still waits, in one transaction; `process` where it was
+    /// over before it was recorded.
     /// `None` when it was settled before.
     pub async fn finish(
         &self,
         run: RunId,
         attempt: i64,
+        process: Option<ProcessMark>,
         asked: Option<Ask>,
         exit: Exit,
     ) -> Result<Option<Ending>, StoreError> {
-        self.write(move |tx| attempts::finish(tx, run, attempt, asked, &exit)).await
+        self.write(move |tx| attempts::finish(tx, run, attempt, process.as_ref(), asked, &exit)).await
     }
 
     /// The attempts that a dead daemon left.

@@ -17,7 +17,7 @@ const APPLICATION_ID: i64 = 0x5275_6e61;
 /// How long another process may hold the lock before a write is refused, in milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// SQLite's page cache, in KiB.
-const CACHE_KIB: i64 = 2_000;
+const CACHE_KIB: i64 = 768;
 /// Statements kept prepared: all there are.
 const STATEMENTS: usize = 128;
 

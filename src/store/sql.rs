@@ -2,7 +2,7 @@
 
 macro_rules! statements {
     ($($name:ident = $file:literal;)+) => {
-        $(pub const $name: &str = include_str!(concat!("../../sql/", $file, ".sql"));)+
+        $(#[doc = concat!("`sql/", $file, ".sql`")] pub const $name: &str = include_str!(concat!("../../sql/", $file, ".sql"));)+
 
         /// Every statement with its file's name, for the test that reads their query plans.
         pub const ALL: &[(&str, &str)] = &[$(($file, $name),)+];

@@ -10,13 +10,13 @@ use crate::http::streams::websocket;
 use crate::http::types::{Frame, events_from};
 use crate::http::{Problem, Violation};
 use crate::run::RunId;
-use crate::store::{Head, PAGE_ROWS_MAX};
+use crate::store::{Head, PAGE_BYTES_MAX as READ_BYTES_MAX, PAGE_ROWS_MAX};
 
 /// Events that a page shows unless told otherwise.
 const PAGE_DEFAULT: i64 = 1_000;
 /// Events that a page shows at most.
 const PAGE_MAX: i64 = 10_000;
-/// Bytes of events after which a page is cut short: 1 MiB.
+/// Bytes of events at which a page is cut short: 1 MiB.
 const PAGE_BYTES_MAX: usize = 1_048_576;
 
 /// `GET /v1/runs/:id/events`: a WebSocket where one is asked for, else a page.
@@ -46,19 +46,24 @@ async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> A
     let head = store.head(run).await?;
     let mut after = resolve(cursor, &head, store.instance()).map_err(|error| refusal(error, store.instance()))?;
     let mut page = Page::new(head);
-    while page.count < limit && page.bytes() < PAGE_BYTES_MAX {
+    'full: while page.count < limit {
         let rows = (limit - page.count).min(PAGE_ROWS_MAX);
-        let piece = store.page(run, after, rows, PAGE_BYTES_MAX - page.bytes()).await?;
+        let piece = store.page(run, after, rows, READ_BYTES_MAX).await?;
         page.head = piece.head;
         if piece.events.is_empty() {
             break;
         }
         for event in &piece.events {
+            // As it is sent: control bytes are six times as long in JSON.
+            let encoded = event.encode();
+            if page.count > 0 && page.bytes() + encoded.len() > PAGE_BYTES_MAX {
+                break 'full;
+            }
             if event.seq != after + 1 {
                 page.gap(after + 1, event.seq - 1);
             }
             after = event.seq;
-            page.event(&event.encode());
+            page.event(&encoded);
         }
     }
     Ok(raw_json(StatusCode::Ok, page.finish()))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::FutureExt as _;
+use serde_json::Map;
 use sha2::{Digest, Sha256};
 use tide::{Response, StatusCode};
 
@@ -15,7 +16,7 @@ use crate::http::app::{
 use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
 use crate::http::{Problem, Violation};
 use crate::run::{Ask, Run, RunId, Spec, Status, shell_exit_code};
-use crate::store::{Filter, IdempotencyKey, NewRun};
+use crate::store::{Filter, IdempotencyKey, NewRun, StoreError};
 
 /// Runs that a list shows unless told otherwise.
 const LIST_DEFAULT: i64 = 50;
@@ -34,12 +35,13 @@ pub async fn submit(request: Request) -> Answer {
     let content_type = content_type(&request)?;
     let plain = app::head(&request)?.accept()?.is_some_and(prefers_text);
     let body = app::body(&request).await?;
-    let spec = match content_type.as_str() {
-        "text/x-shellscript" => script_spec(&request, &body)?,
-        "application/json" => json_spec(&request, &body)?,
-        "" if body.is_empty() => json_spec(&request, &body)?,
+    let fields = match content_type.as_str() {
+        "text/x-shellscript" => script_fields(&request, &body),
+        "application/json" => json_fields(&request, &body),
+        "" if body.is_empty() => json_fields(&request, &body),
         other => return Err(app::unsupported(other, "application/json' or 'Content-Type: text/x-shellscript")),
     };
+    let spec = spec_of(&request, fields?).await?;
     let idempotency = key.map(|key| {
         let mut sha = Sha256::new();
         // Lengths first: no two requests run together into the same bytes.
@@ -74,17 +76,30 @@ fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     Ok(Some(key.to_owned()))
 }
 
-fn json_spec(request: &Request, body: &[u8]) -> Result<Spec, Problem> {
+/// The specification that the fields make. Where something is wrong with it, the queue is looked up too, so that all
+/// that is wrong is told at once; where nothing is, the store looks it up anyway.
+async fn spec_of(request: &Request, fields: Fields) -> Result<Spec, Problem> {
+    let queue = fields.peek_text("queue").filter(|queue| queue_name(queue).is_ok()).map(str::to_owned);
+    match (spec_from(fields, UnixMs::now()), queue) {
+        (Err(problem), Some(queue)) => match request.state().store.queue(queue.clone()).await {
+            Err(StoreError::QueueNotFound(_)) => Err(problem.joined(StoreError::QueueUnknown(queue).into())),
+            _ => Err(problem),
+        },
+        (spec, _) => spec,
+    }
+}
+
+fn json_fields(request: &Request, body: &[u8]) -> Result<Fields, Problem> {
     no_query(request)?;
-    spec_from(Fields::of_body(body)?, UnixMs::now())
+    Fields::of_body(body)
 }
 
 /// A script as the body, the rest from the query: made into the same fields as JSON would give.
-fn script_spec(request: &Request, body: &[u8]) -> Result<Spec, Problem> {
+fn script_fields(request: &Request, body: &[u8]) -> Result<Fields, Problem> {
     let script = std::str::from_utf8(body)
         .map_err(|_| Problem::violations(vec![Violation::new("script", "value", "the script must be UTF-8")]))?;
     let mut query = query(request);
-    let mut fields = serde_json::Map::new();
+    let mut fields = Map::new();
     fields.insert("script".into(), script.into());
     for parameter in ["name", "queue", "cwd"] {
         if let Some(value) = query.text(parameter, |_| Ok(())) {
@@ -100,12 +115,9 @@ fn script_spec(request: &Request, body: &[u8]) -> Result<Spec, Problem> {
     if !tags.is_empty() {
         fields.insert("tags".into(), tags.into());
     }
-    // What is wrong with the query and what is wrong with the values is told together.
-    match (query.finish(), spec_from(Fields::of(fields, ""), UnixMs::now())) {
-        (Ok(()), spec) => spec,
-        (Err(problem), Ok(_)) => Err(problem),
-        (Err(query), Err(values)) => Err(query.joined(values)),
-    }
+    let mut fields = Fields::of(fields, "");
+    fields.also_wrong(query.into_violations());
+    Ok(fields)
 }
 
 /// `GET /v1/runs`

@@ -2,6 +2,7 @@
 //!
 //! Never encodes an event: the Follower's text is the frame's. Never waits for a client that takes nothing.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -39,6 +40,8 @@ const PING: Duration = Duration::from_secs(20);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client may take to answer a close before the connection is dropped.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
+/// The same where the session or the daemon ends: nobody's silence holds either up.
+const CLOSE_GRACE_SHORT: Duration = Duration::from_millis(300);
 /// Each connection's read buffer: what clients send are pongs and closes.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Frames are gathered up to here before they are written.
@@ -63,15 +66,16 @@ pub async fn answer(mut request: Request, run: RunId, cursor: &Cursor) -> Answer
     let accept_key = accept_key(head)?;
     let subprotocol = asks_for_subprotocol(head)?;
     let app = request.state().clone();
+    let identity = request.ext::<Identity>().cloned();
+    // Noted before anything is waited for: a session that is revoked from here on ends this stream too.
+    let reader = Reader::new(app.clone(), run, identity);
     let opened = Follower::open(&app.hub, run, cursor).await;
     let (follower, hello) = opened.map_err(|error| refusal(error, app.store.instance()))?;
-    let identity = request.ext::<Identity>().cloned();
     let request: &mut tide::http::Request = request.as_mut();
     let on_upgrade = request
         .ext_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| Problem::bad_request("this connection cannot become a WebSocket; use HTTP/1.1"))?;
-    let reader = Reader::new(app.clone(), run, identity);
     (app.spawn)(Box::pin(async move {
         // The client may go before the answer has reached it.
         let Ok(upgraded) = on_upgrade.await else { return };
@@ -178,9 +182,14 @@ impl Reader {
         // The Follower's way through a page must survive whatever else happens meanwhile.
         let steps = stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)));
         let mut steps = std::pin::pin!(steps);
-        self.send(socket, taken, vec![json(&Frame::hello(self.run.0, self.app.store.instance(), hello))]).await?;
+        let mut session_end = std::pin::pin!(self.session_end());
+        let hello = json(&Frame::hello(self.run.0, self.app.store.instance(), hello));
+        self.send(socket, taken, session_end.as_mut(), vec![hello]).await?;
         loop {
-            let next = self.next(socket, steps.as_mut(), said_at + HEARTBEAT, ping_at, taken, pong_at).await;
+            let steps = steps.as_mut();
+            let ended = session_end.as_mut();
+            let stalled_at = taken.last().max(pong_at) + self.stall;
+            let next = self.next(socket, steps, ended, said_at + HEARTBEAT, ping_at, stalled_at).await;
             let mut end = None;
             let frames = match next {
                 Next::Step(Some(Ok(step))) => match step {
@@ -211,13 +220,14 @@ impl Reader {
                 Next::Heartbeat => vec![json(&Frame::Heartbeat { last_seq })],
                 Next::Ping => {
                     ping_at = Instant::now() + PING;
-                    timely(socket.send(Message::Ping(Bytes::new())), taken, self.stall).await?;
+                    let ping = socket.send(Message::Ping(Bytes::new()));
+                    self.unless_ended(ping, taken, session_end.as_mut()).await?;
                     continue;
                 }
                 Next::SessionEnded => return Ok(End::Close(code::SESSION_ENDED, "the session has ended")),
                 Next::Stalled => return Ok(End::Drop),
             };
-            self.send(socket, taken, frames).await?;
+            self.send(socket, taken, session_end.as_mut(), frames).await?;
             said_at = Instant::now();
             if let Some(end) = end {
                 return Ok(end);
@@ -228,14 +238,13 @@ impl Reader {
     async fn next(
         &self,
         socket: &mut Socket,
-        mut steps: std::pin::Pin<&mut impl stream::Stream<Item = Result<Step, StoreError>>>,
+        mut steps: Pin<&mut impl stream::Stream<Item = Result<Step, StoreError>>>,
+        session_end: Pin<&mut impl Future<Output = ()>>,
         heartbeat_at: Instant,
         ping_at: Instant,
-        taken: &Taken,
-        pong_at: Instant,
+        stalled_at: Instant,
     ) -> Next {
         let timer_at = heartbeat_at.min(ping_at);
-        let stalled_at = taken.last().max(pong_at) + self.stall;
         let timer = async {
             Timer::at(timer_at.min(stalled_at)).await;
             if Instant::now() >= stalled_at {
@@ -247,7 +256,7 @@ impl Reader {
             }
         };
         let ended = async {
-            self.session_end().await;
+            session_end.await;
             Next::SessionEnded
         };
         let said = async { Next::Said(socket.next().await) };
@@ -275,7 +284,13 @@ impl Reader {
     }
 
     /// Feeds all frames, then flushes once.
-    async fn send(&self, socket: &mut Socket, taken: &Taken, frames: Vec<Bytes>) -> Result<(), End> {
+    async fn send(
+        &self,
+        socket: &mut Socket,
+        taken: &Taken,
+        session_end: Pin<&mut impl Future<Output = ()>>,
+        frames: Vec<Bytes>,
+    ) -> Result<(), End> {
         let sent = async {
             for text in frames {
                 let frame = WireFrame::message(text, OpCode::Data(Data::Text), true);
@@ -283,7 +298,22 @@ impl Reader {
             }
             SinkExt::flush(socket).await
         };
-        timely(sent, taken, self.stall).await
+        self.unless_ended(sent, taken, session_end).await
+    }
+
+    /// Writes to a client that takes it, and whose session lasts. A close cannot be put behind half a frame, so that a
+    /// client that takes nothing loses its connection with its session.
+    async fn unless_ended(
+        &self,
+        writing: impl Future<Output = Result<(), tungstenite::Error>>,
+        taken: &Taken,
+        session_end: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), End> {
+        let ended = async {
+            session_end.await;
+            Err(End::Drop)
+        };
+        timely(writing, taken, self.stall).or(ended).await
     }
 }
 
@@ -324,9 +354,12 @@ async fn close(socket: &mut Socket, code: u16, reason: &'static str) {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };
-    closed
-        .or(async {
-            _ = Timer::after(CLOSE_GRACE).await;
-        })
-        .await;
+    let grace = match code {
+        code::GOING_AWAY | code::SESSION_ENDED => CLOSE_GRACE_SHORT,
+        _ => CLOSE_GRACE,
+    };
+    let late = async {
+        Timer::after(grace).await;
+    };
+    closed.or(late).await;
 }

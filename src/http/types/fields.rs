@@ -1,0 +1,169 @@
+//! A JSON object as a client sent it, read field by field; everything that is wrong with it is told at once.
+//!
+//! Knows JSON's types, and nothing of what the fields mean.
+
+use serde_json::{Map, Value};
+
+use crate::clock::UnixMs;
+use crate::http::{Problem, Violation};
+
+/// Reads the fields of one object, and remembers everything that is wrong with it.
+pub struct Fields {
+    pub(super) given: Map<String, Value>,
+    prefix: String,
+    pub(super) violations: Vec<Violation>,
+}
+
+impl Fields {
+    /// The fields of a body; an empty body has none.
+    ///
+    /// # Errors
+    /// When it is not JSON, or not an object.
+    pub fn of_body(body: &[u8]) -> Result<Fields, Problem> {
+        if body.is_empty() {
+            return Ok(Fields::of(Map::new(), ""));
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(given)) => Ok(Fields::of(given, "")),
+            Ok(_) => Err(Problem::violations(vec![Violation::new("", "type", "the body must be a JSON object")])),
+            Err(error) => Err(bad_json(&error)),
+        }
+    }
+
+    /// The fields of an object; `prefix` goes before their names in what is told.
+    pub fn of(given: Map<String, Value>, prefix: impl Into<String>) -> Fields {
+        Fields { given, prefix: prefix.into(), violations: Vec::new() }
+    }
+
+    /// Remembers that a field is wrong.
+    pub fn wrong(&mut self, field: &str, reason: &'static str, message: impl Into<String>) {
+        self.violations.push(Violation::new(format!("{}{field}", self.prefix), reason, message));
+    }
+
+    /// Whether nothing was wrong so far.
+    pub fn is_right(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    /// Whether the field was given, also as null.
+    pub fn has(&self, field: &str) -> bool {
+        self.given.contains_key(field)
+    }
+
+    /// What was wrong elsewhere with the same request.
+    pub fn also_wrong(&mut self, violations: Vec<Violation>) {
+        self.violations.extend(violations);
+    }
+
+    /// A text, without reading it.
+    pub fn peek_text(&self, field: &str) -> Option<&str> {
+        self.given.get(field).and_then(Value::as_str)
+    }
+
+    /// The field, null being as good as missing.
+    pub(super) fn take(&mut self, field: &str) -> Option<Value> {
+        self.given.remove(field).filter(|value| !value.is_null())
+    }
+
+    /// A text that `check` finds right; `check` says what is allowed.
+    pub fn text(&mut self, field: &str, check: impl Fn(&str) -> Result<(), String>) -> Option<String> {
+        match self.take(field)? {
+            Value::String(text) => match check(&text) {
+                Ok(()) => return Some(text),
+                Err(message) => self.wrong(field, "value", message),
+            },
+            _ => self.wrong(field, "type", "must be a string"),
+        }
+        None
+    }
+
+    /// A whole number in a range.
+    pub fn integer(&mut self, field: &str, min: i64, max: i64) -> Option<i64> {
+        let value = self.take(field)?;
+        match value.as_i64() {
+            Some(number) if (min..=max).contains(&number) => return Some(number),
+            Some(_) => self.wrong(field, "range", format!("must be between {min} and {max}")),
+            None => self.wrong(field, "type", format!("must be a whole number between {min} and {max}")),
+        }
+        None
+    }
+
+    /// True or false.
+    pub fn boolean(&mut self, field: &str) -> Option<bool> {
+        let value = self.take(field)?;
+        if value.as_bool().is_none() {
+            self.wrong(field, "type", "must be true or false");
+        }
+        value.as_bool()
+    }
+
+    /// One of some words.
+    pub fn word<T: Copy>(&mut self, field: &str, words: &[T], name: impl Fn(T) -> &'static str) -> Option<T> {
+        let value = self.take(field)?;
+        let found = words.iter().copied().find(|word| value.as_str() == Some(name(*word)));
+        if found.is_none() {
+            let all: Vec<_> = words.iter().map(|word| name(*word)).collect();
+            self.wrong(field, "value", format!("must be one of {}", all.join(", ")));
+        }
+        found
+    }
+
+    /// A list of texts, each of which `check` finds right.
+    pub fn texts(
+        &mut self,
+        field: &str,
+        max: usize,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Option<Vec<String>> {
+        let value = self.take(field)?;
+        let Value::Array(items) = value else {
+            self.wrong(field, "type", "must be an array of strings");
+            return None;
+        };
+        if items.len() > max {
+            self.wrong(field, "range", format!("must have at most {max} items"));
+            return None;
+        }
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                Value::String(text) => match check(&text) {
+                    Ok(()) => texts.push(text),
+                    Err(message) => self.wrong(&format!("{field}[{index}]"), "value", message),
+                },
+                _ => self.wrong(&format!("{field}[{index}]"), "type", "must be a string"),
+            }
+        }
+        Some(texts)
+    }
+
+    /// A time, with any offset.
+    pub fn time(&mut self, field: &str) -> Option<UnixMs> {
+        let text = self.text(field, |text| {
+            UnixMs::parse(text).map(|_| ()).ok_or_else(|| "must be a time like 2026-11-23T06:32:01Z".to_owned())
+        })?;
+        UnixMs::parse(&text)
+    }
+
+    /// Remembers every field that was not read as wrong.
+    pub(super) fn refuse_unknown(&mut self) {
+        let unknown: Vec<_> = std::mem::take(&mut self.given).into_iter().map(|(field, _)| field).collect();
+        for field in unknown {
+            self.wrong(&field, "unknown", "is not known here");
+        }
+    }
+
+    /// Refuses what was not read and what was wrong.
+    ///
+    /// # Errors
+    /// All violations at once.
+    pub fn finish(mut self) -> Result<(), Problem> {
+        self.refuse_unknown();
+        if self.violations.is_empty() { Ok(()) } else { Err(Problem::violations(self.violations)) }
+    }
+}
+
+/// 400 for what is not JSON.
+pub(super) fn bad_json(error: &serde_json::Error) -> Problem {
+    Problem::bad_json(format!("the body is not JSON: {error}"))
+}

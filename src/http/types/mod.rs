@@ -1,0 +1,203 @@
+//! JSON in and out: the only serialisable shapes. What comes in is checked whole: all violations at once, unknown
+//! fields included, and nothing is guessed.
+
+mod fields;
+mod incoming;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+pub use self::fields::Fields;
+pub use self::incoming::{change_from, events_from, name, queue_name, spec_from, tag};
+use crate::clock::UnixMs;
+use crate::feed::{Ended, Hello};
+use crate::run::{Command, Run, Spec};
+use crate::store::{EnrollmentToken, Queue, Session};
+
+/// A run, as a client sees it. Values of `env` and `stdin` are never given back.
+#[derive(Serialize)]
+pub struct RunBody<'a> {
+    id: i64,
+    name: &'a Option<String>,
+    status: &'static str,
+    reason: Option<&'static str>,
+    queue: &'a str,
+    priority: i64,
+    tags: &'a [String],
+    command: Option<&'a [String]>,
+    script: Option<&'a str>,
+    cwd: &'a Option<String>,
+    env_keys: Vec<&'a str>,
+    attempt: i64,
+    exit_code: Option<i64>,
+    signal: Option<i64>,
+    error: &'a Option<String>,
+    progress: Option<&'a RawValue>,
+    pid: Option<i64>,
+    last_seq: i64,
+    output_bytes: i64,
+    created_at: String,
+    not_before: Option<String>,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    timeout_s: Option<i64>,
+    cancel_requested_at: Option<String>,
+    retry_of: Option<i64>,
+    on_interrupt: &'static str,
+    keep: bool,
+}
+
+impl<'a> RunBody<'a> {
+    /// The run as a client sees it.
+    pub fn new(run: &'a Run) -> RunBody<'a> {
+        let Spec { command, name, queue, priority, tags, cwd, env, timeout_s, not_before, on_interrupt, keep, .. } =
+            &run.spec;
+        let time = |at: &Option<UnixMs>| at.map(|at| at.to_string());
+        RunBody {
+            id: run.id.0,
+            name,
+            status: run.status.as_str(),
+            reason: run.reason.map(|reason| reason.as_str()),
+            queue,
+            priority: *priority,
+            tags,
+            command: if let Command::Argv(argv) = command { Some(argv) } else { None },
+            script: if let Command::Script(script) = command { Some(script) } else { None },
+            cwd,
+            env_keys: env.keys().map(String::as_str).collect(),
+            attempt: run.attempt,
+            exit_code: run.exit_code,
+            signal: run.signal,
+            error: &run.error,
+            progress: run.progress.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+            pid: run.pid,
+            last_seq: run.last_seq,
+            output_bytes: run.output_bytes,
+            created_at: run.created_at.to_string(),
+            not_before: time(not_before),
+            started_at: time(&run.started_at),
+            ended_at: time(&run.ended_at),
+            timeout_s: *timeout_s,
+            cancel_requested_at: time(&run.cancel_requested_at),
+            retry_of: run.retry_of.map(|run| run.0),
+            on_interrupt: on_interrupt.as_str(),
+            keep: *keep,
+        }
+    }
+}
+
+/// A queue.
+#[derive(Serialize)]
+pub struct QueueBody<'a> {
+    name: &'a str,
+    slots: i64,
+    paused: bool,
+    queued: i64,
+    running: i64,
+}
+
+impl<'a> QueueBody<'a> {
+    /// The queue as a client sees it.
+    pub fn new(name: &'a str, queue: &Queue) -> QueueBody<'a> {
+        let Queue { slots, paused, ready, delayed, running } = *queue;
+        QueueBody { name, slots, paused, queued: ready + delayed, running }
+    }
+}
+
+/// A session.
+#[derive(Serialize)]
+pub struct SessionBody<'a> {
+    id: i64,
+    name: &'a str,
+    role: &'static str,
+    created_at: String,
+    last_used_at: String,
+    expires_at: Option<String>,
+    address: &'a Option<String>,
+    current: bool,
+}
+
+impl<'a> SessionBody<'a> {
+    /// The session as a client sees it; `current` says whether it is the client's own.
+    pub fn new(session: &'a Session, current: Option<i64>) -> SessionBody<'a> {
+        SessionBody {
+            id: session.id,
+            name: &session.name,
+            role: session.role.as_str(),
+            created_at: session.created_at.to_string(),
+            last_used_at: session.last_used_at.to_string(),
+            expires_at: session.expires_at.map(|at| at.to_string()),
+            address: &session.address,
+            current: current == Some(session.id),
+        }
+    }
+}
+
+/// An enrollment token; `token` only in the answer that makes it.
+#[derive(Serialize)]
+pub struct EnrollmentTokenBody<'a> {
+    id: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    role: &'static str,
+    label: &'a Option<String>,
+    max_uses: i64,
+    uses: i64,
+    session_ttl_s: Option<i64>,
+    created_at: String,
+    expires_at: String,
+}
+
+impl<'a> EnrollmentTokenBody<'a> {
+    /// The token as a client sees it, in clear where it was just made.
+    pub fn new(made: &'a EnrollmentToken, token: Option<&'a str>) -> EnrollmentTokenBody<'a> {
+        EnrollmentTokenBody {
+            id: made.id,
+            token,
+            role: made.role.as_str(),
+            label: &made.label,
+            max_uses: made.max_uses,
+            uses: made.uses,
+            session_ttl_s: made.session_ttl_s,
+            created_at: made.created_at.to_string(),
+            expires_at: made.expires_at.to_string(),
+        }
+    }
+}
+
+/// The objects of a stream that are not events.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[allow(missing_docs)] // the fields are the contract's own
+pub enum Frame<'a> {
+    /// First.
+    Hello { run: i64, instance: &'a str, after: i64, first_seq: i64, last_seq: i64, status: &'static str },
+    /// Events that are gone.
+    Gap { from: i64, to: i64, reason: &'static str },
+    /// Once, when the stored events are out.
+    CaughtUp { seq: i64 },
+    /// When nothing else was said for a while.
+    Heartbeat { last_seq: i64 },
+    /// Last.
+    End { run: i64, status: &'static str, reason: Option<&'static str>, exit_code: Option<i64>, last_seq: i64 },
+}
+
+impl<'a> Frame<'a> {
+    /// What a reader is told first.
+    pub fn hello(run: i64, instance: &'a str, hello: &Hello) -> Frame<'a> {
+        let Hello { after, head } = hello;
+        let (first_seq, last_seq) = (head.first_seq, head.last_seq);
+        Frame::Hello { run, instance, after: *after, first_seq, last_seq, status: head.status.as_str() }
+    }
+
+    /// What a reader is told last.
+    pub fn end(run: i64, ended: &Ended) -> Frame<'a> {
+        let Ended { status, reason, exit_code, last_seq } = *ended;
+        Frame::End { run, status: status.as_str(), reason: reason.map(|r| r.as_str()), exit_code, last_seq }
+    }
+
+    /// These events were removed.
+    pub fn gap(from: i64, to: i64) -> Frame<'a> {
+        Frame::Gap { from, to, reason: "pruned" }
+    }
+}

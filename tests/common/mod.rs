@@ -1,0 +1,62 @@
+//! What the tests stand on: a real daemon, a client that knows nothing of it but the contract, a reader that insists
+//! on continuity.
+//!
+//! Never a fixed sleep to wait for something: [`eventually`], or a read with a deadline.
+
+// Every file of the suite uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+mod daemon;
+mod http;
+mod process;
+mod runs;
+mod script;
+mod socket;
+mod temp;
+mod ws;
+
+use std::time::{Duration, Instant};
+
+pub use daemon::{Builder, Daemon, binary, wait_gone};
+pub use http::{Call, Client, Response};
+pub use process::{
+    Traced, command_line, kill, live_pids_with, open_files, proc_exists, resident_bytes, signal, strace_is_there,
+    threads, voluntary_switches,
+};
+pub use runs::{Metrics, output_of};
+pub use script::{Feed, Gate};
+pub use socket::{Address, Socket};
+pub use temp::TempDir;
+pub use ws::{Frame, Opening, Reader, Transcript};
+
+/// How long anything may take that should take no time: generous, for a loaded machine.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` holds; fails with `what` when `deadline` has passed.
+#[track_caller]
+pub fn eventually(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + deadline;
+    while !condition() {
+        assert!(Instant::now() < until, "not within {deadline:?}: {what}");
+        // A look every so often; what is waited for is the condition, not the time.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A generator of numbers that look random and are the same every time (xorshift64*).
+pub struct Random(u64);
+
+impl Random {
+    /// `seed` tells one sequence from another.
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// The next number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+}

@@ -1,0 +1,153 @@
+//! A reader that is slow, or takes nothing, is nobody's business but its own: the others, the command and the
+//! daemon's memory do not feel it, and it still gets everything.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::common::{Client, DEADLINE, Daemon, Reader, eventually, resident_bytes};
+
+/// What the daemon may grow by while readers stall: their channels, the pages under way, SQLite's cache.
+const GROWTH_BYTES_MAX: u64 = 12 * 1024 * 1024;
+
+/// What `seq 1 LAST` prints.
+fn lines(last: u64) -> Vec<u8> {
+    (1..=last).map(|number| format!("{number}\n")).collect::<String>().into_bytes()
+}
+
+/// Runs `work` and answers what the daemon's memory was at most meanwhile.
+fn highest_resident_bytes(daemon: &Daemon, work: impl FnOnce()) -> u64 {
+    let (pid, over) = (daemon.pid(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut highest = 0;
+            while !over.load(Ordering::Relaxed) {
+                highest = highest.max(resident_bytes(pid));
+                // Between two samples; nothing waits for it.
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            highest
+        });
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        over.store(true, Ordering::Relaxed);
+        let highest = watching.join().unwrap();
+        worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        highest
+    })
+}
+
+#[test]
+fn stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory() {
+    let daemon = Daemon::start();
+    let tcp = daemon.tcp_as("viewer");
+    let expected = lines(2_200_000);
+    assert!(expected.len() > 16_000_000);
+    // The same once, small, so that what is allocated once is there before it is measured.
+    let warm = daemon.sh("seq 1 300000");
+    let mut reader = Reader::open(&tcp, warm, 0);
+    reader.until_end();
+    let gate = daemon.gate("burst");
+    let run = daemon.sh(&format!("{}; exec seq 1 2200000", gate.wait()));
+    let clients: [&Client; 2] = [&daemon, &tcp];
+    let mut stalled: Vec<Reader> = (0..10).map(|number| Reader::open(clients[number % 2], run, 0)).collect();
+    let mut fast = Reader::open(&tcp, run, 0);
+    let before = resident_bytes(daemon.pid());
+    let resyncs = daemon.metrics().get("reader_resyncs_total");
+    let begun = Instant::now();
+    gate.open();
+    let mut took = Duration::ZERO;
+    let highest = highest_resident_bytes(&daemon, || {
+        assert_eq!(fast.until_end()["status"], "succeeded");
+        took = begun.elapsed();
+    });
+    assert!(fast.told.stdout == expected, "{} bytes of {}", fast.told.stdout.len(), expected.len());
+    let told = fast.disconnect();
+    let run_ms = daemon.events(run).last().unwrap()["data"]["duration_ms"].as_i64().unwrap();
+    let growth = highest.saturating_sub(before);
+    println!("16 MB: the command {run_ms} ms, the fast reader {took:?}, memory {before} + {growth} bytes");
+    assert!(took < Duration::from_millis(run_ms as u64) + Duration::from_secs(5), "the end came late: {took:?}");
+    assert!(growth < GROWTH_BYTES_MAX, "grew by {growth} bytes from {before}");
+    let resyncs = daemon.metrics().get("reader_resyncs_total") - resyncs;
+    assert!(resyncs >= stalled.len() as f64, "{resyncs} resyncs");
+    // Now they read on, from wherever they stopped, all at once.
+    let highest = highest_resident_bytes(&daemon, || {
+        std::thread::scope(|scope| {
+            for reader in &mut stalled {
+                scope.spawn(|| reader.until_end());
+            }
+        });
+    });
+    for reader in stalled {
+        let late = reader.disconnect();
+        assert!(late.stdout == expected && late.events == told.events, "a stalled reader missed something");
+    }
+    let growth = highest.saturating_sub(before);
+    println!("while {} readers caught up: + {growth} bytes", 10);
+    assert!(growth < GROWTH_BYTES_MAX, "grew by {growth} bytes from {before} while the stalled ones caught up");
+    eventually(DEADLINE, "no reader is left", || daemon.metrics().sum("readers") == 0.0);
+}
+
+#[test]
+fn a_slow_reader_is_resynced_again_and_again_and_misses_nothing() {
+    let daemon = Daemon::with_config("[limits]\nstream_buffer_events = 2\nstream_buffer_bytes = 4096");
+    let run = daemon.sh("for round in 1 2 3 4 5 6 7 8 9 10; do seq 1 20000; sleep 0.05; done");
+    let mut slow = Reader::open(&daemon, run, 0);
+    let mut frames = 0;
+    let end = loop {
+        match slow.next() {
+            crate::common::Frame::End(end) => break end,
+            _ => frames += 1,
+        }
+        // Slower than the command: this is the behaviour under test, not a wait.
+        if frames % 8 == 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    assert_eq!(end["status"], "succeeded");
+    assert!(slow.told.stdout == lines(20_000).repeat(10), "{} bytes", slow.told.stdout.len());
+    assert!(daemon.metrics().get("reader_resyncs_total") >= 5.0, "{:?}", daemon.metrics().get("reader_resyncs_total"));
+}
+
+#[test]
+fn readers_who_share_a_small_total_get_everything() {
+    let daemon = Daemon::with_config("[limits]\nstream_total_bytes = 16384");
+    let gate = daemon.gate("burst");
+    let run = daemon.sh(&format!("{}; exec seq 1 200000", gate.wait()));
+    let mut readers: Vec<Reader> = (0..8).map(|_| Reader::open(&daemon, run, 0)).collect();
+    gate.open();
+    std::thread::scope(|scope| {
+        for reader in &mut readers {
+            scope.spawn(|| reader.until_end());
+        }
+    });
+    let expected = lines(200_000);
+    assert!(readers.iter().all(|reader| reader.told.stdout == expected));
+}
+
+#[test]
+fn a_reader_that_takes_nothing_for_too_long_is_dropped_and_may_come_back() {
+    let daemon = Daemon::with_config("[limits]\nstream_stall_s = 1");
+    let run = daemon.sh("seq 1 400000; exec sleep 600");
+    let mut stalled = Reader::open(&daemon, run, 0);
+    let mut fast = Reader::open(&daemon, run, 0);
+    fast.until_stdout("\n400000\n");
+    drop(fast);
+    eventually(DEADLINE, "the stalled reader is dropped", || daemon.metrics().sum("readers") == 0.0);
+    assert_eq!(stalled.until_closed(), None, "without a close: it could not be told");
+    let mut back = Reader::resume(&daemon, stalled.disconnect());
+    back.until_stdout("\n400000\n");
+    assert!(back.told.stdout == lines(400_000));
+}
+
+#[test]
+fn a_burst_without_any_reader_is_stored_whole_and_the_memory_does_not_hold_it() {
+    let daemon = Daemon::start();
+    daemon.wait_ended(daemon.sh("seq 1 300000"));
+    let before = resident_bytes(daemon.pid());
+    let run = daemon.sh("head -c 33554432 /dev/zero | tr '\\0' x");
+    let highest = highest_resident_bytes(&daemon, || {
+        assert_eq!(daemon.wait_ended(run)["output_bytes"], 33_554_432);
+    });
+    let growth = highest.saturating_sub(before);
+    println!("32 MiB without a reader: {before} + {growth} bytes");
+    assert!(growth < GROWTH_BYTES_MAX, "grew by {growth} bytes from {before}");
+}
