@@ -25,7 +25,7 @@ use crate::http::{Gate, StoredSessions, routes};
 use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
-use crate::runner::{self, Graces, Pacing, Running, World, appender, inherited, orphans};
+use crate::runner::{self, Graces, OomWatch, Pacing, Running, World, appender, inherited, orphans};
 use crate::signals::Signals;
 use crate::store::{Store, StoreConfig};
 use crate::wake::{Bell, Phase, Stop};
@@ -210,6 +210,7 @@ impl Daemon {
             store: self.store.clone(),
             running: Running::default(),
             world: Arc::new(World::new(self.store.instance())),
+            oom: Arc::new(OomWatch::from_now_on()),
             graces: Graces { kill: seconds(config.kill_grace_s), shutdown: seconds(config.shutdown_grace_s) },
         }
     }

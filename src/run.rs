@@ -217,11 +217,16 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
+    /// By the kernel's SIGKILL for memory, as its cgroup says.
+    Oom,
     /// It was never started; why, for people.
     SpawnFailed(String),
     /// It is gone and nobody could see how: the daemon that was its parent died.
     Unknown,
 }
+
+/// The signal that the kernel kills with for memory.
+const SIGKILL: i64 = 9;
 
 /// What an attempt's end makes of its run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,10 +263,12 @@ impl Ending {
             (None, Exit::Code(0)) => (Status::Succeeded, Reason::Exited),
             (None, Exit::Code(_)) => (Status::Failed, Reason::Exited),
             (None, Exit::Signal(_)) => (Status::Failed, Reason::Signaled),
+            (None, Exit::Oom) => (Status::Failed, Reason::Oom),
         };
         let (exit_code, signal, error) = match exit {
             Exit::Code(code) => (Some(i64::from(*code)), None, None),
             Exit::Signal(signal) => (None, Some(i64::from(*signal)), None),
+            Exit::Oom => (None, Some(SIGKILL), None),
             Exit::SpawnFailed(why) => (None, None, Some(why.clone())),
             Exit::Unknown => (None, None, None),
         };

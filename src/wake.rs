@@ -38,10 +38,12 @@ pub enum Phase {
     Closing = 2,
 }
 
-/// A sticky flag that everything cooperative looks at, and the Bell that is rung when it rises.
+/// A sticky flag that everything cooperative looks at. Whoever sleeps at the Bell is woken when it rises; whoever waits for
+/// it alone is not woken by commits.
 #[derive(Clone)]
 pub struct Stop {
     phase: Arc<AtomicU8>,
+    raised: Arc<Event>,
     /// Exit code that the first one to ask for the end wants; 0 unless something failed.
     failed: Arc<AtomicU8>,
     bell: Bell,
@@ -50,12 +52,13 @@ pub struct Stop {
 impl Stop {
     /// A flag that is not set, which rings `bell` when it is.
     pub fn new(bell: Bell) -> Stop {
-        Stop { phase: Arc::default(), failed: Arc::default(), bell }
+        Stop { phase: Arc::default(), raised: Arc::default(), failed: Arc::default(), bell }
     }
 
     /// Raises the flag; never lowers it.
     pub fn raise(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::SeqCst);
+        self.raised.notify(usize::MAX);
         self.bell.ring();
     }
 
@@ -86,11 +89,11 @@ impl Stop {
     /// Waits until it is.
     pub async fn wait(&self, phase: Phase) {
         while !self.reached(phase) {
-            let rung = self.bell.listen();
+            let raised = self.raised.listen();
             if self.reached(phase) {
                 return;
             }
-            rung.await;
+            raised.await;
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod appender;
 pub mod inherited;
+mod oom;
 pub mod orphans;
 mod output;
 mod process;
@@ -23,6 +24,7 @@ use crate::run::{Ask, Exit};
 use crate::store::backlog::Intake;
 use crate::store::{Claimed, ProcessMark, Store};
 pub use appender::Pacing;
+pub use oom::OomWatch;
 use output::Output;
 use process::{Pipes, Process};
 pub use running::Running;
@@ -47,6 +49,8 @@ pub struct Context {
     pub running: Running,
     /// What its command finds.
     pub world: Arc<World>,
+    /// Whether the kernel killed it for memory.
+    pub oom: Arc<OomWatch>,
     /// How long it may take to stop.
     pub graces: Graces,
 }
@@ -109,7 +113,10 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
     let intake = context.store.backlog().open(run);
     let stdin = claimed.stdin.as_deref().unwrap_or_default();
     let asked = supervise(&process, pipes, stdin, &intake, &switch, context.graces, deadline).await;
-    let exit = reap(process, &context.running, &switch);
+    let exit = match reap(process, &context.running, &switch) {
+        Exit::Signal(signal) if asked.is_none() && signal == Signal::KILL.as_raw() && context.oom.take() => Exit::Oom,
+        exit => exit,
+    };
     settle(unrecorded, asked, exit).await;
 }
 

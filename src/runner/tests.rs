@@ -37,6 +37,31 @@ pub(super) struct Trial {
     running: Running,
     graces: Graces,
     commit: Duration,
+    printed: Printed,
+}
+
+/// What it printed so far, by stream.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<[Vec<u8>; 2]>>);
+
+impl Printed {
+    fn add(&self, pieces: &[Piece]) {
+        for piece in pieces {
+            self.0.lock().expect("one thread")[piece.stream as usize].extend_from_slice(&piece.bytes);
+        }
+    }
+
+    fn texts(&self) -> [String; 2] {
+        let bytes = self.0.lock().expect("one thread").clone();
+        bytes.map(|bytes| String::from_utf8(bytes).expect("utf-8"))
+    }
+
+    /// Waits until so many lines are on its standard output: it is as far as they say.
+    async fn lines(&self, count: usize) {
+        while self.texts()[0].lines().count() < count {
+            Timer::after(Duration::from_millis(2)).await;
+        }
+    }
 }
 
 impl Trial {
@@ -52,7 +77,13 @@ impl Trial {
         let env = BTreeMap::new();
         let claimed =
             Claimed { run: RunId(7), attempt: 3, command, cwd: None, env, stdin: None, timeout_s: None, waited_ms: 0 };
-        Trial { claimed, running: Running::default(), graces: GRACES, commit: Duration::ZERO }
+        Trial {
+            claimed,
+            running: Running::default(),
+            graces: GRACES,
+            commit: Duration::ZERO,
+            printed: Printed::default(),
+        }
     }
 
     pub(super) fn env(mut self, key: &str, value: &str) -> Trial {
@@ -70,10 +101,11 @@ impl Trial {
         self
     }
 
-    fn ask_after(self, ms: u64, ask: Ask) -> Ended {
-        let running = self.running.clone();
+    /// Asks when it has printed so many lines.
+    fn ask_after(self, lines: usize, ask: Ask) -> Ended {
+        let (running, printed) = (self.running.clone(), self.printed.clone());
         self.end_with(async move {
-            Timer::after(Duration::from_millis(ms)).await;
+            printed.lines(lines).await;
             assert!(running.ask(RunId(7), ask));
         })
     }
@@ -85,12 +117,6 @@ impl Trial {
     /// Executes it beside `other`.
     fn end_with(self, other: impl Future<Output = ()>) -> Ended {
         let backlog = Backlog::default();
-        let got = Mutex::new([Vec::new(), Vec::new()]);
-        let keep = |pieces: &[Piece]| {
-            for piece in pieces {
-                got.lock().unwrap()[piece.stream as usize].extend_from_slice(&piece.bytes);
-            }
-        };
         let began = Instant::now();
         let switch = self.running.register(RunId(7));
         let intake = backlog.open(RunId(7));
@@ -113,7 +139,7 @@ impl Trial {
                     future::or(listener, async { _ = Timer::after(Duration::from_millis(20)).await }).await;
                     continue;
                 }
-                keep(&pieces);
+                self.printed.add(&pieces);
                 Timer::after(self.commit).await;
                 backlog.settled(&pieces);
             }
@@ -128,8 +154,8 @@ impl Trial {
         };
         let (asked, exit) = future::block_on(future::or(executed, future::or(committing, future::or(beside, late))));
         let took = began.elapsed();
-        keep(&backlog.take_all(RunId(7)));
-        let [stdout, stderr] = got.into_inner().unwrap().map(|bytes| String::from_utf8(bytes).unwrap());
+        self.printed.add(&backlog.take_all(RunId(7)));
+        let [stdout, stderr] = self.printed.texts();
         Ended { asked, exit, stdout, stderr, took }
     }
 }
@@ -175,24 +201,25 @@ fn what_the_pipes_hold_at_the_end_is_recorded_however_slow_the_store_is() {
 fn a_group_that_ignores_sigterm_is_killed_when_the_grace_is_up() {
     let mut trial = Trial::script("trap '' TERM; sh -c 'echo $$; exec sleep 60' & echo $$; wait; wait");
     trial.graces.kill = Duration::from_millis(300);
-    let ended = trial.ask_after(200, Ask::Cancel);
+    let ended = trial.ask_after(2, Ask::Cancel);
     assert_eq!((ended.asked, ended.exit.clone()), (Some(Ask::Cancel), Exit::Signal(9)), "{ended:?}");
     assert!(ended.stdout.lines().count() == 2 && ended.stdout.lines().all(goes), "{ended:?}");
 }
 
 #[test]
 fn what_is_left_of_a_group_is_killed_a_moment_after_its_leader() {
-    let ended = Trial::script("(trap '' TERM; sh -c 'echo $$; exec sleep 60') & sleep 60").ask_after(200, Ask::Timeout);
+    let ended = Trial::script("(trap '' TERM; sh -c 'echo $$; exec sleep 60') & sleep 60").ask_after(1, Ask::Timeout);
     assert_eq!((ended.asked, ended.exit.clone()), (Some(Ask::Timeout), Exit::Signal(15)), "{ended:?}");
     assert!(goes(&ended.stdout), "{ended:?}");
-    assert!(ended.took > Duration::from_millis(440) && ended.took < Duration::from_secs(5), "{ended:?}");
+    assert!(ended.took > AFTERMATH && ended.took < Duration::from_secs(5), "{ended:?}");
 }
 
 #[test]
 fn a_stopped_command_is_woken_to_be_told() {
-    let ended = Trial::script("trap 'echo told; exit 4' TERM; kill -STOP $$; sleep 60").ask_after(200, Ask::Cancel);
+    let ended =
+        Trial::script("trap 'echo told; exit 4' TERM; echo ready; kill -STOP $$; sleep 60").ask_after(1, Ask::Cancel);
     assert_eq!((ended.asked, ended.exit), (Some(Ask::Cancel), Exit::Code(4)));
-    assert_eq!(ended.stdout, "told\n");
+    assert_eq!(ended.stdout, "ready\ntold\n");
 }
 
 #[test]
@@ -225,13 +252,13 @@ fn a_time_limit_starts_with_the_attempt() {
 
 #[test]
 fn a_shutdown_shortens_the_grace_and_not_the_reason() {
-    let mut trial = Trial::script("trap '' TERM; while :; do sleep 60; done");
+    let mut trial = Trial::script("trap '' TERM; echo ready; while :; do sleep 60; done");
     trial.graces = Graces { kill: Duration::from_secs(3600), shutdown: Duration::from_millis(100) };
-    let running = trial.running.clone();
+    let (running, printed) = (trial.running.clone(), trial.printed.clone());
     let ended = trial.end_with(async move {
-        Timer::after(Duration::from_millis(200)).await;
+        printed.lines(1).await;
         running.ask(RunId(7), Ask::Cancel);
-        Timer::after(Duration::from_millis(100)).await;
+        Timer::after(Duration::from_millis(50)).await;
         running.ask_all(Ask::Shutdown);
     });
     assert_eq!((ended.asked, ended.exit), (Some(Ask::Cancel), Exit::Signal(9)));
@@ -241,9 +268,9 @@ fn a_shutdown_shortens_the_grace_and_not_the_reason() {
 #[test]
 fn a_second_signal_kills_every_group() {
     let trial = Trial::script("trap '' TERM; sh -c 'echo $$; exec sleep 60' & wait");
-    let running = trial.running.clone();
+    let (running, printed) = (trial.running.clone(), trial.printed.clone());
     let ended = trial.end_with(async move {
-        Timer::after(Duration::from_millis(200)).await;
+        printed.lines(1).await;
         running.kill_all();
     });
     assert_eq!((ended.asked, ended.exit), (None, Exit::Signal(9)));

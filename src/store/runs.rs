@@ -259,7 +259,9 @@ pub(super) fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) 
         enter_queue(tx, &run.spec.queue, ready);
     }
     write_change(tx, &run, &old, ready)?;
-    if !run.status.is_terminal() {
+    // Beside who asked.
+    let is_change = told.len() > 1;
+    if is_change && !run.status.is_terminal() {
         run.last_seq = tx.append(id, Kind::Changed, Value::Object(told).to_string())?;
     }
     Ok(run)
@@ -338,13 +340,15 @@ pub(super) fn end(tx: &mut Writer<'_>, run: &Run, ending: &Ending) -> Result<(),
         ":exit_code": ending.exit_code, ":signal": ending.signal, ":error": ending.error,
         ":output_bytes": output_bytes, ":now": tx.now.0,
     })?;
+    let duration_ms = run.started_at.map(|started| (tx.now.0 - started.0).max(0));
+    tx.ended.push((ending.status, duration_ms));
     let finished = Finished {
         status: ending.status,
         reason: ending.reason,
         exit_code: ending.exit_code,
         signal: ending.signal,
         error: ending.error.clone(),
-        duration_ms: run.started_at.map(|started| (tx.now.0 - started.0).max(0)),
+        duration_ms,
         name: run.spec.name.clone(),
         queue: run.spec.queue.clone(),
         tags: run.spec.tags.clone(),

@@ -150,9 +150,7 @@ impl StoreThread {
         if let Some(why) = &self.broken {
             return Err(StoreError::Unavailable(why.clone()));
         }
-        let waiting = self.backlog.take_ready(Instant::now());
-        let touched = self.shared.take_touched();
-        if writes.is_empty() && waiting.is_empty() && touched.is_empty() {
+        if writes.is_empty() && self.backlog.waiting_bytes() == 0 {
             return Ok(Vec::new());
         }
         let started = Instant::now();
@@ -164,14 +162,16 @@ impl StoreThread {
             queued_runs_max: self.queued_runs_max,
             events: Vec::new(),
             pieces: Vec::new(),
+            ended: Vec::new(),
             claim_wanted: false,
             claimed: Vec::new(),
         };
         let worked = (|| {
             tx.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-            tx.append_output(waiting)?;
-            for session in &touched {
-                sessions::touch(&tx, session)?;
+            // Taken only now: what is taken must be settled or put back, and a BEGIN may be refused.
+            tx.append_output(tx.backlog.take_ready(Instant::now()))?;
+            for session in self.shared.take_touched() {
+                sessions::touch(&tx, &session)?;
             }
             let mut outcomes = Vec::with_capacity(writes.len());
             for write in writes.iter_mut() {
@@ -186,12 +186,16 @@ impl StoreThread {
             tx.state.look_up_due(tx.conn)?;
             Ok(outcomes)
         })();
-        let Writer { events, pieces, claimed, .. } = tx;
+        let Writer { events, pieces, ended, claimed, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             let commit = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
             commit.map(|_| outcomes).map_err(|error| {
-                self.broken = Some(format!("COMMIT: {error}"));
-                StoreError::from(error)
+                let error = StoreError::from(error);
+                // Without room the commit's own frame was not written; of any other error the outcome is unknown.
+                if error != StoreError::Full {
+                    self.broken = Some(format!("COMMIT: {error:?}"));
+                }
+                error
             })
         });
         match committed {
@@ -200,6 +204,7 @@ impl StoreThread {
                 self.shared.set_broken(None);
                 self.metrics.commits.inc();
                 self.metrics.commit.observe(started.elapsed().as_secs_f64());
+                self.count(&events, &ended);
                 self.publish(events, pieces, claimed);
                 Ok(outcomes)
             }
@@ -212,6 +217,18 @@ impl StoreThread {
         }
     }
 
+    fn count(&self, events: &[Event], ended: &[(Status, Option<i64>)]) {
+        for event in events {
+            self.metrics.events.get_or_create(&OfKind { kind: event.kind }).inc();
+        }
+        for (status, duration_ms) in ended {
+            self.metrics.runs_finished.get_or_create(&OfStatus { status: *status }).inc();
+            if let Some(ms) = duration_ms {
+                self.metrics.run_duration.observe(*ms as f64 / 1_000.0);
+            }
+        }
+    }
+
     /// After the COMMIT and before any answer: what happened is put where the readers and the scheduler find it.
     fn publish(&mut self, mut events: Vec<Event>, pieces: Vec<Piece>, claimed: Vec<Claimed>) {
         self.backlog.settled(&pieces);
@@ -220,9 +237,6 @@ impl StoreThread {
             if let Data::Output(_, bytes) = &mut event.data {
                 *bytes = pieces.next().map(|piece| piece.bytes).unwrap_or_default();
             }
-        }
-        for event in &events {
-            self.metrics.events.get_or_create(&OfKind { kind: event.kind }).inc();
         }
         self.committed.push(events);
         for claimed in claimed {

@@ -12,7 +12,7 @@ use super::state::State;
 use super::{StoreError, sql};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event, Kind};
-use crate::run::RunId;
+use crate::run::{RunId, Status};
 
 /// What a job of a batch works with.
 pub(super) struct Writer<'a> {
@@ -27,6 +27,8 @@ pub(super) struct Writer<'a> {
     pub events: Vec<Event>,
     /// The output of this transaction, so that it can be put back.
     pub pieces: Vec<Piece>,
+    /// Runs that ended, each with the milliseconds since its last attempt started, if one did.
+    pub ended: Vec<(Status, Option<i64>)>,
     /// Whether a job freed a slot or asked for claims.
     pub claim_wanted: bool,
     pub claimed: Vec<Claimed>,

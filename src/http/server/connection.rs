@@ -18,10 +18,11 @@ use smol_hyper::rt::{FuturesIo, SmolTimer};
 
 use super::reply::Busy;
 use super::transport::Transport;
-use super::{DRAIN, Shared};
+use super::{BURST, DRAIN, Shared};
 use crate::http::Problem;
 use crate::http::error::PROBLEM_JSON;
 use crate::http::middleware::Source;
+use crate::memory;
 use crate::wake::Phase;
 
 /// hyper's buffer is at least this large.
@@ -51,7 +52,7 @@ where
         .serve_connection(FuturesIo::new(transport), answer)
         .with_upgrades();
     let leave = async {
-        shared.leave.wait(last_phase).await;
+        shared.stop.wait(last_phase).await;
         None
     };
     let ended = async {
@@ -68,7 +69,7 @@ where
     state.is_hurried.store(true, Ordering::Relaxed);
     Pin::new(&mut speaking).graceful_shutdown();
     let too_late = async {
-        shared.leave.wait(Phase::Closing).await;
+        shared.stop.wait(Phase::Closing).await;
         Timer::after(DRAIN).await;
     };
     async { drop(speaking.await) }.or(too_late).await;
@@ -88,15 +89,19 @@ struct Counted<'a, S>(&'a Shared<S>);
 
 impl<'a, S> Counted<'a, S> {
     fn new(shared: &'a Shared<S>) -> Counted<'a, S> {
-        shared.open.count.fetch_add(1, Ordering::SeqCst);
+        let count = shared.open.count.fetch_add(1, Ordering::SeqCst) + 1;
+        shared.open.peak.fetch_max(count, Ordering::SeqCst);
         Counted(shared)
     }
 }
 
 impl<S> Drop for Counted<'_, S> {
     fn drop(&mut self) {
-        self.0.open.count.fetch_sub(1, Ordering::SeqCst);
-        self.0.open.ended.notify(usize::MAX);
+        let open = &self.0.open;
+        if open.count.fetch_sub(1, Ordering::SeqCst) == 1 && open.peak.swap(0, Ordering::SeqCst) >= BURST {
+            memory::give_back();
+        }
+        open.ended.notify(usize::MAX);
     }
 }
 

@@ -29,7 +29,7 @@ use self::census::Census;
 pub use self::listen::{Listeners, SocketFile, bind_tcp, bind_unix};
 pub use self::transport::{Taken, Transport, raw_stream};
 use super::middleware::{Locals, Source};
-use crate::wake::{Bell, Phase, Stop};
+use crate::wake::{Phase, Stop};
 
 /// How long it waits before it tries to accept again where the system would not: descriptors or memory ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -37,22 +37,24 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(60);
 /// How long answers that are under way may take once everything else has ended.
 const DRAIN: Duration = Duration::from_millis(500);
+/// This many connections at once are a burst, whose memory goes back when the last of them has gone.
+const BURST: usize = 16;
 /// Connections beyond the limit that are told so at the same time; further ones are closed without a word.
 const TURNED_AWAY_MAX: usize = 32;
 
 /// What all connections share.
 struct Shared<S> {
     site: Site<S>,
-    /// The daemon's `Stop` again, with a bell of its own: the daemon's rings at every commit.
-    leave: Stop,
+    stop: Stop,
     open: Open,
     turned_away: AtomicUsize,
 }
 
-/// How many connections speak HTTP, and a bell for when one ends.
+/// How many connections speak HTTP, how many did since the last burst, and a bell for when one ends.
 #[derive(Default)]
 struct Open {
     count: AtomicUsize,
+    peak: AtomicUsize,
     ended: Event,
 }
 
@@ -64,28 +66,17 @@ pub async fn serve<S>(listeners: Listeners, site: Site<S>, locals: Locals, stop:
 where
     S: Clone + Send + Sync + 'static,
 {
-    let shared = Arc::new(Shared {
-        site,
-        leave: Stop::new(Bell::default()),
-        open: Open::default(),
-        turned_away: AtomicUsize::new(0),
-    });
+    let shared = Arc::new(Shared { site, stop: stop.clone(), open: Open::default(), turned_away: AtomicUsize::new(0) });
     let Listeners { tcp, unix } = listeners;
-    let phases = async {
-        stop.wait(Phase::Stopping).await;
-        shared.leave.raise(Phase::Stopping);
-        stop.wait(Phase::Closing).await;
-        shared.leave.raise(Phase::Closing);
-    };
     let tcp = async {
         if let Some(tcp) = tcp {
-            accept_tcp(&tcp, &shared, &executor).or(shared.leave.wait(Phase::Stopping)).await;
+            accept_tcp(&tcp, &shared, &executor).or(stop.wait(Phase::Stopping)).await;
         }
     };
     let unix = async {
-        accept_unix(&unix, locals, &shared, &executor).or(shared.leave.wait(Phase::Closing)).await;
+        accept_unix(&unix, locals, &shared, &executor).or(stop.wait(Phase::Closing)).await;
     };
-    zip(phases, zip(tcp, unix)).await;
+    zip(tcp, unix).await;
     let drained = async {
         while shared.open.count.load(Ordering::SeqCst) > 0 {
             let ended = shared.open.ended.listen();
