@@ -16,6 +16,7 @@ const ORDER: &[&str] = &[
     "state_dir",
     "config",
     "logging",
+    "memory",
     "metrics",
     "wake",
     "signals",
