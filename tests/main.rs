@@ -5,10 +5,19 @@
 // A test may panic: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod child_world;
 mod common;
-
+mod crash;
+mod daemon_api;
 mod harness;
+mod held_pipe;
+mod http_errors;
+mod indexes;
+mod layers;
 mod one_thread;
+mod orphans;
+mod process_tree;
+mod runs_api;
 mod scheduler_idle;
 mod shutdown;
 mod ws_backpressure;
