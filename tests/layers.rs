@@ -15,6 +15,7 @@ const ORDER: &[&str] = &[
     "state_dir",
     "config",
     "logging",
+    "memory",
     "metrics",
     "wake",
     "signals",
