@@ -13,6 +13,7 @@ mod harness;
 mod headers;
 mod held_pipe;
 mod http_errors;
+mod http_limits;
 mod indexes;
 mod layers;
 mod one_thread;
