@@ -5,6 +5,7 @@
 // A test may panic: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod common;
 mod daemon_api;
 mod harness;
