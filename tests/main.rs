@@ -10,6 +10,7 @@ mod common;
 mod daemon_api;
 mod harness;
 mod http_errors;
+mod maintenance;
 mod one_thread;
 mod runs_api;
 mod scheduler_idle;
