@@ -15,6 +15,7 @@ mod one_thread;
 mod runs_api;
 mod scheduler_idle;
 mod shutdown;
+mod slow_medium;
 mod ws_backpressure;
 mod ws_push;
 mod ws_resume;
