@@ -6,12 +6,19 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod child_world;
 mod common;
+mod crash;
 mod daemon_api;
 mod harness;
+mod held_pipe;
 mod http_errors;
+mod indexes;
+mod layers;
 mod maintenance;
 mod one_thread;
+mod orphans;
+mod process_tree;
 mod runs_api;
 mod scheduler_idle;
 mod shutdown;

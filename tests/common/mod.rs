@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
 pub use http::{Call, Client, Response};
 pub use process::{
-    Traced, command_line, kill, live_pids_with, open_files, proc_exists, resident_bytes, signal, strace_is_there,
-    threads, voluntary_switches,
+    Traced, command_line, kill, live_pids_with, proc_exists, resident_bytes, signal, strace_is_there, threads,
+    voluntary_switches,
 };
 pub use runs::{Metrics, output_of};
 pub use script::{Feed, Gate};

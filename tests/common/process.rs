@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
@@ -35,11 +36,6 @@ pub fn threads(pid: i32) -> Vec<String> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let name = |task: PathBuf| std::fs::read_to_string(task.join("comm")).ok();
     tasks.filter_map(|task| name(task.ok()?.path())).map(|name| name.trim_end().to_owned()).collect()
-}
-
-/// How many files a process has open.
-pub fn open_files(pid: i32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
 /// The memory that a process has resident, in bytes.
@@ -94,6 +90,15 @@ impl Traced {
         let tasks = || std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
         let is_traced = |task: PathBuf| status_field(&format!("{}/status", task.display()), "TracerPid:") != 0;
         eventually(DEADLINE, "strace is attached", || tasks().all(is_traced));
+        // Being attached to makes every thread begin its call anew.
+        let (mut seen, mut since) = (0, Instant::now());
+        eventually(DEADLINE, "the attaching is over", || {
+            let now = traced.calls().len();
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            }
+            since.elapsed() > Duration::from_millis(300)
+        });
         traced
     }
 
