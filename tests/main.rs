@@ -5,6 +5,7 @@
 // A test may panic: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod child_world;
 mod common;
 mod crash;
@@ -16,12 +17,14 @@ mod http_errors;
 mod http_limits;
 mod indexes;
 mod layers;
+mod maintenance;
 mod one_thread;
 mod orphans;
 mod process_tree;
 mod runs_api;
 mod scheduler_idle;
 mod shutdown;
+mod slow_medium;
 mod ws_backpressure;
 mod ws_push;
 mod ws_resume;
