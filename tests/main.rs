@@ -10,6 +10,7 @@ mod common;
 mod crash;
 mod daemon_api;
 mod harness;
+mod headers;
 mod held_pipe;
 mod http_errors;
 mod indexes;
