@@ -8,6 +8,7 @@
 mod access;
 mod child_world;
 mod common;
+mod configuration;
 mod crash;
 mod daemon_api;
 mod harness;
