@@ -7,6 +7,7 @@
 
 mod access;
 mod child_world;
+mod command_line;
 mod common;
 mod configuration;
 mod crash;
