@@ -7,7 +7,9 @@
 
 mod access;
 mod child_world;
+mod command_line;
 mod common;
+mod configuration;
 mod crash;
 mod daemon_api;
 mod harness;
