@@ -5,6 +5,8 @@
 // A test may panic: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod attack_browser;
+mod attack_names;
 mod child_world;
 mod common;
 mod crash;
@@ -17,6 +19,7 @@ mod layers;
 mod one_thread;
 mod orphans;
 mod process_tree;
+mod routes_table;
 mod runs_api;
 mod scheduler_idle;
 mod shutdown;
