@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod attack_browser;
+mod attack_names;
 mod child_world;
 mod command_line;
 mod common;
@@ -23,6 +25,7 @@ mod maintenance;
 mod one_thread;
 mod orphans;
 mod process_tree;
+mod routes_table;
 mod runs_api;
 mod scheduler_idle;
 mod shutdown;
