@@ -22,6 +22,7 @@ mod layers;
 mod maintenance;
 mod one_thread;
 mod orphans;
+mod pacing;
 mod process_tree;
 mod runs_api;
 mod scheduler_idle;
