@@ -221,8 +221,8 @@ fn a_database_of_somebody_else_or_of_the_future_is_left_as_it_was() {
         std::fs::copy(daemon.state_dir().join("runabout.db"), path).unwrap();
         Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 4711").unwrap();
     };
-    type Spoil<'a> = &'a dyn Fn(&Path);
-    let cases: [(&str, Spoil, &str); 3] = [
+    type Make<'a> = &'a dyn Fn(&Path);
+    let cases: [(&str, Make, &str); 3] = [
         ("somebody else's", &foreign, "not a Runabout database"),
         ("no database", &garbage, "not a Runabout database"),
         ("a newer one", &newer, "4711"),

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod attack_browser;
+mod attack_names;
 mod child_world;
 mod command_line;
 mod common;
@@ -24,6 +26,7 @@ mod one_thread;
 mod orphans;
 mod pacing;
 mod process_tree;
+mod routes_table;
 mod runs_api;
 mod scheduler_idle;
 mod shutdown;
