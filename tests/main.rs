@@ -25,6 +25,7 @@ mod maintenance;
 mod one_thread;
 mod origins;
 mod orphans;
+mod pacing;
 mod process_tree;
 mod routes_table;
 mod run_interrupted;
