@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod attack_browser;
+mod attack_names;
 mod child_world;
 mod command_line;
 mod common;
@@ -21,8 +23,11 @@ mod indexes;
 mod layers;
 mod maintenance;
 mod one_thread;
+mod origins;
 mod orphans;
 mod process_tree;
+mod routes_table;
+mod run_interrupted;
 mod runs_api;
 mod scheduler_idle;
 mod shutdown;
