@@ -185,8 +185,11 @@ fn by_limits() -> Vec<&'static str> {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let locked = daemon.put("/v1/queues/other", &json!({}));
     problem("a database that cannot be written", &locked, "storage_unavailable");
+    problem("it is not ready, either", &daemon.get("/readyz"), "storage_unavailable");
+    daemon.get("/v1/queues").expect(200);
     other.execute_batch("ROLLBACK").unwrap();
     crate::common::eventually(DEADLINE, "it writes again", || daemon.put("/v1/queues/other", &json!({})).status < 300);
+    daemon.get("/readyz").expect(200);
     vec!["queue_full", "body_too_large", "body_timeout", "unavailable", "storage_unavailable"]
 }
 
