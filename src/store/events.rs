@@ -126,13 +126,14 @@ fn next_doomed(tx: &Writer<'_>) -> Result<Option<i64>, StoreError> {
     Ok(tx.prepare(sql::EVENTS_NEXT_DOOMED)?.query_row([], |row| row.get(0)).optional()?)
 }
 
-fn remove_piece_of(tx: &Writer<'_>, run: i64) -> Result<usize, StoreError> {
+fn remove_piece_of(tx: &mut Writer<'_>, run: i64) -> Result<usize, StoreError> {
     let highest: Option<i64> =
         tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(named_params! {":run": run}, |row| row.get(0)).optional()?;
     if let Some(highest) = highest {
         tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;
     }
     let removed = tx.prepare(sql::EVENTS_DELETE_PIECE)?.execute(named_params! {":run": run, ":rows": REMOVE_PIECE})?;
+    tx.removed_events += removed;
     if removed < REMOVE_PIECE as usize {
         tx.prepare(sql::EVENTS_UNDOOM)?.execute(named_params! {":run": run})?;
     }
