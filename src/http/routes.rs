@@ -8,6 +8,7 @@ use tide::{Response, Server};
 
 use super::Problem;
 use super::app::{Answer, App, Request, identity, run_id};
+use super::audit::Asker;
 use super::handlers::{enrollment, events, queues, runs, sessions, system};
 use super::server::RouteLabel;
 use crate::access::{Identity, Role};
@@ -103,6 +104,7 @@ impl<'a> Path<'a> {
         let handler = Arc::new(handler);
         self.server.at(path).method(method, move |request: Request| {
             let handler = handler.clone();
+            let asker = (method != Method::Get).then(|| Asker::of(&request));
             async move {
                 let answer = match allowed(&request, needs) {
                     Ok(()) => handler(request).await,
@@ -115,6 +117,9 @@ impl<'a> Path<'a> {
                     problem.into()
                 });
                 response.insert_ext(RouteLabel(path));
+                if let Some(asker) = asker {
+                    asker.tell(&response);
+                }
                 Ok(response)
             }
         });
