@@ -5,10 +5,13 @@
 // A test may panic: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod audit;
 mod common;
 mod harness;
 mod http_errors;
 mod one_thread;
+mod run_token;
+mod runs_user;
 mod scheduler_idle;
 mod shutdown;
 mod ws_backpressure;
