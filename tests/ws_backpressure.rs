@@ -1,10 +1,9 @@
 //! A reader that is slow, or takes nothing, is nobody's business but its own: the others, the command and the
 //! daemon's memory do not feel it, and it still gets everything.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, DEADLINE, Daemon, Reader, eventually, resident_bytes};
+use crate::common::{Client, DEADLINE, Daemon, Reader, eventually, highest_resident_bytes, resident_bytes};
 
 /// What the daemon may grow by while readers stall: their channels, the pages under way, SQLite's cache.
 const GROWTH_BYTES_MAX: u64 = 12 * 1024 * 1024;
@@ -12,27 +11,6 @@ const GROWTH_BYTES_MAX: u64 = 12 * 1024 * 1024;
 /// What `seq 1 LAST` prints.
 fn lines(last: u64) -> Vec<u8> {
     (1..=last).map(|number| format!("{number}\n")).collect::<String>().into_bytes()
-}
-
-/// Runs `work` and answers what the daemon's memory was at most meanwhile.
-fn highest_resident_bytes(daemon: &Daemon, work: impl FnOnce()) -> u64 {
-    let (pid, over) = (daemon.pid(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let watching = scope.spawn(|| {
-            let mut highest = 0;
-            while !over.load(Ordering::Relaxed) {
-                highest = highest.max(resident_bytes(pid));
-                // Between two samples; nothing waits for it.
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            highest
-        });
-        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        over.store(true, Ordering::Relaxed);
-        let highest = watching.join().unwrap();
-        worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        highest
-    })
 }
 
 #[test]
@@ -55,7 +33,7 @@ fn stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory()
     let begun = Instant::now();
     gate.open();
     let mut took = Duration::ZERO;
-    let highest = highest_resident_bytes(&daemon, || {
+    let highest = highest_resident_bytes(daemon.pid(), || {
         assert_eq!(fast.until_end()["status"], "succeeded");
         took = begun.elapsed();
     });
@@ -69,7 +47,7 @@ fn stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory()
     let resyncs = daemon.metrics().get("reader_resyncs_total") - resyncs;
     assert!(resyncs >= stalled.len() as f64, "{resyncs} resyncs");
     // Now they read on, from wherever they stopped, all at once.
-    let highest = highest_resident_bytes(&daemon, || {
+    let highest = highest_resident_bytes(daemon.pid(), || {
         std::thread::scope(|scope| {
             for reader in &mut stalled {
                 scope.spawn(|| reader.until_end());
@@ -144,7 +122,7 @@ fn a_burst_without_any_reader_is_stored_whole_and_the_memory_does_not_hold_it() 
     daemon.wait_ended(daemon.sh("seq 1 300000"));
     let before = resident_bytes(daemon.pid());
     let run = daemon.sh("head -c 33554432 /dev/zero | tr '\\0' x");
-    let highest = highest_resident_bytes(&daemon, || {
+    let highest = highest_resident_bytes(daemon.pid(), || {
         assert_eq!(daemon.wait_ended(run)["output_bytes"], 33_554_432);
     });
     let growth = highest.saturating_sub(before);

@@ -25,7 +25,7 @@ pub async fn make(request: Request) -> Answer {
     no_query(&request)?;
     let app = request.state();
     let mut fields = json_body(&request).await?;
-    if !fields.has("role") {
+    if !fields.gives("role") {
         fields.wrong("role", "required", "must be one of viewer, operator, admin");
     }
     let role = fields.word("role", Role::ALL, Role::as_str);
