@@ -11,9 +11,11 @@ const ORDER: &[&str] = &[
     "event",
     "queue",
     "access",
+    "run_tokens",
     // What everything stands on.
     "memory",
     "state_dir",
+    "accounts",
     "config",
     "logging",
     "memory",
@@ -67,7 +69,7 @@ const KEPT: &[(&str, &[&str])] = &[
 /// What the domain does without: it does no I/O.
 const NOT_IN_THE_DOMAIN: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "smol", "async_io", "rustix", "libc"];
-const DOMAIN: &[&str] = &["run", "event", "queue", "access"];
+const DOMAIN: &[&str] = &["run", "event", "queue", "access", "run_tokens"];
 
 const LINES_MAX: usize = 500;
 

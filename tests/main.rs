@@ -8,6 +8,7 @@
 mod access;
 mod attack_browser;
 mod attack_names;
+mod audit;
 mod child_world;
 mod command_line;
 mod common;
@@ -29,7 +30,9 @@ mod pacing;
 mod process_tree;
 mod routes_table;
 mod run_interrupted;
+mod run_token;
 mod runs_api;
+mod runs_user;
 mod scheduler_idle;
 mod shutdown;
 mod slow_medium;
