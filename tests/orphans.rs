@@ -254,7 +254,10 @@ fn a_pid_that_was_given_out_anew_is_not_touched() {
     let mut bystander = Bystander::new();
     let (pid, ticks) = (bystander.pid(), bystander.start_ticks());
     // Another start time; the same, but of another boot.
-    for columns in [format!("pid = {pid}"), format!("pid = {pid}, start_ticks = {ticks}, boot_id = 'another'")] {
+    for columns in [
+        format!("pid = {pid}, start_ticks = {ticks} - 1"),
+        format!("pid = {pid}, start_ticks = {ticks}, boot_id = 'another'"),
+    ] {
         let (run, pids) = started(&daemon, &json!({"script": STUBBORN}), 1);
         daemon.kill9();
         kill(pids[0]);
