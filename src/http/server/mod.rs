@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use event_listener::Event;
 use futures_lite::FutureExt;
 use futures_lite::future::zip;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use smol::{Async, Executor, Timer};
 
 pub use self::bridge::{Observer, RouteLabel, Site};
@@ -109,6 +110,9 @@ where
         };
         // Small answers leave at once; it fails only for a client that has gone.
         let _ = stream.get_ref().set_nodelay(true);
+        // What the kernel has taken is not what the client has: one that vanished is found out by its missing
+        // acknowledgements, a ping's too.
+        let _ = set_tcp_user_timeout(stream.get_ref(), u32::try_from(stall.as_millis()).unwrap_or(u32::MAX));
         match census.admit(address.ip()) {
             Some(permit) => {
                 let transport = Transport::tcp(stream, stall, permit);
