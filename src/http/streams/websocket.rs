@@ -215,6 +215,8 @@ impl Reader {
                     if matches!(message, Message::Pong(_)) {
                         pong_at = Instant::now();
                     }
+                    // One read holds hundreds of messages, each with its answer: the others come in between.
+                    future::yield_now().await;
                     continue;
                 }
                 Next::Heartbeat => vec![json(&Frame::Heartbeat { last_seq })],
