@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod attack_browser;
+mod attack_load;
 mod attack_names;
+mod attack_wire;
 mod child_world;
 mod common;
 mod crash;
