@@ -7,7 +7,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::clock::UnixMs;
-use crate::run::words;
+use crate::run::{RunId, words};
 
 words! {
     /// What somebody may do; each role may what the ones before it may.
@@ -44,8 +44,10 @@ pub enum How {
 pub struct Identity {
     /// What they may do.
     pub role: Role,
-    /// `session:NAME` or `local:USER`.
+    /// `session:NAME`, `local:USER` or `run:ID`.
     pub name: String,
+    /// The one run to which they may append events, and nothing else they may do, whatever their role.
+    pub scope: Option<RunId>,
     /// The session's id, where there is one.
     pub session: Option<i64>,
     /// When the session expires unless it is used, where it does.
@@ -56,6 +58,22 @@ pub struct Identity {
     pub renewed_s: Option<u64>,
 }
 
+impl Identity {
+    /// The command of a run, by its token.
+    pub fn of_run(run: RunId) -> Identity {
+        Identity {
+            // The least there is, for where somebody looked at the role alone.
+            role: Role::Viewer,
+            name: format!("run:{run}"),
+            scope: Some(run),
+            session: None,
+            expires_at: None,
+            how: How::Bearer,
+            renewed_s: None,
+        }
+    }
+}
+
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
@@ -63,6 +81,8 @@ pub enum TokenKind {
     Enrollment,
     /// A session's; starts with `rbs_`.
     Session,
+    /// A running command's, for events of its own run; starts with `rbr_`.
+    Run,
 }
 
 impl TokenKind {
@@ -70,6 +90,7 @@ impl TokenKind {
         match self {
             TokenKind::Enrollment => "rbe_",
             TokenKind::Session => "rbs_",
+            TokenKind::Run => "rbr_",
         }
     }
 }

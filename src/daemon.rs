@@ -3,6 +3,7 @@
 //! Nothing here decides what happens to a run; it decides who is there when it happens.
 
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use futures_lite::FutureExt as _;
 use futures_lite::future::Boxed;
 use smol::{Executor, Task};
 
+use crate::accounts::Account;
 use crate::clock::UnixMs;
 use crate::config::{Config, Flags, Listen};
 use crate::feed::{Hub, HubLimits};
@@ -25,6 +27,7 @@ use crate::http::{Gate, StoredSessions, routes};
 use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
+use crate::run_tokens::RunTokens;
 use crate::runner::{self, Graces, OomWatch, Pacing, Running, World, appender, inherited, orphans};
 use crate::signals::Signals;
 use crate::store::{Store, StoreConfig};
@@ -70,6 +73,8 @@ pub fn serve(args: ServeArgs) -> ExitCode {
 struct Prepared {
     config: Config,
     state_dir: PathBuf,
+    /// Whom commands run as, where that was said.
+    account: Option<Account>,
 }
 
 fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
@@ -87,15 +92,16 @@ fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
         Some(other) => return Err(usage(format!("--log-format {other:?}: allowed are text and json"))),
     };
     Locals::new(&config.access).map_err(usage)?;
+    let account = config.runs.user.as_deref().map(Account::for_runs).transpose().map_err(usage)?;
     if args.check {
         return Ok(None);
     }
     logging::start(format, config.log);
-    Ok(Some(Prepared { config, state_dir }))
+    Ok(Some(Prepared { config, state_dir, account }))
 }
 
 fn run(prepared: Prepared) -> Result<u8, Refusal> {
-    let Prepared { config, state_dir } = prepared;
+    let Prepared { config, state_dir, account } = prepared;
     inherited::close_inherited_on_exec();
     inherited::default_signals_for_children();
     let failed = |why: String| Refusal(1, why);
@@ -109,21 +115,34 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
         .map_err(|error| failed(format!("{}: {error}", database.display())))?;
     let locals = Locals::new(&config.access).map_err(failed)?;
-    let (listeners, socket, listening) = listen(&home, &config, &locals)?;
-    if let Err(error) = home.announce(&listening) {
+    let (listeners, socket, place) = listen(&home, &config, &locals)?;
+    if let Err(error) = home.announce(&place.said) {
         log::warn!("the lock file does not say who holds it: {error}");
     }
+    let mut world = World::new(store.instance()).reached_at(place.url);
+    if let Some(account) = account {
+        world = world.of_user(account);
+    }
     let executor = Arc::new(Executor::new());
-    let daemon = Daemon { config, store, bell, stop, metrics, executor: executor.clone(), database };
+    let daemon =
+        Daemon { config, store, bell, stop, metrics, world: Arc::new(world), executor: executor.clone(), database };
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
-    let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &listening)));
+    let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &place.said)));
     socket.remove();
     // The lock goes last, so that the next daemon finds nothing half done.
     drop(home);
     Ok(code)
 }
 
-fn listen(home: &Home, config: &Config, locals: &Locals) -> Result<(Listeners, SocketFile, String), Refusal> {
+/// Where the daemon can be reached.
+struct Place {
+    /// As it says so.
+    said: String,
+    /// As its commands are told, who are on this machine.
+    url: String,
+}
+
+fn listen(home: &Home, config: &Config, locals: &Locals) -> Result<(Listeners, SocketFile, Place), Refusal> {
     let failed = |why: String| Refusal(1, why);
     let path = home.socket(config.access.socket.as_deref()).map_err(|error| failed(error.to_string()))?;
     let tcp = match config.listen {
@@ -136,12 +155,24 @@ fn listen(home: &Home, config: &Config, locals: &Locals) -> Result<(Listeners, S
     };
     let (unix, socket) =
         bind_unix(&path, locals.group()).map_err(|error| failed(format!("{}: {error}", path.display())))?;
-    let listening = match tcp.as_ref().map(|tcp| tcp.get_ref().local_addr()) {
-        Some(Ok(address)) => format!("listening on http://{address}"),
+    let place = match tcp.as_ref().map(|tcp| tcp.get_ref().local_addr()) {
+        Some(Ok(address)) => {
+            Place { said: format!("listening on http://{address}"), url: format!("http://{}", near(address)) }
+        }
         Some(Err(error)) => return Err(failed(error.to_string())),
-        None => format!("listening on {}", path.display()),
+        None => Place { said: format!("listening on {}", path.display()), url: format!("unix:{}", path.display()) },
     };
-    Ok((Listeners { tcp, unix }, socket, listening))
+    Ok((Listeners { tcp, unix }, socket, place))
+}
+
+/// An address of ours as one connects to it from this machine: "every address" is none that one connects to.
+fn near(address: SocketAddr) -> SocketAddr {
+    let host = match address.ip() {
+        ip if !ip.to_canonical().is_unspecified() => return address,
+        IpAddr::V6(ip) if ip.to_ipv4_mapped().is_none() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    SocketAddr::new(host, address.port())
 }
 
 /// Everything that lives as long as the daemon.
@@ -151,6 +182,7 @@ struct Daemon {
     bell: Bell,
     stop: Stop,
     metrics: Arc<Metrics>,
+    world: Arc<World>,
     executor: Arc<Executor<'static>>,
     database: PathBuf,
 }
@@ -167,7 +199,7 @@ impl Daemon {
         let context = self.runner_context();
         let streams = OpenStreams::default();
         let (maintenance, requests) = Maintenance::new();
-        let site = self.site(&hub, &context.running, maintenance, &streams);
+        let site = self.site(&hub, &context, maintenance, &streams);
 
         // What a dead daemon left is told while this one serves already: its slots stay taken until it is gone.
         let orphans = self.settle_orphans(&context).await;
@@ -209,8 +241,9 @@ impl Daemon {
         runner::Context {
             store: self.store.clone(),
             running: Running::default(),
-            world: Arc::new(World::new(self.store.instance())),
+            world: self.world.clone(),
             oom: Arc::new(OomWatch::from_now_on()),
+            tokens: RunTokens::default(),
             graces: Graces { kill: seconds(config.kill_grace_s), shutdown: seconds(config.shutdown_grace_s) },
         }
     }
@@ -221,12 +254,12 @@ impl Daemon {
         Pacing { flush: ms(config.flush_ms), flush_unwatched: ms(config.flush_unwatched_ms) }
     }
 
-    fn site(&self, hub: &Hub, running: &Running, maintenance: Maintenance, streams: &OpenStreams) -> Site<App> {
+    fn site(&self, hub: &Hub, runner: &runner::Context, maintenance: Maintenance, streams: &OpenStreams) -> Site<App> {
         let executor = Arc::downgrade(&self.executor);
         let app = App::new(AppParts {
             store: self.store.clone(),
             hub: hub.clone(),
-            running: running.clone(),
+            running: runner.running.clone(),
             maintenance,
             metrics: self.metrics.clone(),
             config: self.config.clone(),
@@ -242,7 +275,7 @@ impl Daemon {
             database: self.database.clone(),
         });
         let sessions = Arc::new(StoredSessions::new(self.store.clone()));
-        let gate = Gate::new(self.config.access.clone(), sessions, self.store.instance());
+        let gate = Gate::new(self.config.access.clone(), sessions, runner.tokens.clone(), self.store.instance());
         let metrics = self.metrics.clone();
         let observer = Arc::new(move |route, status| {
             metrics.http_requests.get_or_create(&OfRoute { route, status }).inc();
@@ -319,5 +352,23 @@ fn say(listening: &str) {
     let mut out = std::io::stdout();
     if writeln!(out, "{listening}").and_then(|()| out.flush()).is_err() {
         log::warn!("standard output is closed; {listening}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near;
+
+    #[test]
+    fn a_command_is_told_an_address_that_it_can_connect_to() {
+        for (bound, told) in [
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("192.168.0.7:1", "192.168.0.7:1"),
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("[::ffff:0.0.0.0]:1", "127.0.0.1:1"),
+        ] {
+            assert_eq!(near(bound.parse().expect("an address")).to_string(), told);
+        }
     }
 }

@@ -19,7 +19,7 @@
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
-//! The domain ([`run`], [`event`], [`access`], [`clock`]) does no I/O. [`store`] alone names SQLite and knows neither
+//! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`clock`]) does no I/O. [`store`] alone names SQLite and knows neither
 //! who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only the switches of what
 //! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone.
 //!
@@ -57,6 +57,7 @@
 //! - **stop**: accept, claims, runs, streams, store: the mirror of the start, each waited for.
 
 pub mod access;
+pub mod accounts;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -70,6 +71,7 @@ pub mod maintenance;
 pub mod memory;
 pub mod metrics;
 pub mod run;
+pub mod run_tokens;
 pub mod runner;
 pub mod scheduler;
 pub mod signals;

@@ -73,19 +73,28 @@ fn line(format: Format, at: UnixMs, level: Level, target: &str, message: &str) -
     let mut line = match format {
         Format::Text => format!("{at} {level} {}", escaped(message, room)),
         Format::Journal => format!("<{}>{}", syslog(level), escaped(message, room)),
-        Format::Json => serde_json::json!({
-            "at": at.to_string(),
-            "level": level.as_str().to_ascii_lowercase(),
-            "target": cut(target, 64),
-            "message": cut(message, LINE_BYTES_MAX - 256),
-        })
-        .to_string(),
+        Format::Json => json_line(at, level, target, cut(message, LINE_BYTES_MAX - 256)),
     };
     if line.len() >= LINE_BYTES_MAX {
-        line = serde_json::json!({"at": at.to_string(), "level": level.as_str().to_ascii_lowercase(), "message": cut(message, room)})
-            .to_string();
+        line = json_line(at, level, "", cut(message, room));
     }
     line.push('\n');
+    line
+}
+
+/// JSON leaves DEL, the second set of control characters and those of direction as they are; a terminal does not.
+fn json_line(at: UnixMs, level: Level, target: &str, message: &str) -> String {
+    let level = level.as_str().to_ascii_lowercase();
+    let target = cut(target, 64);
+    let plain = serde_json::json!({"at": at.to_string(), "level": level, "target": target, "message": message});
+    let mut line = String::with_capacity(message.len() + 128);
+    for c in plain.to_string().chars() {
+        match c {
+            // All of them are in strings, and below 0x10000.
+            c if c.is_control() || is_direction(c) => drop(write!(line, "\\u{:04x}", u32::from(c))),
+            c => line.push(c),
+        }
+    }
     line
 }
 
@@ -150,9 +159,14 @@ mod tests {
     #[test]
     fn no_control_byte_gets_through() {
         let hostile = "a\u{1b}[31m\nb\u{9b}\u{202e}\0";
-        for format in [Format::Text, Format::Journal] {
+        for format in [Format::Text, Format::Journal, Format::Json] {
             let line = line(format, UnixMs(0), Level::Info, "runabout", hostile);
-            assert_eq!(line.trim_end_matches('\n').chars().filter(|c| c.is_control()).count(), 0, "{line:?}");
+            let text = line.strip_suffix('\n').expect("one line");
+            assert!(!text.chars().any(|c| c.is_control() || is_direction(c)), "{line:?}");
+            if format == Format::Json {
+                let read: serde_json::Value = serde_json::from_str(text).expect("JSON");
+                assert_eq!(read["message"], hostile);
+            }
         }
         assert!(line(Format::Journal, UnixMs(0), Level::Warn, "runabout", "x").starts_with("<4>x"));
         assert_eq!(line(Format::Text, UnixMs(0), Level::Info, "runabout", "x"), "1970-01-01T00:00:00.000Z INFO x\n");

@@ -101,7 +101,6 @@ async fn pass(store: &Store, metrics: &Arc<Metrics>) -> Result<Removed, StoreErr
         ("sessions", removed.sessions),
         ("enrollment_tokens", removed.enrollment_tokens),
         ("idempotency_keys", removed.idempotency_keys),
-        ("events", removed.events),
     ] {
         metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
     }

@@ -315,3 +315,19 @@ fn a_daemon_that_dies_again_leaves_the_orphan_to_the_next() {
     assert_lost(&daemon, run);
     eventually(DEADLINE, "the orphan is gone", || !proc_exists(pids[0]));
 }
+
+#[test]
+fn a_daemon_that_is_stopped_ends_the_orphan_and_settles_its_run_first() {
+    for (on_interrupt, status) in [("fail", "interrupted"), ("requeue", "queued")] {
+        let mut daemon = Daemon::with_config("[runs]\nkill_grace_s = 600\nshutdown_grace_s = 1\n");
+        let (run, pids) = started(&daemon, &json!({"script": STUBBORN, "on_interrupt": on_interrupt}), 1);
+        daemon.kill9();
+        daemon.start_again();
+        assert!(proc_exists(pids[0]));
+        daemon.stop();
+        assert!(!proc_exists(pids[0]), "it outlives the daemon that looked after it");
+        let database = Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
+        let now: String = database.query_row("SELECT status FROM runs WHERE id = ?1", [run], |row| row.get(0)).unwrap();
+        assert_eq!(now, status);
+    }
+}

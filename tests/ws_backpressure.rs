@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, DEADLINE, Daemon, Reader, eventually, highest_resident_bytes, resident_bytes};
+use crate::common::{Client, DEADLINE, Daemon, Frame, Reader, eventually, highest_resident_bytes, resident_bytes};
 
 /// What the daemon may grow by while readers stall: their channels, the pages under way, SQLite's cache.
 const GROWTH_BYTES_MAX: u64 = 12 * 1024 * 1024;
@@ -72,7 +72,7 @@ fn a_slow_reader_is_resynced_again_and_again_and_misses_nothing() {
     let mut frames = 0;
     let end = loop {
         match slow.next() {
-            crate::common::Frame::End(end) => break end,
+            Frame::End(end) => break end,
             _ => frames += 1,
         }
         // Slower than the command: this is the behaviour under test, not a wait.
@@ -114,6 +114,23 @@ fn a_reader_that_takes_nothing_for_too_long_is_dropped_and_may_come_back() {
     let mut back = Reader::resume(&daemon, stalled.disconnect());
     back.until_stdout("\n400000\n");
     assert!(back.told.stdout == lines(400_000));
+}
+
+#[test]
+fn a_reader_of_a_quiet_command_is_not_taken_for_one_that_stalls() {
+    let daemon = Daemon::with_config("[limits]\nstream_stall_s = 1");
+    let gate = daemon.gate("quiet");
+    let run = daemon.sh(&format!("echo ready; {}", gate.wait()));
+    let mut reader = Reader::open(&daemon, run, 0);
+    reader.until_stdout("ready\n");
+    // There is nothing that it could take, for three times as long.
+    let until = Instant::now() + Duration::from_secs(3);
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        let frame = reader.next_within(left);
+        assert!(matches!(frame, None | Some(Frame::CaughtUp(_))), "{frame:?}");
+    }
+    gate.open();
+    assert_eq!(reader.until_end()["status"], "succeeded");
 }
 
 #[test]

@@ -83,12 +83,19 @@ impl Ask {
 #[derive(Clone, Debug)]
 pub struct Daemon {
     target: Target,
+    /// What a run's command was given, in place of a session's token.
+    run_token: Option<String>,
 }
 
 impl Daemon {
     /// The daemon at that place; it need not be there.
     pub fn new(target: Target) -> Daemon {
-        Daemon { target }
+        Daemon { target, run_token: None }
+    }
+
+    /// The same, asked by the command of a run.
+    pub fn with_run_token(self, token: String) -> Daemon {
+        Daemon { run_token: Some(token), ..self }
     }
 
     /// Whether it is on this machine.
@@ -177,7 +184,7 @@ impl Daemon {
             .header(header::HOST, header_value(authority, "host")?)
             .header(header::USER_AGENT, concat!("runabout/", env!("CARGO_PKG_VERSION")))
             .header(header::ACCEPT, "application/json");
-        if let Some(token) = token {
+        if let Some(token) = self.run_token.as_deref().or(token) {
             request = request.header(header::AUTHORIZATION, header_value(&format!("Bearer {token}"), "token")?);
         }
         if let Some(key) = &ask.key {

@@ -77,6 +77,18 @@ impl Target {
         give(self, Some(token))
     }
 
+    /// Whether it is a daemon on this machine to which nothing would let us in but a run's token: one to look for by
+    /// its socket. Any other address that a script put in place of its own is meant, whatever comes of it.
+    fn is_unusable_in_run(&self) -> bool {
+        match self {
+            Target::Network(address) => {
+                let is_here = address.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+                is_here && address.prefix.is_empty() && address.token.is_none()
+            }
+            Target::Socket { .. } => false,
+        }
+    }
+
     /// Whether it is on this machine, so that the caller's directory and `PATH` mean something to it.
     pub fn is_local(&self) -> bool {
         matches!(self, Target::Socket { .. })
@@ -101,14 +113,19 @@ fn choose_in(world: &World, global: &Global) -> Result<Target, Failure> {
     if let Some(dir) = &global.state_dir {
         return Ok(in_state_dir(dir, format!("runabout serve --state-dir {}", dir.display())));
     }
+    // A run's command is told where its daemon is, and given a token for nothing but its own events.
+    let mut given_to_run = None;
     if let Some(url) = (world.variable)("RUNABOUT_URL") {
-        let target = parse(&url, "RUNABOUT_URL")?;
-        return with_token(target, token, world);
+        let target = with_token(parse(&url, "RUNABOUT_URL")?, token, world)?;
+        if !target.is_unusable_in_run() || (world.variable)("RUNABOUT_RUN_TOKEN").is_none() {
+            return Ok(target);
+        }
+        given_to_run = Some(target);
     }
     if let Some(dir) = (world.variable)("RUNABOUT_STATE_DIR") {
         return Ok(in_state_dir(Path::new(&dir), "runabout serve".to_owned()));
     }
-    if let Some(login) = (world.login)()? {
+    if let (Some(login), None) = ((world.login)()?, &given_to_run) {
         let target = parse(&login.url, "login.toml")?;
         return Ok(give(target, Some(login.token)));
     }
@@ -119,7 +136,13 @@ fn choose_in(world: &World, global: &Global) -> Result<Target, Failure> {
         Target::Socket { path, .. } => (world.exists)(path),
         Target::Network(_) => false,
     });
-    Ok(places.swap_remove(there.unwrap_or(0)))
+    match (there, given_to_run) {
+        (None, Some(target)) => Err(Failure::NotAllowed(format!(
+            "{target} needs a token: RUNABOUT_RUN_TOKEN only appends events to its own run (runabout progress); \
+             give a session's in RUNABOUT_TOKEN, or the daemon's --state-dir"
+        ))),
+        (there, _) => Ok(places.swap_remove(there.unwrap_or(0))),
+    }
 }
 
 /// `RUNABOUT_TOKEN`, else what `login` saved for this very place.
@@ -223,6 +246,33 @@ mod tests {
         assert_eq!(shown(&choose(&global, &[], None, home)).0, home);
         assert_eq!(shown(&choose(&global, &[], None, SYSTEM_SOCKET)).0, SYSTEM_SOCKET);
         assert_eq!(shown(&choose(&global, &[], None, "")).0, home);
+    }
+
+    #[test]
+    fn in_a_run_the_daemon_is_found_by_its_socket_where_there_is_no_token() {
+        let given =
+            [("RUNABOUT_URL", "http://127.0.0.1:7867"), ("RUNABOUT_RUN_TOKEN", "rbr_x"), ("RUNABOUT_TOKEN", "rbs_y")];
+        let in_run = |more: &[(&'static str, &'static str)], login, existing| {
+            let variables: Vec<_> = given[..2].iter().chain(more).copied().collect();
+            choose(&Global::default(), &variables, login, existing)
+        };
+        let home = "/home/u/.local/state/runabout/runabout.sock";
+        assert_eq!(shown(&in_run(&[], None, home)).0, home);
+        assert_eq!(shown(&in_run(&[], Some("http://c:1"), home)).0, home, "a login is for another place");
+        assert_eq!(shown(&in_run(&[("RUNABOUT_STATE_DIR", "/state")], None, "")).0, "/state/runabout.sock");
+        let tcp = |token| ("http://127.0.0.1:7867".to_owned(), Some(token));
+        assert_eq!(shown(&in_run(&given[2..], None, home)), tcp("rbs_y"));
+        assert_eq!(shown(&in_run(&[], Some("http://127.0.0.1:7867"), home)), tcp("rbs_saved"));
+        let other = [("RUNABOUT_URL", "http://pi:7867"), given[1]];
+        assert_eq!(shown(&choose(&Global::default(), &other, None, home)).0, "http://pi:7867");
+        let world = World {
+            variable: &|name| given[..2].iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
+            exists: &|_| false,
+            login: &|| Ok(None),
+            state_dirs: vec!["/home/u/.local/state/runabout".into()],
+        };
+        let refused = choose_in(&world, &Global::default()).expect_err("no way in").to_string();
+        assert!(refused.contains("RUNABOUT_TOKEN") && refused.contains("runabout progress"), "{refused}");
     }
 
     #[test]

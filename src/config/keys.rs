@@ -122,6 +122,7 @@ pub(super) const KEYS: &[Key] = &[
     number("output", "flush_unwatched_ms", 0, 600_000, |config, n| config.output.flush_unwatched_ms = n),
     number("runs", "kill_grace_s", 0, 3_600, |config, n| config.runs.kill_grace_s = n),
     number("runs", "shutdown_grace_s", 0, 3_600, |config, n| config.runs.shutdown_grace_s = n),
+    text("runs", "user", user, "a user's name or number, or \"\" for the daemon's own"),
     number("retention", "interval_s", 1, DAY_S, |config, n| config.retention.interval_s = n),
     number("sessions", "ttl_s", 0, 36_500 * DAY_S, |config, n| config.sessions.ttl_s = n),
     number("sessions", "enrollment_ttl_s", 1, 7 * DAY_S, |config, n| config.sessions.enrollment_ttl_s = n),
@@ -157,6 +158,16 @@ fn socket(config: &mut Config, text: &str) -> bool {
 
 fn socket_group(config: &mut Config, text: &str) -> bool {
     config.access.socket_group = (!text.is_empty()).then(|| text.to_owned());
+    can_be_account(text)
+}
+
+fn user(config: &mut Config, text: &str) -> bool {
+    config.runs.user = (!text.is_empty()).then(|| text.to_owned());
+    can_be_account(text)
+}
+
+/// Whether a user or group can have this name; whether there is one is for the daemon to see.
+fn can_be_account(text: &str) -> bool {
     text.len() <= 255 && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ':' | ','))
 }
 

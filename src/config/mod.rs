@@ -143,11 +143,13 @@ pub struct Runs {
     pub kill_grace_s: u64,
     /// Seconds from SIGTERM to SIGKILL at the daemon's shutdown.
     pub shutdown_grace_s: u64,
+    /// Name or number of the user that commands run as; `None` is the daemon's own. Guards the daemon against its operators.
+    pub user: Option<String>,
 }
 
 impl Default for Runs {
     fn default() -> Runs {
-        Runs { kill_grace_s: 10, shutdown_grace_s: 10 }
+        Runs { kill_grace_s: 10, shutdown_grace_s: 10, user: None }
     }
 }
 

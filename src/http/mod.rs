@@ -4,6 +4,7 @@
 //! runner only to the switches of what runs.
 
 pub mod app;
+pub mod audit;
 pub mod body;
 pub mod error;
 pub mod handlers;

@@ -7,10 +7,11 @@ use tide::http::Method;
 use tide::{Response, Server};
 
 use super::Problem;
-use super::app::{Answer, App, Request, identity};
+use super::app::{Answer, App, Request, identity, run_id};
+use super::audit::Asker;
 use super::handlers::{enrollment, events, queues, runs, sessions, system};
 use super::server::RouteLabel;
-use crate::access::Role;
+use crate::access::{Identity, Role};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +20,13 @@ pub enum Needs {
     Nothing,
     /// This role or one above it.
     Role(Role),
+    /// The same, or the command of the very run that is in the path, by its token.
+    RoleOrRun(Role),
 }
 
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 const OPERATOR: Needs = Needs::Role(Role::Operator);
+const OPERATOR_OR_RUN: Needs = Needs::RoleOrRun(Role::Operator);
 const ADMIN: Needs = Needs::Role(Role::Admin);
 const ANYONE: Needs = Needs::Nothing;
 
@@ -42,7 +46,7 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/v1/runs/:id/exit_code").get(VIEWER, runs::exit_code);
     Path::at(&mut server, "/v1/runs/:id/cancel").post(OPERATOR, runs::cancel);
     Path::at(&mut server, "/v1/runs/:id/retry").post(OPERATOR, runs::retry);
-    Path::at(&mut server, "/v1/runs/:id/events").get(VIEWER, events::read).post(OPERATOR, events::append);
+    Path::at(&mut server, "/v1/runs/:id/events").get(VIEWER, events::read).post(OPERATOR_OR_RUN, events::append);
     Path::at(&mut server, "/v1/queues").get(VIEWER, queues::list);
     Path::at(&mut server, "/v1/queues/:name")
         .get(VIEWER, queues::get)
@@ -100,6 +104,7 @@ impl<'a> Path<'a> {
         let handler = Arc::new(handler);
         self.server.at(path).method(method, move |request: Request| {
             let handler = handler.clone();
+            let asker = (method != Method::Get).then(|| Asker::of(&request));
             async move {
                 let answer = match allowed(&request, needs) {
                     Ok(()) => handler(request).await,
@@ -112,6 +117,9 @@ impl<'a> Path<'a> {
                     problem.into()
                 });
                 response.insert_ext(RouteLabel(path));
+                if let Some(asker) = asker {
+                    asker.tell(&response);
+                }
                 Ok(response)
             }
         });
@@ -136,9 +144,22 @@ impl Drop for Path<'_> {
     }
 }
 
+/// The one place where it is decided who may what; nothing that has a scope gets by without its route naming it.
 fn allowed(request: &Request, needs: Needs) -> Result<(), Problem> {
-    let Needs::Role(needed) = needs else { return Ok(()) };
-    let role = identity(request)?.role;
+    let (needed, is_open_to_run) = match needs {
+        Needs::Nothing => return Ok(()),
+        Needs::Role(role) => (role, false),
+        Needs::RoleOrRun(role) => (role, true),
+    };
+    let Identity { role, scope, .. } = identity(request)?;
+    if let Some(own) = scope {
+        if is_open_to_run && run_id(request).is_ok_and(|run| run == *own) {
+            return Ok(());
+        }
+        return Err(Problem::forbidden(format!(
+            "the token of run {own} appends events to that run, and does nothing else"
+        )));
+    }
     if role.may(needed) {
         return Ok(());
     }

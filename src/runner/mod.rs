@@ -21,6 +21,7 @@ use futures_lite::future;
 use rustix::process::Signal;
 
 use crate::run::{Ask, Exit};
+use crate::run_tokens::RunTokens;
 use crate::store::backlog::Intake;
 use crate::store::{Claimed, ProcessMark, Store};
 pub use appender::Pacing;
@@ -51,6 +52,8 @@ pub struct Context {
     pub world: Arc<World>,
     /// Whether the kernel killed it for memory.
     pub oom: Arc<OomWatch>,
+    /// By what the gate knows its command.
+    pub tokens: RunTokens,
     /// How long it may take to stop.
     pub graces: Graces,
 }
@@ -84,7 +87,11 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
         return settle(None, Some(asked), Exit::Unknown).await;
     }
     let deadline = claimed.timeout_s.and_then(deadline_after);
-    let (process, pipes) = match Process::spawn(&context.world, &claimed) {
+    let token = match context.tokens.issue(run) {
+        Ok(token) => token,
+        Err(error) => return settle(None, None, Exit::SpawnFailed(format!("no random numbers: {error}"))).await,
+    };
+    let (process, pipes) = match Process::spawn(&context.world, &claimed, &token) {
         Ok(started) => started,
         Err(why) => return settle(None, None, Exit::SpawnFailed(why)).await,
     };
@@ -117,6 +124,8 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
         Exit::Signal(signal) if asked.is_none() && signal == Signal::KILL.as_raw() && context.oom.take() => Exit::Oom,
         exit => exit,
     };
+    // Before anybody is told that it has ended.
+    drop(token);
     settle(unrecorded, asked, exit).await;
 }
 

@@ -3,7 +3,6 @@
 //! An answer is old as soon as it is given: before acting on a pid, hold its pidfd and look again.
 
 use std::fs;
-use std::path::PathBuf;
 
 /// The few fields of /proc/PID/stat that tell one process from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,16 +35,6 @@ pub fn environment(pid: i32) -> Vec<u8> {
 /// The name of this boot; empty where the kernel has none.
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
-/// The home directory that /etc/passwd has for a user.
-pub fn passwd_home(uid: u32) -> Option<PathBuf> {
-    let text = fs::read_to_string("/etc/passwd").ok()?;
-    let home = text.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        (fields.get(2)?.parse() == Ok(uid)).then(|| fields.get(5).copied()).flatten()
-    })?;
-    (!home.is_empty()).then(|| PathBuf::from(home))
 }
 
 /// The name in field 2 may hold spaces and parentheses: the fields count from its last one.

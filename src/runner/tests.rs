@@ -121,7 +121,8 @@ impl Trial {
         let switch = self.running.register(RunId(7));
         let intake = backlog.open(RunId(7));
         let executed = async {
-            let (process, pipes) = match Process::spawn(&World::new(INSTANCE), &self.claimed) {
+            let token = RunTokens::default().issue(RunId(7)).expect("random");
+            let (process, pipes) = match Process::spawn(&World::new(INSTANCE), &self.claimed, &token) {
                 Ok(started) => started,
                 Err(why) => return (None, Exit::SpawnFailed(why)),
             };

@@ -13,6 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{Access, access};
 
 use super::procfs;
+use crate::accounts::Account;
+use crate::run_tokens::RunToken;
 use crate::store::Claimed;
 
 /// How much likelier than the daemon a command is to be killed for memory …
@@ -36,6 +38,10 @@ pub struct World {
     instance: String,
     boot_id: String,
     oom: Oom,
+    /// Where a command reaches the daemon.
+    url: Option<String>,
+    /// Whom commands run as, where that was said.
+    account: Option<Account>,
 }
 
 /// How a child comes to its higher score.
@@ -55,9 +61,32 @@ impl World {
     pub fn new(instance: &str) -> World {
         let environment = std::env::vars_os().filter(|(key, _)| !is_private(key)).collect();
         let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-        let home = home.or_else(|| procfs::passwd_home(rustix::process::getuid().as_raw()));
-        let boot_id = procfs::boot_id();
-        World { environment, home, instance: instance.to_owned(), boot_id, oom: Oom::by_trial() }
+        let own = || Account::find(&rustix::process::getuid().as_raw().to_string());
+        let home = home.or_else(|| own()?.home);
+        let (instance, boot_id, oom) = (instance.to_owned(), procfs::boot_id(), Oom::by_trial());
+        World { environment, home, instance, boot_id, oom, url: None, account: None }
+    }
+
+    /// The same, with commands told that they reach the daemon there.
+    pub fn reached_at(self, url: String) -> World {
+        World { url: Some(url), ..self }
+    }
+
+    /// The same, with commands running as this user, in its home and by its names.
+    pub fn of_user(mut self, account: Account) -> World {
+        let home = account.home.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let (name, shell) = (OsString::from(&account.name), OsString::from(&account.shell));
+        for (key, value) in [("HOME", home.clone().into()), ("USER", name.clone()), ("LOGNAME", name), ("SHELL", shell)]
+        {
+            self.environment.push((key.into(), value));
+        }
+        World { home: Some(home), account: Some(account), ..self }
+    }
+
+    /// Whom a command must become, where that is not who the daemon is.
+    pub fn becomes(&self) -> Option<&Account> {
+        let own = rustix::process::geteuid().as_raw();
+        self.account.as_ref().filter(|account| account.uid != own)
     }
 
     /// The name of the database whose runs these are.
@@ -71,7 +100,7 @@ impl World {
     }
 
     /// All that the command finds in its environment; of two of the same name the last holds.
-    pub fn environment(&self, claimed: &Claimed) -> Vec<(OsString, OsString)> {
+    pub fn environment(&self, claimed: &Claimed, token: &RunToken) -> Vec<(OsString, OsString)> {
         let own = |(key, value): (&str, String)| (OsString::from(key), OsString::from(value));
         let mut all = self.environment.clone();
         all.push(own(("PYTHONUNBUFFERED", "1".to_owned())));
@@ -79,7 +108,17 @@ impl World {
         all.push(own(("RUNABOUT_RUN_ID", claimed.run.to_string())));
         all.push(own(("RUNABOUT_ATTEMPT", claimed.attempt.to_string())));
         all.push(own(("RUNABOUT_INSTANCE", self.instance.clone())));
+        all.extend(self.url.iter().map(|url| own(("RUNABOUT_URL", url.clone()))));
+        all.push(own(("RUNABOUT_RUN_TOKEN", token.reveal().to_owned())));
         all
+    }
+
+    /// The directories that the command may start in, the first that can be entered: for a child that looks for itself.
+    pub fn directories(&self, claimed: &Claimed) -> Vec<PathBuf> {
+        match &claimed.cwd {
+            Some(asked) => vec![PathBuf::from(asked)],
+            None => self.home.iter().cloned().chain([PathBuf::from("/")]).collect(),
+        }
     }
 
     /// The directory that the command starts in.
@@ -175,7 +214,10 @@ pub fn spawn_error(name: &str, program: &Path, directory: &Path, error: &io::Err
     let file = directory.join(program);
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => "no file descriptors left for another command".to_owned(),
-        Some(libc::ENOENT) if file.exists() => format!("not executable: {name} (its interpreter is missing)"),
+        // A name without a directory was looked for in others than this.
+        Some(libc::ENOENT) if program.as_os_str().as_bytes().contains(&b'/') && file.exists() => {
+            format!("not executable: {name} (its interpreter is missing)")
+        }
         Some(libc::ENOENT | libc::ENOTDIR) => format!("not found: {name}"),
         Some(libc::EACCES | libc::EPERM | libc::ENOEXEC | libc::ELIBBAD | libc::ETXTBSY | libc::EISDIR) => {
             format!("not executable: {name} ({})", reason(error))
@@ -187,7 +229,7 @@ pub fn spawn_error(name: &str, program: &Path, directory: &Path, error: &io::Err
 }
 
 /// An error's words without its number.
-fn reason(error: &io::Error) -> String {
+pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

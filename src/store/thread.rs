@@ -21,7 +21,7 @@ use super::{Claimed, StoreError, sessions};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event};
 use crate::memory;
-use crate::metrics::{Metrics, OfKind, OfRequest, OfStatus};
+use crate::metrics::{Metrics, OfKind, OfRequest, OfStatus, OfWhat};
 use crate::run::Status;
 use crate::wake::{Bell, Stop};
 
@@ -163,6 +163,7 @@ impl StoreThread {
             events: Vec::new(),
             pieces: Vec::new(),
             ended: Vec::new(),
+            removed_events: 0,
             claim_wanted: false,
             claimed: Vec::new(),
         };
@@ -186,7 +187,7 @@ impl StoreThread {
             tx.state.look_up_due(tx.conn)?;
             Ok(outcomes)
         })();
-        let Writer { events, pieces, ended, claimed, .. } = tx;
+        let Writer { events, pieces, ended, removed_events, claimed, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             let commit = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
             commit.map(|_| outcomes).map_err(|error| {
@@ -205,6 +206,7 @@ impl StoreThread {
                 self.metrics.commits.inc();
                 self.metrics.commit.observe(started.elapsed().as_secs_f64());
                 self.count(&events, &ended);
+                self.metrics.pruned.get_or_create(&OfWhat { what: "events" }).inc_by(removed_events as u64);
                 self.publish(events, pieces, claimed);
                 Ok(outcomes)
             }

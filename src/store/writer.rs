@@ -29,6 +29,8 @@ pub(super) struct Writer<'a> {
     pub pieces: Vec<Piece>,
     /// Runs that ended, each with the milliseconds since its last attempt started, if one did.
     pub ended: Vec<(Status, Option<i64>)>,
+    /// Events of deleted runs that were removed.
+    pub removed_events: usize,
     /// Whether a job freed a slot or asked for claims.
     pub claim_wanted: bool,
     pub claimed: Vec<Claimed>,

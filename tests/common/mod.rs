@@ -7,6 +7,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod bystanders;
+mod cli;
 mod daemon;
 mod http;
 mod process;
@@ -19,6 +20,7 @@ mod ws;
 use std::time::{Duration, Instant};
 
 pub use bystanders::Bystanders;
+pub use cli::{Ended, Running, cli, newest, start};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
 pub use http::{Call, Client, Connection, Response};
 pub use process::{

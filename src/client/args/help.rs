@@ -32,6 +32,7 @@ Environment:
   RUNABOUT_URL         http://HOST:PORT of a daemon, or unix:/path/of/its/socket
   RUNABOUT_TOKEN       the session token for it; needed over the network only
   RUNABOUT_STATE_DIR   the state directory
+  RUNABOUT_RUN_TOKEN   set in a run's command, as are RUNABOUT_URL and RUNABOUT_RUN_ID: for `progress`
   NO_COLOR             no colours, also on a terminal
 
 Exit codes:

@@ -106,6 +106,21 @@ Examples:
   runabout queue gpu --pause          start nothing more from it; what runs goes on
   runabout queue gpu --delete")]
     Queue(QueueOptions),
+    /// Say how far the run is whose command calls this
+    #[command(
+        override_usage = "\
+runabout progress [OPTIONS] PERCENT [MESSAGE]
+       runabout progress [OPTIONS] --message TEXT",
+        after_help = "\
+Examples, in a run's script:
+  runabout progress 40                 everybody who follows the run sees 40 %
+  runabout progress 40 'half of it'    and this
+  runabout progress --message 'almost' no figure
+
+It uses what the daemon gives to each command: RUNABOUT_URL, RUNABOUT_RUN_ID and RUNABOUT_RUN_TOKEN, which is worth
+nothing to others and nothing after the run. From anywhere else, --run says which run."
+    )]
+    Progress(ProgressOptions),
     /// Remove now what has expired
     Prune,
     /// Make an enrollment token and print it: it is traded once for a session
@@ -183,6 +198,23 @@ pub struct LogsOptions {
     pub after: Option<String>,
     /// A run's number, or `last`
     pub id: Id,
+}
+
+/// How far a run is.
+#[derive(Args, Debug)]
+pub struct ProgressOptions {
+    /// How much of it is done, from 0 to 100
+    #[arg(value_parser = percent, required_unless_present = "message", allow_negative_numbers = true)]
+    pub percent: Option<f64>,
+    /// A few words about it
+    #[arg(value_name = "MESSAGE", conflicts_with = "message")]
+    pub words: Option<String>,
+    /// The same, where there is no figure
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// Another run than the one whose command this is: a number, or `last`
+    #[arg(long, value_name = "ID")]
+    pub run: Option<Id>,
 }
 
 /// Which queue, and what to make of it.
@@ -276,6 +308,11 @@ impl Cli {
     }
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
+    number.filter(|number| (0.0..=100.0).contains(number)).ok_or_else(|| "it is a number from 0 to 100".to_owned())
+}
+
 fn cursor(text: &str) -> Result<String, String> {
     match Cursor::parse(text) {
         Some(_) => Ok(text.to_owned()),
@@ -338,6 +375,21 @@ mod tests {
         }
         assert!(read("runabout logs --after -20 last").is_ok());
         assert!(read("runabout logs --after newest last").is_err());
+    }
+
+    #[test]
+    fn progress_has_a_figure_or_words() {
+        let options = |line: &str| match read(line).map(|cli| cli.command) {
+            Ok(Command::Progress(options)) => Some((options.percent, options.words.or(options.message))),
+            _ => None,
+        };
+        assert_eq!(options("runabout progress 40"), Some((Some(40.0), None)));
+        assert_eq!(options("runabout progress 12.5% half"), Some((Some(12.5), Some("half".to_owned()))));
+        assert_eq!(options("runabout progress -m half"), Some((None, Some("half".to_owned()))));
+        assert_eq!(options("runabout progress 1 -m half"), Some((Some(1.0), Some("half".to_owned()))));
+        for wrong in ["", " -1", " 101", " NaN", " half", " 1 a -m b"] {
+            assert_eq!(options(&format!("runabout progress{wrong}")), None, "{wrong:?}");
+        }
     }
 
     #[test]

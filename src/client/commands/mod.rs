@@ -7,6 +7,7 @@ mod add;
 mod login;
 mod logs;
 mod ls;
+mod progress;
 mod queue;
 mod run;
 mod runs;
@@ -32,11 +33,14 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::Login { address, token } = cli.command {
         return login::login(&address, token).await;
     }
+    if let Command::Progress(options) = cli.command {
+        return progress::progress(&cli.global, options).await;
+    }
     let target = Target::choose(&cli.global)?;
     let context = Context { daemon: Daemon::new(target), json: cli.global.json };
     match cli.command {
         // Taken before they come here.
-        Command::Serve(_) | Command::Login { .. } => Ok(2),
+        Command::Serve(_) | Command::Login { .. } | Command::Progress(_) => Ok(2),
         Command::Run(options) => run::run(&context, options).await,
         Command::Add(options) => add::add(&context, options).await,
         Command::Ls(options) => ls::ls(&context, options).await,

@@ -7,7 +7,8 @@ use tide::StatusCode;
 
 use crate::access::{Role, Token, TokenKind};
 use crate::http::Problem;
-use crate::http::app::{self, Answer, Request, by, json_body, no_query, nothing};
+use crate::http::app::{self, Answer, Request, json_body, no_query, nothing};
+use crate::http::audit::{did, did_as};
 use crate::http::middleware::{Peer, cookie_name, session_cookie};
 use crate::http::types::{EnrollmentTokenBody, SessionBody, name};
 use crate::store::{NewEnrollmentToken, Redeem, StoreError};
@@ -43,8 +44,8 @@ pub async fn make(request: Request) -> Answer {
         session_ttl_s,
     };
     let made = app.store.make_enrollment_token(new).await?;
-    log::info!("enrollment token {} for role {} was made by {}", made.id, made.role, by(&request)?);
-    app::json(StatusCode::Created, &EnrollmentTokenBody::new(&made, Some(token.reveal())))
+    let response = app::json(StatusCode::Created, &EnrollmentTokenBody::new(&made, Some(token.reveal())))?;
+    Ok(did(response, format_args!("enrollment token {} for the role {} was made", made.id, made.role)))
 }
 
 /// `GET /v1/enrollment-tokens`
@@ -60,8 +61,7 @@ pub async fn delete(request: Request) -> Answer {
     no_query(&request)?;
     let id = app::id(&request, |text| Problem::not_found(format!("no enrollment token {text}")))?;
     request.state().store.delete_enrollment_token(id).await?;
-    log::info!("enrollment token {id} was withdrawn by {}", by(&request)?);
-    Ok(nothing())
+    Ok(did(nothing(), format_args!("enrollment token {id} was withdrawn")))
 }
 
 /// `POST /v1/enroll`
@@ -91,16 +91,20 @@ pub async fn enroll(request: Request) -> Answer {
         Err(StoreError::EnrollmentInvalid) => return Err(invalid()),
         outcome => outcome?,
     };
-    log::info!("session {} ({:?}, {}) was enrolled from {:?}", session.id, session.name, session.role, session.address);
+    let enrolled = |response| {
+        let by = format!("session:{}", session.name);
+        Ok(did_as(response, format_args!("session {} of the role {} was enrolled", session.id, session.role), by))
+    };
     let body = SessionBody::new(&session, Some(session.id));
     if !wants_cookie {
-        return app::json(StatusCode::Created, &json!({ "session_token": token.reveal(), "session": body }));
+        let body = json!({ "session_token": token.reveal(), "session": body });
+        return enrolled(app::json(StatusCode::Created, &body)?);
     }
     let mut response = app::json(StatusCode::Created, &json!({ "session": body }))?;
     let max_age_s = if session.ttl_s > 0 { session.ttl_s } else { SESSION_TTL_MAX_S };
     let name = cookie_name(app.store.instance());
     response.insert_header("set-cookie", session_cookie(&name, token.reveal(), max_age_s.unsigned_abs(), peer.https));
-    Ok(response)
+    enrolled(response)
 }
 
 fn new_token(kind: TokenKind) -> Result<Token, Problem> {

@@ -3,7 +3,8 @@
 use serde_json::json;
 use tide::StatusCode;
 
-use crate::http::app::{self, Answer, Request, by, json_body, no_query, nothing};
+use crate::http::app::{self, Answer, Request, json_body, no_query, nothing};
+use crate::http::audit::did;
 use crate::http::types::{QueueBody, queue_name};
 use crate::http::{Problem, Violation};
 
@@ -38,8 +39,10 @@ pub async fn put(request: Request) -> Answer {
     let paused = fields.boolean("paused");
     fields.finish()?;
     let (queue, created) = request.state().store.put_queue(name.clone(), slots, paused).await?;
-    log::info!("queue {name} was changed by {}: {} slots, paused: {}", by(&request)?, queue.slots, queue.paused);
-    app::json(if created { StatusCode::Created } else { StatusCode::Ok }, &QueueBody::new(&name, &queue))
+    let status = if created { StatusCode::Created } else { StatusCode::Ok };
+    let response = app::json(status, &QueueBody::new(&name, &queue))?;
+    let verb = if created { "made" } else { "changed" };
+    Ok(did(response, format_args!("queue {name} was {verb}, {} slots, paused: {},", queue.slots, queue.paused)))
 }
 
 /// `DELETE /v1/queues/:name`
@@ -47,6 +50,5 @@ pub async fn delete(request: Request) -> Answer {
     no_query(&request)?;
     let name = request.param("name").unwrap_or_default().to_owned();
     request.state().store.delete_queue(name.clone()).await?;
-    log::info!("queue {name} was deleted by {}", by(&request)?);
-    Ok(nothing())
+    Ok(did(nothing(), format_args!("queue {name} was deleted")))
 }

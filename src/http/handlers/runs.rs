@@ -13,6 +13,7 @@ use crate::feed::wait_for_end;
 use crate::http::app::{
     self, Answer, Request, by, content_type, json, json_body, no_query, nothing, query, run_id, text,
 };
+use crate::http::audit::did;
 use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
 use crate::http::{Problem, Violation};
 use crate::run::{Ask, Run, RunId, Spec, Status, shell_exit_code};
@@ -57,7 +58,8 @@ pub async fn submit(request: Request) -> Answer {
     let mut response =
         if plain { text(status, format!("{}\n", submitted.run.id)) } else { show(status, &submitted.run)? };
     response.insert_header("location", format!("/v1/runs/{}", submitted.run.id));
-    Ok(response)
+    // A repeated request changes nothing.
+    Ok(if submitted.created { did(response, format_args!("run {} was submitted", submitted.run.id)) } else { response })
 }
 
 /// Whether `Accept` names plain text and not JSON.
@@ -214,7 +216,8 @@ pub async fn change(request: Request) -> Answer {
     let run = run_id(&request)?;
     no_query(&request)?;
     let change = change_from(json_body(&request).await?)?;
-    show(StatusCode::Ok, &request.state().store.change(run, change, by(&request)?).await?)
+    let response = show(StatusCode::Ok, &request.state().store.change(run, change, by(&request)?).await?)?;
+    Ok(did(response, format_args!("run {run} was changed")))
 }
 
 /// `POST /v1/runs/:id/cancel`
@@ -232,7 +235,8 @@ pub async fn cancel(request: Request) -> Answer {
     if still_runs {
         app.running.ask(id, Ask::Cancel);
     }
-    show(if still_runs { StatusCode::Accepted } else { StatusCode::Ok }, &run)
+    let response = show(if still_runs { StatusCode::Accepted } else { StatusCode::Ok }, &run)?;
+    Ok(did(response, format_args!("the cancel of run {id} was asked for")))
 }
 
 /// `POST /v1/runs/:id/retry`
@@ -243,7 +247,7 @@ pub async fn retry(request: Request) -> Answer {
     let run = request.state().store.retry(old, by(&request)?).await?;
     let mut response = show(StatusCode::Created, &run)?;
     response.insert_header("location", format!("/v1/runs/{}", run.id));
-    Ok(response)
+    Ok(did(response, format_args!("run {} was submitted as a retry of run {old}", run.id)))
 }
 
 /// `DELETE /v1/runs/:id`
@@ -251,8 +255,7 @@ pub async fn delete(request: Request) -> Answer {
     let run = run_id(&request)?;
     no_query(&request)?;
     request.state().store.delete(run).await?;
-    log::info!("run {run} was deleted by {}", by(&request)?);
-    Ok(nothing())
+    Ok(did(nothing(), format_args!("run {run} was deleted")))
 }
 
 fn show(status: StatusCode, run: &Run) -> Result<Response, Problem> {

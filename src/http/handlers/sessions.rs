@@ -4,7 +4,8 @@ use serde_json::json;
 use tide::StatusCode;
 
 use crate::access::{How, Identity};
-use crate::http::app::{self, Answer, Request, by, identity, no_query, nothing};
+use crate::http::app::{self, Answer, Request, identity, no_query, nothing};
+use crate::http::audit::did;
 use crate::http::middleware::{cookie_name, forget_cookie};
 use crate::http::types::SessionBody;
 use crate::http::{Peer, Problem};
@@ -25,8 +26,7 @@ pub async fn revoke(request: Request) -> Answer {
     let app = request.state();
     app.store.delete_session(id).await?;
     app.streams.end_of_session(id);
-    log::info!("session {id} was revoked by {}", by(&request)?);
-    Ok(nothing())
+    Ok(did(nothing(), format_args!("session {id} was revoked")))
 }
 
 /// `GET /v1/session`: the session, or over the Unix socket who asks, in the same shape.
@@ -54,11 +54,10 @@ pub async fn log_out(request: Request) -> Answer {
     };
     app.store.delete_session(id).await?;
     app.streams.end_of_session(id);
-    log::info!("session {id} was ended by {}", by(&request)?);
     let mut response = nothing();
     if *how == How::Cookie {
         let https = request.ext::<Peer>().is_some_and(|peer| peer.https);
         response.insert_header("set-cookie", forget_cookie(&cookie_name(app.store.instance()), https));
     }
-    Ok(response)
+    Ok(did(response, format_args!("session {id} was ended")))
 }

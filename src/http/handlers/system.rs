@@ -4,7 +4,8 @@ use serde_json::{Map, json};
 use tide::StatusCode;
 
 use crate::http::Problem;
-use crate::http::app::{self, Answer, Request, by, json_body, no_query, text};
+use crate::http::app::{self, Answer, Request, json_body, no_query, text};
+use crate::http::audit::did;
 use crate::metrics::OfTransport;
 use crate::run::Status;
 use crate::wake::Phase;
@@ -62,8 +63,7 @@ pub async fn maintenance(request: Request) -> Answer {
     let app = request.state();
     let before = app.database_bytes();
     let removed = app.maintenance.pass().await?;
-    log::info!("maintenance was asked for by {}", by(&request)?);
-    app::json(
+    let response = app::json(
         StatusCode::Ok,
         &json!({
             "sessions": removed.sessions,
@@ -73,5 +73,6 @@ pub async fn maintenance(request: Request) -> Answer {
             "events": removed.events,
             "freed_bytes": (before - app.database_bytes()).max(0),
         }),
-    )
+    )?;
+    Ok(did(response, "maintenance was done"))
 }

@@ -2,7 +2,6 @@
 //!
 //! Nothing passes it unseen: what is open to everybody stands in one function here.
 
-mod accounts;
 mod forwarded;
 pub mod host;
 pub mod origin;
@@ -21,9 +20,10 @@ pub use self::stored::StoredSessions;
 use self::throttle::Throttle;
 use self::who::Presented;
 pub use self::who::{Locals, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
-use crate::access::{How, Identity};
+use crate::access::{How, Identity, Token};
 use crate::config::{Access, Authority};
 use crate::http::Problem;
+use crate::run_tokens::RunTokens;
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]
@@ -59,14 +59,15 @@ pub enum Entry {
 pub struct Gate {
     access: Access,
     sessions: Arc<dyn Sessions>,
+    run_tokens: RunTokens,
     throttle: Arc<Throttle>,
     cookie_name: String,
 }
 
 impl Gate {
-    /// A gate for the database `instance`, with the sessions that are in it.
-    pub fn new(access: Access, sessions: Arc<dyn Sessions>, instance: &str) -> Gate {
-        Gate { access, sessions, throttle: Arc::default(), cookie_name: cookie_name(instance) }
+    /// A gate for the database `instance`, with the sessions that are in it and the commands that run now.
+    pub fn new(access: Access, sessions: Arc<dyn Sessions>, run_tokens: RunTokens, instance: &str) -> Gate {
+        Gate { access, sessions, run_tokens, throttle: Arc::default(), cookie_name: cookie_name(instance) }
     }
 
     /// Looks at a request, in the order of the contract: Host, Origin, who.
@@ -111,21 +112,36 @@ impl Gate {
                 }
                 None
             }
-            Source::Unix(identity) => Some(identity.clone()?),
-            Source::Tcp(_) => Some(self.by_token(parts, own.as_ref(), &from, admission).await?),
+            _ => {
+                let presented = Presented::by(&parts.headers, &self.cookie_name)?;
+                Some(match (who::run_token(&presented), source) {
+                    (Some(token), _) => self.by_run_token(&token, admission)?,
+                    (None, Source::Unix(identity)) => identity.clone()?,
+                    (None, Source::Tcp(_)) => self.by_token(presented, parts, own.as_ref(), &from, admission).await?,
+                })
+            }
         };
         Ok(Entry::Request(identity))
     }
 
+    fn by_run_token(&self, token: &Token, admission: &Admission) -> Result<Identity, Problem> {
+        let known = self.run_tokens.run_of(token).map(Identity::of_run);
+        known.ok_or_else(|| {
+            let detail = "this token is of no attempt that runs now: a run's token ends with its attempt";
+            admission.peer.refuse_token(Problem::challenge(detail))
+        })
+    }
+
     async fn by_token(
         &self,
+        presented: Presented,
         parts: &Parts,
         own: Option<&Authority>,
         from: &From,
         admission: &mut Admission,
     ) -> Result<Identity, Problem> {
         let sessions = self.sessions.as_ref();
-        match Presented::by(&parts.headers, &self.cookie_name)? {
+        match presented {
             Presented::Nothing => Err(Problem::challenge(how_to(own, admission.peer.https))),
             Presented::Bearer(token) => match who::by_token(sessions, &token, How::Bearer).await? {
                 Some(identity) => Ok(identity),

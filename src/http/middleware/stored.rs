@@ -28,6 +28,7 @@ impl Sessions for StoredSessions {
             Ok(found.map(|SessionUse { session, renewed }| Identity {
                 role: session.role,
                 name: format!("session:{}", session.name),
+                scope: None,
                 session: Some(session.id),
                 expires_at: session.expires_at,
                 how: How::Bearer,

@@ -12,9 +12,9 @@ use hyper::http::HeaderMap;
 use hyper::http::header::{AUTHORIZATION, COOKIE};
 use rustix::net::UCred;
 
-use super::accounts;
 use super::throttle::Throttle;
 use crate::access::{How, Identity, Role, Token, TokenKind};
+use crate::accounts;
 use crate::config::Access;
 use crate::http::Problem;
 use crate::http::head::once;
@@ -110,6 +110,7 @@ impl Locals {
         Ok(Identity {
             role,
             name: format!("local:{user}"),
+            scope: None,
             session: None,
             expires_at: None,
             how: How::Local,
@@ -169,7 +170,15 @@ pub fn cookie_name(instance: &str) -> String {
     format!("runabout_{instance}")
 }
 
-/// The identity that a token stands for.
+/// The token of a run that was presented, if it was: it alone decides then, also for somebody who may more.
+pub(super) fn run_token(presented: &Presented) -> Option<Token> {
+    match presented {
+        Presented::Bearer(text) => Token::parse(TokenKind::Run, text),
+        Presented::Cookie(_) | Presented::Nothing => None,
+    }
+}
+
+/// The identity that a session's token stands for.
 pub(super) async fn by_token(sessions: &dyn Sessions, text: &str, how: How) -> Result<Option<Identity>, Problem> {
     let Some(token) = Token::parse(TokenKind::Session, text) else { return Ok(None) };
     let found = sessions.by_token(token.sha256()).await?;

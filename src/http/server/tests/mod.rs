@@ -22,6 +22,7 @@ use crate::access::{How, Identity, Role, Token, TokenKind};
 use crate::config::{Access, Limits};
 use crate::http::middleware::{Gate, Locals};
 use crate::http::{Body, Head, Peer, Problem, Sessions};
+use crate::run_tokens::RunTokens;
 use crate::wake::{Bell, Phase, Stop};
 
 const TOKEN: &str = "rbs_0123456789012345678901234567890123456789";
@@ -42,6 +43,7 @@ impl Sessions for OneSession {
         let identity = Identity {
             role: Role::Operator,
             name: "session:x".to_owned(),
+            scope: None,
             session: Some(1),
             expires_at: None,
             how: How::Local,
@@ -154,7 +156,7 @@ impl Daemon {
         let thread = std::thread::spawn(move || {
             let executor = Arc::new(Executor::new());
             let observer = Arc::new(move |label, status| noted.lock().expect("lock").push((label, status)));
-            let gate = Gate::new(access, Arc::new(OneSession), "inst");
+            let gate = Gate::new(access, Arc::new(OneSession), RunTokens::default(), "inst");
             let site = Site { app: app(executor.clone()), gate, limits, observer };
             let served = serve(Listeners { tcp: Some(tcp), unix }, site, locals, stopping, executor.clone());
             smol::block_on(executor.run(served));
