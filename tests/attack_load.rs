@@ -117,14 +117,16 @@ fn two_thousand_connections_at_once_are_cut_to_the_limits() {
         // From eight addresses, none of them the bystanders'.
         all.extend((0..2_000_u16).filter_map(|nth| connect_from(Ipv4Addr::new(127, 0, 1, 1 + (nth % 8) as u8), to)));
         assert!(all.len() > 1_900, "{} connected", all.len());
-        let mut found = Fates::default();
+        // An answer is read once; of a connection that was told, a later look sees the end alone.
+        let (mut found, mut told) = (Fates::default(), 0);
         eventually(DEADLINE, "those beyond the limit are told", || {
             found = fates(&mut all);
+            told += found.told;
             // One place is the reading bystander's.
             found.held == 511
         });
-        println!("2,000 at once: {found:?}");
-        assert!(found.told > 0, "nobody was told why: {found:?}");
+        println!("2,000 at once: {} held, {told} told why, {} closed", found.held, 2_000 - found.held - told);
+        assert!(told > 0, "nobody was told why: {found:?}");
     });
     let growth = highest.saturating_sub(before);
     println!("2,000 at once: memory {before} + {growth} bytes, {} descriptors", open_descriptors(daemon.pid()));
