@@ -21,15 +21,16 @@ run: ## Start a daemon on scratch state in ./.scratch, on a free port (SCRATCH=D
 	$(CARGO) run --locked -- serve --state-dir '$(SCRATCH)' --listen 127.0.0.1:0
 
 test: ## Run all tests
-	@tests/setup cargo cc
+	@tests/setup cargo cc browser
 	$(CARGO) test --locked
 
 check: ## Do what CI does: format, clippy, tests, documentation, warnings denied
-	@tests/setup cargo cc cargo-fmt cargo-clippy
+	@tests/setup cargo cc cargo-fmt cargo-clippy browser
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	@tests/advisories
 
 bench: ## Measure submits, runs, output and memory, next to what the machine can do
 	@tests/setup cargo cc

@@ -7,7 +7,9 @@
 
 mod access;
 mod attack_browser;
+mod attack_load;
 mod attack_names;
+mod attack_wire;
 mod audit;
 mod child_world;
 mod command_line;

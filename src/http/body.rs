@@ -28,6 +28,12 @@ impl Body {
         Body { incoming: Mutex::new(Some(incoming)), bytes_max, deadline, ended }
     }
 
+    /// The same with a lower limit, where it is lower.
+    #[must_use]
+    pub fn at_most(self, bytes_max: usize) -> Body {
+        Body { bytes_max: self.bytes_max.min(bytes_max), ..self }
+    }
+
     /// Becomes true when all of it has been read.
     pub fn ended(&self) -> Arc<AtomicBool> {
         self.ended.clone()
@@ -68,6 +74,6 @@ impl Body {
     }
 
     fn too_large(&self) -> Problem {
-        Problem::body_too_large(format!("a body may have {} bytes: limits.body_bytes", self.bytes_max))
+        Problem::body_too_large(format!("a body may have {} bytes here: limits.body_bytes", self.bytes_max))
     }
 }

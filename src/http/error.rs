@@ -23,6 +23,13 @@ pub struct Problem {
     pub headers: Vec<(&'static str, String)>,
 }
 
+/// Violations that are told of one request. A body of 1 MiB can have half a million, and an answer of a hundred times that.
+pub const VIOLATIONS_MAX: usize = 100;
+/// Characters of a field's name that are told.
+const FIELD_CHARS_MAX: usize = 128;
+/// Once `detail` is this long, the violations that are left are counted in it, in bytes.
+const DETAIL_BYTES_MAX: usize = 1_000;
+
 /// One thing that is wrong with a body or a query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
@@ -35,9 +42,14 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// What is wrong with a field.
+    /// What is wrong with a field; a name that no field has is told by its beginning.
     pub fn new(field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Violation {
-        Violation { field: field.into(), reason, message: message.into() }
+        let mut field = field.into();
+        if let Some((end, _)) = field.char_indices().nth(FIELD_CHARS_MAX) {
+            field.truncate(end);
+            field.push('…');
+        }
+        Violation { field, reason, message: message.into() }
     }
 }
 
@@ -123,11 +135,18 @@ impl Problem {
         Problem { status, code, detail, details: json!({}), headers: Vec::new() }
     }
 
-    /// 422 with everything that is wrong.
+    /// 422 with everything that is wrong, as far as [`VIOLATIONS_MAX`].
     pub fn violations(violations: Vec<Violation>) -> Problem {
-        let said: Vec<String> =
-            violations.iter().map(|violation| format!("{}: {}", violation.field, violation.message)).collect();
-        Problem::invalid(said.join("; ")).with_details(json!({ "violations": violations }))
+        let mut detail = String::new();
+        for (nth, Violation { field, message, .. }) in violations.iter().enumerate() {
+            let separator = if nth == 0 { "" } else { "; " };
+            if detail.len() > DETAIL_BYTES_MAX {
+                detail.push_str(&format!("{separator}and {} more", violations.len() - nth));
+                break;
+            }
+            detail.push_str(&format!("{separator}{field}: {message}"));
+        }
+        Problem::invalid(detail).with_details(json!({ "violations": violations }))
     }
 
     /// What is wrong with the query and what is wrong with the body, told together.

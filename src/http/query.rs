@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::error::{Problem, Violation};
+use super::error::{Problem, VIOLATIONS_MAX, Violation};
 
 /// Reads the parameters of one request.
 pub struct Query {
@@ -18,8 +18,11 @@ impl Query {
         Query { given, violations: Vec::new() }
     }
 
-    /// Remembers that a parameter is wrong.
+    /// Remembers that a parameter is wrong, unless more is wrong than is told.
     pub fn wrong(&mut self, parameter: &str, reason: &'static str, message: impl Into<String>) {
+        if self.violations.len() >= VIOLATIONS_MAX {
+            return;
+        }
         self.violations.push(Violation::new(parameter, reason, message));
     }
 

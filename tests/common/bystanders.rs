@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Client, Daemon, Frame, Reader};
+use super::{Client, DEADLINE, Daemon, Frame, Reader, eventually};
 
 /// How long all but a few answers may take on a loaded machine; 200 ms is what a quiet one keeps to.
 const P95_MAX: Duration = Duration::from_millis(1_000);
 /// Between two requests over the Unix socket, and between two lines of the run.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long they must have been there to have seen something.
+const SEEN: Duration = Duration::from_secs(1);
 
 /// A reader over WebSocket of a run that prints every 100 ms, and a client of the Unix socket.
 pub struct Bystanders {
@@ -19,13 +22,15 @@ pub struct Bystanders {
     asking: Option<JoinHandle<Vec<Duration>>>,
     client: Client,
     run: i64,
+    since: Instant,
 }
 
 impl Bystanders {
     /// Starts them. The run takes a slot of the queue `bystanders`.
     #[track_caller]
     pub fn start(daemon: &Daemon) -> Bystanders {
-        daemon.put("/v1/queues/bystanders", &serde_json::json!({})).expect(201);
+        let queue = daemon.put("/v1/queues/bystanders", &serde_json::json!({}));
+        assert!(matches!(queue.status, 200 | 201), "{}", queue.text());
         let script = "while :; do date +%s%N; sleep 0.1; done";
         let run = daemon.submit(&serde_json::json!({"script": script, "queue": "bystanders"}));
         let over = Arc::new(AtomicBool::new(false));
@@ -34,12 +39,14 @@ impl Bystanders {
         let reading = std::thread::spawn(move || read_on(&mut reader));
         let (client, stop) = (Client::clone(daemon), over.clone());
         let asking = std::thread::spawn(move || ask_on(&client, run, &stop));
-        Bystanders { over, reading: Some(reading), asking: Some(asking), client: Client::clone(daemon), run }
+        let (reading, asking) = (Some(reading), Some(asking));
+        Bystanders { over, reading, asking, client: Client::clone(daemon), run, since: Instant::now() }
     }
 
     /// Ends them; fails unless they were served in time all the while. `what` is said with the figures.
     #[track_caller]
     pub fn were_served(mut self, what: &str) {
+        eventually(DEADLINE, "they have seen something", || self.since.elapsed() >= SEEN);
         self.over.store(true, Ordering::Relaxed);
         self.client.call("POST", &format!("/v1/runs/{}/cancel", self.run)).send();
         let told = self.reading.take().unwrap().join().expect("the reader read to the end");

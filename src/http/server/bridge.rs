@@ -21,6 +21,9 @@ use crate::config::Limits;
 use crate::http::middleware::{Admission, Entry, Gate, Source, origin};
 use crate::http::{Body, Head, Problem};
 
+/// What somebody may send who has shown no token: a token and a name, and no memory of everybody else's.
+const STRANGERS_BODY_BYTES_MAX: usize = 16 * 1_024;
+
 /// The route that answered, set in the extensions of tide's response by the route table: never a path that a client made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteLabel(pub &'static str);
@@ -73,7 +76,7 @@ impl<S: Clone + Send + Sync + 'static> Site<S> {
                 Ok(mut crossing) => {
                     let extensions = crossing.ext_mut();
                     extensions.insert(Head::of(&parts.headers, on_upgrade.is_some()));
-                    extensions.insert(body);
+                    extensions.insert(if identity.is_some() { body } else { body.at_most(STRANGERS_BODY_BYTES_MAX) });
                     extensions.insert(peer);
                     if let Some(identity) = identity {
                         extensions.insert(identity);

@@ -28,10 +28,15 @@ const LINGER: Duration = Duration::from_secs(1);
 const HALF_CLOSED: Duration = Duration::from_millis(250);
 /// What is read and thrown away while it lingers, in bytes.
 const LINGER_BYTES_MAX: usize = 1_048_576;
+/// Reads in a row that find something before everybody else gets a turn: a client that never stops sending would have the
+/// one thread for itself.
+const READS_IN_A_ROW_MAX: u32 = 2;
 
 /// The stream of one client.
 pub struct Transport {
     io: Io,
+    /// Reads that found something since the last one that did not, or since the last turn of the others.
+    reads_in_a_row: u32,
     taken: Taken,
     /// How long the client may take no byte of what is there for it; none once a stream looks after that itself.
     stall: Option<Duration>,
@@ -101,6 +106,7 @@ impl Transport {
     fn new(io: Io, stall: Duration, permit: Option<Permit>) -> Transport {
         Transport {
             io,
+            reads_in_a_row: 0,
             taken: Taken::new(),
             stall: Some(stall),
             stalled: None,
@@ -160,9 +166,21 @@ impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.eof.is_none() {
-            match ready!(this.io.poll_read(cx, bytes)) {
-                Ok(0) if !bytes.is_empty() => this.eof = Some((Instant::now(), Timer::never())),
-                read => return Poll::Ready(read),
+            if this.reads_in_a_row == READS_IN_A_ROW_MAX {
+                this.reads_in_a_row = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            match this.io.poll_read(cx, bytes) {
+                Poll::Pending => {
+                    this.reads_in_a_row = 0;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(0)) if !bytes.is_empty() => this.eof = Some((Instant::now(), Timer::never())),
+                read => {
+                    this.reads_in_a_row += 1;
+                    return read;
+                }
             }
         }
         this.poll_half_closed(cx).map(|()| Ok(0))

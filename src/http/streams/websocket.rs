@@ -216,6 +216,8 @@ impl Reader {
                     if matches!(message, Message::Pong(_)) {
                         unanswered = None;
                     }
+                    // One read holds hundreds of messages, each with its answer: the others come in between.
+                    future::yield_now().await;
                     continue;
                 }
                 Next::Heartbeat => vec![json(&Frame::Heartbeat { last_seq })],

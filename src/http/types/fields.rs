@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use crate::clock::UnixMs;
+use crate::http::error::VIOLATIONS_MAX;
 use crate::http::{Problem, Violation};
 
 /// Reads the fields of one object, and remembers everything that is wrong with it.
@@ -35,8 +36,11 @@ impl Fields {
         Fields { given, prefix: prefix.into(), violations: Vec::new() }
     }
 
-    /// Remembers that a field is wrong.
+    /// Remembers that a field is wrong, unless more is wrong than is told.
     pub fn wrong(&mut self, field: &str, reason: &'static str, message: impl Into<String>) {
+        if self.violations.len() >= VIOLATIONS_MAX {
+            return;
+        }
         self.violations.push(Violation::new(format!("{}{field}", self.prefix), reason, message));
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::fields::{Fields, bad_json};
 use crate::clock::UnixMs;
 use crate::event::{APPEND_MAX, DATA_BYTES_MAX, Kind};
+use crate::http::error::VIOLATIONS_MAX;
 use crate::http::{Problem, Violation};
 use crate::run::{Command, OnInterrupt, Spec};
 use crate::store::{Change, DEFAULT_QUEUE};
@@ -193,6 +194,9 @@ pub fn events_from(body: &[u8]) -> Result<Vec<(Kind, String)>, Problem> {
     let mut events = Vec::with_capacity(values.len());
     let mut violations = Vec::new();
     for (index, value) in values.into_iter().enumerate() {
+        if violations.len() >= VIOLATIONS_MAX {
+            break;
+        }
         let prefix = if several { format!("[{index}].") } else { String::new() };
         let Value::Object(given) = value else {
             let field = if several { format!("[{index}]") } else { String::new() };
@@ -205,6 +209,7 @@ pub fn events_from(body: &[u8]) -> Result<Vec<(Kind, String)>, Problem> {
         violations.append(&mut fields.violations);
         events.extend(event);
     }
+    violations.truncate(VIOLATIONS_MAX);
     if violations.is_empty() { Ok(events) } else { Err(Problem::violations(violations)) }
 }
 
