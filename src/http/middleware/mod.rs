@@ -29,7 +29,12 @@ use crate::http::Problem;
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A TCP peer.
-    Tcp(std::net::SocketAddr),
+    Tcp {
+        /// Its address.
+        address: std::net::SocketAddr,
+        /// Whether it speaks TLS.
+        https: bool,
+    },
     /// A Unix peer: who it is by the kernel's word, or why not.
     Unix(Result<Identity, Problem>),
 }
@@ -83,10 +88,10 @@ impl Gate {
 
     async fn decide(&self, source: &Source, parts: &Parts, admission: &mut Admission) -> Result<Entry, Problem> {
         let own = match source {
-            Source::Tcp(address) => {
+            Source::Tcp { address, https } => {
                 admission.peer.address = Some(address.ip().to_canonical());
                 let own = host::check(&parts.headers, &self.access.allowed_hosts, &host::own_name())?;
-                let said = Forwarded::read(&parts.headers, address.ip(), &self.access.trusted_proxies)?;
+                let said = Forwarded::read(&parts.headers, address.ip(), *https, &self.access.trusted_proxies)?;
                 admission.peer.address = Some(said.address);
                 admission.peer.https = said.https;
                 Some(said.host.unwrap_or(own))
@@ -112,7 +117,7 @@ impl Gate {
                 None
             }
             Source::Unix(identity) => Some(identity.clone()?),
-            Source::Tcp(_) => Some(self.by_token(parts, own.as_ref(), &from, admission).await?),
+            Source::Tcp { .. } => Some(self.by_token(parts, own.as_ref(), &from, admission).await?),
         };
         Ok(Entry::Request(identity))
     }

@@ -9,6 +9,11 @@ mod connection;
 mod listen;
 mod reply;
 mod target;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod transport;
 
 use std::future::Future;
@@ -26,7 +31,9 @@ use smol::{Async, Executor, Timer};
 
 pub use self::bridge::{Observer, RouteLabel, Site};
 use self::census::Census;
+use self::connection::Arrived;
 pub use self::listen::{Listeners, SocketFile, bind_tcp, bind_unix};
+pub use self::tls::Tls;
 pub use self::transport::{Taken, Transport, raw_stream};
 use super::middleware::{Locals, Source};
 use crate::wake::{Phase, Stop};
@@ -67,10 +74,10 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let shared = Arc::new(Shared { site, stop: stop.clone(), open: Open::default(), turned_away: AtomicUsize::new(0) });
-    let Listeners { tcp, unix } = listeners;
+    let Listeners { tcp, tls, unix } = listeners;
     let tcp = async {
         if let Some(tcp) = tcp {
-            accept_tcp(&tcp, &shared, &executor).or(stop.wait(Phase::Stopping)).await;
+            accept_tcp(&tcp, tls.as_ref(), &shared, &executor).or(stop.wait(Phase::Stopping)).await;
         }
     };
     let unix = async {
@@ -91,12 +98,15 @@ where
     drained.or(too_late).await;
 }
 
-async fn accept_tcp<S>(listener: &Async<TcpListener>, shared: &Arc<Shared<S>>, executor: &Executor<'static>)
-where
+async fn accept_tcp<S>(
+    listener: &Async<TcpListener>,
+    tls: Option<&Arc<Tls>>,
+    shared: &Arc<Shared<S>>,
+    executor: &Executor<'static>,
+) where
     S: Clone + Send + Sync + 'static,
 {
     let limits = &shared.site.limits;
-    let stall = Duration::from_secs(limits.stream_stall_s);
     let census = Census::new(limits.connections, limits.connections_per_client);
     let mut logged = None;
     loop {
@@ -111,14 +121,15 @@ where
         let _ = stream.get_ref().set_nodelay(true);
         match census.admit(address.ip()) {
             Some(permit) => {
-                let transport = Transport::tcp(stream, stall, permit);
-                spawn(executor, connection::serve(shared.clone(), Source::Tcp(address), transport, Phase::Stopping));
+                let arrived = Arrived { stream, tls: tls.cloned(), permit: Some(permit) };
+                spawn(executor, connection::serve_tcp(shared.clone(), address, arrived));
             }
             None if shared.turned_away.load(Ordering::SeqCst) < TURNED_AWAY_MAX => {
                 shared.turned_away.fetch_add(1, Ordering::SeqCst);
                 let shared = shared.clone();
+                let arrived = Arrived { stream, tls: tls.cloned(), permit: None };
                 spawn(executor, async move {
-                    connection::turn_away(stream).await;
+                    connection::turn_away(arrived).await;
                     shared.turned_away.fetch_sub(1, Ordering::SeqCst);
                 });
             }
