@@ -30,7 +30,7 @@ struct Context {
 /// Does one command.
 pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::Login { address, token } = cli.command {
-        return login::login(&address, token).await;
+        return login::login(&cli.global, &address, token).await;
     }
     let target = Target::choose(&cli.global)?;
     let context = Context { daemon: Daemon::new(target), json: cli.global.json };
