@@ -11,6 +11,8 @@ mod http_errors;
 mod one_thread;
 mod scheduler_idle;
 mod shutdown;
+#[cfg(feature = "tls")]
+mod tls;
 mod ws_backpressure;
 mod ws_push;
 mod ws_resume;
