@@ -5,12 +5,34 @@
 // A test may panic: that is how it fails.
 #![allow(clippy::unwrap_used)]
 
+mod access;
+mod attack_browser;
+mod attack_names;
+mod child_world;
+mod command_line;
 mod common;
+mod configuration;
+mod crash;
+mod daemon_api;
 mod harness;
+mod headers;
+mod held_pipe;
 mod http_errors;
+mod http_limits;
+mod indexes;
+mod layers;
+mod maintenance;
 mod one_thread;
+mod origins;
+mod orphans;
+mod pacing;
+mod process_tree;
+mod routes_table;
+mod run_interrupted;
+mod runs_api;
 mod scheduler_idle;
 mod shutdown;
+mod slow_medium;
 #[cfg(feature = "tls")]
 mod tls;
 mod ws_backpressure;

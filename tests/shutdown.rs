@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::common::{Client, DEADLINE, Daemon, Reader, eventually, open_files, proc_exists, wait_gone};
+use crate::common::{Client, DEADLINE, Daemon, Reader, eventually, proc_exists, wait_gone};
 
 /// Waits until a command has said that it is ready.
 fn ready(daemon: &Daemon, run: i64) {
@@ -185,13 +185,15 @@ fn whoever_waits_for_the_end_of_a_run_is_answered_by_the_shutdown() {
     let queued = daemon.sh("true");
     ready(&daemon, run);
     let client: &Client = &daemon;
-    let files = open_files(daemon.pid());
+    // Each looks at the run once before it waits.
+    let looks = || client.metrics().get("store_requests_total{kind=\"read\"}");
+    let before = looks();
     let answers = std::thread::scope(|scope| {
         let waiting = [run, queued].map(|id| {
             let client = client.clone();
             scope.spawn(move || client.get(&format!("/v1/runs/{id}?wait_s=300")).expect(200).json())
         });
-        eventually(DEADLINE, "both have come", || open_files(daemon.pid()) >= files + 2);
+        eventually(DEADLINE, "both wait", || looks() >= before + 2.0);
         daemon.signal(Signal::TERM);
         waiting.map(|answer| answer.join().unwrap())
     });

@@ -1,10 +1,9 @@
 //! A reader that is slow, or takes nothing, is nobody's business but its own: the others, the command and the
 //! daemon's memory do not feel it, and it still gets everything.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, DEADLINE, Daemon, Reader, eventually, resident_bytes};
+use crate::common::{Client, DEADLINE, Daemon, Frame, Reader, eventually, highest_resident_bytes, resident_bytes};
 
 /// What the daemon may grow by while readers stall: their channels, the pages under way, SQLite's cache.
 const GROWTH_BYTES_MAX: u64 = 12 * 1024 * 1024;
@@ -12,27 +11,6 @@ const GROWTH_BYTES_MAX: u64 = 12 * 1024 * 1024;
 /// What `seq 1 LAST` prints.
 fn lines(last: u64) -> Vec<u8> {
     (1..=last).map(|number| format!("{number}\n")).collect::<String>().into_bytes()
-}
-
-/// Runs `work` and answers what the daemon's memory was at most meanwhile.
-fn highest_resident_bytes(daemon: &Daemon, work: impl FnOnce()) -> u64 {
-    let (pid, over) = (daemon.pid(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let watching = scope.spawn(|| {
-            let mut highest = 0;
-            while !over.load(Ordering::Relaxed) {
-                highest = highest.max(resident_bytes(pid));
-                // Between two samples; nothing waits for it.
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            highest
-        });
-        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        over.store(true, Ordering::Relaxed);
-        let highest = watching.join().unwrap();
-        worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        highest
-    })
 }
 
 #[test]
@@ -55,7 +33,7 @@ fn stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory()
     let begun = Instant::now();
     gate.open();
     let mut took = Duration::ZERO;
-    let highest = highest_resident_bytes(&daemon, || {
+    let highest = highest_resident_bytes(daemon.pid(), || {
         assert_eq!(fast.until_end()["status"], "succeeded");
         took = begun.elapsed();
     });
@@ -69,7 +47,7 @@ fn stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory()
     let resyncs = daemon.metrics().get("reader_resyncs_total") - resyncs;
     assert!(resyncs >= stalled.len() as f64, "{resyncs} resyncs");
     // Now they read on, from wherever they stopped, all at once.
-    let highest = highest_resident_bytes(&daemon, || {
+    let highest = highest_resident_bytes(daemon.pid(), || {
         std::thread::scope(|scope| {
             for reader in &mut stalled {
                 scope.spawn(|| reader.until_end());
@@ -94,7 +72,7 @@ fn a_slow_reader_is_resynced_again_and_again_and_misses_nothing() {
     let mut frames = 0;
     let end = loop {
         match slow.next() {
-            crate::common::Frame::End(end) => break end,
+            Frame::End(end) => break end,
             _ => frames += 1,
         }
         // Slower than the command: this is the behaviour under test, not a wait.
@@ -139,12 +117,29 @@ fn a_reader_that_takes_nothing_for_too_long_is_dropped_and_may_come_back() {
 }
 
 #[test]
+fn a_reader_of_a_quiet_command_is_not_taken_for_one_that_stalls() {
+    let daemon = Daemon::with_config("[limits]\nstream_stall_s = 1");
+    let gate = daemon.gate("quiet");
+    let run = daemon.sh(&format!("echo ready; {}", gate.wait()));
+    let mut reader = Reader::open(&daemon, run, 0);
+    reader.until_stdout("ready\n");
+    // There is nothing that it could take, for three times as long.
+    let until = Instant::now() + Duration::from_secs(3);
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        let frame = reader.next_within(left);
+        assert!(matches!(frame, None | Some(Frame::CaughtUp(_))), "{frame:?}");
+    }
+    gate.open();
+    assert_eq!(reader.until_end()["status"], "succeeded");
+}
+
+#[test]
 fn a_burst_without_any_reader_is_stored_whole_and_the_memory_does_not_hold_it() {
     let daemon = Daemon::start();
     daemon.wait_ended(daemon.sh("seq 1 300000"));
     let before = resident_bytes(daemon.pid());
     let run = daemon.sh("head -c 33554432 /dev/zero | tr '\\0' x");
-    let highest = highest_resident_bytes(&daemon, || {
+    let highest = highest_resident_bytes(daemon.pid(), || {
         assert_eq!(daemon.wait_ended(run)["output_bytes"], 33_554_432);
     });
     let growth = highest.saturating_sub(before);

@@ -250,7 +250,7 @@ fn a_revoked_session_loses_its_streams_within_a_second() {
     let (run, _gate) = quiet(&daemon);
     let viewer = daemon.tcp_as("viewer");
     let other = daemon.tcp_as("viewer");
-    let session = viewer.get("/v1/session").expect(200).json()["session"]["id"].as_i64().unwrap();
+    let session = viewer.get("/v1/session").expect(200).json()["id"].as_i64().unwrap();
     let mut readers = [Reader::open(&viewer, run, 0), Reader::open(&viewer, run, 0)];
     let mut untouched = Reader::open(&other, run, 0);
     readers.iter_mut().chain([&mut untouched]).for_each(|reader| reader.until_stdout("ready\n"));
@@ -283,7 +283,7 @@ fn a_revoked_session_loses_also_a_stream_that_takes_nothing() {
     let daemon = Daemon::start();
     let run = daemon.sh("seq 1 3000000; exec sleep 600");
     let viewer = daemon.tcp_as("viewer");
-    let session = viewer.get("/v1/session").expect(200).json()["session"]["id"].as_i64().unwrap();
+    let session = viewer.get("/v1/session").expect(200).json()["id"].as_i64().unwrap();
     let mut stalled = Reader::open(&viewer, run, 0);
     let mut fast = Reader::open(&daemon, run, 0);
     fast.until_stdout("\n3000000\n");

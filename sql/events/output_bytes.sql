@@ -1,3 +1,2 @@
 -- How much output a run has so far: for what a dead daemon left running. Reads lengths, not contents.
--- scan: one run's events, by their index
 SELECT COALESCE(SUM(octet_length(data)), 0) FROM run_events WHERE run = :run AND kind = 'output'

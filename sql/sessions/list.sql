@@ -1,4 +1,5 @@
--- Every session, newest first, bounded by the caller's limit.
+-- Every session, newest first.
+-- scan: bounded by the caller's limit
 SELECT id, name, role, ttl_s, address, created_at, last_used_at, expires_at FROM sessions
 WHERE expires_at IS NULL OR expires_at > :now
 ORDER BY id DESC

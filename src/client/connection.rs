@@ -206,12 +206,26 @@ impl Daemon {
             return Ok(body);
         }
         match Problem::read(status.as_u16(), &body) {
-            Some(problem) => Err(Failure::Refused(Box::new(problem))),
+            Some(problem) => Err(Failure::Refused(Box::new(self.in_our_words(problem)))),
             None if status == StatusCode::BAD_REQUEST && body.is_empty() && self.target.is_plain() => {
                 Err(self.stranger("it answered 400 Bad Request without a word; does it speak https:// ?"))
             }
             None => Err(self.stranger(&format!("it answered {status}"))),
         }
+    }
+
+    /// To those without a session the daemon tells how curl gets one; who uses this program logs in.
+    fn in_our_words(&self, problem: Problem) -> Problem {
+        let Target::Network(address) = &self.target else { return problem };
+        if problem.code != "unauthorized" {
+            return problem;
+        }
+        let token = if address.token.is_some() { "unknown there, expired or revoked" } else { "missing" };
+        let detail = format!(
+            "the session's token for {0} is {token}; log in: on its machine, `runabout enroll` prints a token for `runabout login {0}`",
+            self.target
+        );
+        Problem { detail, ..problem }
     }
 
     async fn connect(&self) -> Result<Box<dyn Duplex>, Failure> {
@@ -337,6 +351,24 @@ mod tests {
     #[test]
     fn values_are_encoded_for_a_query() {
         assert_eq!(encoded("a b&c=ü,d"), "a%20b%26c%3D%C3%BC,d");
+    }
+
+    #[test]
+    fn who_has_no_session_is_told_to_log_in() {
+        let daemon = |url, token: Option<&str>| {
+            let target = super::super::target::parse(url, "--url").expect("a URL");
+            Daemon::new(token.map_or(target.clone(), |token| target.with_token(token.to_owned())))
+        };
+        let told = |url, token, code: &str| {
+            let problem =
+                Problem { status: 401, code: code.to_owned(), detail: "theirs".to_owned(), ..Problem::default() };
+            daemon(url, token).in_our_words(problem).detail
+        };
+        let missing = told("http://pi:7867", None, "unauthorized");
+        assert!(missing.contains("is missing") && missing.contains("`runabout login http://pi:7867`"), "{missing}");
+        assert!(told("http://pi:7867", Some("rbs_x"), "unauthorized").contains("expired or revoked"));
+        assert_eq!(told("http://pi:7867", None, "enrollment_invalid"), "theirs");
+        assert_eq!(told("unix:/s", None, "unauthorized"), "theirs");
     }
 
     #[test]

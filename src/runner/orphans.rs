@@ -12,6 +12,7 @@ use futures_lite::future;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::process::has_exited;
+use super::running::Switch;
 use super::{AFTERMATH, Context, KILL_PATIENCE, procfs};
 use crate::run::{Ask, Exit, RunId};
 use crate::store::LeftRun;
@@ -81,9 +82,20 @@ impl Orphan {
 
     /// Ends what is left of the attempt and settles it. Dropping the future leaves it to the next
     /// daemon.
-    pub async fn settle(mut self, context: Context) {
+    ///
+    /// It counts as running from this call on, so that a shutdown hurries it and waits for it.
+    pub fn settle(self, context: Context) -> impl Future<Output = ()> + Send {
+        let switch = context.running.register(self.left.run);
+        self.execute(context, switch)
+    }
+
+    async fn execute(mut self, context: Context, switch: Switch) {
         let (run, attempt) = (self.left.run, self.left.attempt);
-        self.end(context.world.instance(), context.graces.kill).await;
+        let hurried = async {
+            switch.hurried().await;
+            Timer::after(context.graces.shutdown).await;
+        };
+        self.end(context.world.instance(), context.graces.kill, hurried).await;
         let asked = if self.left.cancel_requested { Ask::Cancel } else { Ask::DaemonLost };
         if let Err(error) = context.store.finish(run, attempt, None, Some(asked), Exit::Unknown).await {
             log::error!("run {run} was left by a dead daemon and could not be settled: {error}");
@@ -113,8 +125,8 @@ impl Orphan {
     }
 
     /// SIGTERM and SIGCONT to all; SIGKILL to what is left when the leader has gone and a moment has
-    /// passed, or the grace is up; at last gives up on what even that does not end.
-    async fn end(&mut self, instance: &str, grace: Duration) {
+    /// passed, the grace is up, or it is `hurried`; at last gives up on what even that does not end.
+    async fn end(&mut self, instance: &str, grace: Duration, hurried: impl Future<Output = ()>) {
         let members = self.members(&Snapshot::take(instance));
         if members.is_empty() {
             return;
@@ -132,7 +144,7 @@ impl Orphan {
             }
             future::or(all_gone(&members), async { _ = Timer::after(AFTERMATH).await }).await;
         };
-        future::or(patient, grace_up).await;
+        future::or(patient, future::or(grace_up, hurried)).await;
         drop(members);
         self.kill(instance).await;
     }

@@ -31,7 +31,7 @@ fn end(left: Vec<LeftRun>, instance: &str, grace: Duration) -> (usize, Duration)
         Timer::after(Duration::from_secs(20)).await;
         panic!("does not end");
     };
-    future::block_on(future::or(orphan.end(instance, grace), late));
+    future::block_on(future::or(orphan.end(instance, grace, future::pending()), late));
     (orphan.known.len(), began.elapsed())
 }
 

@@ -165,8 +165,9 @@ impl Backlog {
         Watch { backlog: self.clone(), run }
     }
 
-    /// A page of the run is read now: it counts as watched for 10 s.
-    pub fn glance(&self, run: RunId) {
+    /// A page of the run is read now: it counts as watched for 10 s. Answers whether something waits that nobody who
+    /// watches has hurried: then the page waits for a commit.
+    pub fn glance(&self, run: RunId) -> bool {
         let now = Instant::now();
         let mut state = self.state();
         let unseen = !state.is_watched(run, now);
@@ -174,11 +175,7 @@ impl Backlog {
             open.glanced_until = Some(now + GLANCE);
         }
         self.hurry_if(unseen, &mut state, run);
-    }
-
-    /// Whether the run printed something that no commit took yet.
-    pub fn has_waiting(&self, run: RunId) -> bool {
-        self.state().lanes.get(&run).is_some_and(|open| open.lane.waiting() > 0)
+        unseen && state.lanes.get(&run).is_some_and(|open| open.lane.waiting() > 0)
     }
 
     /// Bytes of all runs that no commit took yet; a switch between the streams counts a few more.

@@ -66,9 +66,10 @@ impl fmt::Display for StoreError {
             StoreError::QueueFull { limit } => {
                 write!(out, "{limit} runs are queued, which is the limit (limits.queued_runs); try again later")
             }
-            StoreError::QueueUnknown(queue) | StoreError::QueueNotFound(queue) => {
-                write!(out, "no queue \"{queue}\"; an admin makes one with PUT /v1/queues/{queue}")
+            StoreError::QueueUnknown(queue) => {
+                write!(out, "no queue \"{queue}\"; an admin makes it with `runabout queue {queue} --slots 1`")
             }
+            StoreError::QueueNotFound(queue) => write!(out, "no queue \"{queue}\""),
             StoreError::QueueProtected => write!(out, "the queue \"default\" cannot be deleted"),
             StoreError::QueueNotEmpty(queue) => write!(out, "queue \"{queue}\" still has queued or running runs"),
             StoreError::IdempotencyMismatch => write!(out, "this Idempotency-Key was used with another request"),

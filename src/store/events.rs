@@ -108,10 +108,25 @@ pub(super) fn page(
     Ok(EventPage { head, events })
 }
 
-/// Removes a piece of the next deleted run's events; answers how many, 0 when none are left.
+/// Removes a piece of the next deleted run's events; answers how many, 0 when none are left of any.
 pub(super) fn remove_piece(tx: &mut Writer<'_>) -> Result<usize, StoreError> {
-    let next: Option<i64> = tx.prepare(sql::EVENTS_NEXT_DOOMED)?.query_row([], |row| row.get(0)).optional()?;
-    let Some(run) = next else { return Ok(0) };
+    let mut removed = 0;
+    while let Some(run) = next_doomed(tx)? {
+        // The events of this one may have gone with the piece before, to the last: then it is the next one's turn.
+        if removed > 0 {
+            tx.state.doomed = true;
+            break;
+        }
+        removed = remove_piece_of(tx, run)?;
+    }
+    Ok(removed)
+}
+
+fn next_doomed(tx: &Writer<'_>) -> Result<Option<i64>, StoreError> {
+    Ok(tx.prepare(sql::EVENTS_NEXT_DOOMED)?.query_row([], |row| row.get(0)).optional()?)
+}
+
+fn remove_piece_of(tx: &Writer<'_>, run: i64) -> Result<usize, StoreError> {
     let highest: Option<i64> =
         tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(named_params! {":run": run}, |row| row.get(0)).optional()?;
     if let Some(highest) = highest {
@@ -120,8 +135,6 @@ pub(super) fn remove_piece(tx: &mut Writer<'_>) -> Result<usize, StoreError> {
     let removed = tx.prepare(sql::EVENTS_DELETE_PIECE)?.execute(named_params! {":run": run, ":rows": REMOVE_PIECE})?;
     if removed < REMOVE_PIECE as usize {
         tx.prepare(sql::EVENTS_UNDOOM)?.execute(named_params! {":run": run})?;
-    } else {
-        tx.state.doomed = true;
     }
     Ok(removed)
 }

@@ -3,8 +3,8 @@
 //! Never deletes or empties a file to make it open.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior, named_params};
@@ -67,14 +67,7 @@ impl From<rusqlite::Error> for OpenError {
 
 /// Opens `path`, making it if it is not there, and brings its schema up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
-    // SQLite gives -wal and -shm the mode of the database, so that all three are 0600 whatever the umask.
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| OpenError::Failed(error.to_string()))?;
+    make(path).map_err(|error| OpenError::Failed(error.to_string()))?;
     let mut conn = Connection::open(path)?;
     conn.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -95,6 +88,16 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     configure(&conn)?;
     migrate(&mut conn, version)?;
     Ok(conn)
+}
+
+/// Makes the file where it is missing. SQLite gives -wal and -shm its mode, so that all three are 0600.
+fn make(path: &Path) -> std::io::Result<()> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    if file.metadata()?.len() == 0 {
+        // The umask may have taken more off the mode than others' share.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 fn configure(conn: &Connection) -> Result<(), OpenError> {

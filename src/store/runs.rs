@@ -259,7 +259,9 @@ pub(super) fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) 
         enter_queue(tx, &run.spec.queue, ready);
     }
     write_change(tx, &run, &old, ready)?;
-    if !run.status.is_terminal() {
+    // Beside who asked.
+    let is_change = told.len() > 1;
+    if is_change && !run.status.is_terminal() {
         run.last_seq = tx.append(id, Kind::Changed, Value::Object(told).to_string())?;
     }
     Ok(run)

@@ -196,6 +196,32 @@ impl Call {
     }
 }
 
+/// A connection that is kept for one request after another.
+pub struct Connection {
+    socket: Socket,
+    /// What came behind the last answer.
+    read: Vec<u8>,
+}
+
+impl Connection {
+    /// One on which nothing was sent.
+    pub fn open(client: &Client) -> Connection {
+        Connection { socket: client.connect(), read: Vec::new() }
+    }
+
+    /// Sends a request and answers what comes; the daemon must say how long that is.
+    pub fn send(&mut self, call: &Call) -> io::Result<Response> {
+        let mut request = call.head().into_bytes();
+        request.extend_from_slice(call.body.as_deref().unwrap_or_default());
+        self.socket.write_all(&request)?;
+        let head = read_head(&mut self.socket, &mut self.read, call.within)?;
+        let length = head.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let whole = Response::read(head, std::mem::take(&mut self.read), &mut self.socket, call.within, false)?;
+        assert_eq!(whole.body.len(), length, "something came behind the answer: {}", whole.text());
+        Ok(whole)
+    }
+}
+
 /// What the daemon answered.
 #[derive(Debug)]
 pub struct Response {

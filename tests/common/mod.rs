@@ -6,6 +6,8 @@
 // Every file of the suite uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+mod bystanders;
+mod cli;
 mod daemon;
 mod http;
 mod process;
@@ -17,11 +19,13 @@ mod ws;
 
 use std::time::{Duration, Instant};
 
+pub use bystanders::Bystanders;
+pub use cli::{Ended, Running, cli, newest, start};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
-pub use http::{Call, Client, Response};
+pub use http::{Call, Client, Connection, Response};
 pub use process::{
-    Traced, command_line, kill, live_pids_with, open_files, proc_exists, resident_bytes, signal, strace_is_there,
-    threads, voluntary_switches,
+    Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
+    resident_bytes, signal, strace_is_there, threads, voluntary_switches,
 };
 pub use runs::{Metrics, output_of};
 pub use script::{Feed, Gate};

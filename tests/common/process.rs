@@ -1,7 +1,10 @@
 //! What the system says of a process, and signals to one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
@@ -37,14 +40,44 @@ pub fn threads(pid: i32) -> Vec<String> {
     tasks.filter_map(|task| name(task.ok()?.path())).map(|name| name.trim_end().to_owned()).collect()
 }
 
-/// How many files a process has open.
-pub fn open_files(pid: i32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
-}
-
 /// The memory that a process has resident, in bytes.
 pub fn resident_bytes(pid: i32) -> u64 {
     status_field(&format!("/proc/{pid}/status"), "VmRSS:") * 1024
+}
+
+/// Does `work` and answers the most memory that a process had resident meanwhile, in bytes.
+pub fn highest_resident_bytes(pid: i32, work: impl FnOnce()) -> u64 {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut highest = 0;
+            while !over.load(Ordering::Relaxed) {
+                highest = highest.max(resident_bytes(pid));
+                // Between two samples; nothing waits for it.
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            highest
+        });
+        let worked = catch_unwind(AssertUnwindSafe(work));
+        over.store(true, Ordering::Relaxed);
+        let highest = watching.join().unwrap();
+        worked.unwrap_or_else(|panic| resume_unwind(panic));
+        highest
+    })
+}
+
+/// The processor time that a process has used, in milliseconds.
+pub fn cpu_ms(pid: i32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // utime and stime are fields 14 and 15 of proc_pid_stat(5); the state, field 3, is the first behind the name.
+    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    ticks * 1_000 / rustix::param::clock_ticks_per_second()
+}
+
+/// How many descriptors a process has open.
+pub fn open_descriptors(pid: i32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
 /// How often the threads of a process went to sleep of their own accord, all together.
@@ -94,6 +127,16 @@ impl Traced {
         let tasks = || std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
         let is_traced = |task: PathBuf| status_field(&format!("{}/status", task.display()), "TracerPid:") != 0;
         eventually(DEADLINE, "strace is attached", || tasks().all(is_traced));
+        // Being attached to makes every thread begin its call anew; and the kernel's timer, once set for a timeout of
+        // the last request that was not needed after all, still goes off once: a second after it, at most.
+        let (mut seen, mut since) = (0, Instant::now());
+        eventually(DEADLINE, "the attaching is over", || {
+            let now = traced.calls().len();
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            }
+            since.elapsed() > Duration::from_millis(1200)
+        });
         traced
     }
 

@@ -78,10 +78,17 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Unix(stream) => stream.read(buffer),
-            Socket::Tcp(stream) => stream.read(buffer),
-            Socket::Tls(stream) => stream.read(buffer),
+        loop {
+            let read = match self {
+                Socket::Unix(stream) => stream.read(buffer),
+                Socket::Tcp(stream) => stream.read(buffer),
+                Socket::Tls(stream) => stream.read(buffer),
+            };
+            // A process that is stopped and continued finds its timed reads interrupted, by signal(7).
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ pub async fn make(request: Request) -> Answer {
     no_query(&request)?;
     let app = request.state();
     let mut fields = json_body(&request).await?;
-    if !fields.has("role") {
+    if !fields.gives("role") {
         fields.wrong("role", "required", "must be one of viewer, operator, admin");
     }
     let role = fields.word("role", Role::ALL, Role::as_str);
@@ -91,7 +91,8 @@ pub async fn enroll(request: Request) -> Answer {
         Err(StoreError::EnrollmentInvalid) => return Err(invalid()),
         outcome => outcome?,
     };
-    log::info!("session {} ({:?}, {}) was enrolled from {:?}", session.id, session.name, session.role, session.address);
+    let from = session.address.as_deref().unwrap_or("the Unix socket");
+    log::info!("session {} ({:?}, {}) was enrolled from {from}", session.id, session.name, session.role);
     let body = SessionBody::new(&session, Some(session.id));
     if !wants_cookie {
         return app::json(StatusCode::Created, &json!({ "session_token": token.reveal(), "session": body }));

@@ -38,9 +38,9 @@ const CURSORS: &str = "must be a seq, \"latest\", -N for the newest N, or INSTAN
 
 async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> Answer {
     let store = &request.state().store;
-    store.backlog().glance(run);
-    if store.backlog().has_waiting(run) {
-        // Whoever comes sees what was printed; where it cannot be written, what was.
+    if store.backlog().glance(run) {
+        // Whoever comes sees what was printed; where it cannot be written, what was. Who comes again soon sees it at
+        // the pace of all readers: else a client that asks often enough would set the pace.
         let _ = store.flush().await;
     }
     let head = store.head(run).await?;

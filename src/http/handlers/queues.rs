@@ -38,7 +38,7 @@ pub async fn put(request: Request) -> Answer {
     let paused = fields.boolean("paused");
     fields.finish()?;
     let (queue, created) = request.state().store.put_queue(name.clone(), slots, paused).await?;
-    log::info!("queue {name} was changed by {}: {} slots, paused: {}", by(&request)?, queue.slots, queue.paused);
+    log::info!("queue {name} was set by {}: slots {}, paused {}", by(&request)?, queue.slots, queue.paused);
     app::json(if created { StatusCode::Created } else { StatusCode::Ok }, &QueueBody::new(&name, &queue))
 }
 

@@ -29,7 +29,7 @@ pub async fn revoke(request: Request) -> Answer {
     Ok(nothing())
 }
 
-/// `GET /v1/session`
+/// `GET /v1/session`: the session, or over the Unix socket who asks, in the same shape.
 pub async fn who_am_i(request: Request) -> Answer {
     no_query(&request)?;
     let Identity { role, name, session, .. } = identity(&request)?;
@@ -37,9 +37,11 @@ pub async fn who_am_i(request: Request) -> Answer {
         Some(_) => request.state().store.sessions().await?,
         None => Vec::new(),
     };
-    let own = sessions.iter().find(|known| Some(known.id) == *session);
-    let body = own.map(|own| SessionBody::new(own, *session));
-    app::json(StatusCode::Ok, &json!({ "name": name, "role": role, "session": body }))
+    let body = match sessions.iter().find(|known| Some(known.id) == *session) {
+        Some(own) => SessionBody::new(own, *session),
+        None => SessionBody::without_session(name, *role),
+    };
+    app::json(StatusCode::Ok, &body)
 }
 
 /// `DELETE /v1/session`

@@ -11,7 +11,7 @@ use crate::wake::Phase;
 
 /// `GET /healthz`
 pub async fn healthz(_: Request) -> Answer {
-    Ok(text(StatusCode::Ok, "ok\n"))
+    Ok(text(StatusCode::Ok, "ok"))
 }
 
 /// `GET /readyz`
@@ -21,7 +21,7 @@ pub async fn readyz(request: Request) -> Answer {
         return Err(Problem::unavailable("the daemon is stopping"));
     }
     app.store.probe().await?;
-    Ok(text(StatusCode::Ok, "ok\n"))
+    Ok(text(StatusCode::Ok, "ok"))
 }
 
 /// `GET /v1/system`

@@ -73,12 +73,30 @@ pub fn bind_unix(path: &Path, group: Option<u32>) -> io::Result<(Async<UnixListe
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     let meta = std::fs::symlink_metadata(path)?;
     let file = SocketFile { path: path.to_path_buf(), device: meta.dev(), inode: meta.ino() };
-    if let Some(group) = group {
-        chown(path, None, Some(Gid::from_raw(group)))?;
+    let ready = give(path, group).and_then(|()| {
+        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+        listen(&socket, BACKLOG)?;
+        Async::new(UnixListener::from(socket))
+    });
+    match ready {
+        Ok(listener) => Ok((listener, file)),
+        Err(error) => {
+            // A socket that nobody will answer at would only puzzle clients.
+            file.remove();
+            Err(error)
+        }
     }
-    std::fs::set_permissions(path, Permissions::from_mode(mode))?;
-    listen(&socket, BACKLOG)?;
-    Ok((Async::new(UnixListener::from(socket))?, file))
+}
+
+/// Opens the socket's file to a group.
+fn give(path: &Path, group: Option<u32>) -> io::Result<()> {
+    let Some(gid) = group else { return Ok(()) };
+    chown(path, None, Some(Gid::from_raw(gid))).map_err(|error| {
+        let why = format!(
+            "access.socket_group: it cannot be given to group {gid}, of which the daemon's user is no member: {error}"
+        );
+        io::Error::new(io::Error::from(error).kind(), why)
+    })
 }
 
 /// What a daemon that died left there.

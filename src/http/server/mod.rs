@@ -65,7 +65,7 @@ struct Open {
     ended: Event,
 }
 
-/// Serves until the daemon is closing and every answer that was under way has left, or [`DRAIN`] later.
+/// Serves until the daemon is closing and every answer that was under way has left, or `DRAIN` later.
 ///
 /// At [`Phase::Stopping`] TCP is done: no new connection, idle ones close, the others after their answer. The Unix socket
 /// goes on until [`Phase::Closing`].

@@ -159,10 +159,20 @@ fn of_bare(status: StatusCode) -> Problem {
     }
 }
 
-/// What every answer carries, unless its handler said otherwise.
+/// What every answer carries, unless its handler said otherwise: nobody keeps it, guesses its type, frames it, runs
+/// anything in it, or learns from it where its reader came from.
+const ALWAYS: [(HeaderName, &str); 4] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "same-origin"),
+];
+
+/// Adds [`ALWAYS`].
 pub(super) fn finish(headers: &mut HeaderMap) {
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    for (name, value) in ALWAYS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
 }
 
 /// Sets a header, unless its value must not leave.

@@ -175,7 +175,8 @@ impl Reader {
 
     /// Writes the run's events until something ends it.
     async fn follow(&self, socket: &mut Socket, taken: &Taken, follower: Follower, hello: &Hello) -> Result<End, End> {
-        let mut pong_at = Instant::now();
+        // Who is told nothing owes nothing: only a ping that was sent waits for its pong.
+        let mut unanswered: Option<Instant> = None;
         let mut said_at = Instant::now();
         let mut ping_at = said_at + PING;
         let mut last_seq = hello.after;
@@ -188,7 +189,7 @@ impl Reader {
         loop {
             let steps = steps.as_mut();
             let ended = session_end.as_mut();
-            let stalled_at = taken.last().max(pong_at) + self.stall;
+            let stalled_at = unanswered.map(|since| taken.last().max(since) + self.stall);
             let next = self.next(socket, steps, ended, said_at + HEARTBEAT, ping_at, stalled_at).await;
             let mut end = None;
             let frames = match next {
@@ -213,13 +214,14 @@ impl Reader {
                 Next::Said(None | Some(Err(_)) | Some(Ok(Message::Close(_)))) => return Ok(End::Drop),
                 Next::Said(Some(Ok(message))) => {
                     if matches!(message, Message::Pong(_)) {
-                        pong_at = Instant::now();
+                        unanswered = None;
                     }
                     continue;
                 }
                 Next::Heartbeat => vec![json(&Frame::Heartbeat { last_seq })],
                 Next::Ping => {
                     ping_at = Instant::now() + PING;
+                    unanswered.get_or_insert_with(Instant::now);
                     let ping = socket.send(Message::Ping(Bytes::new()));
                     self.unless_ended(ping, taken, session_end.as_mut()).await?;
                     continue;
@@ -242,12 +244,12 @@ impl Reader {
         session_end: Pin<&mut impl Future<Output = ()>>,
         heartbeat_at: Instant,
         ping_at: Instant,
-        stalled_at: Instant,
+        stalled_at: Option<Instant>,
     ) -> Next {
         let timer_at = heartbeat_at.min(ping_at);
         let timer = async {
-            Timer::at(timer_at.min(stalled_at)).await;
-            if Instant::now() >= stalled_at {
+            Timer::at(stalled_at.map_or(timer_at, |at| at.min(timer_at))).await;
+            if stalled_at.is_some_and(|at| Instant::now() >= at) {
                 Next::Stalled
             } else if heartbeat_at <= ping_at {
                 Next::Heartbeat

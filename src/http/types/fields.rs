@@ -50,6 +50,11 @@ impl Fields {
         self.given.contains_key(field)
     }
 
+    /// Whether the field was given, null being as good as missing.
+    pub fn gives(&self, field: &str) -> bool {
+        self.given.get(field).is_some_and(|value| !value.is_null())
+    }
+
     /// What was wrong elsewhere with the same request.
     pub fn also_wrong(&mut self, violations: Vec<Violation>) {
         self.violations.extend(violations);

@@ -96,7 +96,7 @@ fn variables(fields: &mut Fields, field: &str) -> BTreeMap<String, String> {
 /// # Errors
 /// All that is wrong with it at once.
 pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
-    let both = fields.has("command") && fields.has("script");
+    let both = fields.gives("command") && fields.gives("script");
     let argv = fields.texts("command", usize::MAX, argument);
     let script = fields.text("script", non_empty_argument);
     let command = match (argv, script) {
@@ -117,7 +117,7 @@ pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
             None
         }
     };
-    let delayed_twice = fields.has("delay_s") && fields.has("not_before");
+    let delayed_twice = fields.gives("delay_s") && fields.gives("not_before");
     let delay_s = fields.integer("delay_s", 0, SECONDS_MAX);
     let not_before = fields.time("not_before");
     if delayed_twice {
@@ -209,7 +209,7 @@ pub fn events_from(body: &[u8]) -> Result<Vec<(Kind, String)>, Problem> {
 }
 
 fn event_from(fields: &mut Fields) -> Option<(Kind, String)> {
-    if !fields.has("kind") {
+    if !fields.gives("kind") {
         fields.wrong("kind", "required", "must be progress or message");
     }
     let kind = fields.word("kind", &[Kind::Progress, Kind::Message], Kind::as_str);

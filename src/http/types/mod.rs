@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 pub use self::fields::Fields;
 pub use self::incoming::{change_from, events_from, name, queue_name, spec_from, tag};
+use crate::access::Role;
 use crate::clock::UnixMs;
 use crate::feed::{Ended, Hello};
 use crate::run::{Command, Run, Spec};
@@ -107,13 +108,13 @@ impl<'a> QueueBody<'a> {
 /// A session.
 #[derive(Serialize)]
 pub struct SessionBody<'a> {
-    id: i64,
+    id: Option<i64>,
     name: &'a str,
     role: &'static str,
-    created_at: String,
-    last_used_at: String,
+    created_at: Option<String>,
+    last_used_at: Option<String>,
     expires_at: Option<String>,
-    address: &'a Option<String>,
+    address: Option<&'a str>,
     current: bool,
 }
 
@@ -121,14 +122,28 @@ impl<'a> SessionBody<'a> {
     /// The session as a client sees it; `current` says whether it is the client's own.
     pub fn new(session: &'a Session, current: Option<i64>) -> SessionBody<'a> {
         SessionBody {
-            id: session.id,
+            id: Some(session.id),
             name: &session.name,
             role: session.role.as_str(),
-            created_at: session.created_at.to_string(),
-            last_used_at: session.last_used_at.to_string(),
+            created_at: Some(session.created_at.to_string()),
+            last_used_at: Some(session.last_used_at.to_string()),
             expires_at: session.expires_at.map(|at| at.to_string()),
-            address: &session.address,
+            address: session.address.as_deref(),
             current: current == Some(session.id),
+        }
+    }
+
+    /// Somebody who needs no session, since the kernel says who it is.
+    pub fn without_session(name: &'a str, role: Role) -> SessionBody<'a> {
+        SessionBody {
+            id: None,
+            name,
+            role: role.as_str(),
+            created_at: None,
+            last_used_at: None,
+            expires_at: None,
+            address: None,
+            current: true,
         }
     }
 }

@@ -1,0 +1,353 @@
+//! Every statement finds its rows by an index, or says why not; what is done often costs the same with a full table as
+//! with an empty one. Costs are counted in SQLite's own steps, not in time.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use runabout::store::sql;
+use rusqlite::types::Value;
+use rusqlite::{Connection, StatementStatus, ToSql};
+
+/// Allowed of a cost with many rows, as a multiple of that with few.
+const GROWTH_MAX: f64 = 2.0;
+
+/// What a plan says of itself that wants a reason in the file's header, and the word that introduces it.
+const WANT_A_REASON: &[(&str, &str)] = &[("SCAN", "-- scan: "), ("USE TEMP B-TREE", "-- sort: ")];
+
+fn database() -> Connection {
+    let database = Connection::open_in_memory().unwrap();
+    database.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;").unwrap();
+    for migration in sql::MIGRATIONS {
+        database.execute_batch(migration).unwrap();
+    }
+    database
+}
+
+/// Adds so many runs like this, with a row of each of their tables. `columns` are expressions over `i`, from 1.
+fn add_runs(database: &Connection, count: i64, status: &str, ready: i64, priority: &str, not_before: &str) {
+    let ended = !matches!(status, "queued" | "running");
+    let (reason, ended_at) = if ended { ("'exited'", "i") } else { ("NULL", "NULL") };
+    let from = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}),
+              base(last) AS (SELECT coalesce(max(id), 0) FROM runs)"
+    );
+    database
+        .execute_batch(&format!(
+            "BEGIN;
+             {from}
+             INSERT INTO runs (id, status, reason, name, queue, priority, ready, tags, script, env, not_before,
+                               on_interrupt, keep, attempt, output_bytes, created_at, ended_at)
+             SELECT last + i, '{status}', {reason}, 'name' || (i % 10), 'default', {priority}, {ready}, '[\"tag\"]', 'true',
+                    '{{}}', {not_before}, 'fail', 0, 1, 0, i, {ended_at} FROM n, base;
+             INSERT OR IGNORE INTO run_tags (tag, run) SELECT 'tag', id FROM runs;
+             COMMIT;"
+        ))
+        .unwrap();
+}
+
+/// Adds so many events of output to a run.
+fn add_events(database: &Connection, run: i64, count: i64) {
+    database
+        .execute_batch(&format!(
+            "BEGIN;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}),
+                  base(last_id, last_seq) AS (SELECT (SELECT coalesce(max(id), 0) FROM run_events),
+                                                     (SELECT coalesce(max(seq), 0) FROM run_events WHERE run = {run}))
+             INSERT INTO run_events (id, run, seq, at, kind, stream, data)
+             SELECT last_id + i, {run}, last_seq + i, i, 'output', 'stdout', 'a line of output' FROM n, base;
+             COMMIT;"
+        ))
+        .unwrap();
+}
+
+/// A database as a busy one looks, and as many times that as `scale` says.
+fn filled(scale: i64) -> Connection {
+    let database = database();
+    add_runs(&database, 4, "running", 0, "0", "NULL");
+    add_runs(&database, 2_000 * scale, "succeeded", 0, "0", "NULL");
+    add_runs(&database, 500 * scale, "queued", 1, "i % 7", "NULL");
+    add_runs(&database, 500 * scale, "queued", 0, "0", "i");
+    for run in 1..=20 {
+        add_events(&database, run, 200 * scale);
+    }
+    let few = 300 * scale;
+    database
+        .execute_batch(&format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {few})
+             INSERT INTO sessions (token_sha256, name, role, ttl_s, created_at, last_used_at, expires_at)
+             SELECT CAST('s' || i AS BLOB), 'name', 'viewer', 60, i, i, iif(i % 3, i, NULL) FROM n;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {few})
+             INSERT INTO enrollment_tokens (token_sha256, role, max_uses, uses, created_at, expires_at)
+             SELECT CAST('e' || i AS BLOB), 'viewer', 1, 0, i, i FROM n;
+             INSERT INTO idempotency_keys (key, run, request_sha256, created_at, expires_at)
+             SELECT 'key' || id, id, x'00', id, iif(id % 2, id, NULL) FROM runs;
+             INSERT INTO attempts (run, attempt, started_at) SELECT id, 1, id FROM runs WHERE status <> 'queued';
+             INSERT INTO doomed_runs (run) SELECT id + 1000000 FROM runs;
+             INSERT INTO queues (name, slots, paused) VALUES ('other', 1, 0);"
+        ))
+        .unwrap();
+    database
+}
+
+fn files(under: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(under).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|entry| if entry.is_dir() { files(&entry) } else { vec![entry] }).collect()
+}
+
+/// The plan of a statement, a step a line.
+#[track_caller]
+fn plan(database: &Connection, name: &str, text: &str) -> Vec<String> {
+    let explained = database.prepare(&format!("EXPLAIN QUERY PLAN {text}"));
+    let mut explained = explained.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mut rows = explained.raw_query();
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get("detail").unwrap());
+    }
+    steps
+}
+
+/// Runs a statement, reads at most so many of its rows, and answers how many steps it took and how many rows it gave.
+#[track_caller]
+fn cost(database: &Connection, text: &str, parameters: &[(&str, &dyn ToSql)], rows_max: usize) -> (i32, usize) {
+    let mut statement = database.prepare(text).unwrap();
+    let mut count = 0;
+    {
+        let mut rows = statement.query(parameters).unwrap();
+        while count < rows_max && rows.next().unwrap().is_some() {
+            count += 1;
+        }
+    }
+    (statement.get_status(StatementStatus::VmStep), count)
+}
+
+#[track_caller]
+fn assert_no_dearer(what: &str, few: i32, many: i32) {
+    assert!(few > 0, "{what}: nothing was counted");
+    assert!(f64::from(many) <= f64::from(few) * GROWTH_MAX, "{what}: {few} steps with few rows, {many} with many");
+}
+
+/// What a claim costs; it is taken back.
+#[track_caller]
+fn claim_cost(database: &Connection) -> i32 {
+    database.execute_batch("BEGIN").unwrap();
+    let (steps, claimed) = cost(database, sql::RUNS_CLAIM, &[(":queue", &"default"), (":now", &1)], 2);
+    database.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(claimed, 1);
+    steps
+}
+
+#[test]
+fn every_statement_stands_in_a_file_that_is_known() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let name = |file: &PathBuf| file.strip_prefix(&root).unwrap().with_extension("").to_str().unwrap().to_owned();
+    let on_disk: BTreeSet<String> =
+        files(&root).iter().map(name).filter(|name| !name.starts_with("migrations/")).collect();
+    let known: BTreeSet<String> = sql::ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(known.len(), sql::ALL.len(), "one is there twice");
+    assert_eq!(on_disk.difference(&known).collect::<Vec<_>>(), [""; 0], "nobody prepares these");
+    assert_eq!(known.difference(&on_disk).collect::<Vec<_>>(), [""; 0], "these are no files");
+    let migrations = files(&root.join("migrations")).len();
+    assert_eq!(migrations, sql::MIGRATIONS.len(), "every migration is run");
+}
+
+#[test]
+fn every_statement_finds_its_rows_by_an_index_or_says_why_not() {
+    let database = filled(1);
+    let mut wrong = Vec::new();
+    for (name, text) in sql::ALL {
+        let plan = plan(&database, name, text);
+        let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("--")).collect();
+        if header.is_empty() {
+            wrong.push(format!("sql/{name}.sql does not say on top what it is for"));
+        }
+        for (step, word) in WANT_A_REASON {
+            let is_step = |line: &&String| line.starts_with(step) && *line != "SCAN CONSTANT ROW";
+            let steps: Vec<&String> = plan.iter().filter(is_step).collect();
+            let reason = header.iter().find_map(|line| line.strip_prefix(word)).map(str::trim);
+            match (steps.first(), reason) {
+                (Some(step), None | Some("")) => wrong.push(format!("sql/{name}.sql: {step:?} without a reason")),
+                (None, Some(_)) => wrong.push(format!("sql/{name}.sql: {word:?} is not needed: {plan:?}")),
+                _ => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a statement is given under a name where nothing but its cost is asked for.
+fn some_value(parameter: &str) -> Value {
+    let text = |text: &str| Value::Text(text.to_owned());
+    match parameter {
+        ":before" => Value::Integer(i64::MAX),
+        ":rows" => Value::Integer(50),
+        ":keep" | ":ready" | ":paused" => Value::Integer(0),
+        ":queue" => text("default"),
+        ":status" => text("failed"),
+        ":reason" => text("exited"),
+        ":role" => text("viewer"),
+        ":tag" => text("tag"),
+        ":tags" => text("[]"),
+        ":name" => text("name3"),
+        ":key" => text("key1"),
+        ":data" | ":env" => text("{}"),
+        ":kind" => text("message"),
+        ":on_interrupt" => text("fail"),
+        ":script" | ":value" => text("true"),
+        ":token_sha256" => Value::Blob(b"s1".to_vec()),
+        ":request_sha256" => Value::Blob(vec![0]),
+        ":stream" | ":command" | ":stdin" | ":cwd" | ":timeout_s" | ":not_before" | ":retry_of" => Value::Null,
+        // Of the things that have a number, the first.
+        _ => Value::Integer(1),
+    }
+}
+
+/// What it costs to begin with a statement: its first rows, if it has any. What it changes is taken back.
+fn cost_of_some(database: &Connection, text: &str) -> rusqlite::Result<i32> {
+    database.execute_batch("BEGIN")?;
+    let steps = (|| {
+        let mut statement = database.prepare(text)?;
+        for index in 1..=statement.parameter_count() {
+            let value = some_value(statement.parameter_name(index).unwrap_or_default());
+            statement.raw_bind_parameter(index, value)?;
+        }
+        let mut rows = statement.raw_query();
+        for _ in 0..50 {
+            if rows.next()?.is_none() {
+                break;
+            }
+        }
+        drop(rows);
+        Ok(statement.get_status(StatementStatus::VmStep))
+    })();
+    database.execute_batch("ROLLBACK")?;
+    steps
+}
+
+#[test]
+fn no_statement_that_is_to_find_its_rows_costs_more_with_ten_times_as_many() {
+    let (few, many) = (filled(1), filled(10));
+    let mut wrong = Vec::new();
+    for (name, text) in sql::ALL {
+        // How much of an output there was is read once, after a crash, of the few runs that it left.
+        let is_of_all = text.contains("-- scan: ") || *name == "events/output_bytes";
+        let costs = (cost_of_some(&few, text), cost_of_some(&many, text));
+        match costs {
+            (Ok(few), Ok(many)) if is_of_all || f64::from(many) <= f64::from(few) * GROWTH_MAX => {}
+            (Ok(few), Ok(many)) => wrong.push(format!("sql/{name}.sql: {few} steps, with ten times the rows {many}")),
+            // Insertions that collide with a row have found it by then.
+            (Err(error), _) if text.contains("INSERT INTO") && error.to_string().contains("constraint") => {}
+            (Err(error), _) | (_, Err(error)) => wrong.push(format!("sql/{name}.sql: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_claim_costs_the_same_with_many_queued() {
+    let database = database();
+    add_runs(&database, 300, "queued", 1, "i % 10", "NULL");
+    let few = claim_cost(&database);
+    add_runs(&database, 300_000 - 300, "queued", 1, "i % 10", "NULL");
+    assert_no_dearer("a claim among 300,000 queued", few, claim_cost(&database));
+}
+
+#[test]
+fn delayed_runs_of_high_priority_never_stand_in_front_of_a_claim() {
+    let database = database();
+    add_runs(&database, 300, "queued", 1, "0", "NULL");
+    let claim = claim_cost(&database);
+    let admit = || cost(&database, sql::RUNS_ADMIT, &[(":now", &1_000)], 501);
+    let next_due = || cost(&database, sql::RUNS_NEXT_DUE, &[], 2).0;
+    add_runs(&database, 3, "queued", 0, "1000", "1000000 + i");
+    let (admitting, due) = (admit().0, next_due());
+    add_runs(&database, 100_000, "queued", 0, "1000", "2000000 + i");
+    assert_no_dearer("a claim behind 100,000 delayed", claim, claim_cost(&database));
+    assert_no_dearer("the time of the next delayed run", due, next_due());
+    assert_eq!(admit().1, 0, "none is due");
+    assert_no_dearer("letting in none of 100,000 delayed", admitting, admit().0);
+}
+
+#[test]
+fn a_page_of_a_list_costs_the_same_with_many_runs() {
+    let lists: Vec<&(&str, &str)> = sql::ALL.iter().filter(|(name, _)| name.starts_with("runs/list")).collect();
+    assert!(lists.len() >= 5, "{lists:?}");
+    let value_of = |name: &str| match name {
+        "runs/list" => None,
+        "runs/list_by_status" => Some((":status", "failed")),
+        "runs/list_by_queue" => Some((":queue", "default")),
+        "runs/list_by_name" => Some((":name", "name3")),
+        "runs/list_by_tag" => Some((":tag", "tag")),
+        other => panic!("what is {other} asked for?"),
+    };
+    let page = |database: &Connection, name: &str, text: &str, before: i64| {
+        let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":before", &before)];
+        let value = value_of(name);
+        if let Some((key, value)) = &value {
+            parameters.push((key, value));
+        }
+        let (steps, rows) = cost(database, text, &parameters, 51);
+        assert_eq!(rows, 51, "{name}");
+        steps
+    };
+    let database = database();
+    add_runs(&database, 600, "failed", 0, "0", "NULL");
+    add_runs(&database, 400, "succeeded", 0, "0", "NULL");
+    let few: Vec<i32> = lists.iter().map(|(name, text)| page(&database, name, text, i64::MAX)).collect();
+    add_runs(&database, 199_000, "succeeded", 0, "0", "NULL");
+    for ((name, text), few) in lists.iter().zip(few) {
+        assert_no_dearer(name, few, page(&database, name, text, i64::MAX));
+        if *name != "runs/list_by_status" {
+            assert_no_dearer(&format!("{name}, deep down"), few, page(&database, name, text, 100_000));
+        }
+    }
+}
+
+#[test]
+fn a_page_of_events_costs_the_same_with_many_events() {
+    let database = database();
+    add_runs(&database, 2, "running", 0, "0", "NULL");
+    add_events(&database, 1, 1_000);
+    let page =
+        |after: i64| cost(&database, sql::EVENTS_PAGE, &[(":run", &1), (":after", &after), (":rows", &500)], 501);
+    let looks = || {
+        let of_run = |text: &str, key: &str| cost(&database, text, &[(key, &1)], 2).0;
+        [
+            ("runs/get", of_run(sql::RUNS_GET, ":id")),
+            ("runs/head", of_run(sql::RUNS_HEAD, ":id")),
+            ("events/max_id_of", of_run(sql::EVENTS_MAX_ID_OF, ":run")),
+            ("events/max_id", cost(&database, sql::EVENTS_MAX_ID, &[], 2).0),
+        ]
+    };
+    let append = || {
+        database.execute_batch("BEGIN").unwrap();
+        let id: i64 = database.query_row("SELECT MAX(id) + 1 FROM run_events", [], |row| row.get(0)).unwrap();
+        let event: &[(&str, &dyn ToSql)] = &[
+            (":id", &id),
+            (":run", &1),
+            (":at", &1),
+            (":kind", &"output"),
+            (":stream", &"stdout"),
+            (":data", &"text"),
+        ];
+        let (steps, rows) = cost(&database, sql::EVENTS_APPEND, event, 2);
+        database.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(rows, 1);
+        steps
+    };
+    let (few, few_looks, few_append) = (page(0), looks(), append());
+    assert_eq!(few.1, 500);
+    // In turns, so that neither run's events lie together.
+    for _ in 0..10 {
+        add_events(&database, 2, 10_000);
+        add_events(&database, 1, 19_900);
+    }
+    for after in [0, 100_000, 199_500] {
+        assert_eq!(page(after).1, 500);
+        assert_no_dearer(&format!("a page after {after}"), few.0, page(after).0);
+    }
+    for ((name, few), (_, many)) in few_looks.into_iter().zip(looks()) {
+        assert_no_dearer(name, few, many);
+    }
+    assert_no_dearer("events/append", few_append, append());
+}
