@@ -21,7 +21,7 @@ use crate::feed::{Hub, HubLimits};
 use crate::home::Home;
 use crate::http::app::{App, AppParts};
 use crate::http::middleware::Locals;
-use crate::http::server::{self, Listeners, Site, SocketFile, bind_tcp, bind_unix};
+use crate::http::server::{self, Listeners, Site, SocketFile, Tls, bind_tcp, bind_unix};
 use crate::http::streams::OpenStreams;
 use crate::http::{Gate, StoredSessions, routes};
 use crate::maintenance::{self, Maintenance};
@@ -29,7 +29,7 @@ use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
 use crate::run_tokens::RunTokens;
 use crate::runner::{self, Graces, OomWatch, Pacing, Running, World, appender, inherited, orphans};
-use crate::signals::Signals;
+use crate::signals::{Ends, Hangup, Signals};
 use crate::store::{Store, StoreConfig};
 use crate::wake::{Bell, Phase, Stop};
 use crate::{logging, scheduler, state_dir};
@@ -75,6 +75,7 @@ struct Prepared {
     state_dir: PathBuf,
     /// Whom commands run as, where that was said.
     account: Option<Account>,
+    tls: Option<Arc<Tls>>,
 }
 
 fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
@@ -93,15 +94,16 @@ fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
     };
     Locals::new(&config.access).map_err(usage)?;
     let account = config.runs.user.as_deref().map(Account::for_runs).transpose().map_err(usage)?;
+    let tls = Tls::load(&config.tls).map_err(usage)?;
     if args.check {
         return Ok(None);
     }
     logging::start(format, config.log);
-    Ok(Some(Prepared { config, state_dir, account }))
+    Ok(Some(Prepared { config, state_dir, account, tls }))
 }
 
 fn run(prepared: Prepared) -> Result<u8, Refusal> {
-    let Prepared { config, state_dir, account } = prepared;
+    let Prepared { config, state_dir, account, tls } = prepared;
     inherited::close_inherited_on_exec();
     inherited::default_signals_for_children();
     let failed = |why: String| Refusal(1, why);
@@ -115,7 +117,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
         .map_err(|error| failed(format!("{}: {error}", database.display())))?;
     let locals = Locals::new(&config.access).map_err(failed)?;
-    let (listeners, socket, place) = listen(&home, &config, &locals)?;
+    let (listeners, socket, place) = listen(&home, &config, tls, &locals)?;
     if let Err(error) = home.announce(&place.said) {
         log::warn!("the lock file does not say who holds it: {error}");
     }
@@ -142,7 +144,12 @@ struct Place {
     url: String,
 }
 
-fn listen(home: &Home, config: &Config, locals: &Locals) -> Result<(Listeners, SocketFile, Place), Refusal> {
+fn listen(
+    home: &Home,
+    config: &Config,
+    tls: Option<Arc<Tls>>,
+    locals: &Locals,
+) -> Result<(Listeners, SocketFile, Place), Refusal> {
     let failed = |why: String| Refusal(1, why);
     let path = home.socket(config.access.socket.as_deref()).map_err(|error| failed(error.to_string()))?;
     let tcp = match config.listen {
@@ -155,14 +162,19 @@ fn listen(home: &Home, config: &Config, locals: &Locals) -> Result<(Listeners, S
     };
     let (unix, socket) =
         bind_unix(&path, locals.group()).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+    let socket_url = format!("unix:{}", path.display());
     let place = match tcp.as_ref().map(|tcp| tcp.get_ref().local_addr()) {
+        // A certificate rarely names this machine's loopback.
+        Some(Ok(address)) if tls.is_some() => {
+            Place { said: format!("listening on https://{address}"), url: socket_url }
+        }
         Some(Ok(address)) => {
             Place { said: format!("listening on http://{address}"), url: format!("http://{}", near(address)) }
         }
         Some(Err(error)) => return Err(failed(error.to_string())),
-        None => Place { said: format!("listening on {}", path.display()), url: format!("unix:{}", path.display()) },
+        None => Place { said: format!("listening on {}", path.display()), url: socket_url },
     };
-    Ok((Listeners { tcp, unix }, socket, place))
+    Ok((Listeners { tcp, tls, unix }, socket, place))
 }
 
 /// An address of ours as one connects to it from this machine: "every address" is none that one connects to.
@@ -205,7 +217,9 @@ impl Daemon {
         let orphans = self.settle_orphans(&context).await;
         let fan_out = self.keep("push", self.fan_out(&hub));
         let appender = self.keep("output", appender::append(self.store.clone(), self.pacing()));
-        let on_signal = self.keep("signals", on_signals(signals, self.stop.clone(), context.running.clone()));
+        let (ends, hangup) = signals.split();
+        let on_signal = self.keep("signals", on_signals(ends, self.stop.clone(), context.running.clone()));
+        let on_hangup = self.keep("reload", on_hangups(hangup, listeners.tls.clone()));
         let maintenance = self.executor.spawn(self.maintain(requests));
         let scheduler = self.executor.spawn(self.schedule(context.clone()));
         let (stop, executor) = (self.stop.clone(), self.executor.clone());
@@ -230,6 +244,7 @@ impl Daemon {
         streams.wait_empty().or(too_late).await;
         self.stop.raise(Phase::Closing);
         server.await;
+        on_hangup.cancel().await;
         on_signal.cancel().await;
         self.store.close().await;
         u8::from(self.stop.has_failed())
@@ -338,13 +353,25 @@ impl Daemon {
 }
 
 /// The first signal asks everybody to stop; the second kills what runs and ends the process at once.
-async fn on_signals(mut signals: Signals, stop: Stop, running: Running) {
+async fn on_signals(mut signals: Ends, stop: Stop, running: Running) {
     let first = signals.next().await;
     log::info!("signal {first}");
     stop.raise(Phase::Stopping);
     let second = signals.next().await;
     running.kill_all();
     std::process::exit(128 + second);
+}
+
+/// A new certificate is a matter of two files and a SIGHUP. Without TLS there is nothing to read again.
+async fn on_hangups(mut hangup: Hangup, tls: Option<Arc<Tls>>) {
+    loop {
+        hangup.next().await;
+        match tls.as_ref().map(|tls| tls.reload()) {
+            None => log::info!("SIGHUP: there is no certificate to read again"),
+            Some(Ok(())) => log::info!("SIGHUP: new connections get the certificate as it is now"),
+            Some(Err(why)) => log::error!("SIGHUP: the old certificate stays: {why}"),
+        }
+    }
 }
 
 /// Says on standard output, once and in one line, that the daemon serves.

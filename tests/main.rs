@@ -38,6 +38,8 @@ mod runs_user;
 mod scheduler_idle;
 mod shutdown;
 mod slow_medium;
+#[cfg(feature = "tls")]
+mod tls;
 mod ws_backpressure;
 mod ws_push;
 mod ws_resume;

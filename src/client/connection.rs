@@ -26,6 +26,7 @@ use smol_hyper::rt::FuturesIo;
 
 use super::failure::{Failure, Problem};
 use super::target::{Address, Target};
+use super::tls::Tls;
 use crate::state_dir::SOCKET_PATH_BYTES_MAX;
 
 /// To reach a host on the network.
@@ -85,12 +86,13 @@ pub struct Daemon {
     target: Target,
     /// What a run's command was given, in place of a session's token.
     run_token: Option<String>,
+    tls: Tls,
 }
 
 impl Daemon {
     /// The daemon at that place; it need not be there.
     pub fn new(target: Target) -> Daemon {
-        Daemon { target, run_token: None }
+        Daemon { target, run_token: None, tls: Tls::default() }
     }
 
     /// The same, asked by the command of a run.
@@ -212,6 +214,9 @@ impl Daemon {
         }
         match Problem::read(status.as_u16(), &body) {
             Some(problem) => Err(Failure::Refused(Box::new(self.in_our_words(problem)))),
+            None if status == StatusCode::BAD_REQUEST && body.is_empty() && self.target.is_plain() => {
+                Err(self.stranger("it answered 400 Bad Request without a word; does it speak https:// ?"))
+            }
             None => Err(self.stranger(&format!("it answered {status}"))),
         }
     }
@@ -241,11 +246,20 @@ impl Daemon {
                     Timer::after(Duration::from_secs(CONNECT_S)).await;
                     Err(io::Error::from(io::ErrorKind::TimedOut))
                 };
-                match future::or(connect_tcp(address), timed_out).await {
-                    Ok(stream) => Ok(Box::new(stream)),
-                    Err(error) => Err(self.no_network(&error)),
-                }
+                let timed_out = async { timed_out.await.map_err(|error| self.no_network(&error)) };
+                future::or(self.connect_network(address), timed_out).await
             }
+        }
+    }
+
+    async fn connect_network(&self, address: &Address) -> Result<Box<dyn Duplex>, Failure> {
+        let stream = connect_tcp(address).await.map_err(|error| self.no_network(&error))?;
+        if !address.https {
+            return Ok(Box::new(stream));
+        }
+        match self.tls.secure(stream, &address.host, address.ca.as_deref()).await? {
+            Ok(secured) => Ok(Box::new(secured)),
+            Err(why) => Err(Failure::NoDaemon(format!("what answers at {} is not believed: {why}", self.target))),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What `login` saved: one daemon's URL and the session token for it.
+//! What `login` saved: one daemon's URL, the session token for it, and by which authority it is known.
 //!
 //! The file is a secret: it is created with mode 0600, and one that others can read is never used.
 
@@ -18,6 +18,8 @@ pub struct Login {
     pub url: String,
     /// The session's token.
     pub token: String,
+    /// The certificates of the authority that was named, as an absolute path.
+    pub ca: Option<PathBuf>,
 }
 
 /// Reads what was saved, if anything was.
@@ -74,6 +76,9 @@ fn save_to(path: &Path, login: &Login) -> io::Result<()> {
     let new = path.with_extension(format!("new-{}", std::process::id()));
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).and_then(|mut file| {
         writeln!(file, "url = {}\ntoken = {}", quoted(&login.url), quoted(&login.token))?;
+        if let Some(ca) = &login.ca {
+            writeln!(file, "ca = {}", quoted(ca.to_str().ok_or(io::ErrorKind::InvalidInput)?))?;
+        }
         file.sync_all()
     });
     match written.and_then(|()| fs::rename(&new, path)) {
@@ -100,11 +105,11 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("runabout-login-{}", std::process::id()));
         let path = dir.join("runabout/login.toml");
         assert!(read_from(&path).expect("nothing yet").is_none());
-        for token in ["rbs_old", "rbs_\"new\""] {
-            let login = Login { url: "http://pi:7867".to_owned(), token: token.to_owned() };
+        for (token, ca) in [("rbs_old", Some("/ca \"1\".pem")), ("rbs_\"new\"", None)] {
+            let login = Login { url: "http://pi:7867".to_owned(), token: token.to_owned(), ca: ca.map(PathBuf::from) };
             save_to(&path, &login).expect("saved");
             let back = read_from(&path).expect("readable").expect("there");
-            assert_eq!((back.url, back.token), (login.url, login.token));
+            assert_eq!((back.url, back.token, back.ca), (login.url, login.token, login.ca));
         }
         assert_eq!(fs::metadata(&path).expect("there").mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");

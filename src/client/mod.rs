@@ -18,6 +18,11 @@ mod position;
 mod print;
 mod sink;
 mod target;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod view;
 
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use super::args::Global;
 use super::failure::Failure;
 use super::login::Login;
 use crate::state_dir::{default_state_dir, socket_path, state_dir};
+use crate::tls::NO_TLS;
 
 /// Where a daemon of the whole machine is told to put its socket.
 const SYSTEM_SOCKET: &str = "/run/runabout/runabout.sock";
@@ -26,13 +27,17 @@ pub enum Target {
         /// The command line that would start a daemon there.
         start: String,
     },
-    /// Plain HTTP over TCP.
+    /// HTTP over TCP.
     Network(Address),
 }
 
 /// A daemon on a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
+    /// Whether it is by TLS.
+    pub https: bool,
+    /// Whom to believe instead of the system's authorities: the path of their certificates.
+    pub ca: Option<PathBuf>,
     /// Name or IP, without brackets.
     pub host: String,
     /// TCP port.
@@ -60,7 +65,6 @@ impl Target {
     /// # Errors
     /// [`Failure::Usage`] for a URL, file or environment that cannot be used.
     pub fn choose(global: &Global) -> Result<Target, Failure> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let is_root = rustix::process::geteuid().is_root();
         let env = |name: &str| std::env::var_os(name);
         // A client may itself be somebody's service, whose STATE_DIRECTORY then holds no socket.
@@ -70,6 +74,19 @@ impl Target {
         let world =
             World { variable: &variable, exists: &|path| path.exists(), login: &super::login::read, state_dirs };
         choose_in(&world, global)
+    }
+
+    /// The same place, known by this authority, if one is named.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a flag that means nothing there, because who names an authority means to be safe.
+    pub fn known_by(self, global: &Global) -> Result<Target, Failure> {
+        known_by(self, global, &variable)
+    }
+
+    /// Whether it is on a network, without TLS.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Target::Network(Address { https: false, .. }))
     }
 
     /// The same place with this token.
@@ -99,12 +116,36 @@ impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Socket { path, .. } => path.display().fmt(out),
-            Target::Network(address) => write!(out, "http://{}{}", address.authority, address.prefix),
+            Target::Network(Address { https, authority, prefix, .. }) => {
+                write!(out, "{}://{authority}{prefix}", if *https { "https" } else { "http" })
+            }
         }
     }
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 fn choose_in(world: &World, global: &Global) -> Result<Target, Failure> {
+    known_by(place_in(world, global)?, global, world.variable)
+}
+
+/// `--ca`, else `RUNABOUT_CA`, else what `login` saved with the place.
+fn known_by(target: Target, global: &Global, variable: &dyn Fn(&str) -> Option<String>) -> Result<Target, Failure> {
+    match target {
+        Target::Network(address) if address.https => {
+            let ca = global.ca.clone().or_else(|| variable("RUNABOUT_CA").map(PathBuf::from)).or(address.ca);
+            Ok(Target::Network(Address { ca, ..address }))
+        }
+        other if global.ca.is_some() => {
+            Err(Failure::Usage(format!("--ca means nothing to {other}: it is for https://HOST:PORT")))
+        }
+        other => Ok(other),
+    }
+}
+
+fn place_in(world: &World, global: &Global) -> Result<Target, Failure> {
     let token = || (world.variable)("RUNABOUT_TOKEN");
     if let Some(url) = &global.url {
         let target = parse(url, "--url")?;
@@ -127,7 +168,7 @@ fn choose_in(world: &World, global: &Global) -> Result<Target, Failure> {
     }
     if let (Some(login), None) = ((world.login)()?, &given_to_run) {
         let target = parse(&login.url, "login.toml")?;
-        return Ok(give(target, Some(login.token)));
+        return Ok(give_login(target, login));
     }
     let mut places: Vec<Target> =
         world.state_dirs.iter().map(|dir| in_state_dir(dir, "runabout serve".to_owned())).collect();
@@ -150,11 +191,22 @@ fn with_token(target: Target, token: impl Fn() -> Option<String>, world: &World)
     if target.is_local() {
         return Ok(target);
     }
-    if let Some(token) = token() {
+    if let (Some(token), true) = (token(), target.is_plain()) {
         return Ok(give(target, Some(token)));
     }
     let saved = (world.login)()?.filter(|login| parse(&login.url, "login.toml").is_ok_and(|place| place == target));
-    Ok(give(target, saved.map(|login| login.token)))
+    let target = saved.map_or(target.clone(), |login| give_login(target, login));
+    Ok(match token() {
+        Some(token) => give(target, Some(token)),
+        None => target,
+    })
+}
+
+fn give_login(target: Target, login: Login) -> Target {
+    match give(target, Some(login.token)) {
+        Target::Network(address) => Target::Network(Address { ca: login.ca, ..address }),
+        socket => socket,
+    }
 }
 
 fn give(target: Target, token: Option<String>) -> Target {
@@ -178,14 +230,17 @@ pub fn parse(url: &str, source: &str) -> Result<Target, Failure> {
         }
         return Ok(Target::Socket { path: path.into(), start: "runabout serve".to_owned() });
     }
-    if url.starts_with("https:") {
-        return Err(wrong("this runabout speaks no TLS yet; tunnel it, as by ssh -L 7867:localhost:7867 HOST"));
+    if url.starts_with("https:") && !cfg!(feature = "tls") {
+        return Err(wrong(NO_TLS));
     }
     let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let uri: Uri = full.parse().map_err(|_| wrong("it must be http://HOST:PORT or unix:PATH"))?;
-    let authority = match (uri.scheme_str(), uri.authority()) {
-        (Some("http"), Some(authority)) if !authority.host().is_empty() => authority,
-        _ => return Err(wrong("it must be http://HOST:PORT or unix:PATH")),
+    let forms = "it must be http://HOST:PORT, https://HOST:PORT or unix:PATH";
+    let uri: Uri = full.parse().map_err(|_| wrong(forms))?;
+    let (https, authority) = match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme @ ("http" | "https")), Some(authority)) if !authority.host().is_empty() => {
+            (scheme == "https", authority)
+        }
+        _ => return Err(wrong(forms)),
     };
     if authority.as_str().contains('@') {
         return Err(wrong("a token goes into RUNABOUT_TOKEN, not into the URL"));
@@ -194,10 +249,13 @@ pub fn parse(url: &str, source: &str) -> Result<Target, Failure> {
         return Err(wrong("it must end with the path"));
     }
     let port = match authority.as_str().strip_prefix(authority.host()) {
+        Some("") | None if https => 443,
         Some("") | None => 80,
         Some(port) => port.trim_start_matches(':').parse().map_err(|_| wrong("its port is not one"))?,
     };
     Ok(Target::Network(Address {
+        https,
+        ca: None,
         host: authority.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
         port,
         authority: authority.as_str().to_owned(),
@@ -214,7 +272,13 @@ mod tests {
         let world = World {
             variable: &|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
             exists: &|path| path == Path::new(existing),
-            login: &|| Ok(login.map(|url| Login { url: url.to_owned(), token: "rbs_saved".to_owned() })),
+            login: &|| {
+                Ok(login.map(|url| Login {
+                    url: url.to_owned(),
+                    token: "rbs_saved".to_owned(),
+                    ca: Some("/saved.pem".into()),
+                }))
+            },
             state_dirs: vec!["/home/u/.local/state/runabout".into()],
         };
         choose_in(&world, global).expect("a target")
@@ -294,9 +358,36 @@ mod tests {
         assert_eq!(address("http://pi"), ("pi".to_owned(), 80, String::new()));
         assert_eq!(address("unix:/a/b.sock").0, "/a/b.sock");
         assert_eq!(address("unix:///a/b.sock").0, "/a/b.sock");
-        for wrong in ["", "https://pi", "ftp://pi", "http://u:p@pi", "http://pi/?a=1", "http://pi:99999", "unix:a", "/"]
-        {
+        for wrong in ["", "ftp://pi", "http://u:p@pi", "http://pi/?a=1", "http://pi:99999", "unix:a", "/"] {
             assert!(parse(wrong, "--url").is_err(), "{wrong:?}");
+        }
+        assert_eq!(parse("https://pi", "--url").is_ok(), cfg!(feature = "tls"));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn an_authority_is_named_for_https_alone() {
+        let to = |url: &str, ca: Option<&str>| Global {
+            url: Some(url.to_owned()),
+            ca: ca.map(PathBuf::from),
+            ..Global::default()
+        };
+        let ca = |global: &Global, variables: &[(&str, &str)], saved| match choose(global, variables, saved, "") {
+            Target::Network(address) => address.ca.map(|path| path.display().to_string()),
+            Target::Socket { .. } => None,
+        };
+        let (pi, variable) = ("https://pi", [("RUNABOUT_CA", "/env.pem"), ("RUNABOUT_TOKEN", "rbs_env")]);
+        assert_eq!(ca(&to(pi, Some("/flag.pem")), &variable, Some(pi)).as_deref(), Some("/flag.pem"));
+        assert_eq!(ca(&to(pi, None), &variable, Some(pi)).as_deref(), Some("/env.pem"));
+        assert_eq!(ca(&to(pi, None), &variable[1..], Some(pi)).as_deref(), Some("/saved.pem"));
+        assert_eq!(ca(&to(pi, None), &[], Some("http://pi")), None);
+        assert_eq!(ca(&to("http://pi", None), &variable, None), None);
+        let plain = parse("pi:7867", "--url").expect("a place");
+        assert!(known_by(plain, &to("pi:7867", Some("/flag.pem")), &|_| None).is_err());
+        assert_eq!(shown(&choose(&to("https://pi:443/x", None), &[], None, "")).0, "https://pi:443/x");
+        match parse(pi, "--url").expect("a place") {
+            Target::Network(address) => assert_eq!(address.port, 443),
+            socket => panic!("{socket}"),
         }
     }
 }

@@ -52,6 +52,8 @@ impl Key {
     }
 }
 
+/// What both keys of `[tls]` allow.
+const TLS_PATH: &str = "the absolute path of a PEM file, or \"\" for none";
 const MIB: u64 = 1_048_576;
 const DAY_S: u64 = 86_400;
 
@@ -100,6 +102,8 @@ pub(super) const KEYS: &[Key] = &[
         name: "allow_plaintext",
         kind: Kind::Switch(|config, on| config.access.allow_plaintext = on),
     },
+    text("tls", "cert", tls_cert, TLS_PATH),
+    text("tls", "key", tls_key, TLS_PATH),
     number("limits", "head_bytes", 1_024, MIB, |config, n| config.limits.head_bytes = n as usize),
     number("limits", "headers", 16, 1_000, |config, n| config.limits.headers = n as usize),
     number("limits", "body_bytes", 1_024, 64 * MIB, |config, n| config.limits.body_bytes = n as usize),
@@ -152,8 +156,7 @@ fn log(config: &mut Config, text: &str) -> bool {
 
 fn socket(config: &mut Config, text: &str) -> bool {
     config.access.socket = (!text.is_empty()).then(|| PathBuf::from(text));
-    text.is_empty()
-        || (text.starts_with('/') && text.len() <= crate::state_dir::SOCKET_PATH_BYTES_MAX && !text.contains('\0'))
+    is_path_or_empty(text) && text.len() <= crate::state_dir::SOCKET_PATH_BYTES_MAX
 }
 
 fn socket_group(config: &mut Config, text: &str) -> bool {
@@ -175,6 +178,20 @@ fn socket_role(config: &mut Config, text: &str) -> bool {
     let role = Role::parse(text);
     config.access.socket_role = role.map_or(config.access.socket_role, SocketRole);
     role.is_some()
+}
+
+fn tls_cert(config: &mut Config, text: &str) -> bool {
+    config.tls.cert = (!text.is_empty()).then(|| PathBuf::from(text));
+    is_path_or_empty(text)
+}
+
+fn tls_key(config: &mut Config, text: &str) -> bool {
+    config.tls.key = (!text.is_empty()).then(|| PathBuf::from(text));
+    is_path_or_empty(text)
+}
+
+fn is_path_or_empty(text: &str) -> bool {
+    text.is_empty() || (text.starts_with('/') && !text.contains('\0'))
 }
 
 fn allowed_hosts(config: &mut Config, names: &[String]) -> Result<(), String> {

@@ -11,7 +11,8 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::keys::{KEYS, Key, Kind};
-use super::{Config, Listen};
+use super::{Config, Listen, Tls};
+use crate::tls::NO_TLS;
 
 /// No configuration is this long; guards against a `--config /dev/zero`.
 const FILE_BYTES_MAX: u64 = 1_048_576;
@@ -59,7 +60,12 @@ pub(super) fn load(
     env: impl IntoIterator<Item = (OsString, OsString)>,
     file: Option<&Path>,
 ) -> Result<Config, ConfigError> {
-    let mut loading = Loading { config: Config::default(), faults: Vec::new(), listen_said_by: "default".to_owned() };
+    let mut loading = Loading {
+        config: Config::default(),
+        faults: Vec::new(),
+        listen_said_by: "default".to_owned(),
+        tls_said_by: String::new(),
+    };
     if let Some(path) = file {
         loading.take_file(path);
     }
@@ -70,6 +76,7 @@ pub(super) fn load(
             loading.set(flag, key, &Value::String(value.clone()));
         }
     }
+    loading.check_tls();
     loading.check_plaintext();
     if loading.faults.is_empty() { Ok(loading.config) } else { Err(ConfigError(loading.faults)) }
 }
@@ -79,6 +86,8 @@ struct Loading {
     faults: Vec<Fault>,
     /// The strongest source that set `listen`: the one to blame for it.
     listen_said_by: String,
+    /// The strongest source that set a key of `[tls]`.
+    tls_said_by: String,
 }
 
 impl Loading {
@@ -168,6 +177,24 @@ impl Loading {
                 self.fault(source, &key.shown(), format!("{what} is not allowed; allowed: {}", key.allowed()))
             }
             None if key.name == "listen" => source.clone_into(&mut self.listen_said_by),
+            None if key.table == "tls" => source.clone_into(&mut self.tls_said_by),
+            None => {}
+        }
+    }
+
+    /// A certificate without its key is a mistake, and plaintext instead of it would be a worse one.
+    fn check_tls(&mut self) {
+        let missing = match (&self.config.tls.cert, &self.config.tls.key) {
+            (None, None) => return,
+            (Some(_), Some(_)) if cfg!(feature = "tls") => return,
+            (Some(_), Some(_)) => None,
+            (Some(_), None) => Some("tls.key"),
+            (None, Some(_)) => Some("tls.cert"),
+        };
+        let source = self.tls_said_by.clone();
+        match missing {
+            _ if !cfg!(feature = "tls") => self.fault(&source, "tls", NO_TLS.to_owned()),
+            Some(key) => self.fault(&source, key, "missing; allowed: both tls.cert and tls.key, or neither".to_owned()),
             None => {}
         }
     }
@@ -175,7 +202,8 @@ impl Loading {
     /// Tokens and output that cross a network in clear must be somebody's decision.
     fn check_plaintext(&mut self) {
         let Listen::At(address) = self.config.listen else { return };
-        if address.ip().to_canonical().is_loopback() || self.config.access.allow_plaintext {
+        let is_meant = self.config.access.allow_plaintext || self.config.tls != Tls::default();
+        if address.ip().to_canonical().is_loopback() || is_meant {
             return;
         }
         let source = self.listen_said_by.clone();
@@ -184,7 +212,8 @@ impl Loading {
             "listen",
             format!(
                 "{address} can be reached from other machines, and without TLS everybody on the way reads tokens and output. \
-                 Listen on 127.0.0.1 and put a reverse proxy or an SSH tunnel before it, or set access.allow_plaintext = true"
+                 Set tls.cert and tls.key, or listen on 127.0.0.1 and put a reverse proxy or an SSH tunnel before it, or set \
+                 access.allow_plaintext = true"
             ),
         );
     }
@@ -257,6 +286,9 @@ mod tests {
             allowed_origins = []
             trusted_proxies = []
             allow_plaintext = false
+            [tls]
+            cert = ""
+            key = ""
             [limits]
             head_bytes = 65_536
             headers = 100
@@ -309,7 +341,7 @@ mod tests {
     fn all_that_is_wrong_is_said_at_once() {
         let path = file(
             "wrong",
-            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = 1\n[tls]\ncert = \"\"\n[access]\nallowed_origins = [\"null\"]",
+            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = 1\n[tls]\ncert = \"server.pem\"\n[access]\nallowed_origins = [\"null\"]",
         );
         let error =
             load(&Flags { listen: Some("7867".to_owned()), log: None }, env(&[("RUNABOUT_LOG", "loud")]), Some(&path))
@@ -320,7 +352,7 @@ mod tests {
             "limits.head_s",
             "limits.body_bytes",
             "limits.disk_free_bytes",
-            "tls",
+            "tls.cert",
             "access.allowed_origins",
             "listen",
             "log",
@@ -352,5 +384,21 @@ mod tests {
         assert!(load(&open, env(&[("RUNABOUT_ACCESS_ALLOW_PLAINTEXT", "true")]), None).is_ok());
         let mapped = Flags { listen: Some("[::ffff:127.0.0.1]:0".to_owned()), log: None };
         assert!(load(&mapped, env(&[]), None).is_ok());
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        let open = Flags { listen: Some("0.0.0.0:0".to_owned()), log: None };
+        let path = file("tls", "[tls]\ncert = \"/c.pem\"");
+        let error = load(&open, env(&[]), Some(&path)).expect_err("refused").to_string();
+        let loaded = load(&open, env(&[("RUNABOUT_TLS_KEY", "/k.pem")]), Some(&path));
+        if cfg!(feature = "tls") {
+            assert!(error.contains("tls.key: missing") && error.contains(&path.display().to_string()), "{error}");
+            let tls = loaded.expect("plaintext need not be allowed").tls;
+            assert_eq!((tls.cert, tls.key), (Some("/c.pem".into()), Some("/k.pem".into())));
+        } else {
+            let error = loaded.expect_err("refused").to_string();
+            assert!(error.contains("no TLS"), "{error}");
+        }
     }
 }

@@ -23,6 +23,8 @@ pub struct Config {
     pub log: log::LevelFilter,
     /// Who may talk to the daemon, and from where.
     pub access: Access,
+    /// How TCP connections are encrypted.
+    pub tls: Tls,
     /// What bounds memory, time and descriptors.
     pub limits: Limits,
     /// How output is paced on its way to the medium.
@@ -71,6 +73,15 @@ impl Default for SocketRole {
     fn default() -> SocketRole {
         SocketRole(Role::Operator)
     }
+}
+
+/// `[tls]`: both or neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Path of the certificate, and of those that lead from it to its authority, in PEM.
+    pub cert: Option<PathBuf>,
+    /// Path of its private key, in PEM.
+    pub key: Option<PathBuf>,
 }
 
 /// `[limits]`
@@ -187,6 +198,7 @@ impl Default for Config {
             listen: Listen::At(std::net::SocketAddr::from(([127, 0, 0, 1], 7867))),
             log: log::LevelFilter::Info,
             access: Access::default(),
+            tls: Tls::default(),
             limits: Limits::default(),
             output: Output::default(),
             runs: Runs::default(),

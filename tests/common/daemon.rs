@@ -36,6 +36,7 @@ pub struct Builder {
     env: Vec<(String, String)>,
     wrapper: Vec<String>,
     socket: Option<PathBuf>,
+    authority: Option<PathBuf>,
 }
 
 impl Builder {
@@ -66,6 +67,12 @@ impl Builder {
     /// A command that is put in front, such as `strace` with its options.
     pub fn wrapper(mut self, words: &[&str]) -> Builder {
         self.wrapper = words.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// The authority of its certificate, where the configuration gives it one.
+    pub fn authority(mut self, path: &Path) -> Builder {
+        self.authority = Some(path.to_owned());
         self
     }
 
@@ -137,6 +144,7 @@ impl Daemon {
             env: Vec::new(),
             wrapper: Vec::new(),
             socket: None,
+            authority: None,
         }
     }
 
@@ -157,8 +165,11 @@ impl Daemon {
             panic!("the daemon does not serve; it ended with {:?}", self.running().wait(Duration::ZERO));
         };
         let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("unexpected: {line:?}"));
-        let tcp = address.strip_prefix("http://").map(|address| address.parse().unwrap());
-        self.running().tcp = tcp.map(Address::Tcp);
+        let plain = address.strip_prefix("http://").map(|address| Address::Tcp(address.parse().unwrap()));
+        let authority = self.builder.authority.clone();
+        let secured = address.strip_prefix("https://").zip(authority);
+        let secured = secured.map(|(address, authority)| Address::Tls(address.parse().unwrap(), authority));
+        self.running().tcp = plain.or(secured);
     }
 
     /// Stops it and starts it again.

@@ -47,7 +47,7 @@ impl Client {
     pub fn call(&self, method: &str, path: &str) -> Call {
         let host = match &self.address {
             Address::Unix(_) => "localhost".to_owned(),
-            Address::Tcp(address) => address.to_string(),
+            Address::Tcp(address) | Address::Tls(address, _) => address.to_string(),
         };
         let mut call = Call {
             client: self.clone(),

@@ -29,8 +29,10 @@ Where the daemon is:
   /run/runabout/runabout.sock.
 
 Environment:
-  RUNABOUT_URL         http://HOST:PORT of a daemon, or unix:/path/of/its/socket
+  RUNABOUT_URL         http://HOST:PORT or https://HOST:PORT of a daemon, or unix:/path/of/its/socket
   RUNABOUT_TOKEN       the session token for it; needed over the network only
+  RUNABOUT_CA          as --ca, for https
+  SSL_CERT_FILE        the system's authorities, where they are not in one of the usual places
   RUNABOUT_STATE_DIR   the state directory
   RUNABOUT_RUN_TOKEN   set in a run's command, as are RUNABOUT_URL and RUNABOUT_RUN_ID: for `progress`
   NO_COLOR             no colours, also on a terminal

@@ -41,12 +41,15 @@ pub struct Cli {
 /// What every subcommand takes, before or after its name.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Global {
-    /// The daemon: http://HOST:PORT, or unix:/path/of/its/socket
+    /// The daemon: http://HOST:PORT, https://HOST:PORT, or unix:/path/of/its/socket
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub url: Option<String>,
     /// The daemon's state directory; its socket is in it
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub state_dir: Option<PathBuf>,
+    /// The authority that signed the daemon's certificate, in PEM, instead of the system's
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    pub ca: Option<PathBuf>,
     /// Answer in JSON, for machines
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub json: bool,
@@ -129,11 +132,12 @@ nothing to others and nothing after the run. From anywhere else, --run says whic
     #[command(after_help = "\
 Examples:
   ssh pi runabout enroll | runabout login http://pi.local:7867
+  ssh pi runabout enroll | runabout login --ca ca.pem https://pi.local:7867
   RUNABOUT_TOKEN=rbs_… runabout login http://pi.local:7867
 
 It is saved in $XDG_CONFIG_HOME/runabout/login.toml (~/.config/runabout/login.toml), for you alone to read.")]
     Login {
-        /// The daemon: http://HOST:PORT
+        /// The daemon: http://HOST:PORT or https://HOST:PORT
         #[arg(value_name = "URL")]
         address: String,
         /// An enrollment or session token [default: RUNABOUT_TOKEN, else a line of standard input]
@@ -291,10 +295,10 @@ impl Cli {
 
     /// What means nothing to a subcommand is told rather than ignored.
     fn checked(self) -> Result<Cli, clap::Error> {
-        let Global { url, state_dir, json } = &self.global;
+        let Global { url, state_dir, ca, json } = &self.global;
         let stray = match self.command {
-            Command::Serve(_) if url.is_some() || *json => {
-                Some("`serve` takes neither --url nor --json; --listen says where to serve")
+            Command::Serve(_) if url.is_some() || ca.is_some() || *json => {
+                Some("`serve` takes none of --url, --ca and --json; --listen says where to serve")
             }
             Command::Login { .. } if url.is_some() || state_dir.is_some() => {
                 Some("`login` takes the daemon's URL as its argument: no --url, no --state-dir")

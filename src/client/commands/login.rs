@@ -3,16 +3,18 @@
 //! Only what the daemon has accepted is saved; the token is never printed.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
 
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::client::args::Global;
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
 use crate::client::login::{self, Login};
 use crate::client::print::{self, printable};
-use crate::client::target::{Target, parse};
+use crate::client::target::{Address, Target, parse};
 use crate::client::view::read;
 
 /// What every enrollment token starts with.
@@ -32,8 +34,8 @@ struct Session {
 }
 
 /// Logs in at that address.
-pub async fn login(address: &str, token: Option<String>) -> Result<u8, Failure> {
-    let target = parse(address, "URL")?;
+pub async fn login(global: &Global, address: &str, token: Option<String>) -> Result<u8, Failure> {
+    let target = parse(address, "URL")?.known_by(global)?;
     if target.is_local() {
         return Err(Failure::Usage("the socket of this machine needs no login".to_owned()));
     }
@@ -48,9 +50,20 @@ pub async fn login(address: &str, token: Option<String>) -> Result<u8, Failure> 
     } else {
         (token.to_owned(), role_of(&target, token).await?)
     };
-    let path = login::save(&Login { url: target.to_string(), token })?;
+    let ca = authority_of(&target)?;
+    let path = login::save(&Login { url: target.to_string(), token, ca })?;
     print::note(&format!("logged in to {target} as {}; saved in {}", printable(&role), path.display()));
     Ok(0)
+}
+
+/// The named authority's file, as every directory knows it.
+fn authority_of(target: &Target) -> Result<Option<PathBuf>, Failure> {
+    match target {
+        Target::Network(Address { ca: Some(ca), .. }) => {
+            std::path::absolute(ca).map(Some).map_err(|error| Failure::Own(format!("--ca: {}: {error}", ca.display())))
+        }
+        _ => Ok(None),
+    }
 }
 
 async fn enroll(target: &Target, token: &str) -> Result<(String, String), Failure> {

@@ -31,7 +31,7 @@ struct Context {
 /// Does one command.
 pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::Login { address, token } = cli.command {
-        return login::login(&address, token).await;
+        return login::login(&cli.global, &address, token).await;
     }
     if let Command::Progress(options) = cli.command {
         return progress::progress(&cli.global, options).await;

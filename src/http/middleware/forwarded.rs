@@ -21,14 +21,14 @@ pub struct Forwarded {
 }
 
 impl Forwarded {
-    /// What is to be believed of these headers, which came from `peer`.
+    /// What is to be believed of these headers, which came from `peer`, by https or not.
     ///
     /// # Errors
     /// 400 where a trusted proxy names a host that is none.
-    pub fn read(headers: &HeaderMap, peer: IpAddr, trusted: &[Cidr]) -> Result<Forwarded, Problem> {
+    pub fn read(headers: &HeaderMap, peer: IpAddr, https: bool, trusted: &[Cidr]) -> Result<Forwarded, Problem> {
         let peer = peer.to_canonical();
         let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-        let mut said = Forwarded { address: peer, https: false, host: None };
+        let mut said = Forwarded { address: peer, https, host: None };
         if !is_trusted(peer) {
             return Ok(said);
         }
@@ -43,7 +43,7 @@ impl Forwarded {
             trusted_hops += 1;
         }
         said.https = believed(&list(headers, "x-forwarded-proto"), trusted_hops)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+            .map_or(https, |scheme| scheme.eq_ignore_ascii_case("https"));
         said.host = match believed(&list(headers, "x-forwarded-host"), trusted_hops) {
             None => None,
             Some(text) => Some(
@@ -84,7 +84,7 @@ mod tests {
             headers.append(*name, value.parse().expect("a value"));
         }
         let trusted = [Cidr::parse("10.0.0.0/8").expect("a network"), Cidr::parse("::1").expect("an address")];
-        Forwarded::read(&headers, peer.parse().expect("an address"), &trusted).expect("read")
+        Forwarded::read(&headers, peer.parse().expect("an address"), false, &trusted).expect("read")
     }
 
     #[test]

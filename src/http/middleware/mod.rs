@@ -29,7 +29,12 @@ use crate::run_tokens::RunTokens;
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A TCP peer.
-    Tcp(std::net::SocketAddr),
+    Tcp {
+        /// Its address.
+        address: std::net::SocketAddr,
+        /// Whether it speaks TLS.
+        https: bool,
+    },
     /// A Unix peer: who it is by the kernel's word, or why not.
     Unix(Result<Identity, Problem>),
 }
@@ -84,10 +89,10 @@ impl Gate {
 
     async fn decide(&self, source: &Source, parts: &Parts, admission: &mut Admission) -> Result<Entry, Problem> {
         let own = match source {
-            Source::Tcp(address) => {
+            Source::Tcp { address, https } => {
                 admission.peer.address = Some(address.ip().to_canonical());
                 let own = host::check(&parts.headers, &self.access.allowed_hosts, &host::own_name())?;
-                let said = Forwarded::read(&parts.headers, address.ip(), &self.access.trusted_proxies)?;
+                let said = Forwarded::read(&parts.headers, address.ip(), *https, &self.access.trusted_proxies)?;
                 admission.peer.address = Some(said.address);
                 admission.peer.https = said.https;
                 Some(said.host.unwrap_or(own))
@@ -117,7 +122,9 @@ impl Gate {
                 Some(match (who::run_token(&presented), source) {
                     (Some(token), _) => self.by_run_token(&token, admission)?,
                     (None, Source::Unix(identity)) => identity.clone()?,
-                    (None, Source::Tcp(_)) => self.by_token(presented, parts, own.as_ref(), &from, admission).await?,
+                    (None, Source::Tcp { .. }) => {
+                        self.by_token(presented, parts, own.as_ref(), &from, admission).await?
+                    }
                 })
             }
         };

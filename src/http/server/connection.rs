@@ -3,21 +3,23 @@
 //! It waits for nothing without a deadline: not for a head, not for a client that takes nothing, not at its end.
 
 use std::convert::Infallible;
-use std::net::{Shutdown, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
-use futures_lite::{FutureExt, future};
+use futures_lite::FutureExt;
+use futures_lite::io::AsyncWriteExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use smol::{Async, Timer};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
+use super::census::Permit;
 use super::reply::Busy;
-use super::transport::Transport;
+use super::tls::Tls;
+use super::transport::{Metered, Transport};
 use super::{BURST, DRAIN, Shared};
 use crate::http::Problem;
 use crate::http::error::PROBLEM_JSON;
@@ -29,6 +31,29 @@ use crate::wake::Phase;
 const BUFFER_BYTES_MIN: usize = 8_192;
 /// How long one that is turned away may take to read why.
 const TURN_AWAY: Duration = Duration::from_secs(1);
+/// What every connection of TLS starts with: a record that is a handshake's. No request starts with it.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// Answers what comes over TCP, once it is known what the client speaks.
+pub(super) async fn serve_tcp<S>(shared: Arc<Shared<S>>, address: SocketAddr, arrived: Arrived)
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let limits = &shared.site.limits;
+    let source = Source::Tcp { address, https: arrived.tls.is_some() };
+    let too_late = async {
+        Timer::after(Duration::from_secs(limits.head_s)).await;
+        None
+    };
+    let leave = async {
+        shared.stop.wait(Phase::Stopping).await;
+        None
+    };
+    let greeted = arrived.greeted(Duration::from_secs(limits.stream_stall_s)).or(too_late).or(leave).await;
+    if let Some(transport) = greeted {
+        serve(shared, source, transport, Phase::Stopping).await;
+    }
+}
 
 /// Answers what comes until the client goes, or until the daemon has come to `last_phase` and nothing is under way.
 pub(super) async fn serve<S>(shared: Arc<Shared<S>>, source: Source, transport: Transport, last_phase: Phase)
@@ -106,7 +131,7 @@ impl<S> Drop for Counted<'_, S> {
 }
 
 /// Tells one too many that it is one too many: 503 before anything of its request was read.
-pub(super) async fn turn_away(mut stream: Async<TcpStream>) {
+pub(super) async fn turn_away(arrived: Arrived) {
     let body =
         Problem::unavailable("too many connections: limits.connections, limits.connections_per_client").to_json();
     let answer = format!(
@@ -114,16 +139,47 @@ pub(super) async fn turn_away(mut stream: Async<TcpStream>) {
         body.len()
     );
     let told = async {
-        let _ = stream.write_all(answer.as_bytes()).await;
-        let _ = stream.get_ref().shutdown(Shutdown::Write);
-        // Closing with its request unread would reset the connection, and the answer with it.
-        let mut thrown_away = [0; 1_024];
-        while matches!(stream.read(&mut thrown_away).await, Ok(1..)) {
-            future::yield_now().await;
+        let Some(mut transport) = arrived.greeted(TURN_AWAY).await else { return };
+        if transport.write_all(answer.as_bytes()).await.is_ok() {
+            let _ = transport.close().await;
         }
     };
     let too_late = async {
         Timer::after(TURN_AWAY).await;
     };
     told.or(too_late).await;
+}
+
+/// A TCP client of which nothing is known yet.
+pub(super) struct Arrived {
+    /// Its socket.
+    pub stream: Async<TcpStream>,
+    /// What it must speak first.
+    pub tls: Option<Arc<Tls>>,
+    /// Its place, unless it is one too many.
+    pub permit: Option<Permit>,
+}
+
+impl Arrived {
+    /// The client once it has shaken hands, where that is asked for; none where it cannot, and has been told.
+    async fn greeted(self, stall: Duration) -> Option<Transport> {
+        let Arrived { stream, tls, permit } = self;
+        let Some(tls) = tls else { return Some(Transport::tcp(stream, stall, permit)) };
+        let mut first = [0];
+        match stream.peek(&mut first).await {
+            Ok(1) if first == [TLS_HANDSHAKE] => {}
+            Ok(1) => {
+                refuse_protocol(Transport::tcp(stream, stall, permit)).await;
+                return None;
+            }
+            _ => return None,
+        }
+        match tls.accept(Metered::new(stream)).await {
+            Ok(secured) => Some(Transport::tls(secured, stall, permit)),
+            Err(error) => {
+                log::debug!("no TLS with a client: {error}");
+                None
+            }
+        }
+    }
 }

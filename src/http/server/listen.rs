@@ -8,10 +8,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Gid, Mode, chown, fchmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use smol::Async;
+
+use super::tls::Tls;
 
 /// Connections that wait to be accepted; the kernel's own limit is lower where it is.
 const BACKLOG: i32 = 1_024;
@@ -20,6 +23,8 @@ const BACKLOG: i32 = 1_024;
 pub struct Listeners {
     /// TCP, unless there is none.
     pub tcp: Option<Async<TcpListener>>,
+    /// What they speak there, where it is not plain HTTP.
+    pub tls: Option<Arc<Tls>>,
     /// The Unix socket.
     pub unix: Async<UnixListener>,
 }

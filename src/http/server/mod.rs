@@ -9,6 +9,11 @@ mod connection;
 mod listen;
 mod reply;
 mod target;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod transport;
 
 use std::future::Future;
@@ -27,7 +32,9 @@ use smol::{Async, Executor, Timer};
 
 pub use self::bridge::{Observer, RouteLabel, Site};
 use self::census::Census;
+use self::connection::Arrived;
 pub use self::listen::{Listeners, SocketFile, bind_tcp, bind_unix};
+pub use self::tls::Tls;
 pub use self::transport::{Taken, Transport, raw_stream};
 use super::middleware::{Locals, Source};
 use crate::wake::{Phase, Stop};
@@ -68,10 +75,10 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let shared = Arc::new(Shared { site, stop: stop.clone(), open: Open::default(), turned_away: AtomicUsize::new(0) });
-    let Listeners { tcp, unix } = listeners;
+    let Listeners { tcp, tls, unix } = listeners;
     let tcp = async {
         if let Some(tcp) = tcp {
-            accept_tcp(&tcp, &shared, &executor).or(stop.wait(Phase::Stopping)).await;
+            accept_tcp(&tcp, tls.as_ref(), &shared, &executor).or(stop.wait(Phase::Stopping)).await;
         }
     };
     let unix = async {
@@ -92,12 +99,16 @@ where
     drained.or(too_late).await;
 }
 
-async fn accept_tcp<S>(listener: &Async<TcpListener>, shared: &Arc<Shared<S>>, executor: &Executor<'static>)
-where
+async fn accept_tcp<S>(
+    listener: &Async<TcpListener>,
+    tls: Option<&Arc<Tls>>,
+    shared: &Arc<Shared<S>>,
+    executor: &Executor<'static>,
+) where
     S: Clone + Send + Sync + 'static,
 {
     let limits = &shared.site.limits;
-    let stall = Duration::from_secs(limits.stream_stall_s);
+    let stall_ms = u32::try_from(limits.stream_stall_s.saturating_mul(1_000)).unwrap_or(u32::MAX);
     let census = Census::new(limits.connections, limits.connections_per_client);
     let mut logged = None;
     loop {
@@ -112,17 +123,18 @@ where
         let _ = stream.get_ref().set_nodelay(true);
         // What the kernel has taken is not what the client has: one that vanished is found out by its missing
         // acknowledgements, a ping's too.
-        let _ = set_tcp_user_timeout(stream.get_ref(), u32::try_from(stall.as_millis()).unwrap_or(u32::MAX));
+        let _ = set_tcp_user_timeout(stream.get_ref(), stall_ms);
         match census.admit(address.ip()) {
             Some(permit) => {
-                let transport = Transport::tcp(stream, stall, permit);
-                spawn(executor, connection::serve(shared.clone(), Source::Tcp(address), transport, Phase::Stopping));
+                let arrived = Arrived { stream, tls: tls.cloned(), permit: Some(permit) };
+                spawn(executor, connection::serve_tcp(shared.clone(), address, arrived));
             }
             None if shared.turned_away.load(Ordering::SeqCst) < TURNED_AWAY_MAX => {
                 shared.turned_away.fetch_add(1, Ordering::SeqCst);
                 let shared = shared.clone();
+                let arrived = Arrived { stream, tls: tls.cloned(), permit: None };
                 spawn(executor, async move {
-                    connection::turn_away(stream).await;
+                    connection::turn_away(arrived).await;
                     shared.turned_away.fetch_sub(1, Ordering::SeqCst);
                 });
             }

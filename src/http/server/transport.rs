@@ -1,10 +1,10 @@
-//! A connection as bytes: TCP or Unix, with a record of when the client last took one, and an end that it can read.
+//! A connection as bytes: TCP, with TLS or without, or Unix, with a record of when the client last took one, and an end that it can read.
 //!
 //! It never waits for ever: not for a client that takes nothing, and not for one that does not close.
 
 use std::future::Future;
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use smol::{Async, Timer};
 use smol_hyper::rt::FuturesIo;
 
 use super::census::Permit;
+use super::tls::Secured;
 
 /// How long a client that is sent away may take to read why and close: without it the kernel would answer what it still
 /// sends with a reset, which throws the answer away.
@@ -40,7 +41,7 @@ pub struct Transport {
     taken: Taken,
     /// How long the client may take no byte of what is there for it; none once a stream looks after that itself.
     stall: Option<Duration>,
-    stalled: Option<Timer>,
+    stalled: Option<(Instant, Timer)>,
     has_written: bool,
     /// When the client closed its side, and what waits until that is told.
     eof: Option<(Instant, Timer)>,
@@ -60,12 +61,15 @@ pub(super) struct State {
 }
 
 enum Io {
-    Tcp(Async<TcpStream>),
-    Unix(Async<UnixStream>),
+    Tcp(Metered<Async<TcpStream>>),
+    Tls(Box<Secured>),
+    Unix(Metered<Async<UnixStream>>),
 }
 
 enum Closing {
     Open,
+    /// TLS has a last word, which a client that takes nothing does not hear.
+    Ending(Timer),
     Lingering(Timer, usize),
     Closed,
 }
@@ -92,22 +96,75 @@ impl Taken {
     }
 }
 
+/// A socket that notes when its other end takes a byte, below all that encrypts.
+pub(super) struct Metered<S> {
+    socket: S,
+    taken: Taken,
+}
+
+impl<S> Metered<S> {
+    /// A fresh socket.
+    pub fn new(socket: S) -> Metered<S> {
+        Metered { socket, taken: Taken::new() }
+    }
+
+    /// When the other end last took a byte.
+    pub fn taken(&self) -> Taken {
+        self.taken.clone()
+    }
+
+    /// The socket itself.
+    #[cfg(feature = "tls")]
+    pub fn socket(&self) -> &S {
+        &self.socket
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_read(cx, bytes)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.socket).poll_write(cx, bytes));
+        this.taken.note();
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Sockets have no buffer on this side.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_close(cx)
+    }
+}
+
 impl Transport {
     /// A TCP client.
-    pub(super) fn tcp(stream: Async<TcpStream>, stall: Duration, permit: Permit) -> Transport {
-        Transport::new(Io::Tcp(stream), stall, Some(permit))
+    pub(super) fn tcp(stream: Async<TcpStream>, stall: Duration, permit: Option<Permit>) -> Transport {
+        Transport::new(Io::Tcp(Metered::new(stream)), stall, permit)
+    }
+
+    /// A TCP client with which hands were shaken.
+    pub(super) fn tls(secured: Secured, stall: Duration, permit: Option<Permit>) -> Transport {
+        Transport::new(Io::Tls(Box::new(secured)), stall, permit)
     }
 
     /// A Unix client.
     pub(super) fn unix(stream: Async<UnixStream>, stall: Duration) -> Transport {
-        Transport::new(Io::Unix(stream), stall, None)
+        Transport::new(Io::Unix(Metered::new(stream)), stall, None)
     }
 
     fn new(io: Io, stall: Duration, permit: Option<Permit>) -> Transport {
         Transport {
+            taken: io.taken(),
             io,
             reads_in_a_row: 0,
-            taken: Taken::new(),
             stall: Some(stall),
             stalled: None,
             has_written: false,
@@ -145,19 +202,76 @@ impl Transport {
         Pin::new(timer).poll(cx).map(|_| ())
     }
 
-    fn shut_down_writing(&self) {
-        let _ = match &self.io {
-            Io::Tcp(stream) => stream.get_ref().shutdown(Shutdown::Write),
-            Io::Unix(stream) => stream.get_ref().shutdown(Shutdown::Write),
-        };
+    /// What was done, or an error where the client has taken nothing for too long.
+    fn unless_stalled<T>(&mut self, done: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let Some(stall) = self.stall else { return done };
+        if done.is_ready() {
+            if !self.io.holds_back() {
+                self.stalled = None;
+            }
+            return done;
+        }
+        let (since, timer) = self.stalled.get_or_insert_with(|| (Instant::now(), Timer::never()));
+        let until = self.taken.last().max(*since) + stall;
+        if until > Instant::now() {
+            timer.set_at(until);
+            ready!(Pin::new(timer).poll(cx));
+        }
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
     }
 }
 
 impl Io {
+    fn taken(&self) -> Taken {
+        match self {
+            Io::Tcp(stream) => stream.taken(),
+            Io::Tls(stream) => stream.taken(),
+            Io::Unix(stream) => stream.taken(),
+        }
+    }
+
+    /// Whether something that was written has not left yet.
+    fn holds_back(&self) -> bool {
+        matches!(self, Io::Tls(stream) if stream.holds_back())
+    }
+
     fn poll_read(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Io::Tcp(stream) => Pin::new(stream).poll_read(cx, bytes),
+            Io::Tls(stream) => stream.poll_read(cx, bytes),
             Io::Unix(stream) => Pin::new(stream).poll_read(cx, bytes),
+        }
+    }
+
+    /// Reads to throw away, without asking what it is.
+    fn poll_read_raw(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Tls(stream) => stream.poll_read_raw(cx, bytes),
+            plain => plain.poll_read(cx, bytes),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Tls(stream) => stream.poll_write(cx, bytes),
+            Io::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Tls(stream) => stream.poll_flush(cx),
+            Io::Tcp(_) | Io::Unix(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Says that nothing more comes.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Tcp(stream) => Pin::new(stream).poll_close(cx),
+            Io::Tls(stream) => stream.poll_close(cx),
+            Io::Unix(stream) => Pin::new(stream).poll_close(cx),
         }
     }
 }
@@ -190,38 +304,33 @@ impl AsyncRead for Transport {
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = match &mut this.io {
-            Io::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Io::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        };
-        match (written, this.stall) {
-            (Poll::Ready(written), _) => {
-                this.taken.note();
-                this.stalled = None;
-                this.has_written = true;
-                Poll::Ready(written)
-            }
-            (Poll::Pending, None) => Poll::Pending,
-            (Poll::Pending, Some(stall)) => {
-                let timer = this.stalled.get_or_insert_with(|| Timer::after(stall));
-                ready!(Pin::new(timer).poll(cx));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")))
-            }
-        }
+        let written = this.io.poll_write(cx, bytes);
+        this.has_written |= written.is_ready();
+        this.unless_stalled(written, cx)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Sockets have no buffer on this side.
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = this.io.poll_flush(cx);
+        this.unless_stalled(flushed, cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
             match &mut this.closing {
-                Closing::Open => {
-                    this.shut_down_writing();
-                    let lingers = this.eof.is_none() && !this.state.is_hurried.load(Ordering::Relaxed);
+                Closing::Open => this.closing = Closing::Ending(Timer::after(LINGER)),
+                Closing::Ending(until) => {
+                    let is_hurried = this.state.is_hurried.load(Ordering::Relaxed);
+                    if this.io.poll_close(cx).is_pending() {
+                        if !is_hurried {
+                            ready!(Pin::new(until).poll(cx));
+                        }
+                        if let Io::Tls(stream) = &this.io {
+                            stream.shut_down_writing();
+                        }
+                    }
+                    let lingers = this.eof.is_none() && !is_hurried;
                     this.closing = if lingers {
                         Closing::Lingering(Timer::after(LINGER), LINGER_BYTES_MAX)
                     } else {
@@ -231,7 +340,8 @@ impl AsyncWrite for Transport {
                 Closing::Lingering(until, bytes_left) => {
                     let is_over = *bytes_left == 0 || Pin::new(until).poll(cx).is_ready();
                     let mut thrown_away = [0; 4_096];
-                    let read = if is_over { 0 } else { ready!(this.io.poll_read(cx, &mut thrown_away)).unwrap_or(0) };
+                    let read =
+                        if is_over { 0 } else { ready!(this.io.poll_read_raw(cx, &mut thrown_away)).unwrap_or(0) };
                     if read == 0 {
                         this.closing = Closing::Closed;
                     } else {

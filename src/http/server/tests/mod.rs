@@ -1,6 +1,8 @@
 //! The server under attack, by raw sockets: what a client may send that no library would.
 
 mod gate;
+#[cfg(feature = "tls")]
+mod secured;
 mod wire;
 
 use std::future::Future;
@@ -17,7 +19,7 @@ use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use hyper::upgrade::OnUpgrade;
 use smol::{Executor, Timer};
 
-use super::{Listeners, RouteLabel, Site, bind_tcp, bind_unix, raw_stream, serve};
+use super::{Listeners, RouteLabel, Site, Tls, bind_tcp, bind_unix, raw_stream, serve};
 use crate::access::{How, Identity, Role, Token, TokenKind};
 use crate::config::{Access, Limits};
 use crate::http::middleware::{Gate, Locals};
@@ -140,6 +142,10 @@ struct Daemon {
 
 impl Daemon {
     fn start(limits: Limits, access: Access) -> Daemon {
+        Daemon::start_with(limits, access, None)
+    }
+
+    fn start_with(limits: Limits, access: Access, tls: Option<Arc<Tls>>) -> Daemon {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let socket = std::env::temp_dir().join(format!(
             "runabout-http-{}-{}",
@@ -158,7 +164,7 @@ impl Daemon {
             let observer = Arc::new(move |label, status| noted.lock().expect("lock").push((label, status)));
             let gate = Gate::new(access, Arc::new(OneSession), RunTokens::default(), "inst");
             let site = Site { app: app(executor.clone()), gate, limits, observer };
-            let served = serve(Listeners { tcp: Some(tcp), unix }, site, locals, stopping, executor.clone());
+            let served = serve(Listeners { tcp: Some(tcp), tls, unix }, site, locals, stopping, executor.clone());
             smol::block_on(executor.run(served));
             file.remove();
         });
