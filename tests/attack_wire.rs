@@ -6,10 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::common::{
-    Bystanders, Client, DEADLINE, Daemon, Opening, Random, Response, Socket, eventually, highest_resident_bytes,
-    resident_bytes,
-};
+use crate::common::{Bystanders, Client, DEADLINE, Daemon, Socket, highest_resident_bytes, resident_bytes};
 
 /// What the daemon may grow by under attack: connections, their buffers, SQLite's cache.
 const GROWTH_BYTES_MAX: u64 = 12 * 1024 * 1024;
@@ -26,7 +23,7 @@ const NEXT: &str = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: clos
 /// Does `work` beside bystanders, again and again until they have seen something of it; fails where they were not served
 /// in time or the daemon has grown.
 #[track_caller]
-fn beside_bystanders(daemon: &Daemon, what: &str, work: impl Fn()) {
+pub fn beside_bystanders(daemon: &Daemon, what: &str, work: impl Fn()) {
     let bystanders = Bystanders::start(daemon);
     let before = resident_bytes(daemon.pid());
     let begun = Instant::now();
@@ -198,14 +195,14 @@ fn whole_shapes() -> Vec<(&'static str, String, &'static [u16])> {
 }
 
 /// The statuses of all answers, one after the other.
-fn statuses(answer: &[u8]) -> Vec<u16> {
+pub fn statuses(answer: &[u8]) -> Vec<u16> {
     let text = String::from_utf8_lossy(answer);
     let status = |at: usize| text.get(at + "HTTP/1.1 ".len()..)?.get(..3)?.parse().ok();
     text.match_indices("HTTP/1.").filter_map(|(at, _)| status(at)).collect()
 }
 
 /// Reads until the daemon has closed; fails where it does not.
-fn read_to_close(socket: &mut Socket) -> Result<Vec<u8>, String> {
+pub fn read_to_close(socket: &mut Socket) -> Result<Vec<u8>, String> {
     let (until, mut answer, mut chunk) = (Instant::now() + DEADLINE, Vec::new(), [0; 4_096]);
     loop {
         socket.read_within(until.saturating_duration_since(Instant::now()));
@@ -452,146 +449,4 @@ fn a_path_that_two_programs_would_read_in_two_ways_is_refused() {
             assert!(!text.contains("\"runs\":["), "{path} was routed: {text}");
         }
     }
-}
-
-#[test]
-fn an_upgrade_that_is_none_is_refused() {
-    let daemon = Daemon::start();
-    let run = daemon.submit(&json!({"script": "true", "delay_s": 3_600}));
-    let tcp = daemon.tcp_as("viewer");
-    let open = || Opening::new(&tcp, format!("/v1/runs/{run}/events"));
-    let refused: Vec<(&str, Response, u16)> = vec![
-        ("no key", open().without("Sec-WebSocket-Key").refused(), 400),
-        ("an empty key", open().header("Sec-WebSocket-Key", "").refused(), 400),
-        ("a key of 15 bytes", open().header("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAA").refused(), 400),
-        ("a key that is no base64", open().header("Sec-WebSocket-Key", "!!!!!!!!!!!!!!!!!!!!!!==").refused(), 400),
-        ("no version", open().without("Sec-WebSocket-Version").refused(), 426),
-        ("an old version", open().header("Sec-WebSocket-Version", "8").refused(), 426),
-        ("a list of versions", open().header("Sec-WebSocket-Version", "13, 8").refused(), 426),
-        ("no connection", open().without("Connection").refused(), 200),
-        ("another protocol", open().header("Upgrade", "h2c").refused(), 200),
-    ];
-    for (what, response, wanted) in refused {
-        assert_eq!(response.status, wanted, "{what}: {}", response.text());
-    }
-    // Neither with a body, nor by another method, nor in HTTP/1.0.
-    let websocket = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    for (method, version, body) in
-        [("GET", "1.1", "Content-Length: 2\r\n\r\n{}"), ("POST", "1.1", "\r\n"), ("GET", "1.0", "\r\n")]
-    {
-        let head = format!("{method} /v1/runs/{run}/events HTTP/{version}\r\nHost: localhost\r\n{websocket}{body}");
-        let answer = daemon.raw(head.as_bytes(), Duration::from_millis(500));
-        assert!(matches!(statuses(&answer)[..], [200 | 400 | 415]), "{}", String::from_utf8_lossy(&answer));
-    }
-}
-
-/// A frame as a client must send it, or with one thing wrong.
-struct WireFrame {
-    first: u8,
-    payload: Vec<u8>,
-    masked: bool,
-    /// What the length says, where it lies.
-    length: Option<u64>,
-}
-
-impl WireFrame {
-    fn new(first: u8, payload: &[u8]) -> WireFrame {
-        WireFrame { first, payload: payload.to_vec(), masked: true, length: None }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mask = if self.masked { 0x80 } else { 0 };
-        let length = self.length.unwrap_or(self.payload.len() as u64);
-        let mut bytes = vec![self.first];
-        match length {
-            0..=125 => bytes.push(mask | length as u8),
-            126..=65_535 => {
-                bytes.push(mask | 126);
-                bytes.extend((length as u16).to_be_bytes());
-            }
-            _ => {
-                bytes.push(mask | 127);
-                bytes.extend(length.to_be_bytes());
-            }
-        }
-        if self.masked {
-            // A mask of zeros is a mask.
-            bytes.extend([0; 4]);
-        }
-        bytes.extend(&self.payload);
-        bytes
-    }
-}
-
-/// Opens a stream and sends these bytes; answers the socket.
-fn say(client: &Client, run: i64, bytes: &[u8]) -> Socket {
-    let (response, _, mut socket) = Opening::new(client, format!("/v1/runs/{run}/events")).ask().unwrap();
-    response.expect(101);
-    // It may be closed before it is all sent.
-    let _ = socket.write_all(bytes);
-    socket
-}
-
-#[test]
-fn frames_that_are_none_end_their_own_stream_and_nothing_else() {
-    let daemon = Daemon::start();
-    let run = daemon.submit(&json!({"script": "true", "delay_s": 3_600}));
-    let tcp = daemon.tcp_as("viewer");
-    let frame = WireFrame::new;
-    let mut attacks: Vec<(&str, Vec<u8>)> = vec![
-        ("unmasked", WireFrame { masked: false, ..frame(0x81, b"hello") }.bytes()),
-        ("oversized", WireFrame { length: Some(65_537), ..frame(0x82, &[0; 1_000]) }.bytes()),
-        ("of 2^63 bytes", WireFrame { length: Some(1 << 63), ..frame(0x82, b"x") }.bytes()),
-        ("of 2^64 - 1 bytes", WireFrame { length: Some(u64::MAX), ..frame(0x82, b"x") }.bytes()),
-        ("a fragmented ping", frame(0x09, b"x").bytes()),
-        ("a fragmented close", frame(0x08, b"").bytes()),
-        ("a ping of 126 bytes", frame(0x89, &[0; 126]).bytes()),
-        ("a close of one byte", frame(0x88, b"x").bytes()),
-        ("a close of no code", frame(0x88, &[0, 0]).bytes()),
-        ("a close of a reserved code", frame(0x88, &1_005_u16.to_be_bytes()).bytes()),
-        ("a close of bad UTF-8", frame(0x88, b"\x03\xe8\xff\xfe").bytes()),
-        ("a text of bad UTF-8", frame(0x81, b"\xc0\xaf\xff").bytes()),
-        ("a continuation of nothing", frame(0x80, b"x").bytes()),
-        ("a text within a text", [frame(0x01, b"x").bytes(), frame(0x81, b"y").bytes()].concat()),
-        (
-            "fragments beyond the limit",
-            [frame(0x02, &[0; 1]).bytes(), frame(0x00, &[0; 40_000]).bytes().repeat(3)].concat(),
-        ),
-    ];
-    for (what, first) in [
-        ("reserved bit 1", 0xc1),
-        ("reserved bit 2", 0xa1),
-        ("reserved bit 3", 0x91),
-        ("opcode 3", 0x83),
-        ("opcode 11", 0x8b),
-        ("opcode 15", 0x8f),
-    ] {
-        attacks.push((what, frame(first, b"x").bytes()));
-    }
-    beside_bystanders(&daemon, "frames that are none", || {
-        for client in [&tcp, &*daemon] {
-            for (what, bytes) in &attacks {
-                let mut socket = say(client, run, bytes);
-                read_to_close(&mut socket).unwrap_or_else(|error| panic!("{what}: {error}"));
-            }
-        }
-        // Noise, the same every time.
-        let mut random = Random::new(7);
-        let noise: Vec<Socket> =
-            (0..50).map(|_| say(&tcp, run, &(0..200).map(|_| random.below(256) as u8).collect::<Vec<u8>>())).collect();
-        drop(noise);
-    });
-    eventually(DEADLINE, "no stream is left", || daemon.metrics().sum("readers") == 0.0);
-    assert_eq!(daemon.run(run)["status"], "queued");
-}
-
-#[test]
-fn a_close_that_is_never_answered_is_not_waited_for() {
-    let daemon = Daemon::start();
-    let run = daemon.sh("true");
-    daemon.wait_ended(run);
-    let tcp = daemon.tcp_as("viewer");
-    let silent: Vec<Socket> = (0..20).map(|_| say(&tcp, run, b"")).collect();
-    eventually(DEADLINE, "the silent ones are gone", || daemon.metrics().sum("readers") == 0.0);
-    drop(silent);
 }

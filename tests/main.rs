@@ -7,6 +7,7 @@
 
 mod access;
 mod attack_browser;
+mod attack_frames;
 mod attack_load;
 mod attack_names;
 mod attack_wire;
