@@ -19,7 +19,6 @@ const ORDER: &[&str] = &[
     "tls",
     "config",
     "logging",
-    "memory",
     "metrics",
     "wake",
     "signals",

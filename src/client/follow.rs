@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use async_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use async_tungstenite::tungstenite::{Error, Message};
 use futures_lite::{StreamExt, future};
 use smol::Timer;
 
@@ -13,7 +13,7 @@ use super::connection::{Daemon, Socket};
 use super::failure::{Failure, Problem};
 use super::outcome::Outcome;
 use super::patience::{Backoff, first_line};
-use super::position::{Heard, Position, Told};
+use super::position::{Gap, Heard, Position, Told};
 
 /// The daemon pings every 20 s: this long without anything, and nobody is there.
 const SILENCE_S: u64 = 65;
@@ -48,16 +48,7 @@ pub enum Step {
     /// The next event.
     Event(Told),
     /// Events that are gone.
-    Gap {
-        /// The first that is gone.
-        from: i64,
-        /// The last that is gone.
-        to: i64,
-        /// Why.
-        reason: String,
-        /// As it came, on one line.
-        line: Utf8Bytes,
-    },
+    Gap(Gap),
     /// All that was stored is out.
     CaughtUp,
     /// The connection is gone, for this reason; it will be made again.
@@ -100,7 +91,7 @@ impl<'a> Follower<'a> {
                     self.backoff.reset();
                     return Ok(Step::Event(told));
                 }
-                Ok(Heard::Gap { from, to, reason, line }) => return Ok(Step::Gap { from, to, reason, line }),
+                Ok(Heard::Gap(gap)) => return Ok(Step::Gap(gap)),
                 Ok(Heard::CaughtUp) => return Ok(Step::CaughtUp),
                 Ok(Heard::End(outcome)) => return Ok(Step::End(outcome)),
                 Ok(Heard::Hello) if self.away => {

@@ -24,6 +24,19 @@ pub struct Position {
     seen: Option<i64>,
 }
 
+/// Events that are gone, as a frame told it.
+#[derive(Debug)]
+pub struct Gap {
+    /// The first that is gone.
+    pub from: i64,
+    /// The last that is gone.
+    pub to: i64,
+    /// Why.
+    pub reason: String,
+    /// As it came, on one line.
+    pub line: Utf8Bytes,
+}
+
 /// What a frame told that was new.
 #[derive(Debug)]
 pub enum Heard {
@@ -31,17 +44,8 @@ pub enum Heard {
     Hello,
     /// The next event.
     Event(Told),
-    /// Events that are gone; the frame as it came.
-    Gap {
-        /// The first that is gone.
-        from: i64,
-        /// The last that is gone.
-        to: i64,
-        /// Why.
-        reason: String,
-        /// As it came, on one line.
-        line: Utf8Bytes,
-    },
+    /// Events that are gone.
+    Gap(Gap),
     /// All that was stored is out.
     CaughtUp,
     /// The run has ended and nothing follows.
@@ -181,7 +185,7 @@ impl Position {
         }
         self.seen = Some(to);
         let reason = frame.reason.as_deref().unwrap_or("unknown").to_owned();
-        Ok(Heard::Gap { from, to, reason, line: line.clone() })
+        Ok(Heard::Gap(Gap { from, to, reason, line: line.clone() }))
     }
 }
 
@@ -252,7 +256,7 @@ mod tests {
         let mut position = Position::new("5");
         hear(&mut position, &hello(5)).expect("hello");
         let gap = r#"{"type":"gap","from":3,"to":90,"reason":"pruned"}"#;
-        assert!(matches!(hear(&mut position, gap), Ok(Heard::Gap { from: 3, to: 90, .. })));
+        assert!(matches!(hear(&mut position, gap), Ok(Heard::Gap(Gap { from: 3, to: 90, .. }))));
         assert!(matches!(hear(&mut position, gap), Ok(Heard::Nothing)));
         assert!(matches!(
             hear(&mut position, &event(91, "output", r#"{"stream":"stdout","text":"x"}"#)),

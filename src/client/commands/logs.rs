@@ -6,7 +6,7 @@ use super::{Context, single_line};
 use crate::client::args::LogsOptions;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
-use crate::client::position::{Told, What};
+use crate::client::position::{Gap, Told, What};
 use crate::client::print;
 use crate::client::sink::Outputs;
 
@@ -21,7 +21,7 @@ pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure
             Step::Event(told) if context.json => outputs.line(&single_line(&told.line)).await?,
             Step::Event(Told { what: What::Output(stream, bytes), .. }) => outputs.piece(stream, &bytes).await?,
             Step::Event(_) => {}
-            Step::Gap { from, to, reason, line } => {
+            Step::Gap(Gap { from, to, reason, line }) => {
                 if context.json {
                     outputs.line(&single_line(&line)).await?;
                 }

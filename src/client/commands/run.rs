@@ -22,7 +22,7 @@ use crate::client::follow::{Follower, Step};
 use crate::client::interrupts::Interrupts;
 use crate::client::outcome::Outcome;
 use crate::client::patience::{Patience, ask_until_answered};
-use crate::client::position::What;
+use crate::client::position::{Gap, What};
 use crate::client::print;
 use crate::client::sink::Outputs;
 use crate::client::view::{QueueView, RunView, RunsPage, read};
@@ -123,7 +123,7 @@ impl Following<'_> {
                         What::Started | What::Queued | What::Other => {}
                     }
                 }
-                Step::Gap { from, to, reason, line } => {
+                Step::Gap(Gap { from, to, reason, line }) => {
                     if self.context.json {
                         outputs.line(&single_line(&line)).await?;
                     }
