@@ -151,6 +151,29 @@ pub struct Finished {
     pub tags: Vec<String>,
 }
 
+words! {
+    /// Why events are gone.
+    GapReason {
+        /// Retention, or somebody, removed them.
+        Pruned = "pruned",
+        /// The run printed more than is kept of one.
+        Quota = "quota",
+    }
+}
+
+/// Events that are gone, ends included: by `seq` for a run, by `id` for all runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first.
+    pub from: i64,
+    /// The last.
+    pub to: i64,
+    /// Why.
+    pub reason: GapReason,
+    /// Some of the range may be left, and follows.
+    pub partial: bool,
+}
+
 /// Where a reader stands: it has seen everything up to here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cursor {

@@ -3,8 +3,8 @@
 use serde_json::json;
 use tide::StatusCode;
 
-use crate::event::Cursor;
-use crate::feed::{OpenError, resolve};
+use crate::event::{Cursor, Gap};
+use crate::feed::{OpenError, gone, resolve};
 use crate::http::app::{self, Answer, Request, head, no_query, query, raw_json, run_id};
 use crate::http::streams::websocket;
 use crate::http::types::{Frame, events_from};
@@ -60,7 +60,7 @@ async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> A
                 break 'full;
             }
             if event.seq != after + 1 {
-                page.gap(after + 1, event.seq - 1);
+                page.gap(&gone(after + 1, event.seq - 1));
             }
             after = event.seq;
             page.event(&encoded);
@@ -94,8 +94,8 @@ impl Page {
         self.count += 1;
     }
 
-    fn gap(&mut self, from: i64, to: i64) {
-        self.gaps.push(serde_json::to_string(&Frame::gap(from, to)).unwrap_or_default());
+    fn gap(&mut self, gap: &Gap) {
+        self.gaps.push(serde_json::to_string(&Frame::gap(gap)).unwrap_or_default());
     }
 
     fn finish(self) -> String {

@@ -198,9 +198,13 @@ impl Reader {
                         last_seq = events.last().map_or(last_seq, |event| event.seq);
                         events.iter().map(|event| event.text.clone()).collect()
                     }
-                    Step::Gap { from, to } => {
-                        last_seq = to;
-                        vec![json(&Frame::gap(from, to))]
+                    Step::Gap(gap) => {
+                        last_seq = gap.to;
+                        vec![json(&Frame::gap(&gap))]
+                    }
+                    Step::Cursor { id } => {
+                        last_seq = id;
+                        vec![json(&Frame::Cursor { id })]
                     }
                     Step::CaughtUp { seq } => vec![json(&Frame::CaughtUp { seq })],
                     Step::End(ended) => {

@@ -11,6 +11,7 @@ pub use self::fields::Fields;
 pub use self::incoming::{change_from, events_from, name, queue_name, spec_from, tag};
 use crate::access::Role;
 use crate::clock::UnixMs;
+use crate::event::Gap;
 use crate::feed::{Ended, Hello};
 use crate::run::{Command, Run, Spec};
 use crate::store::{EnrollmentToken, Queue, Session};
@@ -188,7 +189,15 @@ pub enum Frame<'a> {
     /// First.
     Hello { run: i64, instance: &'a str, after: i64, first_seq: i64, last_seq: i64, status: &'static str },
     /// Events that are gone.
-    Gap { from: i64, to: i64, reason: &'static str },
+    Gap {
+        from: i64,
+        to: i64,
+        reason: &'static str,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        partial: bool,
+    },
+    /// Of all runs at once: nothing that was asked for lies before this.
+    Cursor { id: i64 },
     /// Once, when the stored events are out.
     CaughtUp { seq: i64 },
     /// When nothing else was said for a while.
@@ -212,7 +221,8 @@ impl<'a> Frame<'a> {
     }
 
     /// These events were removed.
-    pub fn gap(from: i64, to: i64) -> Frame<'a> {
-        Frame::Gap { from, to, reason: "pruned" }
+    pub fn gap(gap: &Gap) -> Frame<'a> {
+        let Gap { from, to, reason, partial } = *gap;
+        Frame::Gap { from, to, reason: reason.as_str(), partial }
     }
 }
