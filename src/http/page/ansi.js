@@ -10,6 +10,10 @@ export const PLAIN = Object.freeze({
 
 /** Characters of a line that are shown; what is beyond lies in the download. */
 export const SHOWN_CHARS_MAX = 16_384;
+/** The last column that a sequence can go to. */
+const COLUMN_MAX = 512;
+/** Characters of a line that are read where it is more than text, so that a line of nothing but sequences costs little. */
+const READ_CHARS_MAX = 262_144;
 
 // What makes a line more than text. A tab is text.
 const CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/;
@@ -41,6 +45,10 @@ export function segments(text, style) {
     return {segments: shown ? [{text: shown, style}] : [], hidden: text.length - shown.length};
   }
   const row = new Row();
+  if (text.length > READ_CHARS_MAX) {
+    row.hidden = text.length - READ_CHARS_MAX;
+    text = text.slice(0, READ_CHARS_MAX);
+  }
   let at = 0;
   while (at < text.length) {
     NEXT_CONTROL.lastIndex = at;
@@ -94,8 +102,8 @@ class Row {
 
   /** Moves along the row, and erasures in it; what moves elsewhere has no meaning in a log. */
   move(final, parameters) {
-    const count = Math.min(Number(/^\d{1,9}/.exec(parameters)?.[0] ?? 0), SHOWN_CHARS_MAX);
-    if (final === 'C') this.#column = Math.min(this.#column + Math.max(1, count), SHOWN_CHARS_MAX);
+    const count = Math.min(Number(/^\d{1,9}/.exec(parameters)?.[0] ?? 0), COLUMN_MAX);
+    if (final === 'C') this.#column = Math.max(this.#column, Math.min(this.#column + Math.max(1, count), COLUMN_MAX));
     else if (final === 'D') this.#column = Math.max(0, this.#column - Math.max(1, count));
     else if (final === 'G') this.#column = Math.max(0, count - 1);
     else if (final === 'P') this.#cut(this.#column, Math.max(1, count));

@@ -90,7 +90,7 @@ const frame = () => html`
   <a class="skip" href="#main" @click=${skip}>Skip to content</a>
   ${session.value ? header() : nothing}
   ${disconnected()}
-  <main id="main" tabindex="-1" class=${page.key.split(' ')[0]}>
+  <main id="main" tabindex="-1" data-view=${page.key.split(' ')[0]}>
     ${page.trouble ? html`<p class="trouble" role="alert">${page.trouble} <button type="button" @click=${start}>Try again</button></p>` : nothing}
     ${page.view?.render() ?? nothing}
   </main>
@@ -106,7 +106,7 @@ const header = () => html`<header>
   </nav>
   <div class="who">
     <span class="name" title="Your session and its role">${session.value.name} <span class="role">${session.value.role}</span></span>
-    <button type="button" class="quiet" @click=${theme} aria-label="Colours: ${themeName()}">${capital(themeName())}</button>
+    <button type="button" class="quiet" @click=${theme} aria-label="Colours: ${themeName()}"><span aria-hidden="true">◐</span> ${capital(themeName())}</button>
     ${session.value.id === null ? nothing : html`<button type="button" class="quiet" @click=${out}>Log out</button>`}
   </div>
 </header>`;

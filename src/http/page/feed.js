@@ -48,7 +48,8 @@ export class RunFeed {
   /** Asks for the run again. */
   async refresh() {
     try {
-      this.run = await get(`/v1/runs/${this.id}`);
+      const run = await get(`/v1/runs/${this.id}`);
+      if (run.last_seq >= (this.run?.last_seq ?? 0)) this.run = run;
       this.#changed();
     } catch (error) {
       if (error instanceof Refused && [404, 410].includes(error.status)) this.#leave(error);
@@ -62,7 +63,7 @@ export class RunFeed {
   }
 
   #restart(reason) {
-    this.lines = new Lines();
+    [this.run, this.lines] = [null, new Lines()];
     [this.entries, this.forgotten, this.isCaughtUp] = [[], 0, false];
     const why = reason === 'instance_changed' ? 'The daemon has another database now' : 'The daemon has fewer events now';
     this.lines.note('warning', `${why}: everything is read again.`, new Date().toISOString());
@@ -88,24 +89,20 @@ export class RunFeed {
       return;
     }
     this.#enter({event});
-    if (event.kind === 'progress' && this.run) this.run = {...this.run, progress: event.data};
-    if (event.kind === 'started' || event.kind === 'finished') this.#apply(event);
+    // What is read again from the start is no news.
+    const isNews = event.seq > (this.run?.last_seq ?? 0);
+    if (isNews) this.#apply(event);
     const note = noteOf(event, this.run);
     if (note) {
       this.lines.finish();
       this.lines.note(note.kind, note.text, event.at);
     }
-    if (CHANGING.has(event.kind)) this.#soon(150);
+    if (isNews && CHANGING.has(event.kind)) this.#soon(150);
   }
 
   /** What an event says of the run, before the run itself has been asked for. */
-  #apply({kind, at, data}) {
-    if (!this.run) return;
-    const {status, reason, exit_code, signal, error} = data;
-    const change = kind === 'started'
-      ? {status: 'running', started_at: at, attempt: data.attempt}
-      : {status, reason, exit_code, signal, error, ended_at: at, pid: null};
-    this.run = {...this.run, ...change};
+  #apply({seq, kind, at, data}) {
+    if (this.run) this.run = {...this.run, ...changeOf(kind, at, data), last_seq: seq};
   }
 
   #gap(gap) {
@@ -125,6 +122,17 @@ export class RunFeed {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.refresh(), ms);
   }
+}
+
+/** What an event changes of a run. */
+export function changeOf(kind, at, data) {
+  if (kind === 'queued') return {status: 'queued', attempt: data.attempt};
+  if (kind === 'started') return {status: 'running', started_at: at, attempt: data.attempt, progress: null};
+  if (kind === 'progress') return {progress: data};
+  if (kind === 'cancel_requested') return {cancel_requested_at: at};
+  if (kind !== 'finished') return {};
+  const {status, reason, exit_code, signal, error} = data;
+  return {status, reason, exit_code, signal, error, ended_at: at, pid: null};
 }
 
 /** What a gap says where it is. */

@@ -4,6 +4,7 @@
 // The list is asked for once; from then on the stream of all runs' events says what changes.
 
 import {get, Refused} from './api.js';
+import {changeOf} from './feed.js';
 import {Stream} from './stream.js';
 
 /** Runs of one page of the list. */
@@ -184,17 +185,6 @@ export class RunList {
     if (run.id > (this.recent[0] ?? 0)) this.recent = [run.id, ...this.recent].slice(0, RECENT);
     this.#arrive(run);
   }
-}
-
-/** What an event changes of a run. */
-function changeOf(kind, at, data) {
-  if (kind === 'queued') return {status: 'queued', attempt: data.attempt};
-  if (kind === 'started') return {status: 'running', started_at: at, attempt: data.attempt, progress: null};
-  if (kind === 'progress') return {progress: data};
-  if (kind === 'cancel_requested') return {cancel_requested_at: at};
-  if (kind !== 'finished') return {};
-  const {status, reason, exit_code, signal, error} = data;
-  return {status, reason, exit_code, signal, error, ended_at: at};
 }
 
 /** A run that is gone already is no trouble. */

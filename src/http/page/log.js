@@ -31,6 +31,7 @@ export class LogView {
     scroller.replaceChildren(this.#rows);
     scroller.classList.add('following');
     scroller.addEventListener('scroll', this.#scrolled, {passive: true});
+    scroller.addEventListener('keydown', this.#pressed);
     this.#resize.observe(scroller);
     lines.changed.clear();
     this.#measure();
@@ -40,6 +41,7 @@ export class LogView {
     cancelAnimationFrame(this.#frame);
     this.#resize.disconnect();
     this.#scroller.removeEventListener('scroll', this.#scrolled);
+    this.#scroller.removeEventListener('keydown', this.#pressed);
     this.#scroller.replaceChildren();
   }
 
@@ -113,6 +115,14 @@ export class LogView {
     else if (scrollTop < this.#lastTop - 1) this.follow(false);
     this.#lastTop = scrollTop;
     this.update();
+  };
+
+  /** To the ends at once: a browser would glide there, past all that it then has to draw. */
+  #pressed = event => {
+    if (event.altKey || event.shiftKey || !['Home', 'End'].includes(event.key)) return;
+    event.preventDefault();
+    this.follow(event.key === 'End');
+    if (event.key === 'Home') this.#scroller.scrollTop = 0;
   };
 
   /** Learns how high a line is and how many characters fit; every estimate is made again. */

@@ -91,7 +91,7 @@ export class AccessView {
       ${trouble(this.#error)}
       ${this.#form()}
       ${this.#link ? this.#made(this.#link) : nothing}
-      ${this.#tokens.length ? html`<h2>Open links</h2><ul class="list">${repeat(this.#tokens, token => token.id, token => this.#token(token))}</ul>` : nothing}
+      ${this.#tokens.length ? html`<h2>Links</h2><ul class="list">${repeat(this.#tokens, token => token.id, token => this.#token(token))}</ul>` : nothing}
       <h2>Sessions</h2>
       ${this.#sessions ? html`<ul class="list">${repeat(this.#sessions, one => one.id, one => this.#session(one))}</ul>` : nothing}`;
   }
@@ -115,7 +115,7 @@ export class AccessView {
       <button type="button" class="first" @click=${this.#copy}>Copy</button></div></section>`;
 
   #token = token => html`<li><span class="who"><strong>${token.label ?? 'a link'}</strong> <span class="role">${token.role}</span></span>
-    <span class="hint">${token.uses} of ${token.max_uses} used, works for ${until(token.expires_at)} more</span>
+    <span class="hint">${token.uses >= token.max_uses ? 'used up' : `${token.uses} of ${token.max_uses} used, works for ${until(token.expires_at)} more`}</span>
     <button type="button" @click=${this.#withdraw(token)}>Withdraw<span class="unseen"> ${token.label ?? 'the link'}</span></button></li>`;
 
   #session = one => html`<li><span class="who"><strong>${one.name}</strong> <span class="role">${one.role}</span>

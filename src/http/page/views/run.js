@@ -82,14 +82,24 @@ export class RunView {
   render() {
     const {run, gone} = this.#feed;
     if (gone) return this.#goneView(gone);
-    if (!run) return html`<h1 tabindex="-1">Run ${this.#id}</h1><p class="hint">Asking for it …</p>`;
-    this.title = `${run.id} ${words(run.status)}: ${title(run).slice(0, 60)}`;
-    return html`${this.#head(run)}
-      <nav class="parts" aria-label="Of this run">${PARTS.map(([part, label]) => html`
-        <a href="#/runs/${run.id}${part ? `/${part}` : ''}" aria-current=${part === this.#part ? 'true' : nothing}>${label}</a>`)}
-      </nav>
-      ${this.#part === 'events' ? events(this.#feed, this.#entries, this.#moreEvents) : this.#part === 'details' ? details(run) : this.#output(run)}`;
+    this.title = run ? `${run.id} ${words(run.status)}: ${title(run).slice(0, 60)}` : `Run ${this.#id}`;
+    // The heading stays the same element when the run has come: somebody's focus may be on it.
+    return html`<section class="head">
+        <div class="line1"><h1 tabindex="-1"><span class="id">${this.#id}</span> <bdi>${run?.name ?? 'Run'}</bdi></h1>
+          ${run ? this.#state(run) : nothing}</div>
+        ${run ? this.#head(run) : nothing}
+      </section>
+      ${run ? this.#body(run) : nothing}`;
   }
+
+  #state = run => html`${badge(run.status)}
+    ${run.cancel_requested_at && !run.ended_at ? html`<span class="said">being canceled</span>` : nothing}
+    ${this.#deeds(run)}`;
+
+  #body = run => html`<nav class="parts" aria-label="Of this run">${PARTS.map(([part, label]) => html`
+      <a href="#/runs/${run.id}${part ? `/${part}` : ''}" aria-current=${part === this.#part ? 'true' : nothing}>${label}</a>`)}
+    </nav>
+    ${this.#part === 'events' ? events(this.#feed, this.#entries, this.#moreEvents) : this.#part === 'details' ? details(run) : this.#output(run)}`;
 
   #goneView(gone) {
     this.title = `Run ${this.#id}`;
@@ -109,11 +119,7 @@ export class RunView {
     const took = runTook(run), why = run.ended_at ? outcome(run) : '';
     const isLong = command(run).length > 160 || command(run).includes('\n');
     const isWhole = this.#isWholeCommand || !isLong;
-    return html`<section class="head">
-      <div class="line1"><h1 tabindex="-1"><span class="id">${run.id}</span> <bdi>${run.name ?? 'Run'}</bdi></h1>
-        ${badge(run.status)} ${run.cancel_requested_at && !run.ended_at ? html`<span class="said">being canceled</span>` : nothing}
-        ${this.#deeds(run)}</div>
-      <p class="facts">
+    return html`<p class="facts">
         ${why ? html`<span class="why">${capital(why)}</span>` : nothing}
         ${took === null ? nothing : html`<span>${duration(took)}</span>`}
         <span>queue <a href="#/runs?queue=${run.queue}">${run.queue}</a></span>
@@ -125,8 +131,7 @@ export class RunView {
       </p>
       <pre class="command ${isWhole ? '' : 'cut'}" tabindex=${isWhole ? 0 : nothing} role="region" aria-label="Command"><code>${command(run)}</code></pre>
       ${isLong ? html`<button type="button" class="quiet small" aria-expanded=${String(isWhole)} @click=${this.#unfold}>${isWhole ? 'Less' : 'All of it'}</button>` : nothing}
-      ${run.ended_at ? nothing : progress(run)}
-    </section>`;
+      ${run.ended_at ? nothing : progress(run)}`;
   }
 
   #unfold = () => {
