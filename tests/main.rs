@@ -37,6 +37,8 @@ mod run_token;
 mod runs_api;
 mod runs_user;
 mod scheduler_idle;
+mod schemas;
+mod service;
 mod shutdown;
 mod slow_medium;
 #[cfg(feature = "tls")]
