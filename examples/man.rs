@@ -1,4 +1,4 @@
-//! Writes the manual into a directory: `cargo run --example man -- DIR`.
+//! Writes the manual and the shells' completions: `cargo run --example man -- DIR`, into DIR/man and DIR/completions.
 //!
 //! `runabout(1)` and a page for each subcommand come from the definition that `--help` prints, `runabout.toml(5)` from the
 //! table of keys in README.md: nothing is said in two places. The binary carries none of it.
@@ -9,13 +9,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
+use clap_complete::Shell;
 use runabout::client::args::Cli;
 
 const README: &str = include_str!("../README.md");
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: man DIR")?);
+    let (completions, dir) = (dir.join("completions"), dir.join("man"));
     fs::create_dir_all(&dir)?;
+    fs::create_dir_all(&completions)?;
     let mut whole = Cli::command();
     whole.build();
     let names: Vec<String> = whole.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
@@ -24,6 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         page(&dir, sub, &format!("runabout-{}", sub.get_name()), &[])?;
     }
     fs::write(dir.join("runabout.toml.5"), configuration()?)?;
+    for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
+        clap_complete::generate_to(shell, &mut Cli::command(), "runabout", &completions)?;
+    }
     Ok(())
 }
 

@@ -30,6 +30,7 @@ mod one_thread;
 mod origins;
 mod orphans;
 mod pacing;
+mod packages;
 mod process_tree;
 mod routes_table;
 mod run_interrupted;
