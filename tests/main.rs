@@ -31,6 +31,7 @@ mod origins;
 mod orphans;
 mod pacing;
 mod page;
+mod packages;
 mod process_tree;
 mod routes_table;
 mod run_interrupted;
@@ -38,6 +39,8 @@ mod run_token;
 mod runs_api;
 mod runs_user;
 mod scheduler_idle;
+mod schemas;
+mod service;
 mod shutdown;
 mod slow_medium;
 #[cfg(feature = "tls")]
