@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "logging",
     "metrics",
     "wake",
+    "jumps",
     "signals",
     "home",
     // Who keeps, who executes, who reads.
