@@ -31,6 +31,9 @@ mod origins;
 mod orphans;
 mod pacing;
 mod process_tree;
+mod quota;
+mod retention;
+mod retention_clock;
 mod routes_table;
 mod run_interrupted;
 mod run_token;
@@ -41,6 +44,7 @@ mod shutdown;
 mod slow_medium;
 #[cfg(feature = "tls")]
 mod tls;
+mod upgrade;
 mod ws_backpressure;
 mod ws_push;
 mod ws_resume;
