@@ -66,6 +66,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("tungstenite", &["http", "client"]),
     ("clap", &["client", "main"]),
     ("clap_complete", &["client"]),
+    ("clap_mangen", &["client"]),
     ("toml", &["config", "client"]),
     ("sd_notify", &["systemd"]),
     ("prometheus_client", &["metrics"]),
