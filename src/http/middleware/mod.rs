@@ -173,10 +173,10 @@ impl Gate {
     }
 }
 
-/// What everybody may: whether it lives, whether it serves, and trading an enrollment token.
+/// What everybody may: whether it lives, whether it serves, the reference, and trading an enrollment token.
 fn is_open(parts: &Parts) -> bool {
     match parts.uri.path() {
-        "/healthz" | "/readyz" => [Method::GET, Method::HEAD].contains(&parts.method),
+        "/healthz" | "/readyz" | "/openapi.json" => [Method::GET, Method::HEAD].contains(&parts.method),
         "/v1/enroll" => parts.method == Method::POST,
         _ => false,
     }
