@@ -18,7 +18,8 @@ const BROWSERS: &[&str] = &["chromium-headless-shell", "chromium", "chromium-bro
 
 /// The Chromium of this machine.
 pub fn browser() -> Option<&'static str> {
-    let is_there = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    let is_there =
+        |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
     BROWSERS.iter().copied().find(is_there)
 }
 

@@ -92,7 +92,8 @@ fn everybody_gets_the_pages_files_and_keeps_them_until_they_change() {
 fn only_the_pages_files_are_open() {
     let daemon = Daemon::start();
     let stranger = daemon.tcp();
-    for path in ["/page", "/page/", "/page/nothing.js", "/page/mod.rs", "/page/package.json", "/index.html", "/favicon.ico"]
+    for path in
+        ["/page", "/page/", "/page/nothing.js", "/page/mod.rs", "/page/package.json", "/index.html", "/favicon.ico"]
     {
         stranger.get(path).expect_problem(401, "unauthorized");
         daemon.get(path).expect_problem(404, "not_found");
@@ -149,7 +150,8 @@ fn lines_are_read_as_a_terminal_would_leave_them() {
         println!("skipped: {what}");
         return;
     }
-    let output = Command::new("node").args(["--test", "tests/page/unit.test.mjs"]).current_dir(root()).output().unwrap();
+    let output =
+        Command::new("node").args(["--test", "tests/page/unit.test.mjs"]).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 

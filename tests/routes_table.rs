@@ -40,6 +40,7 @@ fn routes() -> Vec<Route> {
         route("GET", "/healthz", Nothing, 200),
         route("HEAD", "/healthz", Nothing, 200),
         route("GET", "/readyz", Nothing, 200),
+        route("GET", "/openapi.json", Nothing, 200),
         with("POST", "/v1/enroll", json!({}), Nothing, 422),
         route("GET", "/metrics", Viewer, 200),
         route("GET", "/v1/system", Viewer, 200),

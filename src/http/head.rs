@@ -3,7 +3,8 @@
 //! A value that is not visible ASCII, or a header that came twice, never reaches a handler: it gets a 400 to answer with.
 
 use hyper::http::header::{
-    ACCEPT, CONNECTION, CONTENT_TYPE, IF_NONE_MATCH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ACCEPT, CONNECTION, CONTENT_TYPE, IF_NONE_MATCH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
 

@@ -9,7 +9,7 @@ use tide::{Response, Server};
 use super::Problem;
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
-use super::handlers::{enrollment, events, queues, runs, sessions, system};
+use super::handlers::{enrollment, events, openapi, queues, runs, sessions, system};
 use super::page;
 use super::server::RouteLabel;
 use crate::access::{Identity, Role};
@@ -38,6 +38,7 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/page/*").get(ANYONE, page::read);
     Path::at(&mut server, "/healthz").get(ANYONE, system::healthz);
     Path::at(&mut server, "/readyz").get(ANYONE, system::readyz);
+    Path::at(&mut server, "/openapi.json").get(ANYONE, openapi::read);
     Path::at(&mut server, "/metrics").get(VIEWER, system::metrics);
     Path::at(&mut server, "/v1/system").get(VIEWER, system::system);
     Path::at(&mut server, "/v1/maintenance").post(ADMIN, system::maintenance);

@@ -12,6 +12,7 @@ mod clock;
 mod daemon;
 mod http;
 mod process;
+mod reference;
 mod runs;
 mod script;
 mod socket;
@@ -29,6 +30,7 @@ pub use process::{
     Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
     resident_bytes, signal, strace_is_there, threads, voluntary_switches,
 };
+pub use reference::{METHODS, Reference, escaped, walk};
 pub use runs::{Metrics, output_of};
 pub use script::{Feed, Gate};
 pub use socket::{Address, Socket};

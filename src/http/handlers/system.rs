@@ -11,12 +11,14 @@ use crate::run::Status;
 use crate::wake::Phase;
 
 /// `GET /healthz`
-pub async fn healthz(_: Request) -> Answer {
+pub async fn healthz(request: Request) -> Answer {
+    no_query(&request)?;
     Ok(text(StatusCode::Ok, "ok"))
 }
 
 /// `GET /readyz`
 pub async fn readyz(request: Request) -> Answer {
+    no_query(&request)?;
     let app = request.state();
     if app.stop.reached(Phase::Stopping) {
         return Err(Problem::unavailable("the daemon is stopping"));

@@ -173,11 +173,12 @@ impl Gate {
     }
 }
 
-/// What everybody may: the page's files, whether it lives, whether it serves, and trading an enrollment token.
+/// What everybody may: the page's files, the reference, whether it lives, whether it serves, and trading an enrollment
+/// token.
 fn is_open(parts: &Parts) -> bool {
     match parts.uri.path() {
         path if page::is_file(path) => [Method::GET, Method::HEAD].contains(&parts.method),
-        "/healthz" | "/readyz" => [Method::GET, Method::HEAD].contains(&parts.method),
+        "/healthz" | "/readyz" | "/openapi.json" => [Method::GET, Method::HEAD].contains(&parts.method),
         "/v1/enroll" => parts.method == Method::POST,
         _ => false,
     }
