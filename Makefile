@@ -5,7 +5,8 @@ PREFIX ?= /usr/local
 SCRATCH ?= .scratch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/runabout
-MANUAL := $(TARGET)/manual
+# Where Cargo.toml's list of the package's files has it.
+MANUAL := target/manual
 DEB = $(TARGET)/dist/runabout_$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)_$(shell dpkg --print-architecture).deb
 ARCH := $(shell uname -m)
 
