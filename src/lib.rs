@@ -56,6 +56,9 @@
 //! - **push**: COMMIT → committed → ring → fan-out encodes once → each reader's bounded channel; full only marks it.
 //! - **read**: the Follower pages from SQLite after its cursor until it has caught up, then takes what is pushed;
 //!   anything but `cursor + 1` sends it back to the pages.
+//! - **expire**: the maintenance task sleeps until the first thing is due or a commit says that there is too much; then
+//!   pieces, a transaction each, with what waits between them; at last spare pages go back to the disk. What is too much
+//!   of a run's output goes with the append that brings it.
 //! - **stop**: accept, claims, runs, streams, store: the mirror of the start, each waited for.
 
 pub mod access;
