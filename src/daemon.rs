@@ -108,11 +108,16 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     inherited::default_signals_for_children();
     let failed = |why: String| Refusal(1, why);
     let signals = Signals::take_over().map_err(|error| failed(format!("signals: {error}")))?;
-    let mut home = Home::open(&state_dir).map_err(|error| failed(error.to_string()))?;
+    let home = Home::open(&state_dir).map_err(|error| failed(error.to_string()))?;
     let bell = Bell::default();
     let stop = Stop::new(bell.clone());
     let metrics = Arc::new(Metrics::new());
-    let store_config = StoreConfig { queued_runs_max: config.limits.queued_runs as i64 };
+    let lock = home.lock();
+    let store_config = StoreConfig {
+        queued_runs_max: config.limits.queued_runs as i64,
+        remembered: lock.remembered(),
+        remember: Arc::new(move |reached| lock.remember(reached)),
+    };
     let database = home.database();
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
         .map_err(|error| failed(format!("{}: {error}", database.display())))?;

@@ -31,6 +31,7 @@ const ORDER: &[&str] = &[
     "maintenance",
     "http",
     "client",
+    "upkeep",
     "daemon",
     "main",
 ];
@@ -45,7 +46,8 @@ const STRANGERS: &[(&str, &[&str])] = &[
     ("http", &["scheduler", "home", "signals"]),
     // By its protocol alone.
     ("client", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "home"]),
-    ("daemon", &["client"]),
+    ("upkeep", &["runner", "scheduler", "feed", "maintenance", "http"]),
+    ("daemon", &["client", "upkeep"]),
 ];
 
 /// Of the runner, `http` reaches only the switches of what runs.

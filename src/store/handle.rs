@@ -16,12 +16,12 @@ use super::writer::Writer;
 use super::{
     Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken, NewRun,
     OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, attempts, events,
-    expiry, lists, migrate, queues, runs, sessions,
+    expiry, lineage, lists, migrate, queues, runs, sessions,
 };
 use crate::clock::UnixMs;
-use crate::event::Kind;
+use crate::event::{HighWater, Kind};
 use crate::metrics::Metrics;
-use crate::run::{Ask, Ending, Exit, Run, RunId};
+use crate::run::{Ask, Ending, Exit, Run, RunId, Status};
 use crate::wake::{Bell, Stop};
 
 /// Jobs that may wait for the thread; who comes then waits for a place.
@@ -35,7 +35,14 @@ const TOUCH_S: i64 = 3_600;
 pub struct StoreConfig {
     /// `limits.queued_runs`.
     pub queued_runs_max: i64,
+    /// How far a database in its place had come, by what stands beside it.
+    pub remembered: Option<HighWater>,
+    /// Is told how far this one has come, at the start and after each checkpoint; by the store's thread.
+    pub remember: Remember,
 }
+
+/// Keeps how far the database has come where a copy of an older one does not replace it too.
+pub type Remember = Arc<dyn Fn(&HighWater) + Send + Sync>;
 
 /// Reaches the store thread; cheap to clone.
 #[derive(Clone)]
@@ -45,6 +52,7 @@ pub struct Store {
     backlog: Backlog,
     committed: Committed,
     claims: Receiver<Claimed>,
+    bell: Bell,
     instance: Arc<str>,
     sessions: Arc<SessionCache>,
 }
@@ -77,8 +85,18 @@ impl Store {
         stop: &Stop,
         metrics: &Arc<Metrics>,
     ) -> Result<Store, OpenError> {
-        let conn = migrate::open(path)?;
-        let state = State::load(&conn).map_err(|error| OpenError::Failed(format!("{error:?}")))?;
+        let mut conn = migrate::open(path)?;
+        let load = |conn: &_| State::load(conn).map_err(|error| OpenError::Failed(format!("{error:?}")));
+        let mut state = load(&conn)?;
+        if let Some(had) = config.remembered.as_ref().filter(|had| state.high_water().is_behind(had)) {
+            let instance = lineage::begin_anew(&mut conn, had.run, had.event)?;
+            log::warn!(
+                "the database is older than the one that was here ({had}): somebody put a copy in its place; \
+                 its readers are told by a new instance, {instance}, and no id is given out twice"
+            );
+            state = load(&conn)?;
+        }
+        (config.remember)(&state.high_water());
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
         // Unbounded in form alone: it never holds more than all queues' slots.
         let (claims_in, claims) = async_channel::unbounded();
@@ -88,6 +106,7 @@ impl Store {
             backlog: Backlog::default(),
             committed: Committed::default(),
             claims,
+            bell: bell.clone(),
             instance: state.instance.as_str().into(),
             sessions: Arc::default(),
         };
@@ -103,6 +122,7 @@ impl Store {
             stop: stop.clone(),
             metrics: metrics.clone(),
             queued_runs_max: config.queued_runs_max,
+            remember: config.remember.clone(),
             broken: None,
         };
         store.shared.publish(&thread.state);
@@ -181,6 +201,32 @@ impl Store {
     /// Lets the thread claim in the commit that ends a run, or forbids it.
     pub fn open_claims(&self, open: bool) {
         self.shared.open_claims(open);
+    }
+
+    /// Whether nothing more is started, by somebody's wish.
+    pub fn draining(&self) -> bool {
+        self.shared.draining()
+    }
+
+    /// Starts nothing more, or starts again; forgotten when the daemon ends. Answers, when no claim is under way any
+    /// more, whether it was otherwise before.
+    pub async fn drain(&self, drain: bool) -> Result<bool, StoreError> {
+        let changed = self.shared.drain(drain);
+        self.bell.ring();
+        // A claim that was under way is published before this question is answered.
+        self.read(|_| Ok(())).await?;
+        Ok(changed)
+    }
+
+    /// Waits until nothing runs.
+    pub async fn wait_idle(&self) {
+        loop {
+            let rung = self.bell.listen();
+            if self.counts()[Status::Running as usize] == 0 {
+                return;
+            }
+            rung.await;
+        }
     }
 
     // ---- runs

@@ -74,6 +74,10 @@ statements! {
     SESSIONS_LIST = "sessions/list";
     SESSIONS_NEXT_EXPIRY = "sessions/next_expiry";
     SESSIONS_TOUCH = "sessions/touch";
+    UPKEEP_FORGET_ENROLLMENT = "upkeep/forget_enrollment";
+    UPKEEP_FORGET_SESSIONS = "upkeep/forget_sessions";
+    UPKEEP_PAUSE_QUEUES = "upkeep/pause_queues";
+    UPKEEP_SUMMARY = "upkeep/summary";
 }
 
 /// The migrations, in order; a database's `user_version` is how many of them it has seen.

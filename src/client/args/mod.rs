@@ -4,6 +4,7 @@
 
 mod help;
 mod submit;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +15,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, RUN_HELP, submit_usage};
 pub use self::submit::SubmitOptions;
+use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
+pub use self::upkeep::{BackupOptions, DoctorOptions, DrainOptions, RestoreOptions};
 use super::duration;
 use crate::event::Cursor;
 
@@ -126,6 +129,18 @@ nothing to others and nothing after the run. From anywhere else, --run says whic
     Progress(ProgressOptions),
     /// Remove now what has expired
     Prune,
+    /// Start nothing more, and wait for what runs
+    #[command(after_help = DRAIN_HELP)]
+    Drain(DrainOptions),
+    /// Copy the database while the daemon works
+    #[command(after_help = BACKUP_HELP)]
+    Backup(BackupOptions),
+    /// Put a copy in the place of the database, while no daemon runs
+    #[command(after_help = RESTORE_HELP)]
+    Restore(RestoreOptions),
+    /// Look whether all is well with the daemon, its files and this machine
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorOptions),
     /// Make an enrollment token and print it: it is traded once for a session
     Enroll(EnrollOptions),
     /// Save a session with a daemon on the network, for all commands that follow
@@ -226,6 +241,9 @@ pub struct ProgressOptions {
 pub struct QueueOptions {
     /// The queue; without it, all are listed
     pub name: Option<String>,
+    /// What comes behind a verb, which is not said here.
+    #[arg(hide = true)]
+    pub stray: Option<String>,
     /// How many runs of it may run at once
     #[arg(long, value_name = "N", requires = "name")]
     pub slots: Option<i64>,
@@ -303,13 +321,40 @@ impl Cli {
             Command::Login { .. } if url.is_some() || state_dir.is_some() => {
                 Some("`login` takes the daemon's URL as its argument: no --url, no --state-dir")
             }
+            Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) if url.is_some() => Some(
+                "this works on the daemon's files: no --url; run it on the daemon's machine, as by \
+                 `ssh HOST sudo runabout backup - > FILE`",
+            ),
             _ => None,
         };
-        match stray {
-            Some(text) => Err(Cli::command().error(ErrorKind::ArgumentConflict, text)),
-            None => Ok(self),
+        if let Some(text) = stray {
+            return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+        }
+        match &self.command {
+            Command::Queue(QueueOptions { name: Some(name), stray: Some(stray), .. }) => {
+                Err(Cli::command().error(ErrorKind::UnknownArgument, meant_of_queue(name, stray)))
+            }
+            _ => Ok(self),
         }
     }
+}
+
+/// `queue` takes no verbs; who uses one is told what stands for it.
+fn meant_of_queue(first: &str, second: &str) -> String {
+    let (name, verb) = match first {
+        "add" | "create" | "make" | "new" | "set" | "pause" | "resume" | "delete" | "rm" | "show" => (second, first),
+        _ => (first, second),
+    };
+    let meant = match verb {
+        "add" | "create" | "make" | "new" | "set" => " --slots 1",
+        "pause" => " --pause",
+        "resume" => " --resume",
+        "delete" | "rm" => " --delete",
+        _ => "",
+    };
+    format!(
+        "unexpected argument '{second}' found: `queue` takes a name and options\n\n  tip: runabout queue {name}{meant}"
+    )
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -42,6 +42,7 @@ pub async fn system(request: Request) -> Answer {
             "database_bytes": app.database_bytes(),
             "runs": runs,
             "readers": readers,
+            "draining": app.store.draining(),
         }),
     )
 }
@@ -51,6 +52,7 @@ pub async fn metrics(request: Request) -> Answer {
     no_query(&request)?;
     let app = request.state();
     app.metrics.database_bytes.set(app.database_bytes());
+    app.metrics.draining.set(app.store.draining().into());
     let mut response = text(StatusCode::Ok, app.metrics.encode());
     response.insert_header("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(response)
