@@ -17,7 +17,6 @@ fn a_drain_lets_what_runs_go_on_and_starts_nothing_more() {
     // Free slots, due runs, retries: nothing is reason enough.
     let ready = daemon.sh("true");
     let due = daemon.submit(&json!({"script": "true", "not_before": "2020-01-01T00:00:00Z"}));
-    assert_eq!(daemon.get("/v1/system").json()["draining"], true);
     assert_eq!(daemon.metrics().get("draining"), 1.0);
     daemon.get("/readyz").expect(200);
     gate.open();

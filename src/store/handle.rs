@@ -21,7 +21,7 @@ use super::{
 use crate::clock::UnixMs;
 use crate::event::{HighWater, Kind};
 use crate::metrics::Metrics;
-use crate::run::{Ask, Ending, Exit, Run, RunId, Status};
+use crate::run::{Ask, Ending, Exit, Run, RunId};
 use crate::wake::{Bell, Stop};
 
 /// Jobs that may wait for the thread; who comes then waits for a place.
@@ -48,11 +48,11 @@ pub type Remember = Arc<dyn Fn(&HighWater) + Send + Sync>;
 #[derive(Clone)]
 pub struct Store {
     jobs: Sender<Job>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     backlog: Backlog,
     committed: Committed,
     claims: Receiver<Claimed>,
-    bell: Bell,
+    pub(super) bell: Bell,
     instance: Arc<str>,
     sessions: Arc<SessionCache>,
 }
@@ -86,16 +86,7 @@ impl Store {
         metrics: &Arc<Metrics>,
     ) -> Result<Store, OpenError> {
         let mut conn = migrate::open(path)?;
-        let load = |conn: &_| State::load(conn).map_err(|error| OpenError::Failed(format!("{error:?}")));
-        let mut state = load(&conn)?;
-        if let Some(had) = config.remembered.as_ref().filter(|had| state.high_water().is_behind(had)) {
-            let instance = lineage::begin_anew(&mut conn, had.run, had.event)?;
-            log::warn!(
-                "the database is older than the one that was here ({had}): somebody put a copy in its place; \
-                 its readers are told by a new instance, {instance}, and no id is given out twice"
-            );
-            state = load(&conn)?;
-        }
+        let state = lineage::settle(&mut conn, config.remembered.as_ref())?;
         (config.remember)(&state.high_water());
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
         // Unbounded in form alone: it never holds more than all queues' slots.
@@ -142,7 +133,7 @@ impl Store {
         answer.recv().await.map_err(gone)?
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -201,32 +192,6 @@ impl Store {
     /// Lets the thread claim in the commit that ends a run, or forbids it.
     pub fn open_claims(&self, open: bool) {
         self.shared.open_claims(open);
-    }
-
-    /// Whether nothing more is started, by somebody's wish.
-    pub fn draining(&self) -> bool {
-        self.shared.draining()
-    }
-
-    /// Starts nothing more, or starts again; forgotten when the daemon ends. Answers, when no claim is under way any
-    /// more, whether it was otherwise before.
-    pub async fn drain(&self, drain: bool) -> Result<bool, StoreError> {
-        let changed = self.shared.drain(drain);
-        self.bell.ring();
-        // A claim that was under way is published before this question is answered.
-        self.read(|_| Ok(())).await?;
-        Ok(changed)
-    }
-
-    /// Waits until nothing runs.
-    pub async fn wait_idle(&self) {
-        loop {
-            let rung = self.bell.listen();
-            if self.counts()[Status::Running as usize] == 0 {
-                return;
-            }
-            rung.await;
-        }
     }
 
     // ---- runs

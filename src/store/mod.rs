@@ -6,6 +6,7 @@ mod attempts;
 pub mod backlog;
 pub mod beside;
 mod committed;
+mod drain;
 mod error;
 mod events;
 mod expiry;

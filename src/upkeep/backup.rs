@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::files::{Fresh, Interrupts, count, size};
+use super::files::{Fresh, Interrupts, count, size, with_suffix};
 use super::place;
 use crate::client::args::{BackupOptions, Global};
 use crate::client::failure::Failure;
@@ -33,7 +33,8 @@ pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
         check_name(&dir, options)?;
     }
     let database = database_path(&dir);
-    let beside = open(&database)?;
+    let still = is_still(&dir, &database);
+    open(&database, still)?;
     let fresh = if to_stdout {
         let dir = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map_or("/var/tmp".into(), PathBuf::from);
         Fresh::make(&dir, "runabout-backup").map_err(|error| own(&dir, &error))?
@@ -41,11 +42,15 @@ pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
         let (dir, name) = split(&options.file);
         Fresh::make(&dir, &format!(".{name}")).map_err(|error| own(&dir, &error))?
     };
-    let Some(copied) = copy(&beside, &database, fresh.path())? else {
+    let copied = match copy(&database, still, fresh.path()) {
+        // A daemon came meanwhile, whose writes may be in it by halves.
+        _ if still && !is_still(&dir, &database) => copy(&database, false, fresh.path())?,
+        copied => copied?,
+    };
+    let Some(copied) = copied else {
         print::warn("interrupted; there is no copy");
         return Ok(INTERRUPTED);
     };
-    drop(beside);
     let bytes = fs::metadata(fresh.path()).map_or(0, |file| file.len());
     if to_stdout {
         send(fresh)?;
@@ -57,8 +62,14 @@ pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// Whether nobody writes it, and all of it is in its one file.
+fn is_still(dir: &Path, database: &Path) -> bool {
+    let has_log = fs::metadata(with_suffix(database, "-wal")).is_ok_and(|log| log.len() > 0);
+    matches!(held_by(dir), Ok(None)) && !has_log
+}
+
 /// Opens the database beside its daemon, if it has one.
-fn open(database: &Path) -> Result<Beside, Failure> {
+fn open(database: &Path, still: bool) -> Result<Beside, Failure> {
     let shown = database.display();
     // SQLite's own words do not tell these apart.
     fs::File::open(database).map_err(|error| match error.kind() {
@@ -70,7 +81,7 @@ fn open(database: &Path) -> Result<Beside, Failure> {
         }
         _ => own(database, &error),
     })?;
-    Beside::open(database, false).map_err(|error| Failure::Own(format!("{shown}: {error}")))
+    Beside::open(database, still).map_err(|error| Failure::Own(format!("{shown}: {error}")))
 }
 
 /// What can be known to be wrong before anything is done.
@@ -93,8 +104,9 @@ fn check_name(state_dir: &Path, options: &BackupOptions) -> Result<(), Failure> 
 }
 
 /// Copies and checks; `None` where somebody wanted an end to it.
-fn copy(beside: &Beside, database: &Path, to: &Path) -> Result<Option<Summary>, Failure> {
+fn copy(database: &Path, still: bool, to: &Path) -> Result<Option<Summary>, Failure> {
     let failed = |error: OpenError| Failure::Own(format!("{}: {error}", database.display()));
+    let beside = open(database, still)?;
     let interrupts = Interrupts::note();
     match beside.copy_to(to, || !interrupts.came()) {
         Ok(()) => {}

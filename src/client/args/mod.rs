@@ -3,6 +3,7 @@
 //! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
 
 mod help;
+mod queue;
 mod submit;
 mod upkeep;
 
@@ -14,6 +15,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, RUN_HELP, submit_usage};
+pub use self::queue::QueueOptions;
 pub use self::submit::SubmitOptions;
 use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
 pub use self::upkeep::{BackupOptions, DoctorOptions, DrainOptions, RestoreOptions};
@@ -236,28 +238,6 @@ pub struct ProgressOptions {
     pub run: Option<Id>,
 }
 
-/// Which queue, and what to make of it.
-#[derive(Args, Debug)]
-pub struct QueueOptions {
-    /// The queue; without it, all are listed
-    pub name: Option<String>,
-    /// What comes behind a verb, which is not said here.
-    #[arg(hide = true)]
-    pub stray: Option<String>,
-    /// How many runs of it may run at once
-    #[arg(long, value_name = "N", requires = "name")]
-    pub slots: Option<i64>,
-    /// Start nothing more from it
-    #[arg(long, requires = "name", conflicts_with = "resume")]
-    pub pause: bool,
-    /// Start from it again
-    #[arg(long, requires = "name")]
-    pub resume: bool,
-    /// Delete it; it must be empty
-    #[arg(long, requires = "name", conflicts_with_all = ["slots", "pause", "resume"])]
-    pub delete: bool,
-}
-
 /// What the new enrollment token allows.
 #[derive(Args, Debug)]
 pub struct EnrollOptions {
@@ -331,30 +311,13 @@ impl Cli {
             return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
         }
         match &self.command {
-            Command::Queue(QueueOptions { name: Some(name), stray: Some(stray), .. }) => {
-                Err(Cli::command().error(ErrorKind::UnknownArgument, meant_of_queue(name, stray)))
-            }
+            Command::Queue(queue) => match queue.meant() {
+                Some(tip) => Err(Cli::command().error(ErrorKind::UnknownArgument, tip)),
+                None => Ok(self),
+            },
             _ => Ok(self),
         }
     }
-}
-
-/// `queue` takes no verbs; who uses one is told what stands for it.
-fn meant_of_queue(first: &str, second: &str) -> String {
-    let (name, verb) = match first {
-        "add" | "create" | "make" | "new" | "set" | "pause" | "resume" | "delete" | "rm" | "show" => (second, first),
-        _ => (first, second),
-    };
-    let meant = match verb {
-        "add" | "create" | "make" | "new" | "set" => " --slots 1",
-        "pause" => " --pause",
-        "resume" => " --resume",
-        "delete" | "rm" => " --delete",
-        _ => "",
-    };
-    format!(
-        "unexpected argument '{second}' found: `queue` takes a name and options\n\n  tip: runabout queue {name}{meant}"
-    )
 }
 
 fn percent(text: &str) -> Result<f64, String> {

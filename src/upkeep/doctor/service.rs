@@ -55,17 +55,22 @@ fn daemon(patient: &Patient) -> Finding {
         }
     };
     match ask(patient, "/readyz").and_then(|_| ask(patient, "/v1/system")) {
-        Ok(body) => answers(&serde_json::from_slice(&body).unwrap_or_default()),
+        Ok(body) => {
+            // An older daemon cannot be drained.
+            let drain = ask(patient, "/v1/drain").unwrap_or_default();
+            let read = |body: &[u8]| serde_json::from_slice(body).unwrap_or_default();
+            answers(&read(&body), &read(&drain))
+        }
         Err(failure) => failed(failure),
     }
 }
 
-fn answers(system: &Value) -> Finding {
+fn answers(system: &Value, drain: &Value) -> Finding {
     const CHECK: &str = "daemon";
     let text = |key: &str| printable(system[key].as_str().unwrap_or("unknown")).into_owned();
     let (version, ours) = (text("version"), env!("CARGO_PKG_VERSION"));
     let found = format!("version {version}, instance {}, since {}", text("instance"), text("started_at"));
-    if system["draining"] == true {
+    if drain["draining"] == true {
         return Finding::warn(CHECK, format!("{found}; drained: it starts nothing"), "`runabout drain --undo`");
     }
     if version != ours {
