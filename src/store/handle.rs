@@ -10,7 +10,7 @@ use async_channel::{Receiver, Sender};
 
 use super::job::{Job, WriteOf};
 use super::shared::Shared;
-use super::state::{Counts, Queue, State};
+use super::state::{Counts, Queue};
 use super::thread::{Reader, StoreThread};
 use super::writer::Writer;
 use super::{
@@ -412,6 +412,13 @@ impl Store {
     /// Removes one piece of what has expired.
     pub async fn remove_expired(&self) -> Result<Removed, StoreError> {
         self.write(expiry::remove_piece).await
+    }
+
+    /// Whether the store's thread is there and takes what it is sent, whatever it has to say.
+    pub async fn answers(&self) -> bool {
+        let (reply, answer) = async_channel::bounded(1);
+        let asked = self.send(Job::Read(Box::new(move |_| _ = reply.try_send(())))).await;
+        asked.is_ok() && answer.recv().await.is_ok()
     }
 
     /// Whether the store answers and can still write.

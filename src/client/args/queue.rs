@@ -29,7 +29,9 @@ impl QueueOptions {
     pub fn meant(&self) -> Option<String> {
         let (first, second) = (self.name.as_deref()?, self.stray.as_deref()?);
         let (name, verb) = match first {
-            "add" | "create" | "make" | "new" | "set" | "pause" | "resume" | "delete" | "rm" | "show" => (second, first),
+            "add" | "create" | "make" | "new" | "set" | "pause" | "resume" | "delete" | "rm" | "show" => {
+                (second, first)
+            }
             _ => (first, second),
         };
         let meant = match verb {
@@ -41,7 +43,7 @@ impl QueueOptions {
         };
         Some(format!(
             "unexpected argument '{second}' found: `queue` takes a name and options\n\n  tip: runabout queue {name}{meant}"
-        )
+        ))
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::path::Path;
 
 use super::{Finding, Patient};
-use crate::state_dir::{SOCKET_PATH_BYTES_MAX, socket_path};
+use crate::state_dir::SOCKET_PATH_BYTES_MAX;
 
 /// What others must not read.
 const SECRET: [&str; 4] = ["runabout.db", "runabout.db-wal", "runabout.db-shm", "runabout.lock"];
@@ -82,7 +82,7 @@ fn lock(patient: &Patient) -> Finding {
 
 fn socket(patient: &Patient) -> Finding {
     const CHECK: &str = "socket";
-    let path = patient.config.access.socket.clone().unwrap_or_else(|| socket_path(&patient.dir));
+    let path = patient.socket();
     let shown = path.display();
     if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
         let found = format!("{shown}: its path is longer than {SOCKET_PATH_BYTES_MAX} bytes");

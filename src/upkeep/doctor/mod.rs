@@ -19,8 +19,10 @@ use super::place;
 use crate::client::args::{DoctorOptions, Global};
 use crate::client::failure::Failure;
 use crate::client::print::{self, Colour, Paint};
+use crate::client::target::SYSTEM_SOCKET;
 use crate::config::Config;
 use crate::home::held_by;
+use crate::state_dir::socket_path;
 
 /// Something fails.
 const UNWELL: u8 = 1;
@@ -90,6 +92,13 @@ impl Patient {
     /// Whether a daemon holds the state directory.
     fn is_held(&self) -> bool {
         matches!(self.held, Ok(Some(_)))
+    }
+
+    /// The daemon's socket: as configured, else in the state directory, else where its service has it.
+    fn socket(&self) -> PathBuf {
+        let usual = self.config.access.socket.clone().unwrap_or_else(|| socket_path(&self.dir));
+        let system = Path::new(SYSTEM_SOCKET);
+        if self.is_held() && !usual.exists() && system.exists() { system.to_path_buf() } else { usual }
     }
 
     /// The daemon's process, where that can be known.

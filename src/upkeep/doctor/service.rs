@@ -13,7 +13,6 @@ use crate::client::failure::Failure;
 use crate::client::print::printable;
 use crate::client::target::Target;
 use crate::config::Listen;
-use crate::state_dir::socket_path;
 
 /// How long an answer may take, in seconds.
 const ANSWER_S: u64 = 10;
@@ -34,8 +33,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
 }
 
 fn ask(patient: &Patient, path: &str) -> Result<Vec<u8>, Failure> {
-    let socket = patient.config.access.socket.clone().unwrap_or_else(|| socket_path(&patient.dir));
-    let daemon = Daemon::new(Target::Socket { path: socket, start: "runabout serve".to_owned() });
+    let daemon = Daemon::new(Target::Socket { path: patient.socket(), start: "runabout serve".to_owned() });
     let ask = Ask { answer_s: ANSWER_S, ..Ask::get(path) };
     smol::block_on(daemon.ask(&ask)).map(|body| body.to_vec())
 }
