@@ -55,7 +55,7 @@ fn a_daemon_that_works_is_well() {
     assert_eq!((&report["ok"], &report["version"]), (&json!(true), &json!(env!("CARGO_PKG_VERSION"))));
     assert_eq!(report["state_dir"], json!(daemon.state_dir().to_str().unwrap()));
     for (check, words) in [
-        ("configuration", "none"),
+        ("configuration", "config.toml"),
         ("state_dir", "mode 0700"),
         ("files", "alone"),
         ("lock", &format!("pid {}", daemon.pid())),
@@ -147,7 +147,8 @@ fn what_others_can_read_and_what_is_misconfigured_is_told() {
     let report = doctor(&daemon, 0);
     assert_found(&report, "state_dir", "warn", "mode 0755");
     assert_found(&report, "files", "warn", "others can read: runabout.db");
-    let config = daemon.state_dir().join("config.toml");
+    // The file that the running daemon was given is what counts.
+    let config = daemon.dir().join("config.toml");
     std::fs::write(&config, "listn = 1\n[limits]\nconnections = 1_000_000\n").unwrap();
     let report = doctor(&daemon, 1);
     assert_found(&report, "configuration", "fail", "listn");

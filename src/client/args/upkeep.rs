@@ -46,7 +46,7 @@ pub struct RestoreOptions {
 /// How far to look.
 #[derive(Args, Debug)]
 pub struct DoctorOptions {
-    /// The daemon's configuration [default: config.toml in the state directory, if there]
+    /// The daemon's configuration [default: what a running daemon was given, else config.toml in the state directory]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Check the whole database, however long that takes

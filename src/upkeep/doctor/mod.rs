@@ -103,16 +103,22 @@ impl Patient {
 
     /// The daemon's process, where that can be known.
     fn pid(&self) -> Option<i32> {
-        let said = self.held.as_ref().ok()?.as_deref()?;
-        said.strip_prefix("pid ")?.split(',').next()?.parse().ok()
+        pid_of(self.held.as_ref().ok()?.as_deref()?)
     }
+}
+
+/// The holder's process, by what it says of itself.
+fn pid_of(who: &str) -> Option<i32> {
+    who.strip_prefix("pid ")?.split(',').next()?.parse().ok()
 }
 
 /// Looks, and tells what was found.
 pub fn doctor(global: &Global, options: &DoctorOptions) -> Result<u8, Failure> {
     let dir = place::chosen(global)?;
-    let (config, configuration) = settings::configuration(&dir, options.config.as_deref());
-    let patient = Patient { held: held_by(&dir), dir, config, full: options.full };
+    let held = held_by(&dir);
+    let pid = held.as_ref().ok().and_then(|who| pid_of(who.as_deref()?));
+    let (config, configuration) = settings::configuration(&dir, options.config.as_deref(), pid);
+    let patient = Patient { held, dir, config, full: options.full };
     let mut findings = vec![configuration];
     findings.extend(settings::look(&patient));
     findings.extend(files::look(&patient));

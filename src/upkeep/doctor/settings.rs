@@ -1,6 +1,7 @@
 //! The configuration, as the daemon would read it: whether it can be used, its certificate, and whom commands run as.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use super::{Finding, Patient};
 use crate::accounts::Account;
@@ -12,11 +13,15 @@ use crate::tls;
 /// A certificate that ends sooner is one to renew.
 const TLS_DAYS_LEFT_MIN: i64 = 14;
 const DAY_MS: i64 = 86_400_000;
+/// What the unit of the whole machine names, and its state directory.
+const SYSTEM_CONFIG: &str = "/etc/runabout/config.toml";
+const SYSTEM_STATE_DIR: &str = "/var/lib/runabout";
 
 /// What the configuration says, and how it is.
-pub(super) fn configuration(dir: &Path, file: Option<&Path>) -> (Config, Finding) {
+pub(super) fn configuration(dir: &Path, file: Option<&Path>, pid: Option<i32>) -> (Config, Finding) {
     const CHECK: &str = "configuration";
-    let file = file.map(Path::to_path_buf).or_else(|| Config::file_in(dir));
+    let file = file.map(Path::to_path_buf).or_else(|| given_to(pid?)).or_else(|| Config::file_in(dir));
+    let file = file.or_else(|| installed_with(dir));
     let shown = file.as_ref().map_or("none; all is as it comes".to_owned(), |file| file.display().to_string());
     match Config::load(&Flags::default(), std::env::vars_os(), file.as_deref()) {
         Ok(config) => (config, Finding::ok(CHECK, shown)),
@@ -29,6 +34,27 @@ pub(super) fn configuration(dir: &Path, file: Option<&Path>) -> (Config, Finding
             (Config::default(), Finding::fail(CHECK, error.to_string().replace('\n', "; "), advice))
         }
     }
+}
+
+/// The file that a running daemon was told to read, where that can be seen.
+fn given_to(pid: i32) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = words.split(|byte| *byte == 0);
+    loop {
+        let word = words.next()?;
+        let file =
+            if word == b"--config" { words.next()? } else { word.strip_prefix(b"--config=").unwrap_or_default() };
+        if !file.is_empty() {
+            return std::fs::read_link(format!("/proc/{pid}/cwd")).ok().map(|cwd| cwd.join(OsStr::from_bytes(file)));
+        }
+    }
+}
+
+/// The file of the daemon of the whole machine, if it is that one's directory.
+fn installed_with(dir: &Path) -> Option<PathBuf> {
+    let file = Path::new(SYSTEM_CONFIG);
+    (dir == Path::new(SYSTEM_STATE_DIR) && file.exists()).then(|| file.to_path_buf())
 }
 
 fn is_denied(file: &Path) -> bool {
