@@ -4,6 +4,7 @@
 
 mod help;
 mod queue;
+mod shell;
 mod submit;
 mod upkeep;
 
@@ -12,10 +13,11 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, RUN_HELP, submit_usage};
 pub use self::queue::QueueOptions;
+pub use self::shell::Shell;
 pub use self::submit::SubmitOptions;
 use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
 pub use self::upkeep::{BackupOptions, DoctorOptions, DrainOptions, RestoreOptions};
@@ -176,17 +178,12 @@ Examples:
         /// Which shell
         shell: Shell,
     },
-}
-
-/// A shell that completes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    /// bash, with bash-completion
-    Bash,
-    /// fish
-    Fish,
-    /// zsh
-    Zsh,
+    /// Write the manual and the completions into a directory, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Made where it is missing
+        dir: PathBuf,
+    },
 }
 
 /// The flags of the daemon; what is left out comes from the environment, then the configuration.
