@@ -218,6 +218,9 @@ fn of_the_system(judge: &Judge, daemon: &mut Daemon) {
         judge.plain("GET", path, 200);
     }
     judge.plain("POST", "/v1/maintenance", 200);
+    judge.plain("GET", "/v1/drain", 200);
+    judge.plain("PUT", "/v1/drain?wait_s=1", 200);
+    judge.plain("DELETE", "/v1/drain", 204);
     let document = judge.plain("GET", "/openapi.json", 200);
     let etag = document.header("etag").unwrap().to_owned();
     judge.send("GET", "/openapi.json", 304, |call| call.header("If-None-Match", &etag));
