@@ -36,10 +36,10 @@ check: ## Do what CI does: format, clippy, tests, documentation, warnings denied
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	@tests/advisories
 
-bench: ## Measure submits, runs, output and memory, next to what the machine can do
+bench: ## Measure speed, memory, a million rows, and a great prune (BENCH=speed, rows, prune for a part)
 	@tests/setup cargo cc
 	$(CARGO) build --locked --release
-	$(CARGO) run --locked --release --example bench
+	$(CARGO) run --locked --release --example bench -- $(BENCH)
 
 build: $(RELEASE) ## Build the release binary: small, stripped, a few minutes
 

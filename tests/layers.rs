@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "logging",
     "metrics",
     "wake",
+    "jumps",
     "signals",
     "systemd",
     "home",
