@@ -67,7 +67,6 @@ pub const FILES: &[File] = &[
     file!("vendor/lit-html/directive.js", JS),
     file!("vendor/lit-html/directive-helpers.js", JS),
     file!("vendor/lit-html/directives/repeat.js", JS),
-    file!("vendor/lit-html/directives/live.js", JS),
     file!("vendor/lit-html/LICENSE", TEXT),
 ];
 

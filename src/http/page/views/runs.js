@@ -5,7 +5,6 @@ import {bytes, capital, command, duration, outcome, plural, runTook, title, word
 import {RunList} from '../live.js';
 import {badge, empty, progress, since, STATES, trouble} from '../parts.js';
 import {html, nothing} from '../vendor/lit-html/lit-html.js';
-import {live} from '../vendor/lit-html/directives/live.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 import {strip} from './strip.js';
 
@@ -39,6 +38,14 @@ export class RunsView {
 
   leave() {
     this.#list.leave();
+  }
+
+  #isReset = false;
+
+  /** What was typed into the filter of another list does not stand in this one's. */
+  rendered(root) {
+    if (!this.#isReset) root.querySelector('form.filters').reset();
+    this.#isReset = true;
   }
 
   get #isFiltered() {
@@ -78,12 +85,12 @@ export class RunsView {
     const queues = [...new Set([...this.#queues, queue])].filter(Boolean);
     return html`<form class="filters" aria-label="Filter" @submit=${this.#narrow} @change=${this.#narrow}>
       <fieldset><legend class="unseen">State</legend>${STATES.map(state => html`<label class="chip">
-        <input type="checkbox" name="status" value=${state} .checked=${live(status.includes(state))}>${capital(words(state))}</label>`)}
+        <input type="checkbox" name="status" value=${state} ?checked=${status.includes(state)}>${capital(words(state))}</label>`)}
       </fieldset>
-      <label><span>Queue</span><select name="queue"><option value="" .selected=${!queue}>any</option>
-        ${queues.map(one => html`<option value=${one} .selected=${one === queue}>${one}</option>`)}</select></label>
-      <label><span>Tag</span><input name="tag" type="text" size="8" autocapitalize="off" .value=${live(tag)}></label>
-      <label><span>Name</span><input name="name" type="text" size="10" autocapitalize="off" .value=${live(name)}></label>
+      <label><span>Queue</span><select name="queue"><option value="" ?selected=${!queue}>any</option>
+        ${queues.map(one => html`<option value=${one} ?selected=${one === queue}>${one}</option>`)}</select></label>
+      <label><span>Tag</span><input name="tag" type="text" size="8" autocapitalize="off" value=${tag}></label>
+      <label><span>Name</span><input name="name" type="text" size="10" autocapitalize="off" value=${name}></label>
       ${this.#isFiltered ? html`<a class="button quiet" href="#/runs">Show all</a>` : nothing}
       <button class="unseen">Filter</button>
     </form>`;
