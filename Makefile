@@ -3,11 +3,12 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 SCRATCH ?= .scratch
+FUZZ_S ?= 300
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/runabout
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench build install clean
+.PHONY: help demo run test check fuzz bench build install clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{ printf "%-14s  %s\n", $$1, $$2 }'
@@ -24,13 +25,19 @@ test: ## Run all tests
 	@tests/setup cargo cc browser
 	$(CARGO) test --locked
 
-check: ## Do what CI does: format, clippy, tests, documentation, warnings denied
+check: ## Do what CI does: format, clippy, tests, documentation, warnings denied, a minute of fuzz
 	@tests/setup cargo cc cargo-fmt cargo-clippy browser
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	@tests/advisories
+	@tests/fuzz/run --brief 60
+
+fuzz: ## Attack a daemon by its own reference with schemathesis (FUZZ_S=300 seconds); executes nothing of it
+	@tests/setup cargo cc
+	$(CARGO) build --locked
+	@tests/fuzz/run $(FUZZ_S)
 
 bench: ## Measure submits, runs, output and memory, next to what the machine can do
 	@tests/setup cargo cc
