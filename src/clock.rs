@@ -1,6 +1,11 @@
 //! The wall clock, for display and for what a person set by it; order and timers never use it.
+//!
+//! It is the only source of wall time. A clock that shows a time before this binary was built is wrong; who removes by
+//! time asks [`UnixMs::is_believed`] first.
 
 use std::fmt;
+#[cfg(debug_assertions)]
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -9,11 +14,32 @@ use jiff::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixMs(pub i64);
 
+/// When this binary was built, as `build.rs` saw it.
+pub const BUILT: UnixMs = UnixMs(number(env!("RUNABOUT_BUILT_S")) * 1_000);
+
+/// What is added to the system's clock. Only a debug build has it, for tests in which a month takes a minute.
+#[cfg(debug_assertions)]
+static OFFSET_MS: AtomicI64 = AtomicI64::new(0);
+
+/// Makes every later [`UnixMs::now`] differ from the system's clock by this much.
+#[cfg(debug_assertions)]
+pub fn set_offset_ms(offset_ms: i64) {
+    OFFSET_MS.store(offset_ms, Ordering::SeqCst);
+}
+
 impl UnixMs {
     /// The time now.
     pub fn now() -> UnixMs {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        #[cfg(debug_assertions)]
+        let now = now.saturating_add(OFFSET_MS.load(Ordering::SeqCst)).max(0);
+        UnixMs(now)
+    }
+
+    /// Whether a clock that showed this may have been right: not before this binary was built.
+    pub fn is_believed(self) -> bool {
+        self >= BUILT
     }
 
     /// This much later; saturates.
@@ -58,9 +84,25 @@ impl fmt::Display for UnixMs {
     }
 }
 
+/// Decimal digits as a number, for a constant.
+const fn number(digits: &str) -> i64 {
+    let (digits, mut number, mut index) = (digits.as_bytes(), 0, 0);
+    while index < digits.len() {
+        number = number * 10 + (digits[index] - b'0') as i64;
+        index += 1;
+    }
+    number
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_before_the_build_is_not_believed() {
+        assert!(!UnixMs(0).is_believed() && !UnixMs(BUILT.0 - 1).is_believed());
+        assert!(BUILT.is_believed() && UnixMs::now().is_believed(), "built {BUILT}, now {}", UnixMs::now());
+    }
 
     #[test]
     fn milliseconds_are_always_shown() {

@@ -8,6 +8,7 @@
 
 mod bystanders;
 mod cli;
+mod clock;
 mod daemon;
 mod http;
 mod process;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 pub use bystanders::Bystanders;
 pub use cli::{Ended, Running, cli, newest, start};
+pub use clock::{Clock, now_ms};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
 pub use http::{Call, Client, Connection, Response};
 pub use process::{

@@ -3,6 +3,7 @@
 //! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
 
 mod help;
+mod shell;
 mod submit;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, RUN_HELP, submit_usage};
+pub use self::shell::Shell;
 pub use self::submit::SubmitOptions;
 use super::duration;
 use crate::event::Cursor;
@@ -148,6 +150,22 @@ It is saved in $XDG_CONFIG_HOME/runabout/login.toml (~/.config/runabout/login.to
         /// End this session; its open streams end with it
         #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
         revoke: Option<i64>,
+    },
+    /// Print what makes a shell complete these command lines
+    #[command(after_help = "\
+Examples:
+  runabout completions bash > ~/.local/share/bash-completion/completions/runabout
+  runabout completions zsh > ~/.zfunc/_runabout            with ~/.zfunc in $fpath
+  runabout completions fish > ~/.config/fish/completions/runabout.fish")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual and the completions into a directory, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Made where it is missing
+        dir: PathBuf,
     },
 }
 

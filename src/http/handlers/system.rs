@@ -63,7 +63,6 @@ pub async fn maintenance(request: Request) -> Answer {
     no_query(&request)?;
     json_body(&request).await?.finish()?;
     let app = request.state();
-    let before = app.database_bytes();
     let removed = app.maintenance.pass().await?;
     let response = app::json(
         StatusCode::Ok,
@@ -71,9 +70,9 @@ pub async fn maintenance(request: Request) -> Answer {
             "sessions": removed.sessions,
             "enrollment_tokens": removed.enrollment_tokens,
             "idempotency_keys": removed.idempotency_keys,
-            "runs": 0,
+            "runs": removed.runs,
             "events": removed.events,
-            "freed_bytes": (before - app.database_bytes()).max(0),
+            "freed_bytes": removed.freed_bytes,
         }),
     )?;
     Ok(did(response, "maintenance was done"))
