@@ -129,7 +129,7 @@ pub async fn list(request: Request) -> Answer {
     let any = |_: &str| Ok(());
     let mut status = Vec::new();
     if let Some(words) = query.text("status", any) {
-        for word in words.split(',').filter(|word| !word.is_empty()) {
+        for word in words.split(',') {
             match Status::parse(word) {
                 Some(known) if status.contains(&known) => {}
                 Some(known) => status.push(known),
