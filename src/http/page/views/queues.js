@@ -145,7 +145,7 @@ export class QueuesView {
         <a href="#/runs?status=queued&queue=${name}">${queued} waiting</a></p>
       ${runs.length ? html`<ol class="waits">${runs.slice(0, NAMED).map(run => html`
         <li><span class="state ${run.status}"><i></i>${run.status === 'running' ? 'runs' : run.not_before ? 'held back' : 'next'}</span>
-          <a href="#/runs/${run.id}"><span class="id">${run.id}</span> ${title(run)}</a>
+          <a href="#/runs/${run.id}"><span class="id">${run.id}</span> ${title(run).slice(0, 200)}</a>
           ${run.priority ? html`<span class="hint">priority ${run.priority}</span>` : nothing}</li>`)}</ol>`
         : queued + running ? nothing : html`<p class="hint">Nothing runs, nothing waits.</p>`}
     </li>`;

@@ -8,6 +8,9 @@ import {html, nothing} from '../vendor/lit-html/lit-html.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 import {strip} from './strip.js';
 
+/** Characters of a name or a command that fit into any row. */
+const SHOWN_CHARS = 200;
+
 export class RunsView {
   title = 'Runs';
   ticks = true;
@@ -58,7 +61,7 @@ export class RunsView {
     const status = given.getAll('status');
     if (status.length) query.set('status', status.join(','));
     for (const name of ['queue', 'tag', 'name']) if (given.get(name).trim()) query.set(name, given.get(name).trim());
-    location.hash = `#/runs${query.size ? `?${query}` : ''}`;
+    location.hash = `#/runs${String(query) && `?${query}`}`;
   };
 
   #letIn = () => {
@@ -114,11 +117,11 @@ function row(run) {
   const isCanceled = run.cancel_requested_at && !run.ended_at;
   return html`<li class="run">
     ${badge(run.status)}
-    <a class="what" href="#/runs/${run.id}"><span class="id">${run.id}</span> <span class="name">${title(run)}</span></a>
+    <a class="what" href="#/runs/${run.id}"><span class="id">${run.id}</span> <span class="name">${title(run).slice(0, SHOWN_CHARS)}</span></a>
     <span class="note">${isCanceled ? html`<span class="said">being canceled</span>` : nothing}
       ${run.status === 'running' ? progress(run) : nothing}
       ${why ? html`<span class="said">${why}</span>` : nothing}
-      ${run.name ? html`<code class="cut">${command(run)}</code>` : nothing}</span>
+      ${run.name ? html`<code class="cut">${command(run).slice(0, SHOWN_CHARS)}</code>` : nothing}</span>
     <span class="tags">${run.tags.map(tag => html`<a class="tag" href="#/runs?tag=${encodeURIComponent(tag)}">${tag}</a>`)}</span>
     <span class="queue"><span class="unseen">Queue</span> ${run.queue}</span>
     <span class="took" title=${run.output_bytes ? `${bytes(run.output_bytes)} of output` : ''}>${took === null ? '' : duration(took)}</span>
