@@ -231,6 +231,9 @@ fn of_the_system(judge: &Judge, daemon: &mut Daemon) {
         let etag = judge.plain("GET", path, 200).header("etag").unwrap().to_owned();
         judge.send("GET", path, 304, |call| call.header("If-None-Match", &etag));
     }
+    judge.plain("GET", "/v1/drain", 200);
+    judge.plain("PUT", "/v1/drain?wait_s=1", 200);
+    judge.plain("DELETE", "/v1/drain", 204);
 
     let gate = daemon.gate("again");
     let script = format!("test $RUNABOUT_ATTEMPT = 2 || {}", gate.wait());

@@ -237,6 +237,7 @@ fn bodies() -> Vec<(&'static str, &'static str, Vec<Value>)> {
         ("POST", "/v1/enrollment-tokens", tokens.concat()),
         ("POST", "/v1/enroll", enrolls),
         ("POST", "/v1/maintenance", vec![json!({}), json!({"x": 1}), json!(null)]),
+        ("PUT", "/v1/drain", vec![json!({}), json!({"x": 1}), json!(null)]),
     ]
 }
 

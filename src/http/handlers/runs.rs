@@ -24,7 +24,7 @@ const LIST_DEFAULT: i64 = 50;
 /// Runs that a list shows at most.
 const LIST_MAX: i64 = 500;
 /// The longest `wait_s`, in seconds: shorter than what proxies and clients give up after.
-const WAIT_MAX_S: i64 = 300;
+pub(super) const WAIT_MAX_S: i64 = 300;
 /// Characters of an idempotency key.
 const KEY_CHARS_MAX: usize = 255;
 /// Characters of a cancel's reason.
