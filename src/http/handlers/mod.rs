@@ -2,6 +2,7 @@
 
 pub mod enrollment;
 pub mod events;
+pub mod log;
 pub mod queues;
 pub mod runs;
 pub mod sessions;
