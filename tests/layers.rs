@@ -21,7 +21,9 @@ const ORDER: &[&str] = &[
     "logging",
     "metrics",
     "wake",
+    "jumps",
     "signals",
+    "systemd",
     "home",
     // Who keeps, who executes, who reads.
     "store",
@@ -31,6 +33,7 @@ const ORDER: &[&str] = &[
     "maintenance",
     "http",
     "client",
+    "upkeep",
     "daemon",
     "main",
 ];
@@ -42,10 +45,11 @@ const STRANGERS: &[(&str, &[&str])] = &[
     ("scheduler", &["config"]),
     ("feed", &["runner", "scheduler", "config"]),
     ("maintenance", &["runner", "scheduler", "feed", "config"]),
-    ("http", &["scheduler", "home", "signals"]),
+    ("http", &["scheduler", "home", "signals", "systemd"]),
     // By its protocol alone.
     ("client", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "home"]),
-    ("daemon", &["client"]),
+    ("upkeep", &["runner", "scheduler", "feed", "maintenance", "http"]),
+    ("daemon", &["client", "upkeep"]),
 ];
 
 /// Of the runner, `http` reaches only the switches of what runs.
@@ -63,7 +67,10 @@ const KEPT: &[(&str, &[&str])] = &[
     ("futures_rustls", &["tls", "http", "client"]),
     ("tungstenite", &["http", "client"]),
     ("clap", &["client", "main"]),
+    ("clap_complete", &["client"]),
+    ("clap_mangen", &["client"]),
     ("toml", &["config", "client"]),
+    ("sd_notify", &["systemd"]),
     ("prometheus_client", &["metrics"]),
 ];
 

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use event_listener::{Event, EventListener};
+
+use super::retention::Rules;
 use super::sessions::Session;
 use super::state::{Counts, State};
 use crate::clock::UnixMs;
@@ -19,8 +22,11 @@ const NEVER: i64 = i64::MAX;
 pub(super) struct Shared {
     claimable: AtomicBool,
     claims_open: AtomicBool,
+    draining: AtomicBool,
     next_due: AtomicI64,
-    next_expiry: AtomicI64,
+    next_removal: AtomicI64,
+    /// Something is to be removed before what `next_removal` said, or the clock was set.
+    sooner: Event,
     counts: [AtomicI64; Status::ALL.len()],
     commit_us: AtomicU64,
     touched: Mutex<HashMap<i64, Session>>,
@@ -28,11 +34,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn publish(&self, state: &State) {
+    pub fn publish(&self, state: &State, rules: &Rules) {
         self.claimable.store(state.claimable(), Ordering::SeqCst);
         self.next_due.store(state.next_due.map_or(NEVER, |at| at.0), Ordering::SeqCst);
-        let expiry = if state.doomed { 0 } else { state.next_expiry.map_or(NEVER, |at| at.0) };
-        self.next_expiry.store(expiry, Ordering::SeqCst);
+        let removal = rules.next_removal(state).map_or(NEVER, |at| at.0);
+        if removal < self.next_removal.swap(removal, Ordering::SeqCst) {
+            self.sooner.notify(usize::MAX);
+        }
         for (shared, count) in self.counts.iter().zip(state.counts) {
             shared.store(count, Ordering::Relaxed);
         }
@@ -48,23 +56,45 @@ impl Shared {
     }
 
     pub fn claimable(&self) -> bool {
-        self.claimable.load(Ordering::SeqCst)
+        self.claimable.load(Ordering::SeqCst) && !self.draining()
     }
 
     pub fn claims_open(&self) -> bool {
-        self.claims_open.load(Ordering::SeqCst)
+        self.claims_open.load(Ordering::SeqCst) && !self.draining()
+    }
+
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Answers whether it was otherwise before.
+    pub fn drain(&self, drain: bool) -> bool {
+        self.draining.swap(drain, Ordering::SeqCst) != drain
     }
 
     pub fn open_claims(&self, open: bool) {
         self.claims_open.store(open, Ordering::SeqCst);
     }
 
+    /// Nothing is due while nothing may be claimed.
     pub fn next_due(&self) -> Option<UnixMs> {
+        if self.draining() {
+            return None;
+        }
         Some(self.next_due.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
     }
 
-    pub fn next_expiry(&self) -> Option<UnixMs> {
-        Some(self.next_expiry.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    pub fn next_removal(&self) -> Option<UnixMs> {
+        Some(self.next_removal.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    }
+
+    pub fn listen_for_removals(&self) -> EventListener {
+        self.sooner.listen()
+    }
+
+    /// Times are to be looked at again.
+    pub fn clock_was_set(&self) {
+        self.sooner.notify(usize::MAX);
     }
 
     pub fn counts(&self) -> Counts {

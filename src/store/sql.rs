@@ -20,11 +20,13 @@ statements! {
     ENROLLMENT_LIST = "enrollment/list";
     ENROLLMENT_NEXT_EXPIRY = "enrollment/next_expiry";
     ENROLLMENT_REDEEM = "enrollment/redeem";
+    ENROLLMENT_SHIFT = "enrollment/shift";
     EVENTS_APPEND = "events/append";
-    EVENTS_DELETE_PIECE = "events/delete_piece";
+    EVENTS_DELETE_RANGE = "events/delete_range";
     EVENTS_DOOM = "events/doom";
     EVENTS_MAX_ID = "events/max_id";
     EVENTS_MAX_ID_OF = "events/max_id_of";
+    EVENTS_MEASURE = "events/measure";
     EVENTS_NEXT_DOOMED = "events/next_doomed";
     EVENTS_OUTPUT_BYTES = "events/output_bytes";
     EVENTS_PAGE = "events/page";
@@ -35,6 +37,7 @@ statements! {
     IDEMPOTENCY_INSERT = "idempotency/insert";
     IDEMPOTENCY_NEXT_EXPIRY = "idempotency/next_expiry";
     IDEMPOTENCY_RELEASE = "idempotency/release";
+    IDEMPOTENCY_SHIFT = "idempotency/shift";
     META_GET = "meta/get";
     META_RAISE = "meta/raise";
     META_SET = "meta/set";
@@ -47,6 +50,7 @@ statements! {
     RUNS_CLAIM = "runs/claim";
     RUNS_COUNT_BY_STATUS = "runs/count_by_status";
     RUNS_COUNT_DELAYED = "runs/count_delayed";
+    RUNS_COUNT_PRUNABLE = "runs/count_prunable";
     RUNS_COUNT_READY = "runs/count_ready";
     RUNS_DELETE = "runs/delete";
     RUNS_END = "runs/end";
@@ -61,7 +65,10 @@ statements! {
     RUNS_LIST_BY_STATUS = "runs/list_by_status";
     RUNS_LIST_BY_TAG = "runs/list_by_tag";
     RUNS_MAX_ID = "runs/max_id";
+    RUNS_NEXT_AGED = "runs/next_aged";
     RUNS_NEXT_DUE = "runs/next_due";
+    RUNS_NEXT_PRUNABLE = "runs/next_prunable";
+    RUNS_OLDEST_ENDED = "runs/oldest_ended";
     RUNS_REQUEST_CANCEL = "runs/request_cancel";
     RUNS_REQUEUE = "runs/requeue";
     RUNS_RUNNING = "runs/running";
@@ -74,8 +81,17 @@ statements! {
     SESSIONS_INSERT = "sessions/insert";
     SESSIONS_LIST = "sessions/list";
     SESSIONS_NEXT_EXPIRY = "sessions/next_expiry";
+    SESSIONS_SHIFT = "sessions/shift";
     SESSIONS_TOUCH = "sessions/touch";
+    TRIMMED_ADD = "trimmed/add";
+    TRIMMED_DELETE = "trimmed/delete";
+    TRIMMED_GET = "trimmed/get";
+    UPKEEP_FORGET_ENROLLMENT = "upkeep/forget_enrollment";
+    UPKEEP_FORGET_SESSIONS = "upkeep/forget_sessions";
+    UPKEEP_PAUSE_QUEUES = "upkeep/pause_queues";
+    UPKEEP_SUMMARY = "upkeep/summary";
 }
 
 /// The migrations, in order; a database's `user_version` is how many of them it has seen.
-pub const MIGRATIONS: &[&str] = &[include_str!("../../sql/migrations/0001_runs.sql")];
+pub const MIGRATIONS: &[&str] =
+    &[include_str!("../../sql/migrations/0001_runs.sql"), include_str!("../../sql/migrations/0002_trimmed_runs.sql")];

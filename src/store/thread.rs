@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
 use rusqlite::Connection;
@@ -14,10 +14,11 @@ use super::attempts::claim;
 use super::backlog::{Backlog, Piece};
 use super::committed::Committed;
 use super::job::{Job, Write};
+use super::retention::{self, Rules};
 use super::shared::Shared;
 use super::state::State;
 use super::writer::Writer;
-use super::{Claimed, StoreError, sessions};
+use super::{Claimed, Remember, StoreError, sessions};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event};
 use crate::memory;
@@ -31,6 +32,8 @@ const BATCH_MAX: usize = 1_024;
 const CHECKPOINT_IDLE_PAGES: i32 = 256;
 /// … and whatever waits: 4 MiB.
 const CHECKPOINT_BUSY_PAGES: i32 = 1_024;
+/// How long the last checkpoint waits for others who read.
+const CLOSING_BUSY: Duration = Duration::from_millis(250);
 
 thread_local! {
     /// Pages in the write-ahead log after the last commit, as SQLite tells its hook on the committing thread.
@@ -56,6 +59,8 @@ pub(super) struct StoreThread {
     pub stop: Stop,
     pub metrics: Arc<Metrics>,
     pub queued_runs_max: i64,
+    pub remember: Remember,
+    pub rules: Rules,
     /// Set by the first error whose outcome is unknown.
     pub broken: Option<String>,
 }
@@ -70,6 +75,8 @@ impl StoreThread {
         self.publish_state();
         while let Ok(first) = self.jobs.recv_blocking() {
             if let Some(closed) = self.batch(first) {
+                // Whoever reads beside us, and would hold the log for longer than this, keeps it.
+                let _ = self.conn.busy_timeout(CLOSING_BUSY);
                 self.checkpoint("TRUNCATE");
                 let closing = self.conn.close();
                 if let Err((_, error)) = &closing {
@@ -160,10 +167,12 @@ impl StoreThread {
             backlog: &self.backlog,
             now: UnixMs::now(),
             queued_runs_max: self.queued_runs_max,
+            rules: &self.rules,
             events: Vec::new(),
             pieces: Vec::new(),
             ended: Vec::new(),
             removed_events: 0,
+            removed_runs: 0,
             claim_wanted: false,
             claimed: Vec::new(),
         };
@@ -185,9 +194,10 @@ impl StoreThread {
                 claim(&mut tx)?;
             }
             tx.state.look_up_due(tx.conn)?;
+            tx.state.pages_used = retention::pages_used(tx.conn)?;
             Ok(outcomes)
         })();
-        let Writer { events, pieces, ended, removed_events, claimed, .. } = tx;
+        let Writer { events, pieces, ended, removed_events, removed_runs, claimed, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             let commit = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
             commit.map(|_| outcomes).map_err(|error| {
@@ -206,7 +216,9 @@ impl StoreThread {
                 self.metrics.commits.inc();
                 self.metrics.commit.observe(started.elapsed().as_secs_f64());
                 self.count(&events, &ended);
-                self.metrics.pruned.get_or_create(&OfWhat { what: "events" }).inc_by(removed_events as u64);
+                for (what, rows) in [("events", removed_events), ("runs", removed_runs)] {
+                    self.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
+                }
                 self.publish(events, pieces, claimed);
                 Ok(outcomes)
             }
@@ -250,7 +262,7 @@ impl StoreThread {
     }
 
     fn publish_state(&self) {
-        self.shared.publish(&self.state);
+        self.shared.publish(&self.state, &self.rules);
         for &status in Status::ALL {
             let count = self.state.counts[status as usize];
             self.metrics.runs.get_or_create(&OfStatus { status }).set(count);
@@ -293,7 +305,12 @@ impl StoreThread {
     fn checkpoint(&self, mode: &str) {
         let done = self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0));
         match done {
-            Ok(_) => WAL_PAGES.set(0),
+            Ok(_) => {
+                WAL_PAGES.set(0);
+                if self.broken.is_none() {
+                    (self.remember)(&self.state.high_water());
+                }
+            }
             Err(error) => log::warn!("checkpoint: {error}"),
         }
     }

@@ -9,11 +9,13 @@
 mod body;
 mod bystanders;
 mod cli;
+mod clock;
 mod daemon;
 mod http;
 mod pages;
 mod process;
 mod reader;
+mod reference;
 mod runs;
 mod script;
 mod socket;
@@ -25,6 +27,7 @@ use std::time::{Duration, Instant};
 pub use body::{BodyWire, Chunked, Framing};
 pub use bystanders::Bystanders;
 pub use cli::{Ended, Running, cli, newest, start};
+pub use clock::{Clock, now_ms};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
 pub use http::{Call, Client, Connection, Response};
 pub use process::{
@@ -32,6 +35,7 @@ pub use process::{
     resident_bytes, signal, strace_is_there, threads, voluntary_switches,
 };
 pub use reader::{Frame, Reader, Transcript, Via};
+pub use reference::{METHODS, Reference, escaped, walk};
 pub use runs::{Metrics, output_of};
 pub use script::{Feed, Gate};
 pub use socket::{Address, Socket};

@@ -4,7 +4,7 @@ use serde_json::json;
 use tide::StatusCode;
 
 use crate::event::{Cursor, Gap};
-use crate::feed::{OpenError, gone, resolve};
+use crate::feed::{OpenError, resolve};
 use crate::http::app::{self, Answer, Request, no_query, query, raw_json, run_id};
 use crate::http::streams::{self, Asked, Following, Form};
 use crate::http::types::{Frame, events_from};
@@ -58,7 +58,7 @@ async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> A
                 break 'full;
             }
             if event.seq != after + 1 {
-                page.gap(&gone(after + 1, event.seq - 1));
+                page.gap(&page.head.gap(after + 1, event.seq - 1));
             }
             after = event.seq;
             page.event(&encoded);
