@@ -88,6 +88,7 @@ OF_A_SCRIPT = {
     "tag": r"[^\x00-\x1f\x7f-\x9f]{1,100}",
     "queue": r"[a-z0-9_-]{1,64}",
     "cwd": r"/[^\x00]*",
+    "follow": r"true|false",
 }
 NUMBERS_OF_A_SCRIPT = {"priority": (-1_000, 1_000), "timeout_s": (1, 315_360_000), "delay_s": (0, 315_360_000)}
 
