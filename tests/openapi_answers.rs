@@ -188,7 +188,9 @@ fn of_events(judge: &Judge, daemon: &Daemon) {
     for accept in ["application/x-ndjson", "text/event-stream"] {
         let submit = |call: Call| call.json(&json!({"script": "true"})).header("Accept", accept);
         let submit = |call: Call| submit(call).header("Idempotency-Key", accept);
-        [201, 200].map(|status| judge.send("POST", "/v1/runs?follow=true", status, submit));
+        for status in [201, 200] {
+            judge.send("POST", "/v1/runs?follow=true", status, submit);
+        }
     }
     judge.plain("GET", &format!("{path}?after=99"), 409);
     judge.plain("GET", &format!("{path}?after=aaaaaaaaaaaa-1"), 409);
