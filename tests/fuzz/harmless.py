@@ -77,7 +77,7 @@ def harmless_body(method, path, kind, body):
         harmless_submit(value)
     if method == "PATCH" and is_queue(value.get("queue")):
         value["queue"] = "default"
-    if method == "PUT" and path.startswith("/v1/queues/") and value.get("paused") in (None, True, False):
+    if method == "PUT" and path.startswith("/v1/queues/") and isinstance(value.get("paused"), (bool, type(None))):
         value["paused"] = True
     return json.dumps(value).encode()
 
