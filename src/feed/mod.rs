@@ -3,8 +3,10 @@
 //!
 //! Knows no transport. Never holds an event that is not on the medium.
 
+mod all;
 mod follower;
 mod hub;
 
+pub use all::{AllFollower, AllHello, partial_gap, resolve_all};
 pub use follower::{Ended, Follower, Hello, OpenError, Step, gone, resolve, wait_for_end};
 pub use hub::{Encoded, Hub, HubLimits, Subscription};

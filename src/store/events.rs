@@ -1,7 +1,7 @@
 //! Events: append, page, and the removal of a deleted run's in pieces.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::runs::absent;
 use super::state::State;
@@ -91,21 +91,47 @@ pub(super) fn page(
         let mut rows = statement.query(named_params! {":run": run.0, ":after": after, ":rows": rows_max as i64})?;
         let mut bytes = 0;
         while let Some(row) = rows.next()? {
-            let kind = Kind::parse(row.get_ref(3)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message);
-            let stream = row.get_ref(4)?.as_str_or_null().unwrap_or_default().and_then(Stream::parse);
-            let data = match (stream, row.get_ref(5)?) {
-                (Some(stream), ValueRef::Text(data) | ValueRef::Blob(data)) => Data::Output(stream, data.to_vec()),
-                (_, ValueRef::Text(data)) => Data::Json(String::from_utf8_lossy(data).into_owned()),
-                _ => Data::Json("{}".to_owned()),
-            };
-            bytes += data.len();
-            events.push(Event { id: row.get(0)?, run, seq: row.get(1)?, at: UnixMs(row.get(2)?), kind, data });
+            let event = event_from(row, run)?;
+            bytes += event.data.len();
+            events.push(event);
             if bytes >= bytes_max {
                 break;
             }
         }
     }
     Ok(EventPage { head, events })
+}
+
+/// An event of a row with the columns `id, seq, at, kind, stream, data`.
+pub(super) fn event_from(row: &Row<'_>, run: RunId) -> rusqlite::Result<Event> {
+    let stream = row.get_ref(4)?.as_str_or_null().unwrap_or_default().and_then(Stream::parse);
+    let data = match (stream, row.get_ref(5)?) {
+        (Some(stream), ValueRef::Text(data) | ValueRef::Blob(data)) => Data::Output(stream, data.to_vec()),
+        (_, ValueRef::Text(data)) => Data::Json(String::from_utf8_lossy(data).into_owned()),
+        _ => Data::Json("{}".to_owned()),
+    };
+    Ok(Event { id: row.get(0)?, run, seq: row.get(1)?, at: UnixMs(row.get(2)?), kind: kind_of(row, 3)?, data })
+}
+
+/// The kind that stands in a column.
+pub(super) fn kind_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
+    Ok(Kind::parse(row.get_ref(column)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message))
+}
+
+/// A run's events are to go, in pieces. From here on they count as removed, whichever of them are still there: readers
+/// of all runs are told so before they miss the first.
+pub(super) fn doom(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
+    tx.prepare(sql::EVENTS_DOOM)?.execute(named_params! {":run": run.0})?;
+    raise_removed(tx, run.0)
+}
+
+fn raise_removed(tx: &Writer<'_>, run: i64) -> Result<(), StoreError> {
+    let highest: Option<i64> =
+        tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(named_params! {":run": run}, |row| row.get(0)).optional()?;
+    if let Some(highest) = highest {
+        tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;
+    }
+    Ok(())
 }
 
 /// Removes a piece of the next deleted run's events; answers how many, 0 when none are left of any.
@@ -127,11 +153,7 @@ fn next_doomed(tx: &Writer<'_>) -> Result<Option<i64>, StoreError> {
 }
 
 fn remove_piece_of(tx: &mut Writer<'_>, run: i64) -> Result<usize, StoreError> {
-    let highest: Option<i64> =
-        tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(named_params! {":run": run}, |row| row.get(0)).optional()?;
-    if let Some(highest) = highest {
-        tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;
-    }
+    raise_removed(tx, run)?;
     let removed = tx.prepare(sql::EVENTS_DELETE_PIECE)?.execute(named_params! {":run": run, ":rows": REMOVE_PIECE})?;
     tx.removed_events += removed;
     if removed < REMOVE_PIECE as usize {

@@ -122,7 +122,8 @@ impl Store {
         answer.recv().await.map_err(gone)?
     }
 
-    async fn read<T: Send + 'static>(
+    /// Has something read; for the other files of the store that have requests of their own.
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

@@ -389,7 +389,7 @@ pub(super) fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     tx.prepare(sql::IDEMPOTENCY_RELEASE)?.execute(named_params! {":run": id.0, ":now": tx.now.0})?;
     tx.prepare(sql::RUNS_DELETE)?.execute(named_params! {":id": id.0})?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_run_id", ":value": id.0})?;
-    tx.prepare(sql::EVENTS_DOOM)?.execute(named_params! {":run": id.0})?;
+    super::events::doom(tx, id)?;
     tx.state.count_move(Some(run.status), None);
     tx.state.look_up_expiry(tx.conn)?;
     super::events::remove_piece(tx)?;
