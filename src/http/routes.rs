@@ -9,7 +9,7 @@ use tide::{Response, Server};
 use super::Problem;
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
-use super::handlers::{enrollment, events, queues, runs, sessions, system};
+use super::handlers::{all_events, enrollment, events, queues, runs, sessions, system};
 use super::server::RouteLabel;
 use crate::access::{Identity, Role};
 
@@ -47,6 +47,7 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/v1/runs/:id/cancel").post(OPERATOR, runs::cancel);
     Path::at(&mut server, "/v1/runs/:id/retry").post(OPERATOR, runs::retry);
     Path::at(&mut server, "/v1/runs/:id/events").get(VIEWER, events::read).post(OPERATOR_OR_RUN, events::append);
+    Path::at(&mut server, "/v1/events").get(VIEWER, all_events::read);
     Path::at(&mut server, "/v1/queues").get(VIEWER, queues::list);
     Path::at(&mut server, "/v1/queues/:name")
         .get(VIEWER, queues::get)
