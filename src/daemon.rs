@@ -19,6 +19,7 @@ use crate::clock::UnixMs;
 use crate::config::{Config, Flags, Listen};
 use crate::feed::{Hub, HubLimits};
 use crate::home::Home;
+use crate::http::address::PageAddress;
 use crate::http::app::{App, AppParts};
 use crate::http::middleware::Locals;
 use crate::http::server::{self, Listeners, Site, SocketFile, Tls, bind_tcp, bind_unix};
@@ -126,8 +127,17 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         world = world.of_user(account);
     }
     let executor = Arc::new(Executor::new());
-    let daemon =
-        Daemon { config, store, bell, stop, metrics, world: Arc::new(world), executor: executor.clone(), database };
+    let daemon = Daemon {
+        config,
+        store,
+        bell,
+        stop,
+        metrics,
+        world: Arc::new(world),
+        executor: executor.clone(),
+        database,
+        page: place.page,
+    };
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
     let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &place.said)));
     socket.remove();
@@ -142,6 +152,8 @@ struct Place {
     said: String,
     /// As its commands are told, who are on this machine.
     url: String,
+    /// As browsers are told, where it listens on TCP.
+    page: Option<PageAddress>,
 }
 
 fn listen(
@@ -163,16 +175,19 @@ fn listen(
     let (unix, socket) =
         bind_unix(&path, locals.group()).map_err(|error| failed(format!("{}: {error}", path.display())))?;
     let socket_url = format!("unix:{}", path.display());
+    let page = |bound| Some(PageAddress { https: tls.is_some(), bound });
     let place = match tcp.as_ref().map(|tcp| tcp.get_ref().local_addr()) {
         // A certificate rarely names this machine's loopback.
         Some(Ok(address)) if tls.is_some() => {
-            Place { said: format!("listening on https://{address}"), url: socket_url }
+            Place { said: format!("listening on https://{address}"), url: socket_url, page: page(address) }
         }
-        Some(Ok(address)) => {
-            Place { said: format!("listening on http://{address}"), url: format!("http://{}", near(address)) }
-        }
+        Some(Ok(address)) => Place {
+            said: format!("listening on http://{address}"),
+            url: format!("http://{}", near(address)),
+            page: page(address),
+        },
         Some(Err(error)) => return Err(failed(error.to_string())),
-        None => Place { said: format!("listening on {}", path.display()), url: socket_url },
+        None => Place { said: format!("listening on {}", path.display()), url: socket_url, page: None },
     };
     Ok((Listeners { tcp, tls, unix }, socket, place))
 }
@@ -197,6 +212,7 @@ struct Daemon {
     world: Arc<World>,
     executor: Arc<Executor<'static>>,
     database: PathBuf,
+    page: Option<PageAddress>,
 }
 
 impl Daemon {
@@ -288,6 +304,7 @@ impl Daemon {
             }),
             started_at: UnixMs::now(),
             database: self.database.clone(),
+            page: self.page,
         });
         let sessions = Arc::new(StoredSessions::new(self.store.clone()));
         let gate = Gate::new(self.config.access.clone(), sessions, runner.tokens.clone(), self.store.instance());

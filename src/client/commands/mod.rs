@@ -6,6 +6,7 @@ mod access;
 mod add;
 mod login;
 mod logs;
+mod logs_of_several;
 mod ls;
 mod progress;
 mod queue;
@@ -13,6 +14,7 @@ mod run;
 mod runs;
 mod show;
 mod wait;
+mod web;
 
 use serde_json::value::RawValue;
 
