@@ -6,7 +6,7 @@ use tide::StatusCode;
 use crate::event::{Cursor, Gap};
 use crate::feed::{OpenError, gone, resolve};
 use crate::http::app::{self, Answer, Request, head, no_query, query, raw_json, run_id};
-use crate::http::streams::websocket;
+use crate::http::streams::{Following, websocket};
 use crate::http::types::{Frame, events_from};
 use crate::http::{Problem, Violation};
 use crate::run::RunId;
@@ -27,7 +27,8 @@ pub async fn read(request: Request) -> Answer {
     let cursor = cursor.as_deref().and_then(Cursor::parse).unwrap_or(Cursor::After(0));
     if head(&request)?.wants_websocket()? {
         query.finish()?;
-        return websocket::answer(request, run, &cursor).await;
+        let app = request.state().clone();
+        return websocket::answer(request, async move { Following::run(&app, run, &cursor).await }).await;
     }
     let limit = query.integer("limit", 1, PAGE_MAX).unwrap_or(PAGE_DEFAULT);
     query.finish()?;
