@@ -2,8 +2,9 @@
 //!
 //! Nothing here decides what happens to a run; it decides who is there when it happens.
 
+mod listening;
+
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,13 +17,13 @@ use smol::{Executor, Task};
 
 use crate::accounts::Account;
 use crate::clock::UnixMs;
-use crate::config::{Config, Flags, Listen};
+use crate::config::{Config, Flags};
 use crate::feed::{Hub, HubLimits};
 use crate::home::Home;
 use crate::http::address::PageAddress;
 use crate::http::app::{App, AppParts};
 use crate::http::middleware::Locals;
-use crate::http::server::{self, Listeners, Site, SocketFile, Tls, bind_tcp, bind_unix};
+use crate::http::server::{self, Listeners, Site, Tls};
 use crate::http::streams::OpenStreams;
 use crate::http::{Gate, StoredSessions, routes};
 use crate::maintenance::{self, Maintenance};
@@ -32,8 +33,9 @@ use crate::run_tokens::RunTokens;
 use crate::runner::{self, Graces, OomWatch, Pacing, Running, World, appender, inherited, orphans};
 use crate::signals::{Ends, Hangup, Signals};
 use crate::store::{Store, StoreConfig};
+use crate::systemd::Handed;
 use crate::wake::{Bell, Phase, Stop};
-use crate::{logging, scheduler, state_dir};
+use crate::{logging, scheduler, state_dir, systemd};
 
 /// What `runabout serve` was given.
 #[derive(Clone, Debug, Default)]
@@ -63,8 +65,7 @@ pub fn serve(args: ServeArgs) -> ExitCode {
     match prepare(&args).and_then(|prepared| prepared.map_or(Ok(0), run)) {
         Ok(code) => ExitCode::from(code),
         Err(Refusal(code, why)) => {
-            // Standard error may be gone; there is nobody else to tell.
-            let _ = writeln!(std::io::stderr(), "runabout: {why}");
+            logging::refuse(&why);
             ExitCode::from(code)
         }
     }
@@ -105,9 +106,10 @@ fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
 
 fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let Prepared { config, state_dir, account, tls } = prepared;
+    let failed = |why: String| Refusal(1, why);
+    let handed = Handed::take().map_err(failed)?;
     inherited::close_inherited_on_exec();
     inherited::default_signals_for_children();
-    let failed = |why: String| Refusal(1, why);
     let signals = Signals::take_over().map_err(|error| failed(format!("signals: {error}")))?;
     let mut home = Home::open(&state_dir).map_err(|error| failed(error.to_string()))?;
     let bell = Bell::default();
@@ -118,7 +120,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
         .map_err(|error| failed(format!("{}: {error}", database.display())))?;
     let locals = Locals::new(&config.access).map_err(failed)?;
-    let (listeners, socket, place) = listen(&home, &config, tls, &locals)?;
+    let (listeners, place) = listening::listen(&home, &config, tls, &locals, handed)?;
     if let Err(error) = home.announce(&place.said) {
         log::warn!("the lock file does not say who holds it: {error}");
     }
@@ -140,66 +142,12 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     };
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
     let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &place.said)));
-    socket.remove();
+    if let Some(socket) = place.socket {
+        socket.remove();
+    }
     // The lock goes last, so that the next daemon finds nothing half done.
     drop(home);
     Ok(code)
-}
-
-/// Where the daemon can be reached.
-struct Place {
-    /// As it says so.
-    said: String,
-    /// As its commands are told, who are on this machine.
-    url: String,
-    /// As browsers are told, where it listens on TCP.
-    page: Option<PageAddress>,
-}
-
-fn listen(
-    home: &Home,
-    config: &Config,
-    tls: Option<Arc<Tls>>,
-    locals: &Locals,
-) -> Result<(Listeners, SocketFile, Place), Refusal> {
-    let failed = |why: String| Refusal(1, why);
-    let path = home.socket(config.access.socket.as_deref()).map_err(|error| failed(error.to_string()))?;
-    let tcp = match config.listen {
-        Listen::Nowhere => None,
-        Listen::At(address) => Some(bind_tcp(address).map_err(|error| {
-            failed(format!(
-                "{address}: {error}; choose another address with --listen ADDR:PORT, port 0 picks a free one"
-            ))
-        })?),
-    };
-    let (unix, socket) =
-        bind_unix(&path, locals.group()).map_err(|error| failed(format!("{}: {error}", path.display())))?;
-    let socket_url = format!("unix:{}", path.display());
-    let page = |bound| Some(PageAddress { https: tls.is_some(), bound });
-    let place = match tcp.as_ref().map(|tcp| tcp.get_ref().local_addr()) {
-        // A certificate rarely names this machine's loopback.
-        Some(Ok(address)) if tls.is_some() => {
-            Place { said: format!("listening on https://{address}"), url: socket_url, page: page(address) }
-        }
-        Some(Ok(address)) => Place {
-            said: format!("listening on http://{address}"),
-            url: format!("http://{}", near(address)),
-            page: page(address),
-        },
-        Some(Err(error)) => return Err(failed(error.to_string())),
-        None => Place { said: format!("listening on {}", path.display()), url: socket_url, page: None },
-    };
-    Ok((Listeners { tcp, tls, unix }, socket, place))
-}
-
-/// An address of ours as one connects to it from this machine: "every address" is none that one connects to.
-fn near(address: SocketAddr) -> SocketAddr {
-    let host = match address.ip() {
-        ip if !ip.to_canonical().is_unspecified() => return address,
-        IpAddr::V6(ip) if ip.to_ipv4_mapped().is_none() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
-    };
-    SocketAddr::new(host, address.port())
 }
 
 /// Everything that lives as long as the daemon.
@@ -235,15 +183,18 @@ impl Daemon {
         let appender = self.keep("output", appender::append(self.store.clone(), self.pacing()));
         let (ends, hangup) = signals.split();
         let on_signal = self.keep("signals", on_signals(ends, self.stop.clone(), context.running.clone()));
-        let on_hangup = self.keep("reload", on_hangups(hangup, listeners.tls.clone()));
+        let on_hangup = self.keep("reload", on_hangups(hangup, listeners.tls.clone(), listening.to_owned()));
         let maintenance = self.executor.spawn(self.maintain(requests));
         let scheduler = self.executor.spawn(self.schedule(context.clone()));
         let (stop, executor) = (self.stop.clone(), self.executor.clone());
         let server = self.executor.spawn(server::serve(listeners, site, locals, stop, executor));
 
+        let alive = self.executor.spawn(keep_alive(self.store.clone()));
         say(listening);
+        systemd::ready(listening);
         self.stop.wait(Phase::Stopping).await;
         log::info!("stopping");
+        systemd::stopping(context.graces.shutdown);
 
         // The mirror of the start: no claims, runs settled, their last events pushed, streams ended, store closed.
         scheduler.await;
@@ -262,6 +213,7 @@ impl Daemon {
         server.await;
         on_hangup.cancel().await;
         on_signal.cancel().await;
+        alive.cancel().await;
         self.store.close().await;
         u8::from(self.stop.has_failed())
     }
@@ -380,13 +332,28 @@ async fn on_signals(mut signals: Ends, stop: Stop, running: Running) {
 }
 
 /// A new certificate is a matter of two files and a SIGHUP. Without TLS there is nothing to read again.
-async fn on_hangups(mut hangup: Hangup, tls: Option<Arc<Tls>>) {
+async fn on_hangups(mut hangup: Hangup, tls: Option<Arc<Tls>>, listening: String) {
     loop {
         hangup.next().await;
+        systemd::reloading();
         match tls.as_ref().map(|tls| tls.reload()) {
             None => log::info!("SIGHUP: there is no certificate to read again"),
             Some(Ok(())) => log::info!("SIGHUP: new connections get the certificate as it is now"),
             Some(Err(why)) => log::error!("SIGHUP: the old certificate stays: {why}"),
+        }
+        systemd::ready(&listening);
+    }
+}
+
+/// Tells the service manager that the daemon lives, as often as it wants to hear that: from the async thread, once the
+/// store's thread has answered. Where one of them is stuck nothing is said; one that is only slow, as a bad medium makes
+/// it, has the other half of the time.
+async fn keep_alive(store: Store) {
+    let Some(interval) = systemd::watchdog_interval() else { return };
+    loop {
+        Timer::after(interval).await;
+        if store.answers().await {
+            systemd::alive();
         }
     }
 }
@@ -396,23 +363,5 @@ fn say(listening: &str) {
     let mut out = std::io::stdout();
     if writeln!(out, "{listening}").and_then(|()| out.flush()).is_err() {
         log::warn!("standard output is closed; {listening}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::near;
-
-    #[test]
-    fn a_command_is_told_an_address_that_it_can_connect_to() {
-        for (bound, told) in [
-            ("127.0.0.1:1", "127.0.0.1:1"),
-            ("192.168.0.7:1", "192.168.0.7:1"),
-            ("0.0.0.0:1", "127.0.0.1:1"),
-            ("[::]:1", "[::1]:1"),
-            ("[::ffff:0.0.0.0]:1", "127.0.0.1:1"),
-        ] {
-            assert_eq!(near(bound.parse().expect("an address")).to_string(), told);
-        }
     }
 }

@@ -22,7 +22,8 @@
 //! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`clock`]) does no I/O. [`store`] alone names SQLite and knows neither
 //! who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only the switches of what
 //! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone. [`tls`] is what the two
-//! ends of an encrypted connection have in common; without its Cargo feature both have a stub in its place.
+//! ends of an encrypted connection have in common; without its Cargo feature both have a stub in its place. [`systemd`] is
+//! what the service manager is told and hands over.
 //!
 //! # Two threads
 //! Everything async runs on one executor on the main thread, beside the reactor's helper. SQLite has a thread of its
@@ -78,5 +79,6 @@ pub mod scheduler;
 pub mod signals;
 pub mod state_dir;
 pub mod store;
+pub mod systemd;
 pub mod tls;
 pub mod wake;

@@ -4,6 +4,7 @@
 //! once is dropped.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
@@ -45,6 +46,16 @@ pub fn start(format: Format, level: LevelFilter) {
     // It fails only where a logger is there already.
     let _ = log::set_boxed_logger(Box::new(Stderr { format }));
     log::set_max_level(level);
+}
+
+/// Says why there will be no daemon, before there is a log: to people by the program's name, to the journal as errors.
+pub fn refuse(why: &str) {
+    let text = match Format::of_text() {
+        Format::Journal => why.lines().map(|line| format!("<{}>{line}\n", syslog(Level::Error))).collect(),
+        Format::Text | Format::Json => format!("runabout: {why}\n"),
+    };
+    // Standard error may be gone; there is nobody else to tell.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 struct Stderr {

@@ -22,6 +22,7 @@ const ORDER: &[&str] = &[
     "metrics",
     "wake",
     "signals",
+    "systemd",
     "home",
     // Who keeps, who executes, who reads.
     "store",
@@ -42,7 +43,7 @@ const STRANGERS: &[(&str, &[&str])] = &[
     ("scheduler", &["config"]),
     ("feed", &["runner", "scheduler", "config"]),
     ("maintenance", &["runner", "scheduler", "feed", "config"]),
-    ("http", &["scheduler", "home", "signals"]),
+    ("http", &["scheduler", "home", "signals", "systemd"]),
     // By its protocol alone.
     ("client", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "home"]),
     ("daemon", &["client"]),
@@ -63,7 +64,9 @@ const KEPT: &[(&str, &[&str])] = &[
     ("futures_rustls", &["tls", "http", "client"]),
     ("tungstenite", &["http", "client"]),
     ("clap", &["client", "main"]),
+    ("clap_complete", &["client"]),
     ("toml", &["config", "client"]),
+    ("sd_notify", &["systemd"]),
     ("prometheus_client", &["metrics"]),
 ];
 

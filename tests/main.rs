@@ -30,6 +30,7 @@ mod one_thread;
 mod origins;
 mod orphans;
 mod pacing;
+mod packages;
 mod process_tree;
 mod routes_table;
 mod run_interrupted;
@@ -37,6 +38,8 @@ mod run_token;
 mod runs_api;
 mod runs_user;
 mod scheduler_idle;
+mod schemas;
+mod service;
 mod shutdown;
 mod slow_medium;
 #[cfg(feature = "tls")]

@@ -11,7 +11,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::keys::{KEYS, Key, Kind};
-use super::{Config, Listen, Tls};
+use super::{Config, Listen};
 use crate::tls::NO_TLS;
 
 /// No configuration is this long; guards against a `--config /dev/zero`.
@@ -202,20 +202,10 @@ impl Loading {
     /// Tokens and output that cross a network in clear must be somebody's decision.
     fn check_plaintext(&mut self) {
         let Listen::At(address) = self.config.listen else { return };
-        let is_meant = self.config.access.allow_plaintext || self.config.tls != Tls::default();
-        if address.ip().to_canonical().is_loopback() || is_meant {
-            return;
+        if let Err(why) = self.config.may_listen_at(address) {
+            let source = self.listen_said_by.clone();
+            self.fault(&source, "listen", why);
         }
-        let source = self.listen_said_by.clone();
-        self.fault(
-            &source,
-            "listen",
-            format!(
-                "{address} can be reached from other machines, and without TLS everybody on the way reads tokens and output. \
-                 Set tls.cert and tls.key, or listen on 127.0.0.1 and put a reverse proxy or an SSH tunnel before it, or set \
-                 access.allow_plaintext = true"
-            ),
-        );
     }
 
     fn fault(&mut self, source: &str, key: &str, message: String) {

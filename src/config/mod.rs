@@ -223,6 +223,22 @@ impl Config {
         load::load(flags, env, file)
     }
 
+    /// Whether plain HTTP, or what there is of TLS, may be spoken at this address.
+    ///
+    /// # Errors
+    /// Others could read along and nobody has allowed it; what to do, for people.
+    pub fn may_listen_at(&self, address: std::net::SocketAddr) -> Result<(), String> {
+        let is_meant = self.access.allow_plaintext || self.tls != Tls::default();
+        if address.ip().to_canonical().is_loopback() || is_meant {
+            return Ok(());
+        }
+        Err(format!(
+            "{address} can be reached from other machines, and without TLS everybody on the way reads tokens and output. \
+             Set tls.cert and tls.key, or listen on 127.0.0.1 and put a reverse proxy or an SSH tunnel before it, or set \
+             access.allow_plaintext = true"
+        ))
+    }
+
     /// `config.toml` in the state directory, if there is anything of that name.
     pub fn file_in(state_dir: &Path) -> Option<PathBuf> {
         let file = state_dir.join("config.toml");

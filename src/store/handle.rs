@@ -404,6 +404,13 @@ impl Store {
         self.write(expiry::remove_piece).await
     }
 
+    /// Whether the store's thread is there and takes what it is sent, whatever it has to say.
+    pub async fn answers(&self) -> bool {
+        let (reply, answer) = async_channel::bounded(1);
+        let asked = self.send(Job::Read(Box::new(move |_| _ = reply.try_send(())))).await;
+        asked.is_ok() && answer.recv().await.is_ok()
+    }
+
     /// Whether the store answers and can still write.
     pub async fn probe(&self) -> Result<(), StoreError> {
         if let Some(why) = self.shared.broken() {

@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -37,6 +39,7 @@ pub struct Builder {
     wrapper: Vec<String>,
     socket: Option<PathBuf>,
     authority: Option<PathBuf>,
+    handed: Vec<Arc<OwnedFd>>,
 }
 
 impl Builder {
@@ -82,6 +85,16 @@ impl Builder {
         self
     }
 
+    /// Hands one or two listening sockets over, as a service manager does.
+    pub fn handed(mut self, sockets: Vec<OwnedFd>) -> Builder {
+        assert!(matches!(sockets.len(), 1 | 2), "they travel as two of the standard streams");
+        let count = sockets.len().to_string();
+        self.handed = sockets.into_iter().map(Arc::new).collect();
+        // From there a shell, whose process becomes the daemon, puts them where LISTEN_FDS says that they are.
+        let move_them = "exec 3<&0 4<&2 </dev/null 2>>\"$SUITE_DIR/log\"; [ $LISTEN_FDS -gt 1 ] || exec 4<&-";
+        self.env("LISTEN_FDS", &count).wrapper(&["sh", "-c", &format!("{move_them}\nLISTEN_PID=$$ exec \"$@\""), "sh"])
+    }
+
     /// Starts it and waits until it serves.
     #[track_caller]
     pub fn start(self) -> Daemon {
@@ -101,7 +114,12 @@ impl Builder {
     /// Runs it although it will not serve; answers its exit code and what it said on standard error.
     #[track_caller]
     pub fn refused(self) -> (i32, String) {
-        let dir = TempDir::new();
+        self.refused_in(&TempDir::new())
+    }
+
+    /// The same in a directory that holds something already.
+    #[track_caller]
+    pub fn refused_in(self, dir: &TempDir) -> (i32, String) {
         let mut process = Process::spawn(&self, dir.path());
         if let Some(line) = process.first_line() {
             panic!("it serves: {line}");
@@ -145,6 +163,7 @@ impl Daemon {
             wrapper: Vec::new(),
             socket: None,
             authority: None,
+            handed: Vec::new(),
         }
     }
 
@@ -367,7 +386,11 @@ impl Process {
         command.args(&words[1..]).arg("serve").arg("--state-dir").arg(dir.join("state"));
         command.arg("--config").arg(&config).args(["--listen", &builder.listen]).args(&builder.args);
         command.envs(builder.env.iter().map(|(name, value)| (name, value)));
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let copy = |fd: &Arc<OwnedFd>| Stdio::from(fd.try_clone().unwrap());
+        builder.handed.first().map(|fd| command.stdin(copy(fd)));
+        builder.handed.get(1).map(|fd| command.stderr(copy(fd)));
+        let mut child = command.spawn().unwrap();
         let (line, lines) = channel();
         let stdout = child.stdout.take().unwrap();
         // Ends with the daemon's standard output.
@@ -422,7 +445,9 @@ impl Process {
 fn clean(mut command: Command, dir: &Path) -> Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("RUNABOUT_") || matches!(name.as_str(), "STATE_DIRECTORY" | "NOTIFY_SOCKET") {
+        if name.starts_with("RUNABOUT_")
+            || matches!(name.as_str(), "STATE_DIRECTORY" | "NOTIFY_SOCKET" | "WATCHDOG_USEC")
+        {
             command.env_remove(name);
         }
     }

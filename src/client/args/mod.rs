@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
 pub use self::submit::SubmitOptions;
@@ -150,6 +150,27 @@ It is saved in $XDG_CONFIG_HOME/runabout/login.toml (~/.config/runabout/login.to
         #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
         revoke: Option<i64>,
     },
+    /// Print what makes a shell complete these command lines
+    #[command(after_help = "\
+Examples:
+  runabout completions bash > ~/.local/share/bash-completion/completions/runabout
+  runabout completions zsh > ~/.zfunc/_runabout            with ~/.zfunc in $fpath
+  runabout completions fish > ~/.config/fish/completions/runabout.fish")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// A shell that completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// bash, with bash-completion
+    Bash,
+    /// fish
+    Fish,
+    /// zsh
+    Zsh,
 }
 
 /// The flags of the daemon; what is left out comes from the environment, then the configuration.

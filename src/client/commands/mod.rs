@@ -4,6 +4,7 @@
 
 mod access;
 mod add;
+mod completions;
 mod login;
 mod logs;
 mod logs_of_several;
@@ -38,11 +39,14 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::Progress(options) = cli.command {
         return progress::progress(&cli.global, options).await;
     }
+    if let Command::Completions { shell } = cli.command {
+        return completions::completions(shell);
+    }
     let target = Target::choose(&cli.global)?;
     let context = Context { daemon: Daemon::new(target), json: cli.global.json };
     match cli.command {
         // Taken before they come here.
-        Command::Serve(_) | Command::Login { .. } | Command::Progress(_) => Ok(2),
+        Command::Serve(_) | Command::Login { .. } | Command::Progress(_) | Command::Completions { .. } => Ok(2),
         Command::Run(options) => run::run(&context, options).await,
         Command::Add(options) => add::add(&context, options).await,
         Command::Ls(options) => ls::ls(&context, options).await,

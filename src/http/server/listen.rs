@@ -54,7 +54,14 @@ impl SocketFile {
 /// # Errors
 /// Where the address is taken, or is not this machine's.
 pub fn bind_tcp(address: SocketAddr) -> io::Result<Async<TcpListener>> {
-    let listener = TcpListener::bind(address)?;
+    take_tcp(TcpListener::bind(address)?)
+}
+
+/// Listens on a TCP socket that is bound already.
+///
+/// # Errors
+/// Where the system takes it for none.
+pub fn take_tcp(listener: TcpListener) -> io::Result<Async<TcpListener>> {
     // The standard library's backlog is 128: too short for a thousand clients that come back at once.
     listen(&listener, BACKLOG)?;
     Async::new(listener)

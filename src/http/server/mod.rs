@@ -33,7 +33,7 @@ use smol::{Async, Executor, Timer};
 pub use self::bridge::{Observer, RouteLabel, Site};
 use self::census::Census;
 use self::connection::Arrived;
-pub use self::listen::{Listeners, SocketFile, bind_tcp, bind_unix};
+pub use self::listen::{Listeners, SocketFile, bind_tcp, bind_unix, take_tcp};
 pub use self::tls::Tls;
 pub use self::transport::{Taken, Transport, raw_stream};
 use super::middleware::{Locals, Source};

@@ -1,0 +1,23 @@
+//! `completions`: what a shell needs to know to complete our command lines.
+//!
+//! Made from the definition of the command line itself; no daemon is asked.
+
+use clap::CommandFactory as _;
+use clap_complete::generate;
+
+use crate::client::args::{Cli, Shell};
+use crate::client::failure::Failure;
+use crate::client::print;
+
+/// Prints the shell's script.
+pub fn completions(shell: Shell) -> Result<u8, Failure> {
+    let kind = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Fish => clap_complete::Shell::Fish,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+    };
+    let mut script = Vec::new();
+    generate(kind, &mut Cli::command(), "runabout", &mut script);
+    print::answer(&String::from_utf8_lossy(&script))?;
+    Ok(0)
+}

@@ -1,0 +1,111 @@
+//! Where the daemon can be reached: what the service manager handed over, and for the rest what the configuration says.
+//!
+//! It only listens; nothing is accepted here. A socket that was handed over is never taken away.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use smol::Async;
+
+use super::Refusal;
+use crate::config::{Config, Listen};
+use crate::home::Home;
+use crate::http::address::PageAddress;
+use crate::http::middleware::Locals;
+use crate::http::server::{Listeners, SocketFile, Tls, bind_tcp, bind_unix, take_tcp};
+use crate::systemd::Handed;
+
+/// Where the daemon can be reached.
+pub(super) struct Place {
+    /// As it says so.
+    pub said: String,
+    /// As its commands are told, who are on this machine.
+    pub url: String,
+    /// As browsers are told, where it listens on TCP.
+    pub page: Option<PageAddress>,
+    /// The file of the Unix socket, where it is the daemon's own.
+    pub socket: Option<SocketFile>,
+}
+
+pub(super) fn listen(
+    home: &Home,
+    config: &Config,
+    tls: Option<Arc<Tls>>,
+    locals: &Locals,
+    handed: Handed,
+) -> Result<(Listeners, Place), Refusal> {
+    let tcp = match (handed.tcp, config.listen) {
+        (Some(tcp), _) => {
+            let address = tcp.local_addr().map_err(failed)?;
+            config.may_listen_at(address).map_err(|why| Refusal(2, format!("the socket handed over: {why}")))?;
+            Some(take_tcp(tcp).map_err(failed)?)
+        }
+        (None, Listen::Nowhere) => None,
+        (None, Listen::At(address)) => Some(bind_tcp(address).map_err(|error| {
+            failed(format!(
+                "{address}: {error}; choose another address with --listen ADDR:PORT, port 0 picks a free one"
+            ))
+        })?),
+    };
+    let (unix, path, socket) = match handed.unix {
+        Some(unix) => take_unix(unix)?,
+        None => {
+            let path = home.socket(config.access.socket.as_deref()).map_err(failed)?;
+            let bound = bind_unix(&path, locals.group());
+            let (unix, file) = bound.map_err(|error| failed(format!("{}: {error}", path.display())))?;
+            (unix, path, Some(file))
+        }
+    };
+    let socket_url = format!("unix:{}", path.display());
+    let bound = tcp.as_ref().map(|tcp| tcp.get_ref().local_addr()).transpose().map_err(failed)?;
+    let page = bound.map(|bound| PageAddress { https: tls.is_some(), bound });
+    let (said, url) = match bound {
+        // A certificate rarely names this machine's loopback.
+        Some(address) if tls.is_some() => (format!("listening on https://{address}"), socket_url),
+        Some(address) => (format!("listening on http://{address}"), format!("http://{}", near(address))),
+        None => (format!("listening on {}", path.display()), socket_url),
+    };
+    Ok((Listeners { tcp, tls, unix }, Place { said, url, page, socket }))
+}
+
+fn take_unix(unix: UnixListener) -> Result<(Async<UnixListener>, PathBuf, Option<SocketFile>), Refusal> {
+    let address = unix.local_addr().map_err(failed)?;
+    let Some(path) = address.as_pathname().map(PathBuf::from) else {
+        return Err(failed("the Unix socket that was handed over has no path by which clients could find it"));
+    };
+    Ok((Async::new(unix).map_err(failed)?, path, None))
+}
+
+fn failed(why: impl ToString) -> Refusal {
+    Refusal(1, why.to_string())
+}
+
+/// An address of ours as one connects to it from this machine: "every address" is none that one connects to.
+fn near(address: SocketAddr) -> SocketAddr {
+    let host = match address.ip() {
+        ip if !ip.to_canonical().is_unspecified() => return address,
+        IpAddr::V6(ip) if ip.to_ipv4_mapped().is_none() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    SocketAddr::new(host, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near;
+
+    #[test]
+    fn a_command_is_told_an_address_that_it_can_connect_to() {
+        for (bound, told) in [
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("192.168.0.7:1", "192.168.0.7:1"),
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("[::ffff:0.0.0.0]:1", "127.0.0.1:1"),
+        ] {
+            assert_eq!(near(bound.parse().expect("an address")).to_string(), told);
+        }
+    }
+}

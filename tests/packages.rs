@@ -1,0 +1,114 @@
+//! What is installed besides the program: the manual and the completions say all that the program knows, and `install`
+//! puts every file where others look for it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::{TempDir, binary};
+
+/// Its output; fails where it does.
+#[track_caller]
+fn done(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn dist(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("dist").join(name)
+}
+
+/// The manual, as `make build` writes it; none where the examples were not built (`cargo test --test suite`).
+fn manual(dir: &TempDir) -> Option<PathBuf> {
+    let writer = Path::new(binary()).parent().unwrap().join("examples/man");
+    if !writer.exists() {
+        eprintln!("skipped: {} was not built", writer.display());
+        return None;
+    }
+    let manual = dir.path().join("manual");
+    done(Command::new(writer).arg(&manual));
+    Some(manual)
+}
+
+/// The subcommands, as `--help` lists them.
+fn subcommands() -> Vec<String> {
+    let help = done(Command::new(binary()).arg("--help"));
+    let list = help.split("\nCommands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    list.lines().map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_manual_has_every_subcommand_and_every_key() {
+    let dir = TempDir::new();
+    let Some(manual) = manual(&dir) else { return };
+    let read = |page: &str| std::fs::read_to_string(manual.join("man").join(page)).unwrap();
+    let whole = read("runabout.1");
+    let subcommands = subcommands();
+    assert!(subcommands.len() > 10, "{subcommands:?}");
+    for name in subcommands {
+        assert!(whole.contains(&format!("runabout-{name} (1)")), "{name}");
+        assert!(read(&format!("runabout-{name}.1")).contains(".SH SYNOPSIS"), "{name}");
+    }
+    // An unknown key is told which there are.
+    let page = read("runabout.toml.5").replace('\\', "");
+    for table in ["", "access", "tls", "limits", "output", "runs", "retention", "sessions"] {
+        let config = dir.path().join("config.toml");
+        let wrong = if table.is_empty() { "no-such-key = 1".into() } else { format!("[{table}]\nno-such-key = 1") };
+        std::fs::write(&config, wrong).unwrap();
+        let said = Command::new(binary()).args(["serve", "--check", "--config"]).arg(&config).output().unwrap();
+        let said = String::from_utf8(said.stderr).unwrap();
+        for key in said.trim().split("allowed: ").nth(1).unwrap().split(", ") {
+            assert!(page.contains(key), "{table}.{key} is not in runabout.toml(5), which is README's table");
+        }
+    }
+}
+
+#[test]
+fn completions_are_scripts_that_their_shells_take() {
+    for (shell, sign) in [("bash", "complete -F"), ("zsh", "#compdef runabout"), ("fish", "complete -c runabout")] {
+        let script = done(Command::new(binary()).args(["completions", shell]));
+        assert!(script.contains(sign) && script.contains("on-interrupt"), "{shell}");
+        let dir = TempDir::new();
+        let file = dir.path().join("script");
+        std::fs::write(&file, script).unwrap();
+        // fish and zsh are where their users are.
+        if Command::new(shell).arg("-c").arg("true").output().is_ok() {
+            done(Command::new(shell).arg("-n").arg(file));
+        }
+    }
+    let closed =
+        Command::new("sh").args(["-c", &format!("{} completions bash | head -n 1", binary())]).output().unwrap();
+    assert!(closed.stderr.is_empty(), "{closed:?}");
+    assert_eq!(Command::new(binary()).args(["completions", "tcsh"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn install_puts_everything_in_its_place_and_keeps_what_was_changed() {
+    let dir = TempDir::new();
+    let Some(manual) = manual(&dir) else { return };
+    let stage = dir.path().join("stage");
+    done(Command::new(dist("stage")).arg(binary()).arg(manual).arg(&stage));
+    let root = dir.path().join("root");
+    let install = || done(Command::new(stage.join("install")).arg("/opt/x").env("DESTDIR", &root));
+    install();
+    let unit = root.join("opt/x/lib/systemd/system/runabout.service");
+    let text = std::fs::read_to_string(unit).unwrap();
+    assert!(text.contains("ExecStart=/opt/x/bin/runabout serve --config /etc/runabout/config.toml\n"), "{text}");
+    for file in [
+        "opt/x/bin/runabout",
+        "opt/x/lib/systemd/system/runabout@.service",
+        "opt/x/lib/systemd/system/runabout.socket",
+        "opt/x/lib/systemd/user/runabout.service",
+        "opt/x/share/man/man1/runabout-run.1",
+        "opt/x/share/man/man5/runabout.toml.5",
+        "opt/x/share/bash-completion/completions/runabout",
+        "opt/x/share/zsh/site-functions/_runabout",
+        "opt/x/share/fish/vendor_completions.d/runabout.fish",
+        "etc/runabout/config.toml",
+    ] {
+        assert!(root.join(file).exists(), "{file}");
+    }
+    std::fs::write(root.join("etc/runabout/config.toml"), "# mine").unwrap();
+    install();
+    assert_eq!(std::fs::read_to_string(root.join("etc/runabout/config.toml")).unwrap(), "# mine");
+}
