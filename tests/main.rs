@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod all_runs;
+mod all_runs_resume;
 mod attack_browser;
 mod attack_frames;
 mod attack_load;
@@ -18,6 +20,7 @@ mod common;
 mod configuration;
 mod crash;
 mod daemon_api;
+mod enroll_web;
 mod harness;
 mod headers;
 mod held_pipe;
@@ -25,6 +28,7 @@ mod http_errors;
 mod http_limits;
 mod indexes;
 mod layers;
+mod logs_of_several;
 mod maintenance;
 mod one_thread;
 mod origins;

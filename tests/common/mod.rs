@@ -6,6 +6,7 @@
 // Every file of the suite uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+mod all;
 mod bystanders;
 mod cli;
 mod daemon;
@@ -19,6 +20,7 @@ mod ws;
 
 use std::time::{Duration, Instant};
 
+pub use all::{AllFrame, AllReader};
 pub use bystanders::Bystanders;
 pub use cli::{Ended, Running, cli, newest, start};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
