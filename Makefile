@@ -5,8 +5,9 @@ PREFIX ?= /usr/local
 SCRATCH ?= .scratch
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/runabout
-MANUAL := $(TARGET)/manual
-VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)
+# Where Cargo.toml's list of the package's files has it.
+MANUAL := target/manual
+DEB = $(TARGET)/dist/runabout_$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)_$(shell dpkg --print-architecture).deb
 ARCH := $(shell uname -m)
 
 .DEFAULT_GOAL := help
@@ -35,41 +36,39 @@ check: ## Do what CI does: format, clippy, tests, documentation, warnings denied
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	@tests/advisories
 
-bench: ## Measure submits, runs, output and memory, next to what the machine can do
+bench: ## Measure speed, memory, a million rows, and a great prune (BENCH=speed, rows, prune for a part)
 	@tests/setup cargo cc
 	$(CARGO) build --locked --release
-	$(CARGO) run --locked --release --example bench
+	$(CARGO) run --locked --release --example bench -- $(BENCH)
 
-build: $(RELEASE) $(MANUAL)/man/runabout.1 ## Build the release binary (small, stripped, a few minutes) and the manual
+build: $(RELEASE) ## Build the release binary: small, stripped, a few minutes
 
 $(RELEASE): Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find src sql -type f)
 	@tests/setup cargo cc
 	$(CARGO) build --locked --release
 	@touch $@
 
-# From the definition of the command line and the README; on the machine that builds, whatever it builds for.
-$(MANUAL)/man/runabout.1: Cargo.lock README.md examples/man.rs $(shell find src/client/args -type f)
-	@tests/setup cargo cc
-	@rm -rf $(MANUAL)
-	$(CARGO) run --quiet --locked --release --example man -- $(MANUAL)
-
 # After `make build`, `sudo make install` needs no cargo.
-install: $(RELEASE) $(MANUAL)/man/runabout.1 ## Install it in PREFIX (/usr/local) with units, manual and completions
+install: $(RELEASE) ## Install it in PREFIX (/usr/local), with units, manual and completions
+	@dist/manual $(RELEASE) $(MANUAL)
 	@dist/stage $(RELEASE) $(MANUAL) $(TARGET)/stage
 	@DESTDIR='$(DESTDIR)' $(TARGET)/stage/install '$(PREFIX)'
 
-deb: $(RELEASE) $(MANUAL)/man/runabout.1 ## Make a Debian package in target/dist
+deb: $(RELEASE) ## Make a Debian package in target/dist
 	@tests/setup cargo-deb
-	$(TARGET)/tools/bin/cargo-deb deb --no-build --no-strip --quiet --output $(TARGET)/dist/runabout_$(VERSION)_$$(dpkg --print-architecture).deb
-	@ls -l $(TARGET)/dist/runabout_$(VERSION)_*.deb
+	@dist/manual $(RELEASE) $(MANUAL)
+	@mkdir -p $(TARGET)/dist
+	$(TARGET)/tools/bin/cargo-deb deb --no-build --no-strip --quiet --output $(DEB)
+	@ls -l $(DEB)
 
-dist: $(MANUAL)/man/runabout.1 ## Make a static binary for this kind of processor and its tarball in target/dist
-	@dist/build $(ARCH)-unknown-linux-musl $(MANUAL)
+dist: ## Make a static binary for this kind of processor and its tarball in target/dist
+	@tests/setup cargo cc
+	@dist/build $(ARCH)-unknown-linux-musl
 
 # Any 64-bit ARM, and every 32-bit Raspberry Pi. What cannot be built says why and does not keep the others.
-cross: $(MANUAL)/man/runabout.1 ## The same for 64-bit ARM and for every 32-bit Raspberry Pi, tried under qemu-user
+cross: $(RELEASE) ## The same for 64-bit ARM and for every 32-bit Raspberry Pi, tried under qemu-user
 	@failed=0; for target in aarch64-unknown-linux-musl arm-unknown-linux-musleabihf; do \
-		dist/build $$target $(MANUAL) || failed=$$?; done; exit $$failed
+		dist/build $$target $(RELEASE) || failed=$$?; done; exit $$failed
 
 clean: ## Remove what was built, and the scratch state
 	$(CARGO) clean

@@ -1,6 +1,11 @@
 //! The wall clock, for display and for what a person set by it; order and timers never use it.
+//!
+//! It is the only source of wall time. A clock that shows a time before this binary was built is wrong; who removes by
+//! time asks [`UnixMs::is_believed`] first.
 
 use std::fmt;
+#[cfg(debug_assertions)]
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -9,11 +14,32 @@ use jiff::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixMs(pub i64);
 
+/// When this binary was built, as `build.rs` saw it.
+pub const BUILT: UnixMs = UnixMs(number(env!("RUNABOUT_BUILT_S")) * 1_000);
+
+/// What is added to the system's clock. Only a debug build has it, for tests in which a month takes a minute.
+#[cfg(debug_assertions)]
+static OFFSET_MS: AtomicI64 = AtomicI64::new(0);
+
+/// Makes every later [`UnixMs::now`] differ from the system's clock by this much.
+#[cfg(debug_assertions)]
+pub fn set_offset_ms(offset_ms: i64) {
+    OFFSET_MS.store(offset_ms, Ordering::SeqCst);
+}
+
 impl UnixMs {
     /// The time now.
     pub fn now() -> UnixMs {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        #[cfg(debug_assertions)]
+        let now = now.saturating_add(OFFSET_MS.load(Ordering::SeqCst)).max(0);
+        UnixMs(now)
+    }
+
+    /// Whether a clock that showed this may have been right: not before this binary was built.
+    pub fn is_believed(self) -> bool {
+        self >= BUILT
     }
 
     /// This much later; saturates.
@@ -21,10 +47,34 @@ impl UnixMs {
         UnixMs(self.0.saturating_add(seconds.saturating_mul(1_000)))
     }
 
-    /// Reads RFC 3339, with any offset.
+    /// Reads RFC 3339, with any offset, and nothing else: of what else is a time somewhere, not all can be shown again.
     pub fn parse(text: &str) -> Option<UnixMs> {
+        if !is_rfc3339(text.as_bytes()) {
+            return None;
+        }
         text.parse::<Timestamp>().ok().map(|time| UnixMs(time.as_millisecond()))
     }
+}
+
+/// Whether a text has the form of RFC 3339: `2026-11-23T06:32:01`, a fraction or none, and `Z` or an offset.
+fn is_rfc3339(text: &[u8]) -> bool {
+    let has_form = |text: &[u8], form: &[u8]| {
+        let fits = |(byte, form): (&u8, &u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            form => byte.eq_ignore_ascii_case(form),
+        };
+        text.len() == form.len() && text.iter().zip(form).all(fits)
+    };
+    let Some((time, mut zone)) = text.split_at_checked(19) else { return false };
+    if let Some(fraction) = zone.strip_prefix(b".") {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return false;
+        }
+        zone = &fraction[digits..];
+    }
+    let is_zone = has_form(zone, b"z") || has_form(zone, b"+00:00") || has_form(zone, b"-00:00");
+    has_form(time, b"0000-00-00t00:00:00") && is_zone
 }
 
 impl fmt::Display for UnixMs {
@@ -34,9 +84,25 @@ impl fmt::Display for UnixMs {
     }
 }
 
+/// Decimal digits as a number, for a constant.
+const fn number(digits: &str) -> i64 {
+    let (digits, mut number, mut index) = (digits.as_bytes(), 0, 0);
+    while index < digits.len() {
+        number = number * 10 + (digits[index] - b'0') as i64;
+        index += 1;
+    }
+    number
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_before_the_build_is_not_believed() {
+        assert!(!UnixMs(0).is_believed() && !UnixMs(BUILT.0 - 1).is_believed());
+        assert!(BUILT.is_believed() && UnixMs::now().is_believed(), "built {BUILT}, now {}", UnixMs::now());
+    }
 
     #[test]
     fn milliseconds_are_always_shown() {
@@ -45,5 +111,29 @@ mod tests {
             UnixMs::parse("2026-11-23T07:32:01.5+01:00").map(|at| at.to_string()).as_deref(),
             Some("2026-11-23T06:32:01.500Z")
         );
+    }
+
+    #[test]
+    fn only_rfc_3339_is_a_time() {
+        for right in ["2026-11-23T06:32:01Z", "2026-11-23t06:32:01z", "2026-11-23T06:32:01.123456789-11:30"] {
+            assert!(UnixMs::parse(right).is_some(), "{right}");
+        }
+        for wrong in [
+            "",
+            "2026-11-23",
+            "2026-11-23T06:32:01",
+            "2026-11-23T06:32Z",
+            "2026-11-23 06:32:01Z",
+            "20261123T063201Z",
+            "2026-11-23T06:32:01,5Z",
+            "2026-11-23T06:32:01.Z",
+            "2026-11-23T06:32:01+01",
+            "2026-11-23T06:32:01+01:00[Europe/Berlin]",
+            "-002026-11-23T06:32:01Z",
+            "2026-13-23T06:32:01Z",
+            "2026-11-23T06:32:0\u{661}Z",
+        ] {
+            assert_eq!(UnixMs::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -26,6 +26,7 @@ use crate::http::middleware::Locals;
 use crate::http::server::{self, Listeners, Site, Tls};
 use crate::http::streams::OpenStreams;
 use crate::http::{Gate, StoredSessions, routes};
+use crate::jumps::Jumps;
 use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
@@ -115,8 +116,16 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let bell = Bell::default();
     let stop = Stop::new(bell.clone());
     let metrics = Arc::new(Metrics::new());
-    let store_config = StoreConfig { queued_runs_max: config.limits.queued_runs as i64 };
+    // Before anything asks what time it is.
+    let jumps = Jumps::watch();
     let database = home.database();
+    let store_config = StoreConfig {
+        queued_runs_max: config.limits.queued_runs as i64,
+        quota_bytes: config.retention.quota_bytes(home.file_system_bytes()),
+        output_bytes_per_run: config.limits.output_bytes_per_run,
+        runs_days: config.retention.runs_days,
+        runs_count: config.retention.runs_count,
+    };
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
         .map_err(|error| failed(format!("{}: {error}", database.display())))?;
     let locals = Locals::new(&config.access).map_err(failed)?;
@@ -140,6 +149,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         database,
         page: place.page,
     };
+    let _clock = executor.spawn(daemon.follow_clock(jumps));
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
     let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &place.said)));
     if let Some(socket) = place.socket {
@@ -293,9 +303,20 @@ impl Daemon {
     }
 
     fn maintain(&self, requests: maintenance::Requests) -> impl Future<Output = ()> + Send + 'static {
-        let (store, bell, stop) = (self.store.clone(), self.bell.clone(), self.stop.clone());
-        let (metrics, interval) = (self.metrics.clone(), Duration::from_secs(self.config.retention.interval_s));
-        async move { maintenance::run(&store, requests, interval, &bell, &stop, &metrics).await }
+        let (store, stop, metrics) = (self.store.clone(), self.stop.clone(), self.metrics.clone());
+        let interval = Duration::from_secs(self.config.retention.interval_s);
+        async move { maintenance::run(&store, requests, interval, &stop, &metrics).await }
+    }
+
+    /// Without it a clock that is set is noticed by and by: by the scheduler's safety timeout, and at the next pass.
+    fn follow_clock(&self, jumps: std::io::Result<Jumps>) -> impl Future<Output = ()> + Send + 'static {
+        let (store, bell) = (self.store.clone(), self.bell.clone());
+        async move {
+            match jumps {
+                Ok(jumps) => maintenance::follow_clock(jumps, &store, &bell).await,
+                Err(error) => log::warn!("whether the clock is set cannot be told: {error}"),
+            }
+        }
     }
 
     fn schedule(&self, context: runner::Context) -> impl Future<Output = ()> + Send + 'static {

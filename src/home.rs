@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, flock, statvfs};
 
 use crate::state_dir::{SOCKET_PATH_BYTES_MAX, socket_path};
 
@@ -110,6 +110,11 @@ impl Home {
     /// The database's file.
     pub fn database(&self) -> PathBuf {
         self.dir.join("runabout.db")
+    }
+
+    /// The size of the file system that the directory is on; without end where it cannot be asked.
+    pub fn file_system_bytes(&self) -> u64 {
+        statvfs(&self.dir).map_or(u64::MAX, |vfs| vfs.f_blocks.saturating_mul(vfs.f_frsize))
     }
 
     /// Where the Unix socket goes: what the configuration says, else the place in the directory.

@@ -68,6 +68,7 @@ pub mod event;
 pub mod feed;
 pub mod home;
 pub mod http;
+pub mod jumps;
 pub mod logging;
 pub mod maintenance;
 pub mod memory;

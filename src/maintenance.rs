@@ -1,30 +1,39 @@
-//! What expires goes: one task that sleeps until the next thing expires or somebody asks.
+//! What expires goes: one task that sleeps until the next thing does, until there is too much of something, or until
+//! somebody asks.
 //!
-//! It removes in pieces that nobody waits for, and never what is live.
+//! It removes in pieces that nobody waits for, and never what is live. Between two of its own pieces it leaves the medium
+//! alone for as long as the last one took; when the daemon is to end, or somebody asks, it stops where it is.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_io::Timer;
 use futures_lite::{FutureExt as _, future};
 
 use crate::clock::UnixMs;
+use crate::jumps::Jumps;
 use crate::metrics::{Metrics, OfWhat};
-use crate::store::{Removed, Store, StoreError};
+use crate::store::{Removed, Store, StoreError, Vacuum};
 use crate::wake::{Bell, Phase, Stop};
 
 /// Requests that may wait for a pass; who comes then shares one of theirs.
 const REQUESTS_MAX: usize = 16;
 /// The pause after a pass that failed.
 const RETRY: Duration = Duration::from_secs(5);
+/// The longest pause between two pieces.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// What one pass of its own gives back to the disk, at most: the rest has time.
+const FREED_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
+
+type Reply = Sender<Result<Removed, StoreError>>;
 
 /// Where a whole pass can be asked for.
 #[derive(Clone)]
-pub struct Maintenance(Sender<Sender<Result<Removed, StoreError>>>);
+pub struct Maintenance(Sender<Reply>);
 
 /// The task's end of [`Maintenance`].
-pub struct Requests(Receiver<Sender<Result<Removed, StoreError>>>);
+pub struct Requests(Receiver<Reply>);
 
 impl Maintenance {
     /// Both ends.
@@ -38,74 +47,178 @@ impl Maintenance {
     /// # Errors
     /// When the store fails, or the daemon is stopping.
     pub async fn pass(&self) -> Result<Removed, StoreError> {
-        let stopping = || StoreError::Unavailable("the daemon is stopping".into());
         let (reply, answer) = async_channel::bounded(1);
         self.0.send(reply).await.map_err(|_| stopping())?;
         answer.recv().await.map_err(|_| stopping())?
     }
 }
 
+fn stopping() -> StoreError {
+    StoreError::Unavailable("the daemon is stopping".into())
+}
+
+/// Why the task woke.
+enum Woken {
+    /// Something may be due.
+    Look,
+    /// Somebody waits for a whole pass.
+    Asked(Reply),
+    /// It is over.
+    Stop,
+}
+
 /// Works until the daemon stops. `interval` is the longest between two passes while something can expire.
-pub async fn run(
-    store: &Store,
-    requests: Requests,
-    interval: Duration,
-    bell: &Bell,
-    stop: &Stop,
-    metrics: &Arc<Metrics>,
-) {
-    while !stop.reached(Phase::Stopping) {
-        let rung = bell.listen();
-        let due_in = store.next_expiry().map(|at| Duration::from_millis((at.0 - UnixMs::now().0).max(0) as u64));
-        if due_in == Some(Duration::ZERO) {
-            if let Err(error) = pass(store, metrics).await {
-                log::warn!("maintenance failed, trying again: {error:?}");
-                stop.wait_at_most(Phase::Stopping, RETRY).await;
-            }
+pub async fn run(store: &Store, requests: Requests, interval: Duration, stop: &Stop, metrics: &Arc<Metrics>) {
+    let task = Task { store, requests: &requests.0, stop, metrics };
+    // Free space that a pass has left for the next one.
+    let mut left = false;
+    loop {
+        let moved = store.listen_for_removals();
+        let due_in = store.next_removal().map(|at| Duration::from_millis((at.0 - UnixMs::now().0).max(0) as u64));
+        // Who asks comes first, and gets what is due counted.
+        if due_in == Some(Duration::ZERO) && !task.is_over(Vacuum::Spare) {
+            left = task.own_pass().await;
             continue;
         }
+        let due_in = if left { Some(interval) } else { due_in };
         let slept = async {
             match due_in {
                 Some(due_in) => drop(Timer::after(due_in.min(interval)).await),
                 None => future::pending().await,
             }
-            None
+            Woken::Look
         };
-        let woken = async {
-            rung.await;
-            None
+        let moved = async {
+            moved.await;
+            Woken::Look
         };
-        let asked = async { requests.0.recv().await.ok() };
-        if let Some(reply) = woken.or(slept).or(asked).await {
-            let removed = pass(store, metrics).await;
-            let outcome = match removed {
-                Ok(removed) => store.checkpoint().await.map(|()| removed),
-                failed => failed,
-            };
+        let stopped = async {
+            stop.wait(Phase::Stopping).await;
+            Woken::Stop
+        };
+        let asked = async { requests.0.recv().await.map_or(Woken::Stop, Woken::Asked) };
+        match stopped.or(asked).or(moved).or(slept).await {
+            Woken::Stop => return,
             // Whoever asked may have gone.
-            let _ = reply.try_send(outcome);
+            Woken::Asked(reply) => _ = reply.try_send(task.whole_pass().await),
+            Woken::Look if left => left = task.own_pass().await,
+            Woken::Look => {}
         }
     }
 }
 
-async fn pass(store: &Store, metrics: &Arc<Metrics>) -> Result<Removed, StoreError> {
-    let mut removed = Removed::default();
+/// Tells everybody who waits for a time that the clock was set; ends only where the system cannot tell.
+///
+/// What was made while it showed a time from before this binary was built lives as long as it was to: a session of a
+/// machine that starts in 1970 does not end when the machine hears what year it is.
+pub async fn follow_clock(mut jumps: Jumps, store: &Store, bell: &Bell) {
+    let mut since = UnixMs::now();
     loop {
-        let piece = store.remove_expired().await?;
-        if piece.total() == 0 {
-            break;
+        let jump = match jumps.next().await {
+            Ok(jump) => jump,
+            Err(error) => return log::warn!("whether the clock is set cannot be told any more: {error}"),
+        };
+        log::info!("the clock was set from {} to {}", jump.from, jump.to);
+        if !jump.from.is_believed() && jump.to.is_believed() {
+            if let Err(error) = store.shift(since, jump.from, jump.to.0 - jump.from.0).await {
+                log::warn!("sessions and tokens of a wrong clock stay as they are: {error:?}");
+            }
         }
-        removed.add(&piece);
+        since = jump.to;
+        store.clock_was_set();
+        bell.ring();
     }
-    for (what, rows) in [
-        ("sessions", removed.sessions),
-        ("enrollment_tokens", removed.enrollment_tokens),
-        ("idempotency_keys", removed.idempotency_keys),
-    ] {
-        metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
+}
+
+struct Task<'a> {
+    store: &'a Store,
+    requests: &'a Receiver<Reply>,
+    stop: &'a Stop,
+    metrics: &'a Metrics,
+}
+
+impl Task<'_> {
+    /// Removes what is due, at a pace that leaves others their share; answers whether there is more to give back.
+    async fn own_pass(&self) -> bool {
+        let mut removed = Removed::default();
+        let outcome = self.remove(&mut removed, Vacuum::Spare).await;
+        let has_more = removed.freed_bytes >= FREED_BYTES_MAX;
+        self.count(&removed);
+        // Short enough for the daemon's end.
+        match outcome {
+            Ok(()) if removed.freed_bytes > 0 => drop(self.store.checkpoint().await),
+            // What is due cannot be found: to look again at once would be to look for ever.
+            Ok(()) if removed.total() == 0 && self.is_due() => self.stop.wait_at_most(Phase::Stopping, RETRY).await,
+            Ok(()) => {}
+            Err(error) => {
+                log::warn!("maintenance failed, trying again: {error:?}");
+                self.stop.wait_at_most(Phase::Stopping, RETRY).await;
+            }
+        }
+        has_more
     }
-    if removed.total() > 0 {
-        log::info!("maintenance removed {removed:?}");
+
+    /// Removes all that is due, without a pause, and gives all free space back.
+    async fn whole_pass(&self) -> Result<Removed, StoreError> {
+        let mut removed = Removed::default();
+        let outcome = self.remove(&mut removed, Vacuum::Whole).await;
+        self.count(&removed);
+        outcome?;
+        if self.stop.reached(Phase::Stopping) {
+            return Err(stopping());
+        }
+        self.store.checkpoint().await?;
+        Ok(removed)
     }
-    Ok(removed)
+
+    async fn remove(&self, removed: &mut Removed, vacuum: Vacuum) -> Result<(), StoreError> {
+        while !self.is_over(vacuum) {
+            let begun = Instant::now();
+            let piece = self.store.remove_expired().await?;
+            if piece.total() == 0 {
+                break;
+            }
+            removed.add(&piece);
+            self.pause(vacuum, begun.elapsed()).await;
+        }
+        while !self.is_over(vacuum) && (vacuum == Vacuum::Whole || removed.freed_bytes < FREED_BYTES_MAX) {
+            let begun = Instant::now();
+            let freed = self.store.vacuum(vacuum).await?;
+            if freed == 0 {
+                break;
+            }
+            removed.freed_bytes += freed;
+            self.pause(vacuum, begun.elapsed()).await;
+        }
+        Ok(())
+    }
+
+    /// Whether a pass ends where it is: somebody wants a whole one, or the end of the daemon.
+    fn is_over(&self, vacuum: Vacuum) -> bool {
+        self.stop.reached(Phase::Stopping) || (vacuum == Vacuum::Spare && !self.requests.is_empty())
+    }
+
+    async fn pause(&self, vacuum: Vacuum, took: Duration) {
+        if !self.is_over(vacuum) && vacuum == Vacuum::Spare {
+            self.stop.wait_at_most(Phase::Stopping, took.min(PAUSE_MAX)).await;
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        !self.is_over(Vacuum::Spare) && self.store.next_removal().is_some_and(|at| at <= UnixMs::now())
+    }
+
+    /// Runs and events are counted by the commits that remove them.
+    fn count(&self, removed: &Removed) {
+        for (what, rows) in [
+            ("sessions", removed.sessions),
+            ("enrollment_tokens", removed.enrollment_tokens),
+            ("idempotency_keys", removed.idempotency_keys),
+        ] {
+            self.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
+        }
+        if removed.total() > 0 || removed.freed_bytes > 0 {
+            log::info!("maintenance removed {removed:?}");
+        }
+    }
 }

@@ -154,7 +154,7 @@ impl Metrics {
             drop(self.scheduler_wakeups.get_or_create(&OfCause { cause }));
         }
         drop(self.readers.get_or_create(&OfTransport { transport: "websocket" }));
-        for what in ["sessions", "enrollment_tokens", "idempotency_keys", "events"] {
+        for what in ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events"] {
             drop(self.pruned.get_or_create(&OfWhat { what }));
         }
     }

@@ -14,7 +14,7 @@ use crate::metrics::{Metrics, OfCause};
 use crate::store::{Claimed, Store};
 use crate::wake::{Bell, Phase, Stop};
 
-/// The longest sleep: a clock that was set forward is noticed after this at the latest.
+/// The longest sleep: a clock that was set forward rings the Bell; where the system cannot tell, it is noticed after this.
 const SAFETY: Duration = Duration::from_secs(60);
 /// The pause after a claim that failed, so that a failing store is not hammered.
 const RETRY: Duration = Duration::from_secs(1);

@@ -1,6 +1,8 @@
--- What a reader of events needs to know of a run: where it stands and which seqs there are.
+-- What a reader of events needs to know of a run: where it stands, which seqs there are, and which the quota took.
 SELECT status, reason, exit_code,
        (SELECT MIN(seq) FROM run_events WHERE run = runs.id) AS first_seq,
-       (SELECT MAX(seq) FROM run_events WHERE run = runs.id) AS last_seq
-FROM runs
-WHERE id = :id
+       (SELECT MAX(seq) FROM run_events WHERE run = runs.id) AS last_seq,
+       trimmed_runs.after_seq AS trimmed_after,
+       trimmed_runs.to_seq AS trimmed_to
+FROM runs LEFT JOIN trimmed_runs ON trimmed_runs.run = runs.id
+WHERE runs.id = :id

@@ -55,6 +55,7 @@ impl Key {
 /// What both keys of `[tls]` allow.
 const TLS_PATH: &str = "the absolute path of a PEM file, or \"\" for none";
 const MIB: u64 = 1_048_576;
+const TIB: u64 = MIB * MIB;
 const DAY_S: u64 = 86_400;
 
 const fn number(table: &'static str, name: &'static str, min: u64, max: u64, set: fn(&mut Config, u64)) -> Key {
@@ -70,7 +71,7 @@ const fn text(
     Key { table, name, kind: Kind::Text(set, allowed) }
 }
 
-/// Every key. All maxima fit 32 bits, for machines whose `usize` is that small.
+/// Every key. The maxima of what lies in memory fit 32 bits, for machines whose `usize` is that small.
 pub(super) const KEYS: &[Key] = &[
     text("", "listen", listen, "an IP address and a port, like \"127.0.0.1:7867\" or \"[::1]:7867\", or \"none\""),
     text("", "log", log, "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
@@ -122,12 +123,16 @@ pub(super) const KEYS: &[Key] = &[
         config.limits.stream_total_bytes = n as usize
     }),
     number("limits", "stream_stall_s", 1, DAY_S, |config, n| config.limits.stream_stall_s = n),
+    number("limits", "output_bytes_per_run", 64 * 1_024, TIB, |config, n| config.limits.output_bytes_per_run = n),
     number("output", "flush_ms", 0, 60_000, |config, n| config.output.flush_ms = n),
     number("output", "flush_unwatched_ms", 0, 600_000, |config, n| config.output.flush_unwatched_ms = n),
     number("runs", "kill_grace_s", 0, 3_600, |config, n| config.runs.kill_grace_s = n),
     number("runs", "shutdown_grace_s", 0, 3_600, |config, n| config.runs.shutdown_grace_s = n),
     text("runs", "user", user, "a user's name or number, or \"\" for the daemon's own"),
     number("retention", "interval_s", 1, DAY_S, |config, n| config.retention.interval_s = n),
+    number("retention", "db_bytes", 0, TIB, |config, n| config.retention.db_bytes = n),
+    number("retention", "runs_days", 0, 36_500, |config, n| config.retention.runs_days = n),
+    number("retention", "runs_count", 0, 100_000_000, |config, n| config.retention.runs_count = n),
     number("sessions", "ttl_s", 0, 36_500 * DAY_S, |config, n| config.sessions.ttl_s = n),
     number("sessions", "enrollment_ttl_s", 1, 7 * DAY_S, |config, n| config.sessions.enrollment_ttl_s = n),
 ];

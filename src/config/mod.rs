@@ -111,6 +111,9 @@ pub struct Limits {
     pub stream_total_bytes: usize,
     /// Seconds that a client may take no byte, and send no pong, before it is closed. Guards descriptors.
     pub stream_stall_s: u64,
+    /// Bytes of a run's output that are kept: the first 1 MiB (half of it, where that is less) and the newest. Up to half
+    /// as much again is stored. Guards the medium.
+    pub output_bytes_per_run: u64,
 }
 
 impl Default for Limits {
@@ -128,6 +131,7 @@ impl Default for Limits {
             stream_buffer_bytes: 262_144,
             stream_total_bytes: 8_388_608,
             stream_stall_s: 120,
+            output_bytes_per_run: 67_108_864,
         }
     }
 }
@@ -169,11 +173,33 @@ impl Default for Runs {
 pub struct Retention {
     /// Seconds between two passes, at most, while something can expire.
     pub interval_s: u64,
+    /// Bytes that the database may have in use; 0: see [`Retention::quota_bytes`]. Guards the medium.
+    pub db_bytes: u64,
+    /// Days that a finished run is kept; 0: for ever.
+    pub runs_days: u64,
+    /// Finished runs that are kept; 0: all. Guards the medium, and those who look for something.
+    pub runs_count: u64,
 }
+
+impl Retention {
+    /// What the database may have in use, on a file system of this size.
+    pub fn quota_bytes(&self, file_system_bytes: u64) -> u64 {
+        match self.db_bytes {
+            0 => (file_system_bytes / 10).min(QUOTA_BYTES_MAX),
+            bytes => bytes,
+        }
+        .max(QUOTA_BYTES_MIN)
+    }
+}
+
+/// The largest quota that is chosen where `retention.db_bytes` does not choose one.
+const QUOTA_BYTES_MAX: u64 = 1_073_741_824;
+/// The least: an empty database has a tenth of it.
+const QUOTA_BYTES_MIN: u64 = 2_097_152;
 
 impl Default for Retention {
     fn default() -> Retention {
-        Retention { interval_s: 600 }
+        Retention { interval_s: 600, db_bytes: 0, runs_days: 30, runs_count: 10_000 }
     }
 }
 

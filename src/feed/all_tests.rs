@@ -30,7 +30,13 @@ impl World {
         let dir = std::env::temp_dir().join(format!("runabout-all-{nonce:x}"));
         std::fs::create_dir(&dir).expect("a directory");
         let (bell, metrics) = (Bell::default(), Arc::new(Metrics::new()));
-        let config = StoreConfig { queued_runs_max: 100_000 };
+        let config = StoreConfig {
+            queued_runs_max: 100_000,
+            quota_bytes: 1 << 30,
+            output_bytes_per_run: 1 << 26,
+            runs_days: 0,
+            runs_count: 10_000,
+        };
         let store = Store::open(&dir.join("runabout.db"), &config, &bell, &Stop::new(bell.clone()), &metrics);
         let limits = HubLimits { reader_events, reader_bytes: 1 << 20, total_bytes: 1 << 26 };
         let hub = Hub::new(store.expect("a store"), limits, metrics);

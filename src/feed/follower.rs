@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::hub::{Encoded, Hub, Live, Subscription};
-use crate::event::{Cursor, Finished, Gap, GapReason};
+use crate::event::{Cursor, Finished, Gap};
 use crate::run::{Reason, RunId, Status};
 use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX, StoreError};
 
@@ -188,14 +188,14 @@ impl Follower {
         for event in &page.events {
             if event.seq != self.cursor + 1 {
                 self.hand_out(std::mem::take(&mut events));
-                self.ready.push_back(Step::Gap(gone(self.cursor + 1, event.seq - 1)));
+                self.ready.push_back(Step::Gap(page.head.gap(self.cursor + 1, event.seq - 1)));
             }
             self.cursor = event.seq;
             events.push(Arc::new(Encoded::new(event)));
         }
         self.hand_out(events);
         if self.cursor < page.head.last_seq && page.events.is_empty() {
-            self.ready.push_back(Step::Gap(gone(self.cursor + 1, page.head.last_seq)));
+            self.ready.push_back(Step::Gap(page.head.gap(self.cursor + 1, page.head.last_seq)));
             self.cursor = page.head.last_seq;
         }
         if self.cursor >= page.head.last_seq {
@@ -223,11 +223,6 @@ impl Follower {
             self.ready.push_back(Step::End(ended));
         }
     }
-}
-
-/// A hole in a run.
-pub fn gone(from: i64, to: i64) -> Gap {
-    Gap { from, to, reason: GapReason::Pruned, partial: false }
 }
 
 /// Waits until a run has ended; answers at once where it has, or where the daemon ends.

@@ -8,5 +8,5 @@ mod follower;
 mod hub;
 
 pub use all::{AllFollower, AllHello, partial_gap, resolve_all};
-pub use follower::{Ended, Follower, Hello, OpenError, Step, gone, resolve, wait_for_end};
+pub use follower::{Ended, Follower, Hello, OpenError, Step, resolve, wait_for_end};
 pub use hub::{Encoded, Hub, HubLimits, Subscription};

@@ -3,7 +3,8 @@
 //! A value that is not visible ASCII, or a header that came twice, never reaches a handler: it gets a 400 to answer with.
 
 use hyper::http::header::{
-    ACCEPT, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ACCEPT, CONNECTION, CONTENT_TYPE, IF_NONE_MATCH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -18,10 +19,11 @@ pub struct Head {
 }
 
 /// What crosses over. Whatever else came is nobody's business.
-const NEEDED: [HeaderName; 9] = [
+const NEEDED: [HeaderName; 10] = [
     ACCEPT,
     CONNECTION,
     CONTENT_TYPE,
+    IF_NONE_MATCH,
     SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION,
@@ -56,6 +58,14 @@ impl Head {
     /// See [`Head::accept`].
     pub fn content_type(&self) -> Result<Option<&str>, Problem> {
         once(&self.headers, &CONTENT_TYPE)
+    }
+
+    /// `If-None-Match`.
+    ///
+    /// # Errors
+    /// See [`Head::accept`].
+    pub fn if_none_match(&self) -> Result<Option<&str>, Problem> {
+        once(&self.headers, &IF_NONE_MATCH)
     }
 
     /// `Idempotency-Key`.

@@ -11,6 +11,7 @@ pub mod error;
 pub mod handlers;
 pub mod head;
 pub mod middleware;
+pub mod page;
 mod query;
 pub mod routes;
 pub mod server;

@@ -9,7 +9,8 @@ use tide::{Response, Server};
 use super::Problem;
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
-use super::handlers::{all_events, enrollment, events, queues, runs, sessions, system};
+use super::handlers::{all_events, enrollment, events, openapi, queues, runs, sessions, system};
+use super::page;
 use super::server::RouteLabel;
 use crate::access::{Identity, Role};
 
@@ -33,8 +34,11 @@ const ANYONE: Needs = Needs::Nothing;
 /// Every path that is answered.
 pub fn routes(app: App) -> Server<App> {
     let mut server = tide::with_state(app);
+    Path::at(&mut server, "/").get(ANYONE, page::read);
+    Path::at(&mut server, "/page/*").get(ANYONE, page::read);
     Path::at(&mut server, "/healthz").get(ANYONE, system::healthz);
     Path::at(&mut server, "/readyz").get(ANYONE, system::readyz);
+    Path::at(&mut server, "/openapi.json").get(ANYONE, openapi::read);
     Path::at(&mut server, "/metrics").get(VIEWER, system::metrics);
     Path::at(&mut server, "/v1/system").get(VIEWER, system::system);
     Path::at(&mut server, "/v1/maintenance").post(ADMIN, system::maintenance);
@@ -59,11 +63,9 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/v1/sessions").get(ADMIN, sessions::list);
     Path::at(&mut server, "/v1/sessions/:id").delete(ADMIN, sessions::revoke);
     Path::at(&mut server, "/v1/session").get(VIEWER, sessions::who_am_i).delete(VIEWER, sessions::log_out);
-    for rest in ["/", "/*"] {
-        server.at(rest).all(async |request: Request| {
-            Ok(Response::from(Problem::not_found(format!("there is nothing at {}", request.url().path()))))
-        });
-    }
+    server.at("/*").all(async |request: Request| {
+        Ok(Response::from(Problem::not_found(format!("there is nothing at {}", request.url().path()))))
+    });
     server
 }
 

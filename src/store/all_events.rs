@@ -84,9 +84,10 @@ impl Store {
     /// id that was ever removed, since of a run that is gone nobody knows its queue.
     pub async fn in_queue(&self, queue: String, runs: Vec<RunId>) -> Result<(Vec<bool>, i64), StoreError> {
         self.read(move |reader| {
-            let mut queue = InQueue::new(Some(&queue));
-            let is_in = runs.into_iter().map(|run| queue.has(reader.conn, run)).collect::<Result<_, _>>()?;
-            Ok((is_in, removed_id(reader)?))
+            let removed_id = removed_id(reader)?;
+            let mut of_runs = OfRuns::new(reader.conn, Some(&queue), removed_id);
+            let is_in = runs.into_iter().map(|run| of_runs.shows(0, run)).collect::<Result<_, _>>()?;
+            Ok((is_in, removed_id))
         })
         .await
     }
@@ -119,11 +120,11 @@ fn page(
     if after >= head.last_id {
         return Ok(page);
     }
-    let mut queue = InQueue::new(filter.queue());
+    let mut of_runs = OfRuns::new(reader.conn, filter.queue(), head.removed_id);
     let mut get = reader.conn.prepare_cached(sql::EVENTS_GET)?;
     let mut bytes = 0;
     let end = look(reader.conn, filter, Way::Up(after), &mut |entry| {
-        if filter.shows(entry.kind, entry.run) && queue.has(reader.conn, entry.run)? {
+        if filter.shows(entry.kind, entry.run) && of_runs.shows(entry.id, entry.run)? {
             let event = get.query_row(named_params! {":id": entry.id}, |row| event_from(row, entry.run))?;
             bytes += event.data.len();
             page.events.push(event);
@@ -137,10 +138,10 @@ fn page(
 }
 
 fn newest(reader: &Reader<'_>, filter: &EventFilter, before: i64, count: usize) -> Result<NewestPiece, StoreError> {
-    let mut queue = InQueue::new(filter.queue());
+    let mut of_runs = OfRuns::new(reader.conn, filter.queue(), removed_id(reader)?);
     let mut found = 0;
     let down_to = look(reader.conn, filter, Way::Down(before), &mut |entry| {
-        if filter.shows(entry.kind, entry.run) && queue.has(reader.conn, entry.run)? {
+        if filter.shows(entry.kind, entry.run) && of_runs.shows(entry.id, entry.run)? {
             found += 1;
         }
         Ok(found < count)
@@ -304,27 +305,35 @@ fn seq_up_to(conn: &Connection, run: RunId, id: i64) -> Result<i64, StoreError> 
     Ok(low)
 }
 
-/// Whether runs are in a queue, each looked up once a read.
-struct InQueue<'a> {
+/// What is not told of an event itself: whether its run is there, and in the queue that was named. Each run is looked
+/// up once a read.
+struct OfRuns<'a> {
+    conn: &'a Connection,
     queue: Option<&'a str>,
+    /// Up to here a run may be gone, and its events wait to be removed.
+    removed_id: i64,
     known: HashMap<RunId, bool>,
 }
 
-impl<'a> InQueue<'a> {
-    /// In this queue; without one, every run is.
-    fn new(queue: Option<&'a str>) -> InQueue<'a> {
-        InQueue { queue, known: HashMap::new() }
+impl<'a> OfRuns<'a> {
+    fn new(conn: &'a Connection, queue: Option<&'a str>, removed_id: i64) -> OfRuns<'a> {
+        OfRuns { conn, queue, removed_id, known: HashMap::new() }
     }
 
-    fn has(&mut self, conn: &Connection, run: RunId) -> Result<bool, StoreError> {
-        let Some(queue) = self.queue else { return Ok(true) };
+    fn shows(&mut self, id: i64, run: RunId) -> Result<bool, StoreError> {
+        if self.queue.is_none() && id > self.removed_id {
+            return Ok(true);
+        }
         if let Some(known) = self.known.get(&run) {
             return Ok(*known);
         }
-        let mut statement = conn.prepare_cached(sql::RUNS_QUEUE_OF)?;
-        let is_it = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_str()? == queue);
-        let has = statement.query_row(named_params! {":id": run.0}, is_it).optional()?.unwrap_or(false);
-        self.known.insert(run, has);
-        Ok(has)
+        let mut statement = self.conn.prepare_cached(sql::RUNS_QUEUE_OF)?;
+        let queue = self.queue;
+        let is_it = |row: &rusqlite::Row<'_>| {
+            Ok(queue.is_none_or(|queue| row.get_ref(0).is_ok_and(|at| at.as_str() == Ok(queue))))
+        };
+        let shows = statement.query_row(named_params! {":id": run.0}, is_it).optional()?.unwrap_or(false);
+        self.known.insert(run, shows);
+        Ok(shows)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, named_params};
 
+use super::quota::Output;
 use super::runs::{command_from, end, get, parsed};
 use super::thread::Reader;
 use super::writer::Writer;
@@ -124,7 +125,8 @@ fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
     let counts = tx.state.queue_mut(queue);
     counts.ready -= 1;
     counts.running += 1;
-    tx.state.output_bytes.insert(claimed.run, output_bytes);
+    let output = Output::of_earlier_attempts(tx.conn, claimed.run, output_bytes)?;
+    tx.state.output.insert(claimed.run, output);
     tx.claimed.push(claimed);
     Ok(true)
 }
@@ -177,7 +179,7 @@ pub(super) fn finish(
 }
 
 fn requeue(tx: &mut Writer<'_>, id: RunId, attempt: i64, ending: &Ending, queue: &str) -> Result<(), StoreError> {
-    let output_bytes = tx.state.output_bytes.remove(&id).unwrap_or(0);
+    let output_bytes = tx.state.output.remove(&id).unwrap_or_default().printed;
     tx.prepare(sql::RUNS_REQUEUE)?.execute(named_params! {":id": id.0, ":output_bytes": output_bytes})?;
     let told = serde_json::json!({
         "attempt": attempt, "reason": ending.reason, "exit_code": ending.exit_code, "signal": ending.signal,

@@ -3,21 +3,20 @@
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
+use super::expiry::Budget;
 use super::runs::absent;
 use super::state::State;
 use super::thread::Reader;
 use super::writer::Writer;
 use super::{StoreError, sql};
 use crate::clock::UnixMs;
-use crate::event::{Data, Event, Kind, Stream};
+use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
 use crate::run::{Reason, RunId, Status};
 
 /// Rows of one read at most: an open read statement grows the WAL.
 pub const PAGE_ROWS_MAX: usize = 500;
 /// Bytes of one read at most, for the same reason and for the memory of a reader that catches up.
 pub const PAGE_BYTES_MAX: usize = 256 * 1024;
-/// Events that one transaction removes at most, so that nobody waits for it.
-const REMOVE_PIECE: i64 = 500;
 
 /// What a reader of events needs to know of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +31,17 @@ pub struct Head {
     pub first_seq: i64,
     /// The newest event.
     pub last_seq: i64,
+    /// Between these two events the output quota took what it could: after the first, up to the second.
+    pub trimmed: Option<(i64, i64)>,
+}
+
+impl Head {
+    /// A hole among its events, ends included: why it is there.
+    pub fn gap(&self, from: i64, to: i64) -> Gap {
+        let is_quota = self.trimmed.is_some_and(|(after, last)| after < from && to <= last);
+        let reason = if is_quota { GapReason::Quota } else { GapReason::Pruned };
+        Gap { from, to, reason, partial: false }
+    }
 }
 
 /// A run's events after a cursor.
@@ -70,6 +80,7 @@ pub(super) fn head(conn: &Connection, state: &State, run: RunId) -> Result<Head,
                 exit_code: row.get("exit_code")?,
                 first_seq: row.get::<_, Option<i64>>("first_seq")?.unwrap_or(last_seq + 1),
                 last_seq,
+                trimmed: row.get::<_, Option<i64>>("trimmed_after")?.zip(row.get("trimmed_to")?),
             })
         })
         .optional()?;
@@ -134,29 +145,37 @@ fn raise_removed(tx: &Writer<'_>, run: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes a piece of the next deleted run's events; answers how many, 0 when none are left of any.
-pub(super) fn remove_piece(tx: &mut Writer<'_>) -> Result<usize, StoreError> {
+/// Removes events of deleted runs, within the budget; answers how many. Whether some are left is in the state.
+pub(super) fn remove_doomed(tx: &mut Writer<'_>, budget: &mut Budget) -> Result<usize, StoreError> {
     let mut removed = 0;
-    while let Some(run) = next_doomed(tx)? {
-        // The events of this one may have gone with the piece before, to the last: then it is the next one's turn.
-        if removed > 0 {
-            tx.state.doomed = true;
-            break;
+    loop {
+        let next = tx.prepare(sql::EVENTS_NEXT_DOOMED)?.query_row([], |row| row.get(0)).optional()?;
+        tx.state.doomed = next.is_some();
+        match next {
+            Some(run) if !budget.is_spent() => removed += remove_piece_of(tx, run, budget)?,
+            _ => return Ok(removed),
         }
-        removed = remove_piece_of(tx, run)?;
     }
-    Ok(removed)
 }
 
-fn next_doomed(tx: &Writer<'_>) -> Result<Option<i64>, StoreError> {
-    Ok(tx.prepare(sql::EVENTS_NEXT_DOOMED)?.query_row([], |row| row.get(0)).optional()?)
-}
-
-fn remove_piece_of(tx: &mut Writer<'_>, run: i64) -> Result<usize, StoreError> {
+fn remove_piece_of(tx: &mut Writer<'_>, run: i64, budget: &mut Budget) -> Result<usize, StoreError> {
     raise_removed(tx, run)?;
-    let removed = tx.prepare(sql::EVENTS_DELETE_PIECE)?.execute(named_params! {":run": run, ":rows": REMOVE_PIECE})?;
+    let rows = budget.events;
+    let mut last = 0;
+    let mut measure = tx.prepare(sql::EVENTS_MEASURE)?;
+    let mut measured = measure.query(named_params! {":run": run, ":after": 0, ":rows": rows})?;
+    while !budget.is_spent() {
+        let Some(event) = measured.next()? else { break };
+        last = event.get(1)?;
+        budget.events -= 1;
+        budget.bytes -= event.get::<_, i64>(3)?;
+    }
+    drop(measured);
+    let removed = tx.prepare(sql::EVENTS_DELETE_RANGE)?.execute(named_params! {
+        ":run": run, ":after": 0, ":to": last, ":kind": None::<&str>,
+    })?;
     tx.removed_events += removed;
-    if removed < REMOVE_PIECE as usize {
+    if !budget.is_spent() {
         tx.prepare(sql::EVENTS_UNDOOM)?.execute(named_params! {":run": run})?;
     }
     Ok(removed)

@@ -7,16 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
+use event_listener::EventListener;
 
 use super::job::{Job, WriteOf};
+use super::retention::{self, Rules};
 use super::shared::Shared;
 use super::state::{Counts, Queue, State};
 use super::thread::{Reader, StoreThread};
 use super::writer::Writer;
 use super::{
     Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken, NewRun,
-    OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, attempts, events,
-    expiry, lists, migrate, queues, runs, sessions,
+    OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, Vacuum, attempts,
+    events, expiry, lists, migrate, queues, runs, sessions,
 };
 use crate::clock::UnixMs;
 use crate::event::Kind;
@@ -35,6 +37,20 @@ const TOUCH_S: i64 = 3_600;
 pub struct StoreConfig {
     /// `limits.queued_runs`.
     pub queued_runs_max: i64,
+    /// What the database may have in use, in bytes.
+    pub quota_bytes: u64,
+    /// `limits.output_bytes_per_run`
+    pub output_bytes_per_run: u64,
+    /// `retention.runs_days`
+    pub runs_days: u64,
+    /// `retention.runs_count`
+    pub runs_count: u64,
+}
+
+impl StoreConfig {
+    fn rules(&self, page_bytes: i64) -> Rules {
+        Rules::new(self.runs_days, self.runs_count, self.quota_bytes, page_bytes, self.output_bytes_per_run)
+    }
 }
 
 /// Reaches the store thread; cheap to clone.
@@ -78,7 +94,9 @@ impl Store {
         metrics: &Arc<Metrics>,
     ) -> Result<Store, OpenError> {
         let conn = migrate::open(path)?;
-        let state = State::load(&conn).map_err(|error| OpenError::Failed(format!("{error:?}")))?;
+        let failed = |error| OpenError::Failed(format!("{error:?}"));
+        let state = State::load(&conn).map_err(failed)?;
+        let rules = config.rules(retention::figure(&conn, "PRAGMA page_size").map_err(failed)?);
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
         // Unbounded in form alone: it never holds more than all queues' slots.
         let (claims_in, claims) = async_channel::unbounded();
@@ -103,9 +121,10 @@ impl Store {
             stop: stop.clone(),
             metrics: metrics.clone(),
             queued_runs_max: config.queued_runs_max,
+            rules,
             broken: None,
         };
-        store.shared.publish(&thread.state);
+        store.shared.publish(&thread.state, &rules);
         std::thread::Builder::new()
             .name("store".into())
             .spawn(move || thread.run())
@@ -170,8 +189,13 @@ impl Store {
     }
 
     /// When the next thing expires; 0 when something is left to remove now.
-    pub fn next_expiry(&self) -> Option<UnixMs> {
-        self.shared.next_expiry()
+    pub fn next_removal(&self) -> Option<UnixMs> {
+        self.shared.next_removal()
+    }
+
+    /// Woken when something is to be removed before what [`Store::next_removal`] said, and when the clock was set.
+    pub fn listen_for_removals(&self) -> EventListener {
+        self.shared.listen_for_removals()
     }
 
     /// How many runs there are of each status, in the order of `Status::ALL`.
@@ -402,6 +426,24 @@ impl Store {
     /// Removes one piece of what has expired.
     pub async fn remove_expired(&self) -> Result<Removed, StoreError> {
         self.write(expiry::remove_piece).await
+    }
+
+    /// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is no more.
+    pub async fn vacuum(&self, vacuum: Vacuum) -> Result<u64, StoreError> {
+        self.write(move |tx| expiry::vacuum_piece(tx, vacuum)).await
+    }
+
+    /// The clock was set: what is due is looked for again.
+    pub fn clock_was_set(&self) {
+        self.shared.clock_was_set();
+    }
+
+    /// What was made between two times of a clock that was wrong then lives as long as it was to: later by this much.
+    pub async fn shift(&self, from: UnixMs, to: UnixMs, by_ms: i64) -> Result<usize, StoreError> {
+        let shifted = self.write(move |tx| expiry::shift(tx, from.0, to.0, by_ms)).await;
+        self.sessions.generation.fetch_add(1, Ordering::SeqCst);
+        self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        shifted
     }
 
     /// Whether the store's thread is there and takes what it is sent, whatever it has to say.

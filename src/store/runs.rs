@@ -3,9 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value, json as json_value};
 
+use super::expiry::Budget;
 use super::state::State;
 use super::writer::{Writer, json};
-use super::{StoreError, sql};
+use super::{StoreError, events, sql};
 use crate::clock::UnixMs;
 use crate::event::{Finished, Kind};
 use crate::run::{Command, Ending, OnInterrupt, Reason, Run, RunId, Spec, Status};
@@ -188,7 +189,7 @@ fn from_row(row: &Row<'_>, state: &State) -> rusqlite::Result<Run> {
         progress: row.get("progress")?,
         pid: row.get("pid")?,
         last_seq: row.get::<_, Option<i64>>("last_seq")?.unwrap_or(0),
-        output_bytes: state.output_bytes.get(&id).copied().unwrap_or(recorded),
+        output_bytes: state.output.get(&id).map_or(recorded, |output| output.printed),
         created_at: UnixMs(row.get("created_at")?),
         started_at: time("started_at")?,
         ended_at: time("ended_at")?,
@@ -259,6 +260,10 @@ pub(super) fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) 
         enter_queue(tx, &run.spec.queue, ready);
     }
     write_change(tx, &run, &old, ready)?;
+    if run.status.is_terminal() && old.keep != run.spec.keep {
+        tx.state.prunable += if run.spec.keep { -1 } else { 1 };
+        tx.state.look_up_expiry(tx.conn)?;
+    }
     // Beside who asked.
     let is_change = told.len() > 1;
     if is_change && !run.status.is_terminal() {
@@ -334,7 +339,7 @@ pub(super) fn cancel(
 pub(super) fn end(tx: &mut Writer<'_>, run: &Run, ending: &Ending) -> Result<(), StoreError> {
     debug_assert!(run.status.may_become(ending.status));
     let was_ready = is_ready(tx, run.id)?;
-    let output_bytes = tx.state.output_bytes.get(&run.id).copied().unwrap_or(run.output_bytes);
+    let output_bytes = tx.state.output.get(&run.id).map_or(run.output_bytes, |output| output.printed);
     tx.prepare(sql::RUNS_END)?.execute(named_params! {
         ":id": run.id.0, ":status": ending.status.as_str(), ":reason": ending.reason.as_str(),
         ":exit_code": ending.exit_code, ":signal": ending.signal, ":error": ending.error,
@@ -354,8 +359,12 @@ pub(super) fn end(tx: &mut Writer<'_>, run: &Run, ending: &Ending) -> Result<(),
         tags: run.spec.tags.clone(),
     };
     tx.append(run.id, Kind::Finished, json(&finished))?;
-    tx.state.output_bytes.remove(&run.id);
+    tx.state.output.remove(&run.id);
     tx.state.count_move(Some(run.status), Some(ending.status));
+    if !run.spec.keep {
+        tx.state.prunable += 1;
+        tx.state.ended(tx.now);
+    }
     if run.status == Status::Queued {
         leave_queue(tx, &run.spec.queue, was_ready);
     } else {
@@ -378,6 +387,14 @@ pub(super) fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, Sto
 
 /// Removes a finished run. Its events go with it where they are few, else in pieces that nobody waits for.
 pub(super) fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
+    forget(tx, id)?;
+    tx.state.look_up_expiry(tx.conn)?;
+    events::remove_doomed(tx, &mut Budget::new())?;
+    Ok(())
+}
+
+/// Removes a finished run but for its events, which are marked to follow.
+pub(super) fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     let run = get(tx.conn, tx.state, id)?;
     if !run.status.is_terminal() {
         return Err(StoreError::RunNotFinished(id));
@@ -386,12 +403,14 @@ pub(super) fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
         tx.prepare(sql::RUNS_UNTAG)?.execute(named_params! {":tag": tag, ":run": id.0})?;
     }
     tx.prepare(sql::ATTEMPTS_DELETE)?.execute(named_params! {":run": id.0})?;
+    tx.prepare(sql::TRIMMED_DELETE)?.execute(named_params! {":run": id.0})?;
     tx.prepare(sql::IDEMPOTENCY_RELEASE)?.execute(named_params! {":run": id.0, ":now": tx.now.0})?;
     tx.prepare(sql::RUNS_DELETE)?.execute(named_params! {":id": id.0})?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_run_id", ":value": id.0})?;
-    super::events::doom(tx, id)?;
+    events::doom(tx, id)?;
+    tx.removed_runs += 1;
+    tx.state.doomed = true;
     tx.state.count_move(Some(run.status), None);
-    tx.state.look_up_expiry(tx.conn)?;
-    super::events::remove_piece(tx)?;
+    tx.state.prunable -= i64::from(!run.spec.keep);
     Ok(())
 }

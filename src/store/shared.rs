@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use event_listener::{Event, EventListener};
+
+use super::retention::Rules;
 use super::sessions::Session;
 use super::state::{Counts, State};
 use crate::clock::UnixMs;
@@ -20,7 +23,9 @@ pub(super) struct Shared {
     claimable: AtomicBool,
     claims_open: AtomicBool,
     next_due: AtomicI64,
-    next_expiry: AtomicI64,
+    next_removal: AtomicI64,
+    /// Something is to be removed before what `next_removal` said, or the clock was set.
+    sooner: Event,
     counts: [AtomicI64; Status::ALL.len()],
     commit_us: AtomicU64,
     touched: Mutex<HashMap<i64, Session>>,
@@ -28,11 +33,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn publish(&self, state: &State) {
+    pub fn publish(&self, state: &State, rules: &Rules) {
         self.claimable.store(state.claimable(), Ordering::SeqCst);
         self.next_due.store(state.next_due.map_or(NEVER, |at| at.0), Ordering::SeqCst);
-        let expiry = if state.doomed { 0 } else { state.next_expiry.map_or(NEVER, |at| at.0) };
-        self.next_expiry.store(expiry, Ordering::SeqCst);
+        let removal = rules.next_removal(state).map_or(NEVER, |at| at.0);
+        if removal < self.next_removal.swap(removal, Ordering::SeqCst) {
+            self.sooner.notify(usize::MAX);
+        }
         for (shared, count) in self.counts.iter().zip(state.counts) {
             shared.store(count, Ordering::Relaxed);
         }
@@ -63,8 +70,17 @@ impl Shared {
         Some(self.next_due.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
     }
 
-    pub fn next_expiry(&self) -> Option<UnixMs> {
-        Some(self.next_expiry.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    pub fn next_removal(&self) -> Option<UnixMs> {
+        Some(self.next_removal.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    }
+
+    pub fn listen_for_removals(&self) -> EventListener {
+        self.sooner.listen()
+    }
+
+    /// Times are to be looked at again.
+    pub fn clock_was_set(&self) {
+        self.sooner.notify(usize::MAX);
     }
 
     pub fn counts(&self) -> Counts {

@@ -20,14 +20,16 @@ statements! {
     ENROLLMENT_LIST = "enrollment/list";
     ENROLLMENT_NEXT_EXPIRY = "enrollment/next_expiry";
     ENROLLMENT_REDEEM = "enrollment/redeem";
+    ENROLLMENT_SHIFT = "enrollment/shift";
     EVENTS_ALL_AFTER = "events/all_after";
     EVENTS_ALL_BEFORE = "events/all_before";
     EVENTS_APPEND = "events/append";
-    EVENTS_DELETE_PIECE = "events/delete_piece";
+    EVENTS_DELETE_RANGE = "events/delete_range";
     EVENTS_DOOM = "events/doom";
     EVENTS_GET = "events/get";
     EVENTS_MAX_ID = "events/max_id";
     EVENTS_MAX_ID_OF = "events/max_id_of";
+    EVENTS_MEASURE = "events/measure";
     EVENTS_MIN_ID = "events/min_id";
     EVENTS_NEXT_DOOMED = "events/next_doomed";
     EVENTS_OF_RUN_AFTER = "events/of_run_after";
@@ -42,6 +44,7 @@ statements! {
     IDEMPOTENCY_INSERT = "idempotency/insert";
     IDEMPOTENCY_NEXT_EXPIRY = "idempotency/next_expiry";
     IDEMPOTENCY_RELEASE = "idempotency/release";
+    IDEMPOTENCY_SHIFT = "idempotency/shift";
     META_GET = "meta/get";
     META_RAISE = "meta/raise";
     META_SET = "meta/set";
@@ -54,6 +57,7 @@ statements! {
     RUNS_CLAIM = "runs/claim";
     RUNS_COUNT_BY_STATUS = "runs/count_by_status";
     RUNS_COUNT_DELAYED = "runs/count_delayed";
+    RUNS_COUNT_PRUNABLE = "runs/count_prunable";
     RUNS_COUNT_READY = "runs/count_ready";
     RUNS_DELETE = "runs/delete";
     RUNS_END = "runs/end";
@@ -68,7 +72,10 @@ statements! {
     RUNS_LIST_BY_STATUS = "runs/list_by_status";
     RUNS_LIST_BY_TAG = "runs/list_by_tag";
     RUNS_MAX_ID = "runs/max_id";
+    RUNS_NEXT_AGED = "runs/next_aged";
     RUNS_NEXT_DUE = "runs/next_due";
+    RUNS_NEXT_PRUNABLE = "runs/next_prunable";
+    RUNS_OLDEST_ENDED = "runs/oldest_ended";
     RUNS_QUEUE_OF = "runs/queue_of";
     RUNS_REQUEST_CANCEL = "runs/request_cancel";
     RUNS_REQUEUE = "runs/requeue";
@@ -82,11 +89,16 @@ statements! {
     SESSIONS_INSERT = "sessions/insert";
     SESSIONS_LIST = "sessions/list";
     SESSIONS_NEXT_EXPIRY = "sessions/next_expiry";
+    SESSIONS_SHIFT = "sessions/shift";
     SESSIONS_TOUCH = "sessions/touch";
+    TRIMMED_ADD = "trimmed/add";
+    TRIMMED_DELETE = "trimmed/delete";
+    TRIMMED_GET = "trimmed/get";
 }
 
 /// The migrations, in order; a database's `user_version` is how many of them it has seen.
 pub const MIGRATIONS: &[&str] = &[
     include_str!("../../sql/migrations/0001_runs.sql"),
-    include_str!("../../sql/migrations/0002_events_of_all_runs.sql"),
+    include_str!("../../sql/migrations/0002_trimmed_runs.sql"),
+    include_str!("../../sql/migrations/0003_events_of_all_runs.sql"),
 ];

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, named_params};
 
-use super::{StoreError, sql};
-use crate::clock::UnixMs;
+use super::quota::Output;
+use super::{StoreError, retention, sql};
+use crate::clock::{BUILT, UnixMs};
 use crate::run::{RunId, Status};
 
 /// One queue: its setting and what is in it.
@@ -45,8 +46,8 @@ pub(super) struct State {
     last_event: Cell<i64>,
     pub queues: BTreeMap<String, Queue>,
     pub counts: Counts,
-    /// Bytes of output of each run that is running.
-    pub output_bytes: HashMap<RunId, i64>,
+    /// Output of each run that is running.
+    pub output: HashMap<RunId, Output>,
     /// When the next delayed run becomes due.
     pub next_due: Option<UnixMs>,
     /// Whether `next_due` has to be looked up again before the commit.
@@ -55,6 +56,14 @@ pub(super) struct State {
     pub doomed: bool,
     /// When the next session, token or key expires; at the latest. `None`: nothing does.
     pub next_expiry: Option<UnixMs>,
+    /// Runs that have ended and are not kept.
+    pub prunable: i64,
+    /// When the first of them ended whose time is believed.
+    pub oldest_ended: Option<UnixMs>,
+    /// Pages of the database that hold something, at the last commit.
+    pub pages_used: i64,
+    /// There were too many runs, and some more go than must.
+    pub relieving: bool,
 }
 
 impl State {
@@ -74,15 +83,20 @@ impl State {
             last_event: Cell::new(newest(sql::EVENTS_MAX_ID)?.max(meta_i64("removed_event_id")?)),
             queues: BTreeMap::new(),
             counts: Counts::default(),
-            output_bytes: HashMap::new(),
+            output: HashMap::new(),
             next_due: None,
             due_changed: true,
             next_expiry: None,
             doomed: true,
+            prunable: 0,
+            oldest_ended: None,
+            pages_used: retention::pages_used(conn)?,
+            relieving: false,
         };
         state.count(conn)?;
         state.look_up_due(conn)?;
         state.look_up_expiry(conn)?;
+        state.look_up_prunable(conn)?;
         Ok(state)
     }
 
@@ -106,10 +120,7 @@ impl State {
         while let Some(row) = rows.next()? {
             let run = RunId(row.get(0)?);
             self.queue_mut(row.get_ref(1)?.as_str().unwrap_or_default()).running += 1;
-            let bytes = conn
-                .prepare_cached(sql::EVENTS_OUTPUT_BYTES)?
-                .query_row(named_params! {":run": run.0}, |row| row.get(0))?;
-            self.output_bytes.insert(run, bytes);
+            self.output.insert(run, Output::load(conn, run)?);
         }
         Ok(())
     }
@@ -165,13 +176,29 @@ impl State {
         Ok(())
     }
 
-    /// Looks up when the next session, token or key expires.
+    /// Counts anew what retention may remove.
+    pub fn look_up_prunable(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.prunable = conn.prepare_cached(sql::RUNS_COUNT_PRUNABLE)?.query_row([], |row| row.get(0))?;
+        Ok(())
+    }
+
+    /// A run ended now that is not kept.
+    pub fn ended(&mut self, now: UnixMs) {
+        if now.is_believed() {
+            self.oldest_ended = Some(self.oldest_ended.map_or(now, |oldest| oldest.min(now)));
+        }
+    }
+
+    /// Looks up when the next session, token or key expires, and which run ended first.
     pub fn look_up_expiry(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.next_expiry = None;
         for statement in [sql::SESSIONS_NEXT_EXPIRY, sql::ENROLLMENT_NEXT_EXPIRY, sql::IDEMPOTENCY_NEXT_EXPIRY] {
             let next: Option<i64> = conn.prepare_cached(statement)?.query_row([], |row| row.get(0))?;
             self.expires(next.map(UnixMs));
         }
+        let mut oldest = conn.prepare_cached(sql::RUNS_OLDEST_ENDED)?;
+        let ended: Option<i64> = oldest.query_row(named_params! {":built": BUILT.0}, |row| row.get(0))?;
+        self.oldest_ended = ended.map(UnixMs);
         Ok(())
     }
 

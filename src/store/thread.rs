@@ -14,6 +14,7 @@ use super::attempts::claim;
 use super::backlog::{Backlog, Piece};
 use super::committed::Committed;
 use super::job::{Job, Write};
+use super::retention::{self, Rules};
 use super::shared::Shared;
 use super::state::State;
 use super::writer::Writer;
@@ -56,6 +57,7 @@ pub(super) struct StoreThread {
     pub stop: Stop,
     pub metrics: Arc<Metrics>,
     pub queued_runs_max: i64,
+    pub rules: Rules,
     /// Set by the first error whose outcome is unknown.
     pub broken: Option<String>,
 }
@@ -160,10 +162,12 @@ impl StoreThread {
             backlog: &self.backlog,
             now: UnixMs::now(),
             queued_runs_max: self.queued_runs_max,
+            rules: &self.rules,
             events: Vec::new(),
             pieces: Vec::new(),
             ended: Vec::new(),
             removed_events: 0,
+            removed_runs: 0,
             claim_wanted: false,
             claimed: Vec::new(),
         };
@@ -185,9 +189,10 @@ impl StoreThread {
                 claim(&mut tx)?;
             }
             tx.state.look_up_due(tx.conn)?;
+            tx.state.pages_used = retention::pages_used(tx.conn)?;
             Ok(outcomes)
         })();
-        let Writer { events, pieces, ended, removed_events, claimed, .. } = tx;
+        let Writer { events, pieces, ended, removed_events, removed_runs, claimed, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             let commit = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
             commit.map(|_| outcomes).map_err(|error| {
@@ -206,7 +211,9 @@ impl StoreThread {
                 self.metrics.commits.inc();
                 self.metrics.commit.observe(started.elapsed().as_secs_f64());
                 self.count(&events, &ended);
-                self.metrics.pruned.get_or_create(&OfWhat { what: "events" }).inc_by(removed_events as u64);
+                for (what, rows) in [("events", removed_events), ("runs", removed_runs)] {
+                    self.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
+                }
                 self.publish(events, pieces, claimed);
                 Ok(outcomes)
             }
@@ -250,7 +257,7 @@ impl StoreThread {
     }
 
     fn publish_state(&self) {
-        self.shared.publish(&self.state);
+        self.shared.publish(&self.state, &self.rules);
         for &status in Status::ALL {
             let count = self.state.counts[status as usize];
             self.metrics.runs.get_or_create(&OfStatus { status }).set(count);

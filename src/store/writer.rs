@@ -8,6 +8,8 @@ use rusqlite::{CachedStatement, Connection, ToSql, named_params};
 
 use super::attempts::Claimed;
 use super::backlog::{Backlog, Piece};
+use super::quota::{self, Added};
+use super::retention::Rules;
 use super::state::State;
 use super::{StoreError, sql};
 use crate::clock::UnixMs;
@@ -23,14 +25,18 @@ pub(super) struct Writer<'a> {
     pub now: UnixMs,
     /// `limits.queued_runs`.
     pub queued_runs_max: i64,
+    /// What may stay.
+    pub rules: &'a Rules,
     /// In commit order; those of output get their bytes from `pieces`, in the same order, after the commit.
     pub events: Vec<Event>,
     /// The output of this transaction, so that it can be put back.
     pub pieces: Vec<Piece>,
     /// Runs that ended, each with the milliseconds since its last attempt started, if one did.
     pub ended: Vec<(Status, Option<i64>)>,
-    /// Events of deleted runs that were removed.
+    /// Events of deleted runs, and what was too much of others, that were removed.
     pub removed_events: usize,
+    /// Runs that were removed.
+    pub removed_runs: usize,
     /// Whether a job freed a slot or asked for claims.
     pub claim_wanted: bool,
     pub claimed: Vec<Claimed>,
@@ -54,16 +60,24 @@ impl<'a> Writer<'a> {
         // Kept first: whatever fails below, every piece taken from the backlog is known here.
         let first = self.pieces.len();
         self.pieces.extend(pieces);
+        let mut added: Vec<(RunId, Added)> = Vec::new();
         for index in first..self.pieces.len() {
             let piece = &self.pieces[index];
             let (run, stream, len) = (piece.run, piece.stream, piece.bytes.len());
             let data = OutputBytes(&piece.bytes);
             let (id, seq) = self.insert_event(run, Kind::Output, Some(stream.as_str()), &data)?;
-            *self.state.output_bytes.entry(run).or_default() += len as i64;
+            self.state.output.entry(run).or_default().add(len);
+            // A run's pieces come together.
+            if added.last().is_none_or(|(last, _)| *last != run) {
+                added.push((run, Added::default()));
+            }
+            if let Some((_, added)) = added.last_mut() {
+                added.add(len);
+            }
             let data = Data::Output(stream, Vec::new());
             self.events.push(Event { id, run, seq, at: self.now, kind: Kind::Output, data });
         }
-        Ok(())
+        added.into_iter().try_for_each(|(run, added)| quota::trim(self, run, added))
     }
 
     fn insert_event(

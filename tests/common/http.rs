@@ -223,7 +223,7 @@ impl Connection {
 }
 
 /// What the daemon answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.
     pub status: u16,

@@ -9,9 +9,11 @@
 mod all;
 mod bystanders;
 mod cli;
+mod clock;
 mod daemon;
 mod http;
 mod process;
+mod reference;
 mod runs;
 mod script;
 mod socket;
@@ -23,12 +25,14 @@ use std::time::{Duration, Instant};
 pub use all::{AllFrame, AllReader};
 pub use bystanders::Bystanders;
 pub use cli::{Ended, Running, cli, newest, start};
+pub use clock::{Clock, now_ms};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
 pub use http::{Call, Client, Connection, Response};
 pub use process::{
     Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
     resident_bytes, signal, strace_is_there, threads, voluntary_switches,
 };
+pub use reference::{METHODS, Reference, escaped, walk};
 pub use runs::{Metrics, output_of};
 pub use script::{Feed, Gate};
 pub use socket::{Address, Socket};

@@ -3,6 +3,7 @@
 //! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
 
 mod help;
+mod shell;
 mod submit;
 
 use std::path::PathBuf;
@@ -10,9 +11,10 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
+pub use self::shell::Shell;
 pub use self::submit::SubmitOptions;
 use super::duration;
 use crate::event::Cursor;
@@ -160,17 +162,12 @@ Examples:
         /// Which shell
         shell: Shell,
     },
-}
-
-/// A shell that completes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    /// bash, with bash-completion
-    Bash,
-    /// fish
-    Fish,
-    /// zsh
-    Zsh,
+    /// Write the manual and the completions into a directory, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Made where it is missing
+        dir: PathBuf,
+    },
 }
 
 /// The flags of the daemon; what is left out comes from the environment, then the configuration.

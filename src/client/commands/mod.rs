@@ -9,6 +9,7 @@ mod login;
 mod logs;
 mod logs_of_several;
 mod ls;
+mod manual;
 mod progress;
 mod queue;
 mod run;
@@ -42,11 +43,18 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::Completions { shell } = cli.command {
         return completions::completions(shell);
     }
+    if let Command::Manual { dir } = cli.command {
+        return manual::manual(&dir);
+    }
     let target = Target::choose(&cli.global)?;
     let context = Context { daemon: Daemon::new(target), json: cli.global.json };
     match cli.command {
         // Taken before they come here.
-        Command::Serve(_) | Command::Login { .. } | Command::Progress(_) | Command::Completions { .. } => Ok(2),
+        Command::Serve(_)
+        | Command::Login { .. }
+        | Command::Progress(_)
+        | Command::Completions { .. }
+        | Command::Manual { .. } => Ok(2),
         Command::Run(options) => run::run(&context, options).await,
         Command::Add(options) => add::add(&context, options).await,
         Command::Ls(options) => ls::ls(&context, options).await,

@@ -4,7 +4,7 @@ use serde_json::json;
 use tide::StatusCode;
 
 use crate::event::{Cursor, Gap};
-use crate::feed::{OpenError, gone, resolve};
+use crate::feed::{OpenError, resolve};
 use crate::http::app::{self, Answer, Request, head, no_query, query, raw_json, run_id};
 use crate::http::streams::{Following, websocket};
 use crate::http::types::{Frame, events_from};
@@ -59,7 +59,7 @@ async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> A
                 break 'full;
             }
             if event.seq != after + 1 {
-                text.gap(&gone(after + 1, event.seq - 1));
+                text.gap(&head.gap(after + 1, event.seq - 1));
             }
             after = event.seq;
         }

@@ -113,7 +113,8 @@ fn script_fields(request: &Request, body: &[u8]) -> Result<Fields, Problem> {
             fields.insert(parameter.into(), number.into());
         }
     }
-    let tags = query.all("tag");
+    let mut tags = query.all("tag");
+    tags.retain(|text| tag(text).map_err(|message| query.wrong("tag", "value", message)).is_ok());
     if !tags.is_empty() {
         fields.insert("tags".into(), tags.into());
     }

@@ -11,12 +11,14 @@ use crate::run::Status;
 use crate::wake::Phase;
 
 /// `GET /healthz`
-pub async fn healthz(_: Request) -> Answer {
+pub async fn healthz(request: Request) -> Answer {
+    no_query(&request)?;
     Ok(text(StatusCode::Ok, "ok"))
 }
 
 /// `GET /readyz`
 pub async fn readyz(request: Request) -> Answer {
+    no_query(&request)?;
     let app = request.state();
     if app.stop.reached(Phase::Stopping) {
         return Err(Problem::unavailable("the daemon is stopping"));
@@ -62,7 +64,6 @@ pub async fn maintenance(request: Request) -> Answer {
     no_query(&request)?;
     json_body(&request).await?.finish()?;
     let app = request.state();
-    let before = app.database_bytes();
     let removed = app.maintenance.pass().await?;
     let response = app::json(
         StatusCode::Ok,
@@ -70,9 +71,9 @@ pub async fn maintenance(request: Request) -> Answer {
             "sessions": removed.sessions,
             "enrollment_tokens": removed.enrollment_tokens,
             "idempotency_keys": removed.idempotency_keys,
-            "runs": 0,
+            "runs": removed.runs,
             "events": removed.events,
-            "freed_bytes": (before - app.database_bytes()).max(0),
+            "freed_bytes": removed.freed_bytes,
         }),
     )?;
     Ok(did(response, "maintenance was done"))

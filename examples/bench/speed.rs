@@ -1,20 +1,17 @@
-//! What `make bench` prints: how many submits, runs and megabytes a second, and how much memory.
-//!
-//! It starts a daemon of its own on scratch state and talks to it over the Unix socket. Figures of one run can be
-//! compared with each other, also with the two baselines that it takes first; machines are too noisy for more.
+//! How fast: submits, runs, output; and how much memory.
 
-#![allow(clippy::unwrap_used, missing_docs)]
-
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use smol::Async;
+
+use crate::daemon::{Daemon, contains, http, is_whole};
 
 /// How long each rate is measured.
 const SPAN: Duration = Duration::from_secs(3);
@@ -25,12 +22,11 @@ const OUTPUT_BYTES: usize = 200_000_000;
 /// Idle readers whose memory is measured.
 const READERS: usize = 200;
 
-fn main() {
-    let dir = std::env::temp_dir().join(format!("runabout-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    println!("baseline: {:.0} appends of 4 KiB with fdatasync a second", fdatasyncs(&dir));
+/// All of it, on a daemon of its own.
+pub fn measure(dir: &Path) {
+    println!("baseline: {:.0} appends of 4 KiB with fdatasync a second", fdatasyncs(dir));
     println!("baseline: {:.0} spawns of true a second, one at a time", spawns());
-    let daemon = Daemon::start(&dir);
+    let daemon = Daemon::start(&dir.join("speed"), &[]);
     println!("memory: {:.1} MB resident at the start", daemon.resident_mb());
     daemon.request("PUT", "/v1/queues/held", r#"{"paused":true}"#);
     for connections in [1, 64] {
@@ -45,8 +41,6 @@ fn main() {
     println!("output: {:.0} MB/s of one command into SQLite with a live reader", daemon.output());
     println!("memory: {:.1} MB resident after it", daemon.resident_mb());
     println!("memory: {:.1} KB for each of {READERS} idle readers", daemon.reader_kb());
-    drop(daemon);
-    let _ = std::fs::remove_dir_all(&dir);
 }
 
 fn fdatasyncs(dir: &Path) -> f64 {
@@ -70,45 +64,7 @@ fn spawns() -> f64 {
     f64::from(count) / started.elapsed().as_secs_f64()
 }
 
-struct Daemon {
-    child: Child,
-    socket: PathBuf,
-}
-
 impl Daemon {
-    fn start(dir: &Path) -> Daemon {
-        // The example stands in target/release/examples, the daemon one above.
-        let binary = std::env::current_exe().unwrap().parent().unwrap().join("../runabout");
-        let state = dir.join("state");
-        let mut child = Command::new(&binary)
-            .args(["serve", "--listen", "none", "--log", "warn", "--state-dir"])
-            .arg(&state)
-            .env("RUNABOUT_LIMITS_QUEUED_RUNS", "10000000")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; run `cargo build --release` first", binary.display()));
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("listening on"), "{line}");
-        Daemon { child, socket: state.join("runabout.sock") }
-    }
-
-    fn resident_mb(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    }
-
-    fn request(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = UnixStream::connect(&self.socket).unwrap();
-        stream.write_all(http(method, path, body, "close").as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 2"), "{method} {path}: {answer}");
-        body.to_owned()
-    }
-
     fn queued(&self) -> i64 {
         let system: serde_json::Value = serde_json::from_str(&self.request("GET", "/v1/system", "")).unwrap();
         system["runs"]["queued"].as_i64().unwrap()
@@ -122,7 +78,7 @@ impl Daemon {
         let started = Instant::now();
         let tasks: Vec<_> = (0..connections)
             .map(|_| {
-                let (socket, submit, done) = (self.socket.clone(), submit.clone(), done.clone());
+                let (socket, submit, done) = (self.socket().to_owned(), submit.clone(), done.clone());
                 executor.spawn(async move {
                     let mut stream = Async::<UnixStream>::connect(&socket).await.unwrap();
                     let mut buffer = vec![0; 4096];
@@ -170,7 +126,7 @@ impl Daemon {
         let body = serde_json::json!({ "script": script }).to_string();
         let started = Instant::now();
         let run: serde_json::Value = serde_json::from_str(&self.request("POST", "/v1/runs", &body)).unwrap();
-        let mut reader = self.reader(&run["id"]);
+        let (mut reader, _) = self.reader(&run["id"]);
         let (mut bytes, mut buffer) = (0, vec![0; 1 << 20]);
         let mut tail = Vec::new();
         // The last frame names its type: until then the frames are only counted.
@@ -196,49 +152,4 @@ impl Daemon {
         self.request("POST", &format!("/v1/runs/{}/cancel", run["id"]), "");
         kb
     }
-
-    /// A WebSocket whose first frames have come.
-    fn reader(&self, run: &serde_json::Value) -> UnixStream {
-        let mut stream = UnixStream::connect(&self.socket).unwrap();
-        write!(
-            stream,
-            "GET /v1/runs/{run}/events HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-        )
-        .unwrap();
-        let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
-        while !contains(&said, br#""type":"hello""#) {
-            let len = stream.read(&mut buffer).unwrap();
-            assert!(len > 0, "{}", String::from_utf8_lossy(&said));
-            said.extend_from_slice(&buffer[..len]);
-        }
-        stream
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
-    }
-}
-
-fn http(method: &str, path: &str, body: &str, connection: &str) -> String {
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: {connection}\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
-}
-
-/// Whether a whole answer is there: its head, and as much body as the head says.
-fn is_whole(answer: &[u8]) -> bool {
-    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
-    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
-    let declared = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
-    answer.len() >= end + 4 + declared.unwrap_or(0)
 }

@@ -1,0 +1,2 @@
+-- The run goes.
+DELETE FROM trimmed_runs WHERE run = :run
