@@ -1,7 +1,7 @@
 //! Events: append, page, and the removal of a deleted run's in pieces.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, named_params};
 
 use super::expiry::Budget;
 use super::runs::absent;
@@ -99,18 +99,39 @@ pub(super) fn page(
     let mut events = Vec::new();
     if after < head.last_seq {
         let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE)?;
-        let mut rows = statement.query(named_params! {":run": run.0, ":after": after, ":rows": rows_max as i64})?;
-        let mut bytes = 0;
-        while let Some(row) = rows.next()? {
-            let event = event_from(row, run)?;
-            bytes += event.data.len();
-            events.push(event);
-            if bytes >= bytes_max {
-                break;
-            }
-        }
+        let rows = statement.query(named_params! {":run": run.0, ":after": after, ":rows": rows_max as i64})?;
+        events = read_rows(run, rows, bytes_max)?;
     }
     Ok(EventPage { head, events })
+}
+
+/// A page of a run's events before a `seq`, the newest first, bounded in rows and bytes.
+pub(super) fn page_before(
+    reader: &Reader<'_>,
+    run: RunId,
+    before: i64,
+    rows_max: usize,
+    bytes_max: usize,
+) -> Result<EventPage, StoreError> {
+    let head = head(reader.conn, reader.state, run)?;
+    let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE_BEFORE)?;
+    let rows = statement.query(named_params! {":run": run.0, ":before": before, ":rows": rows_max as i64})?;
+    let events = read_rows(run, rows, bytes_max)?;
+    Ok(EventPage { head, events })
+}
+
+fn read_rows(run: RunId, mut rows: Rows<'_>, bytes_max: usize) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let event = event_from(row, run)?;
+        bytes += event.data.len();
+        events.push(event);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(events)
 }
 
 /// An event of a row with the columns `id, seq, at, kind, stream, data`.

@@ -36,6 +36,7 @@ statements! {
     EVENTS_OF_RUN_BEFORE = "events/of_run_before";
     EVENTS_OUTPUT_BYTES = "events/output_bytes";
     EVENTS_PAGE = "events/page";
+    EVENTS_PAGE_BEFORE = "events/page_before";
     EVENTS_TOLD_AFTER = "events/told_after";
     EVENTS_TOLD_BEFORE = "events/told_before";
     EVENTS_UNDOOM = "events/undoom";

@@ -10,29 +10,26 @@ use super::events::{PAGE_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, PageText};
 use crate::event::{Cursor, EventFilter, FILTER_RUNS_MAX, Kind};
 use crate::feed::{AllHello, OpenError, partial_gap, resolve_all};
 use crate::http::Problem;
-use crate::http::app::{Answer, Request, head, query, raw_json};
+use crate::http::app::{Answer, Request, query, raw_json};
 use crate::http::query::Query;
-use crate::http::streams::{Following, websocket};
+use crate::http::streams::{self, Asked, Following, Form};
 use crate::http::types::queue_name;
 use crate::run::RunId;
 use crate::store::{PAGE_BYTES_MAX as READ_BYTES_MAX, PAGE_ROWS_MAX};
 
-const CURSORS: &str = "must be an id, \"latest\", -N for the newest N, or INSTANCE-ID";
-
 /// `GET /v1/events`: a stream where one is asked for, else a page.
 pub async fn read(request: Request) -> Answer {
     let mut query = query(&request);
-    let cursor = query.text("after", |text| Cursor::parse(text).map(drop).ok_or_else(|| CURSORS.to_owned()));
-    let cursor = cursor.as_deref().and_then(Cursor::parse).unwrap_or(Cursor::Latest);
+    let asked = Asked::read(&request, &mut query, Cursor::Latest)?;
     let filter = filter(&mut query);
-    if head(&request)?.wants_websocket()? {
+    if asked.form == Form::Page {
+        let limit = query.integer("limit", 1, PAGE_MAX).unwrap_or(PAGE_DEFAULT);
         query.finish()?;
-        let app = request.state().clone();
-        return websocket::answer(request, async move { Following::all(&app, filter, &cursor).await }).await;
+        return page(&request, filter, &asked.cursor, limit as usize).await;
     }
-    let limit = query.integer("limit", 1, PAGE_MAX).unwrap_or(PAGE_DEFAULT);
     query.finish()?;
-    page(&request, filter, &cursor, limit as usize).await
+    let (app, cursor) = (request.state().clone(), asked.cursor.clone());
+    streams::answer(request, &asked, async move { Following::all(&app, filter, &cursor).await }).await
 }
 
 /// What the three filters let through.
