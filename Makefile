@@ -3,6 +3,7 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 SCRATCH ?= .scratch
+FUZZ_S ?= 300
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/runabout
 # Where Cargo.toml's list of the package's files has it.
@@ -11,7 +12,7 @@ DEB = $(TARGET)/dist/runabout_$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Carg
 ARCH := $(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench build install deb dist cross clean
+.PHONY: help demo run test check fuzz bench build install deb dist cross clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{ printf "%-14s  %s\n", $$1, $$2 }'
@@ -25,16 +26,22 @@ run: ## Start a daemon on scratch state in ./.scratch, on a free port (SCRATCH=D
 	$(CARGO) run --locked -- serve --state-dir '$(SCRATCH)' --listen 127.0.0.1:0
 
 test: ## Run all tests
-	@tests/setup cargo cc browser
+	@tests/setup cargo cc browser page
 	$(CARGO) test --locked
 
-check: ## Do what CI does: format, clippy, tests, documentation, warnings denied
-	@tests/setup cargo cc cargo-fmt cargo-clippy browser
+check: ## Do what CI does: format, clippy, tests, documentation, warnings denied, a minute of fuzz
+	@tests/setup cargo cc cargo-fmt cargo-clippy browser page
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	@tests/advisories
+	@tests/fuzz/run --brief 60
+
+fuzz: ## Attack a daemon by its own reference with schemathesis (FUZZ_S=300 seconds); executes nothing of it
+	@tests/setup cargo cc
+	$(CARGO) build --locked
+	@tests/fuzz/run $(FUZZ_S)
 
 bench: ## Measure speed, memory, a million rows, and a great prune (BENCH=speed, rows, prune for a part)
 	@tests/setup cargo cc

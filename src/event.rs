@@ -1,6 +1,6 @@
 //! What happened to a run: numbered, immutable, and with one textual form that every reader gets.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -278,6 +278,40 @@ impl Cursor {
 
 /// Characters in the name of a database's instance, each of `[a-z0-9]`.
 pub const INSTANCE_LEN: usize = 12;
+
+/// How far a database has come: a lower bound of the ids that it has given out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HighWater {
+    /// Which database.
+    pub instance: String,
+    /// A run's id.
+    pub run: i64,
+    /// An event's id.
+    pub event: i64,
+}
+
+impl HighWater {
+    /// Whether this is an older state of the same database.
+    pub fn is_behind(&self, had: &HighWater) -> bool {
+        self.instance == had.instance && (self.run < had.run || self.event < had.event)
+    }
+
+    /// Reads what its `Display` wrote.
+    pub fn parse(text: &str) -> Option<HighWater> {
+        let rest = text.strip_prefix("instance ")?;
+        let (instance, rest) = rest.split_once(", run ")?;
+        let (run, event) = rest.split_once(", event ")?;
+        let number = |digits: &str| digits.parse::<i64>().ok().filter(|number| *number >= 0);
+        let known = instance.len() == INSTANCE_LEN;
+        known.then_some(HighWater { instance: instance.to_owned(), run: number(run)?, event: number(event)? })
+    }
+}
+
+impl fmt::Display for HighWater {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "instance {}, run {}, event {}", self.instance, self.run, self.event)
+    }
+}
 
 #[cfg(test)]
 mod tests {

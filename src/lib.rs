@@ -21,7 +21,8 @@
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
 //! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`clock`]) does no I/O. [`store`] alone names SQLite and knows neither
 //! who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only the switches of what
-//! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone. [`tls`] is what the two
+//! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone; [`upkeep`] is what
+//! works on the daemon's files beside it. [`tls`] is what the two
 //! ends of an encrypted connection have in common; without its Cargo feature both have a stub in its place. [`systemd`] is
 //! what the service manager is told and hands over.
 //!
@@ -56,6 +57,11 @@
 //! - **push**: COMMIT → committed → ring → fan-out encodes once → each reader's bounded channel; full only marks it.
 //! - **read**: the Follower pages from SQLite after its cursor until it has caught up, then takes what is pushed;
 //!   anything but `cursor + 1` sends it back to the pages.
+//! - **expire**: the maintenance task sleeps until the first thing is due or a commit says that there is too much; then
+//!   pieces, a transaction each, with what waits between them; at last spare pages go back to the disk. What is too much
+//!   of a run's output goes with the append that brings it.
+//! - **read all runs**: the same by `id` and through a filter. Ids skip: that none is missed rests on the order of
+//!   commits, as [`feed`] says.
 //! - **stop**: accept, claims, runs, streams, store: the mirror of the start, each waited for.
 
 pub mod access;
@@ -82,4 +88,5 @@ pub mod state_dir;
 pub mod store;
 pub mod systemd;
 pub mod tls;
+pub mod upkeep;
 pub mod wake;

@@ -52,6 +52,7 @@ fn every_documented_status_is_answered_as_documented() {
     let judge = Judge { reference: &reference, client: Client::clone(&daemon) };
     of_runs(&judge, &daemon);
     of_events(&judge, &daemon);
+    of_all_runs(&judge, &daemon);
     of_queues_and_access(&judge, &daemon);
     of_the_system(&judge, &mut daemon);
     of_all_alike(&judge, &daemon);
@@ -173,6 +174,33 @@ fn of_events(judge: &Judge, daemon: &Daemon) {
     judge.reference.check("GET", &path, &refused);
 }
 
+/// All runs at once.
+fn of_all_runs(judge: &Judge, daemon: &Daemon) {
+    let path = "/v1/events";
+    let gone = daemon.sh("true");
+    daemon.wait_ended(gone);
+    daemon.delete(&format!("/v1/runs/{gone}")).expect(204);
+    judge.plain("GET", &format!("{path}?after=0&kinds=output,finished"), 200);
+    judge.plain("GET", &format!("{path}?runs=4242"), 404);
+    for after in ["999999999", "aaaaaaaaaaaa-1"] {
+        judge.plain("GET", &format!("{path}?after={after}"), 409);
+    }
+    let opening = Opening::new(daemon, format!("{path}?after=0")).header("Sec-WebSocket-Protocol", "runabout.v1");
+    let (response, read, socket) = opening.ask().unwrap();
+    judge.reference.check("GET", path, &response);
+    let mut socket = WebSocket::from_partially_read(socket, read, Role::Client, None);
+    let mut types = BTreeSet::new();
+    while !types.contains("caught_up") {
+        let Message::Text(text) = socket.read().unwrap() else { continue };
+        let object: Value = serde_json::from_str(&text).unwrap();
+        judge.reference.describes("/components/schemas/AllStreamObject", &object).unwrap();
+        types.insert(object["type"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(types, ["caught_up", "event", "gap", "hello"].map(str::to_owned).into());
+    let refused = Opening::new(daemon, path.to_owned()).header("Sec-WebSocket-Version", "12").refused();
+    judge.reference.check("GET", path, &refused);
+}
+
 /// Queues, tokens, sessions.
 fn of_queues_and_access(judge: &Judge, daemon: &Daemon) {
     judge.plain("GET", "/v1/queues", 200);
@@ -218,6 +246,9 @@ fn of_the_system(judge: &Judge, daemon: &mut Daemon) {
         judge.plain("GET", path, 200);
     }
     judge.plain("POST", "/v1/maintenance", 200);
+    judge.plain("GET", "/v1/drain", 200);
+    judge.plain("PUT", "/v1/drain?wait_s=1", 200);
+    judge.plain("DELETE", "/v1/drain", 204);
     let document = judge.plain("GET", "/openapi.json", 200);
     let etag = document.header("etag").unwrap().to_owned();
     judge.send("GET", "/openapi.json", 304, |call| call.header("If-None-Match", &etag));

@@ -30,7 +30,10 @@ fn values(reference: &Reference, pointer: &str, parameter: &Value) -> (Vec<Strin
     if schema["type"] == "array" {
         let (_, items) = reference.at(&format!("{schema_at}/items")).unwrap();
         let words = items["enum"].as_array().or(items["examples"].as_array()).unwrap();
-        return (words.iter().map(|word| word.as_str().unwrap().to_owned()).collect(), vec!["\u{1}".into()]);
+        return (
+            words.iter().map(|word| word.as_str().unwrap().to_owned()).collect(),
+            vec!["\u{1}".into(), String::new()],
+        );
     }
     let given = schema["examples"].as_array().or(schema["enum"].as_array()).cloned().unwrap_or_default();
     let right: Vec<String> = given.iter().map(|example| example.as_str().unwrap().to_owned()).collect();
@@ -234,6 +237,7 @@ fn bodies() -> Vec<(&'static str, &'static str, Vec<Value>)> {
         ("POST", "/v1/enrollment-tokens", tokens.concat()),
         ("POST", "/v1/enroll", enrolls),
         ("POST", "/v1/maintenance", vec![json!({}), json!({"x": 1}), json!(null)]),
+        ("PUT", "/v1/drain", vec![json!({}), json!({"x": 1}), json!(null)]),
     ]
 }
 

@@ -9,7 +9,7 @@ use tide::{Response, Server};
 use super::Problem;
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
-use super::handlers::{all_events, enrollment, events, log, openapi, queues, runs, sessions, system};
+use super::handlers::{all_events, drain, enrollment, events, log, openapi, queues, runs, sessions, system};
 use super::page;
 use super::server::RouteLabel;
 use crate::access::{Identity, Role};
@@ -42,6 +42,7 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/metrics").get(VIEWER, system::metrics);
     Path::at(&mut server, "/v1/system").get(VIEWER, system::system);
     Path::at(&mut server, "/v1/maintenance").post(ADMIN, system::maintenance);
+    Path::at(&mut server, "/v1/drain").get(VIEWER, drain::get).put(ADMIN, drain::put).delete(ADMIN, drain::delete);
     Path::at(&mut server, "/v1/runs").get(VIEWER, runs::list).post(OPERATOR, runs::submit);
     Path::at(&mut server, "/v1/runs/:id")
         .get(VIEWER, runs::get)

@@ -95,6 +95,10 @@ statements! {
     TRIMMED_ADD = "trimmed/add";
     TRIMMED_DELETE = "trimmed/delete";
     TRIMMED_GET = "trimmed/get";
+    UPKEEP_FORGET_ENROLLMENT = "upkeep/forget_enrollment";
+    UPKEEP_FORGET_SESSIONS = "upkeep/forget_sessions";
+    UPKEEP_PAUSE_QUEUES = "upkeep/pause_queues";
+    UPKEEP_SUMMARY = "upkeep/summary";
 }
 
 /// The migrations, in order; a database's `user_version` is how many of them it has seen.

@@ -88,16 +88,20 @@ OF_A_SCRIPT = {
     "tag": r"[^\x00-\x1f\x7f-\x9f]{1,100}",
     "queue": r"[a-z0-9_-]{1,64}",
     "cwd": r"/[^\x00]*",
-    "priority": r"-?[0-9]{1,3}",
-    "timeout_s": r"[1-9][0-9]{0,7}",
-    "delay_s": r"[0-9]{1,8}",
 }
+NUMBERS_OF_A_SCRIPT = {"priority": (-1_000, 1_000), "timeout_s": (1, 315_360_000), "delay_s": (0, 315_360_000)}
+
+
+def is_of_a_script(key, value):
+    low, high = NUMBERS_OF_A_SCRIPT.get(key, (1, 0))
+    is_number = re.fullmatch(r"-?[0-9]{1,9}", value) and low <= int(value) <= high
+    return is_number or re.fullmatch(OF_A_SCRIPT.get(key, "(?!)"), value)
 
 
 def harmless_query(query, nth, is_json_submit):
     """The query without what would take long: seven waits in eight, streams that do not end."""
     pairs = parse_qsl(query, keep_blank_values=True)
-    if is_json_submit and all(re.fullmatch(OF_A_SCRIPT.get(key, "(?!)"), value) for key, value in pairs):
+    if is_json_submit and all(is_of_a_script(key, value) for key, value in pairs):
         return ""
     changed = []
     for key, value in pairs:
@@ -154,6 +158,6 @@ HTTPAdapter.send = send_harmless
 def lines(_context, value):
     """Any text as the text of an event; what is no text stays what it is."""
     if isinstance(value, bytes):
-        return {"data": value}
+        return value
     event = {"kind": "message", "data": {"text": value}} if isinstance(value, str) and value else value
-    return {"data": json.dumps(event).encode()}
+    return json.dumps(event).encode()

@@ -3,8 +3,10 @@
 //! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
 
 mod help;
+mod queue;
 mod shell;
 mod submit;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,8 +16,11 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
+pub use self::queue::QueueOptions;
 pub use self::shell::Shell;
 pub use self::submit::SubmitOptions;
+use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
+pub use self::upkeep::{BackupOptions, DoctorOptions, DrainOptions, RestoreOptions};
 use super::duration;
 use crate::event::Cursor;
 
@@ -129,6 +134,18 @@ nothing to others and nothing after the run. From anywhere else, --run says whic
     Progress(ProgressOptions),
     /// Remove now what has expired
     Prune,
+    /// Start nothing more, and wait for what runs
+    #[command(after_help = DRAIN_HELP)]
+    Drain(DrainOptions),
+    /// Copy the database while the daemon works
+    #[command(after_help = BACKUP_HELP)]
+    Backup(BackupOptions),
+    /// Put a copy in the place of the database, while no daemon runs
+    #[command(after_help = RESTORE_HELP)]
+    Restore(RestoreOptions),
+    /// Look whether all is well with the daemon, its files and this machine
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorOptions),
     /// Make an enrollment token and print it: it is traded once for a session
     Enroll(EnrollOptions),
     /// Save a session with a daemon on the network, for all commands that follow
@@ -241,25 +258,6 @@ pub struct ProgressOptions {
     pub run: Option<Id>,
 }
 
-/// Which queue, and what to make of it.
-#[derive(Args, Debug)]
-pub struct QueueOptions {
-    /// The queue; without it, all are listed
-    pub name: Option<String>,
-    /// How many runs of it may run at once
-    #[arg(long, value_name = "N", requires = "name")]
-    pub slots: Option<i64>,
-    /// Start nothing more from it
-    #[arg(long, requires = "name", conflicts_with = "resume")]
-    pub pause: bool,
-    /// Start from it again
-    #[arg(long, requires = "name")]
-    pub resume: bool,
-    /// Delete it; it must be empty
-    #[arg(long, requires = "name", conflicts_with_all = ["slots", "pause", "resume"])]
-    pub delete: bool,
-}
-
 /// What the new enrollment token allows.
 #[derive(Args, Debug)]
 pub struct EnrollOptions {
@@ -326,11 +324,21 @@ impl Cli {
             Command::Login { .. } if url.is_some() || state_dir.is_some() => {
                 Some("`login` takes the daemon's URL as its argument: no --url, no --state-dir")
             }
+            Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) if url.is_some() => Some(
+                "this works on the daemon's files: no --url; run it on the daemon's machine, as by \
+                 `ssh HOST sudo runabout backup - > FILE`",
+            ),
             _ => None,
         };
-        match stray {
-            Some(text) => Err(Cli::command().error(ErrorKind::ArgumentConflict, text)),
-            None => Ok(self),
+        if let Some(text) = stray {
+            return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+        }
+        match &self.command {
+            Command::Queue(queue) => match queue.meant() {
+                Some(tip) => Err(Cli::command().error(ErrorKind::UnknownArgument, tip)),
+                None => Ok(self),
+            },
+            _ => Ok(self),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod access;
 mod add;
 mod completions;
+mod drain;
 mod login;
 mod logs;
 mod logs_of_several;
@@ -55,6 +56,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         | Command::Progress(_)
         | Command::Completions { .. }
         | Command::Manual { .. } => Ok(2),
+        Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) => Ok(2),
         Command::Run(options) => run::run(&context, options).await,
         Command::Add(options) => add::add(&context, options).await,
         Command::Ls(options) => ls::ls(&context, options).await,
@@ -65,6 +67,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Retry { id } => runs::retry(&context, id).await,
         Command::Rm { ids } => runs::rm(&context, &ids).await,
         Command::Queue(options) => queue::queue(&context, options).await,
+        Command::Drain(options) => drain::drain(&context, options).await,
         Command::Prune => access::prune(&context).await,
         Command::Enroll(options) => access::enroll(&context, options).await,
         Command::Sessions { revoke: Some(id) } => access::revoke(&context, id).await,

@@ -1,6 +1,7 @@
 //! One file a resource; a handler decodes, makes one call, and encodes.
 
 pub mod all_events;
+pub mod drain;
 pub mod enrollment;
 pub mod events;
 pub mod log;

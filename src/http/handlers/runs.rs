@@ -26,7 +26,7 @@ const LIST_DEFAULT: i64 = 50;
 /// Runs that a list shows at most.
 const LIST_MAX: i64 = 500;
 /// The longest `wait_s`, in seconds: shorter than what proxies and clients give up after.
-const WAIT_MAX_S: i64 = 300;
+pub(super) const WAIT_MAX_S: i64 = 300;
 /// Characters of an idempotency key.
 const KEY_CHARS_MAX: usize = 255;
 /// Characters of a cancel's reason.
@@ -149,7 +149,7 @@ pub async fn list(request: Request) -> Answer {
     let any = |_: &str| Ok(());
     let mut status = Vec::new();
     if let Some(words) = query.text("status", any) {
-        for word in words.split(',').filter(|word| !word.is_empty()) {
+        for word in words.split(',') {
             match Status::parse(word) {
                 Some(known) if status.contains(&known) => {}
                 Some(known) => status.push(known),
