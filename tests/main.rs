@@ -33,6 +33,7 @@ mod http_limits;
 mod indexes;
 mod layers;
 mod litestream;
+mod log;
 mod logs_of_several;
 mod maintenance;
 mod metrics;
@@ -62,5 +63,6 @@ mod schemas;
 mod service;
 mod shutdown;
 mod slow_medium;
+mod streams;
 #[cfg(feature = "tls")]
 mod tls;

@@ -32,6 +32,8 @@ impl World {
         let (bell, metrics) = (Bell::default(), Arc::new(Metrics::new()));
         let config = StoreConfig {
             queued_runs_max: 100_000,
+            remembered: None,
+            remember: Arc::new(|_| ()),
             quota_bytes: 1 << 30,
             output_bytes_per_run: 1 << 26,
             runs_days: 0,

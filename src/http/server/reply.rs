@@ -114,7 +114,7 @@ impl Body for Reply {
                         None => return Poll::Ready(None),
                     }
                 }
-                Poll::Ready(Some(Ok(Frame::data(ahead.take(PIECE_BYTES)))))
+                Poll::Ready(Some(Ok(Frame::data(ahead.split_front(PIECE_BYTES)))))
             }
         }
     }

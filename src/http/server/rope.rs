@@ -31,7 +31,7 @@ impl Rope {
     }
 
     /// Takes whole parts off its front: as many as `bytes` needs, or all.
-    pub fn take(&mut self, bytes: usize) -> Rope {
+    pub fn split_front(&mut self, bytes: usize) -> Rope {
         let mut taken = Rope::default();
         while taken.len < bytes {
             let Some(part) = self.parts.pop_front() else { break };
@@ -85,13 +85,13 @@ mod tests {
             rope.push(Bytes::from_static(part.as_bytes()));
         }
         assert_eq!((rope.len(), rope.remaining()), (6, 6));
-        let mut front = rope.take(3);
+        let mut front = rope.split_front(3);
         assert_eq!((front.len(), rope.len()), (5, 1));
         front.advance(3);
         assert_eq!((front.chunk(), front.remaining()), (&b"de"[..], 2));
         front.advance(2);
         assert!(front.is_empty() && front.chunk().is_empty());
-        assert_eq!(rope.take(100).chunk(), b"f");
+        assert_eq!(rope.split_front(100).chunk(), b"f");
         assert!(rope.is_empty());
     }
 }

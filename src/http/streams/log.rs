@@ -134,20 +134,26 @@ struct Start {
     last_seq: i64,
 }
 
-/// Walks back from the newest event until so many lines were seen. What follows the last newline is a line too.
+/// Walks back from the newest event until so many lines were seen. What follows the last newline is a line too, and so is
+/// what follows a gap.
 async fn start_of_last(store: &Store, run: RunId, stream: Option<Stream>, lines: u64) -> Result<Start, StoreError> {
     let mut before = i64::MAX;
     let mut newest = None;
-    let mut newlines = Newlines { left: lines, is_last_byte: true };
+    let mut newlines = Newlines { left: lines, is_at_end: true };
     loop {
         let page = store.page_before(run, before, PAGE_ROWS_MAX, PAGE_BYTES_MAX).await?;
         let last_seq = *newest.get_or_insert(page.head.last_seq);
         if lines == 0 {
             return Ok(Start { after: last_seq, skip_bytes: 0, last_seq });
         }
-        let Some(oldest) = page.events.last() else { return Ok(Start { after: 0, skip_bytes: 0, last_seq }) };
-        before = oldest.seq;
+        if page.events.is_empty() {
+            return Ok(Start { after: 0, skip_bytes: 0, last_seq });
+        }
         for event in &page.events {
+            if event.seq < before - 1 && before < i64::MAX && newlines.gap() {
+                return Ok(Start { after: before - 1, skip_bytes: 0, last_seq });
+            }
+            before = event.seq;
             let Data::Output(of, bytes) = &event.data else { continue };
             if stream.is_some_and(|wanted| wanted != *of) {
                 continue;
@@ -162,16 +168,16 @@ async fn start_of_last(store: &Store, run: RunId, stream: Option<Stream>, lines:
 /// Newlines on the way back.
 struct Newlines {
     left: u64,
-    /// Nothing was walked over yet: a newline there ends the last line and begins none.
-    is_last_byte: bool,
+    /// Nothing was walked over since the end, or a gap: a newline there ends a line and begins none.
+    is_at_end: bool,
 }
 
 impl Newlines {
     /// Walks over a piece from its end; answers the offset behind the newline that was looked for, if it is in it.
     fn walk(&mut self, bytes: &[u8]) -> Option<usize> {
         for (at, byte) in bytes.iter().enumerate().rev() {
-            let ends_the_log = std::mem::replace(&mut self.is_last_byte, false);
-            if *byte == b'\n' && !ends_the_log {
+            let is_at_end = std::mem::replace(&mut self.is_at_end, false);
+            if *byte == b'\n' && !is_at_end {
                 self.left -= 1;
                 if self.left == 0 {
                     return Some(at + 1);
@@ -179,6 +185,14 @@ impl Newlines {
             }
         }
         None
+    }
+
+    /// Walks over a gap; answers whether the line that was looked for begins behind it.
+    fn gap(&mut self) -> bool {
+        if !std::mem::replace(&mut self.is_at_end, true) {
+            self.left -= 1;
+        }
+        self.left == 0
     }
 }
 
@@ -188,7 +202,7 @@ mod tests {
 
     /// The last lines of these pieces, put together.
     fn last(lines: u64, pieces: &[&str]) -> String {
-        let mut newlines = Newlines { left: lines, is_last_byte: true };
+        let mut newlines = Newlines { left: lines, is_at_end: true };
         for (nth, piece) in pieces.iter().enumerate().rev() {
             if let Some(skip) = newlines.walk(piece.as_bytes()) {
                 return format!("{}{}", &piece[skip..], pieces[nth + 1..].concat());

@@ -16,10 +16,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
+use hyper::body::Bytes;
 use hyper::upgrade::OnUpgrade;
 use smol::{Executor, Timer};
 
-use super::{Listeners, RouteLabel, Site, Tls, bind_tcp, bind_unix, raw_stream, serve};
+use super::{Listeners, Rope, RouteLabel, Site, Streamed, Tls, bind_tcp, bind_unix, raw_stream, serve};
 use crate::access::{How, Identity, Role, Token, TokenKind};
 use crate::config::{Access, Limits};
 use crate::http::middleware::{Gate, Locals};
