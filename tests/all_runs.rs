@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::common::{AllFrame, AllReader, Daemon, Opening, eventually};
+use crate::common::{AllFrame, AllReader, DEADLINE, Daemon, Opening, Via, eventually};
 
 fn ids(events: &[Value]) -> Vec<i64> {
     events.iter().map(|event| event["id"].as_i64().unwrap()).collect()
@@ -24,15 +24,18 @@ fn queue(daemon: &Daemon, name: &str, slots: i64) {
 fn many_runs_at_once_are_told_live_and_in_order() {
     let daemon = Daemon::start();
     queue(&daemon, "default", 8);
-    let mut readers: Vec<AllReader> =
-        ["", "kinds=output,finished", "kinds=finished"].map(|query| AllReader::open(&daemon, query)).into();
+    let queries = ["", "kinds=output,finished", "kinds=finished"];
+    // Each by each way: the first three are by WebSocket.
+    let ways: Vec<(Via, &str)> = Via::STREAMS.into_iter().flat_map(|via| queries.map(|query| (via, query))).collect();
+    let open = |(via, query): &(Via, &str)| AllReader::open_by(*via, &daemon, query);
+    let mut readers: Vec<AllReader> = ways.iter().map(open).collect();
     for reader in &mut readers {
         assert_eq!(reader.next(), AllFrame::CaughtUp(0));
     }
     let runs: Vec<i64> = (0..40).map(|n| daemon.sh(&format!("echo {n}; echo {n} >&2; exit {}", n % 2))).collect();
     let told: Vec<Vec<Value>> = readers.iter_mut().map(|reader| reader.until_finished(runs.len())).collect();
-    for (told, query) in told.iter().zip(["", "kinds=output,finished", "kinds=finished"]) {
-        assert_eq!(ids(told), ids(&daemon.all_events(query, 0)), "{query:?}");
+    for (told, way) in told.iter().zip(&ways) {
+        assert_eq!(ids(told), ids(&daemon.all_events(way.1, 0)), "{way:?}");
     }
     assert_eq!(kinds(&told[0]), BTreeSet::from(["queued", "started", "finished"]));
     assert_eq!(kinds(&told[1]), BTreeSet::from(["output", "finished"]));
@@ -55,8 +58,10 @@ fn filters_are_joined_by_and_and_named_runs_bring_their_output() {
     }
     let shown = |query: &str| -> Vec<(i64, String)> {
         let by_page = daemon.all_events(query, 0);
-        let mut reader = AllReader::open(&daemon, &format!("{query}&after=0"));
-        assert_eq!(ids(&reader.until_caught_up()), ids(&by_page), "{query}");
+        for via in Via::STREAMS {
+            let mut reader = AllReader::open_by(via, &daemon, &format!("{query}&after=0"));
+            assert_eq!(ids(&reader.until_caught_up()), ids(&by_page), "{query} by {via:?}");
+        }
         let pair = |event: &Value| (event["run"].as_i64().unwrap(), event["kind"].as_str().unwrap().to_owned());
         by_page.iter().map(pair).collect()
     };
@@ -153,9 +158,12 @@ fn what_was_removed_is_told_once_and_what_is_left_of_it_follows() {
     daemon.delete("/v1/runs/2").expect(204);
     let highest = *removed.last().unwrap();
     let left: Vec<i64> = ids(&before).into_iter().filter(|id| !removed.contains(id)).collect();
-    let mut reader = AllReader::open(&daemon, "after=0");
-    assert_eq!(reader.next(), AllFrame::Gap(1, highest));
-    assert_eq!(ids(&reader.until_caught_up()), left);
+    for via in Via::STREAMS {
+        let mut reader = AllReader::open_by(via, &daemon, "after=0");
+        assert_eq!(reader.next(), AllFrame::Gap(1, highest));
+        assert_eq!(reader.cursor, 0, "what is left of it follows");
+        assert_eq!(ids(&reader.until_caught_up()), left);
+    }
     let page = daemon.get("/v1/events?after=0").expect(200).json();
     assert_eq!(page["gaps"], json!([{"type": "gap", "from": 1, "to": highest, "reason": "pruned", "partial": true}]));
     assert_eq!(ids(page["events"].as_array().unwrap()), left);
@@ -198,17 +206,34 @@ fn a_reader_who_takes_nothing_for_a_while_misses_nothing() {
     let daemon = Daemon::with_config("[limits]\nstream_buffer_events = 2\nstream_buffer_bytes = 4096");
     daemon.put("/v1/queues/default", &json!({"paused": true})).expect(200);
     let run = daemon.sh("true");
-    let mut reader = AllReader::open(&daemon, "after=0");
+    let mut readers = Via::STREAMS.map(|via| AllReader::open_by(via, &daemon, "after=0"));
     let events: Vec<Value> =
         (0..1_000).map(|n| json!({"kind": "message", "data": {"n": n, "text": "x".repeat(500)}})).collect();
     for _ in 0..10 {
         daemon.post(&format!("/v1/runs/{run}/events"), &events.clone().into()).expect(201);
     }
     daemon.put("/v1/queues/default", &json!({"paused": false})).expect(200);
-    let told = reader.until_finished(1);
-    assert_eq!(told.len(), 10_000 + 3);
-    assert!(daemon.metrics().get("reader_resyncs_total") >= 1.0, "it never lagged");
-    eventually(crate::common::DEADLINE, "the reader is counted", || {
-        daemon.metrics().get(r#"readers{transport="websocket"}"#) == 1.0
-    });
+    for reader in &mut readers {
+        assert_eq!(reader.until_finished(1).len(), 10_000 + 3);
+    }
+    assert!(daemon.metrics().get("reader_resyncs_total") >= 1.0, "nobody ever lagged");
+    assert_eq!(daemon.metrics().sum("readers"), 3.0);
+    drop(readers);
+    eventually(DEADLINE, "who went is not counted", || daemon.metrics().sum("readers") == 0.0);
+}
+
+#[test]
+fn ndjson_that_does_not_follow_ends_when_it_has_caught_up() {
+    let daemon = Daemon::start();
+    daemon.wait_ended(daemon.sh("true"));
+    let answer = daemon.call("GET", "/v1/events?after=0").header("Accept", "application/x-ndjson").send().expect(200);
+    let types: Vec<String> = answer
+        .text()
+        .lines()
+        .map(|line| {
+            let object: Value = serde_json::from_str(line).unwrap();
+            object["type"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(types, ["hello", "event", "event", "event", "caught_up"]);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{AllFrame, AllReader, Daemon, Random, wait_gone};
+use crate::common::{AllFrame, AllReader, Daemon, Random, Via, wait_gone};
 
 /// A reader over many connections.
 struct Journal {
@@ -17,9 +17,9 @@ impl Journal {
         Journal { query: query.to_owned(), told: Vec::new(), cursor: 0, instance: String::new() }
     }
 
-    fn open(&self, daemon: &Daemon, with_instance: bool) -> AllReader {
+    fn open(&self, daemon: &Daemon, via: Via, with_instance: bool) -> AllReader {
         let instance = if with_instance && self.cursor > 0 { format!("{}-", self.instance) } else { String::new() };
-        AllReader::open(daemon, &format!("{}&after={instance}{}", self.query, self.cursor))
+        AllReader::open_by(via, daemon, &format!("{}&after={instance}{}", self.query, self.cursor))
     }
 
     /// Reads some frames of a connection and drops it; up to its end where it is closed.
@@ -39,7 +39,7 @@ impl Journal {
 
     #[track_caller]
     fn assert_complete(&mut self, daemon: &Daemon) {
-        let reader = self.open(daemon, true);
+        let reader = self.open(daemon, Via::Sse, true);
         self.read(reader, u64::MAX);
         let all = daemon.all_events(&self.query, 0);
         let ids = |events: &[Value]| events.iter().map(|event| event["id"].as_i64().unwrap()).collect::<Vec<_>>();
@@ -64,8 +64,9 @@ fn at_random_points_over_restarts_and_crashes_each_event_comes_once() {
         for _ in 0..random.below(4) {
             runs.push(daemon.sh("echo a; echo b >&2"));
         }
-        let readers: Vec<AllReader> =
-            journals.iter().map(|journal| journal.open(&daemon, random.below(2) == 0)).collect();
+        let mut open =
+            |journal: &Journal| journal.open(&daemon, Via::STREAMS[random.below(3) as usize], random.below(2) == 0);
+        let readers: Vec<AllReader> = journals.iter().map(&mut open).collect();
         match round {
             // With readers connected, and events on their way.
             7 => daemon.kill9(),
@@ -96,16 +97,27 @@ fn a_restart_without_a_new_event_gives_nothing_twice_and_closes_with_1001() {
     for _ in 0..3 {
         daemon.wait_ended(daemon.sh("true"));
     }
-    let mut reader = AllReader::open(&daemon, "after=0");
-    assert_eq!(reader.until_caught_up().len(), 9);
+    let mut readers = Via::STREAMS.map(|via| AllReader::open_by(via, &daemon, "after=0"));
+    for reader in &mut readers {
+        assert_eq!(reader.until_caught_up().len(), 9);
+    }
     daemon.stop();
-    assert_eq!(reader.next(), AllFrame::Closed(Some(1001)));
+    for reader in &mut readers {
+        assert_eq!(reader.next(), AllFrame::Closed(Some(1001)));
+    }
     daemon.start_again();
-    let instance = reader.hello["instance"].as_str().unwrap();
-    let mut again = AllReader::open(&daemon, &format!("after={instance}-{}", reader.cursor));
-    assert_eq!(again.next(), AllFrame::CaughtUp(reader.cursor));
+    let again = |(via, reader): (Via, &AllReader)| {
+        let instance = reader.hello["instance"].as_str().unwrap();
+        AllReader::open_by(via, &daemon, &format!("after={instance}-{}", reader.cursor))
+    };
+    let mut again: Vec<AllReader> = Via::STREAMS.into_iter().zip(&readers).map(again).collect();
+    for (reader, before) in again.iter_mut().zip(&readers) {
+        assert_eq!(reader.next(), AllFrame::CaughtUp(before.cursor));
+    }
     daemon.wait_ended(daemon.sh("true"));
-    assert_eq!(again.until_finished(1).len(), 3);
+    for reader in &mut again {
+        assert_eq!(reader.until_finished(1).len(), 3);
+    }
 }
 
 #[test]
@@ -115,10 +127,14 @@ fn a_shutdown_is_told_to_its_end_of_every_run() {
     let runs: Vec<i64> =
         (0..4).map(|_| daemon.sh("trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done")).collect();
     let pids: Vec<i32> = runs.iter().map(|run| daemon.wait_running(*run)).collect();
-    let mut reader = AllReader::open(&daemon, "kinds=finished");
-    assert!(matches!(reader.next(), AllFrame::CaughtUp(_)));
+    let mut readers = Via::STREAMS.map(|via| AllReader::open_by(via, &daemon, "kinds=finished"));
+    for reader in &mut readers {
+        assert!(matches!(reader.next(), AllFrame::CaughtUp(_)));
+    }
     daemon.stop();
-    assert_eq!(reader.until_finished(4).len(), 4);
-    assert_eq!(reader.next(), AllFrame::Closed(Some(1001)));
+    for reader in &mut readers {
+        assert_eq!(reader.until_finished(4).len(), 4);
+        assert_eq!(reader.next(), AllFrame::Closed(Some(1001)));
+    }
     pids.into_iter().for_each(wait_gone);
 }

@@ -1,14 +1,14 @@
-//! A reader of all runs over WebSocket that insists on the contract while it reads: `hello` first, ids that rise, gaps
-//! that begin where it stands, and never an `end`.
+//! A reader of all runs that insists on the contract while it reads, whatever carries it: `hello` first, ids that rise,
+//! gaps that begin where it stands, and never an `end`.
 
 use std::io;
-use std::time::Instant;
 
-use async_tungstenite::tungstenite::protocol::Role;
-use async_tungstenite::tungstenite::{Error, Message, WebSocket};
 use serde_json::Value;
 
-use super::{Client, DEADLINE, Opening, Socket};
+use super::body::{BodyWire, Framing};
+use super::reader::{Said, Via};
+use super::ws::WebSocketWire;
+use super::{Client, DEADLINE};
 
 /// What a reader of all runs is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,13 +23,18 @@ pub enum AllFrame {
     CaughtUp(i64),
     /// Nothing else has happened.
     Heartbeat(i64),
-    /// The daemon closed with this code; `None`: without one.
+    /// The daemon closed with this code; `None`: it broke. What has no codes is closed with 1001.
     Closed(Option<u16>),
+}
+
+enum Wire {
+    WebSocket(Box<WebSocketWire>),
+    Body(BodyWire),
 }
 
 /// One open stream of all runs' events.
 pub struct AllReader {
-    socket: WebSocket<Socket>,
+    wire: Wire,
     /// The first object.
     pub hello: Value,
     /// The last id that was told, or passed by.
@@ -38,25 +43,46 @@ pub struct AllReader {
 }
 
 impl AllReader {
-    /// Opens one with this query.
+    /// Opens one with this query, over WebSocket.
     #[track_caller]
     pub fn open(client: &Client, query: &str) -> AllReader {
-        AllReader::try_open(client, query).unwrap_or_else(|error| panic!("{query}: {error}"))
+        AllReader::open_by(Via::WebSocket, client, query)
+    }
+
+    /// Opens one with this query.
+    #[track_caller]
+    pub fn open_by(via: Via, client: &Client, query: &str) -> AllReader {
+        AllReader::try_open(via, client, query).unwrap_or_else(|error| panic!("{query} by {via:?}: {error}"))
     }
 
     /// The same; an error where the daemon is not there or breaks off.
     #[track_caller]
-    pub fn try_open(client: &Client, query: &str) -> io::Result<AllReader> {
-        let (response, read, socket) = Opening::new(client, format!("/v1/events?{query}")).ask()?;
-        response.expect(101);
-        let socket = WebSocket::from_partially_read(socket, read, Role::Client, None);
-        let mut reader = AllReader { socket, hello: Value::Null, cursor: 0, caught_up: false };
+    pub fn try_open(via: Via, client: &Client, query: &str) -> io::Result<AllReader> {
+        let path = format!("/v1/events?{query}");
+        let wire = match via {
+            Via::WebSocket => Wire::WebSocket(Box::new(WebSocketWire::open(client, path)?.1)),
+            Via::Sse => {
+                // As a browser comes back: to the same address, with what it was told last beside it.
+                let last =
+                    query.split('&').find_map(|pair| pair.strip_prefix("after=")).filter(|after| after.contains('-'));
+                let call = client.call("GET", &path);
+                let call = last.map_or(client.call("GET", &path), |last| call.header("Last-Event-ID", last));
+                Wire::Body(BodyWire::open(call, Framing::Sse)?.1)
+            }
+            Via::Ndjson => {
+                let call = client.call("GET", &format!("{path}&follow=true"));
+                Wire::Body(BodyWire::open(call, Framing::Ndjson)?.1)
+            }
+            Via::Pages => panic!("pages are read by `all_events`"),
+        };
+        let mut reader = AllReader { wire, hello: Value::Null, cursor: 0, caught_up: false };
         let hello = reader.object().map_err(|_| io::Error::from(io::ErrorKind::ConnectionReset))?;
         let keys: Vec<&String> = hello.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["type", "instance", "after", "first_id", "last_id"], "{hello}");
         assert_eq!(hello["type"], "hello");
         reader.cursor = hello["after"].as_i64().unwrap();
         reader.hello = hello;
+        reader.check_id("hello");
         Ok(reader)
     }
 
@@ -67,12 +93,19 @@ impl AllReader {
             Ok(object) => object,
             Err(code) => return AllFrame::Closed(code),
         };
+        let frame = self.take(&object);
+        self.check_id(object["type"].as_str().unwrap());
+        frame
+    }
+
+    #[track_caller]
+    fn take(&mut self, object: &Value) -> AllFrame {
         let number = |field: &str| object[field].as_i64().unwrap_or_else(|| panic!("no {field} in {object}"));
         match object["type"].as_str() {
             Some("event") => {
                 assert!(number("id") > self.cursor, "ids rise, it was at {}: {object}", self.cursor);
                 self.cursor = number("id");
-                AllFrame::Event(object)
+                AllFrame::Event(object.clone())
             }
             Some("gap") => {
                 let (from, to) = (number("from"), number("to"));
@@ -93,6 +126,16 @@ impl AllReader {
             }
             Some("heartbeat") => AllFrame::Heartbeat(number("last_id")),
             _ => panic!("of no known type: {object}"),
+        }
+    }
+
+    /// What stands beside an object in SSE: its type, and where its reader stands behind it. What is left of a partial gap
+    /// follows, so that it moves nobody.
+    #[track_caller]
+    fn check_id(&self, name: &str) {
+        if let Wire::Body(BodyWire { framing: Framing::Sse, event, id, .. }) = &self.wire {
+            let place = format!("{}-{}", self.hello["instance"].as_str().unwrap(), self.cursor);
+            assert_eq!((event.as_str(), id.as_deref()), (name, (name != "heartbeat").then_some(place.as_str())));
         }
     }
 
@@ -127,22 +170,18 @@ impl AllReader {
         events
     }
 
-    /// The next text, as JSON; the code where it is closed, `None` where it breaks.
+    /// The next object; the code where it is closed, `None` where it breaks.
     #[track_caller]
     fn object(&mut self) -> Result<Value, Option<u16>> {
-        let until = Instant::now() + DEADLINE;
-        let mut code = None;
-        loop {
-            self.socket.get_ref().read_within(until.saturating_duration_since(Instant::now()));
-            match self.socket.read() {
-                Ok(Message::Text(text)) => return Ok(serde_json::from_str(&text).unwrap()),
-                Ok(Message::Close(frame)) => code = Some(frame.map_or(1005, |frame| u16::from(frame.code))),
-                Ok(_) => {}
-                Err(Error::Io(error)) if Socket::is_timeout(&error) && code.is_none() => {
-                    assert!(Instant::now() < until, "nothing came after id {} within {DEADLINE:?}", self.cursor);
-                }
-                Err(_) => return Err(code),
-            }
+        let said = match &mut self.wire {
+            Wire::WebSocket(wire) => wire.object(DEADLINE),
+            Wire::Body(wire) => wire.object(DEADLINE),
+        };
+        match said {
+            Said::Object(object) => Ok(object),
+            Said::Closed(code) => Err(Some(code)),
+            Said::Lost => Err(None),
+            Said::Nothing => panic!("nothing came after id {} within {DEADLINE:?}", self.cursor),
         }
     }
 }
