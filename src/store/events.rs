@@ -8,7 +8,7 @@ use super::runs::absent;
 use super::state::State;
 use super::thread::Reader;
 use super::writer::Writer;
-use super::{StoreError, sql};
+use super::{Store, StoreError, sql};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
 use crate::run::{Reason, RunId, Status};
@@ -53,6 +53,35 @@ pub struct EventPage {
     pub events: Vec<Event>,
 }
 
+impl Store {
+    /// Where a run stands.
+    pub async fn head(&self, run: RunId) -> Result<Head, StoreError> {
+        self.read(move |reader| head(reader.conn, reader.state, run)).await
+    }
+
+    /// A page of a run's events after a cursor, bounded in rows and bytes.
+    pub async fn page(
+        &self,
+        run: RunId,
+        after: i64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |reader| page(reader, run, after, rows_max, bytes_max)).await
+    }
+
+    /// The same before a `seq`, the newest first.
+    pub async fn page_before(
+        &self,
+        run: RunId,
+        before: i64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |reader| page_before(reader, run, before, rows_max, bytes_max)).await
+    }
+}
+
 /// Appends a client's events, all or none; answers the last `seq`.
 pub(super) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<i64, StoreError> {
     let mut last = head(tx.conn, tx.state, run)?;
@@ -88,7 +117,7 @@ pub(super) fn head(conn: &Connection, state: &State, run: RunId) -> Result<Head,
 }
 
 /// A page of a run's events, bounded in rows and bytes.
-pub(super) fn page(
+fn page(
     reader: &Reader<'_>,
     run: RunId,
     after: i64,
@@ -106,7 +135,7 @@ pub(super) fn page(
 }
 
 /// A page of a run's events before a `seq`, the newest first, bounded in rows and bytes.
-pub(super) fn page_before(
+fn page_before(
     reader: &Reader<'_>,
     run: RunId,
     before: i64,

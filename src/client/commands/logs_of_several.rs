@@ -150,10 +150,9 @@ impl Lines {
         if self.json {
             self.outputs.line(&single_line(&gap.line)).await?;
         }
-        match run {
-            Some(run) => print::warn(&format!("run {run}: {}", gap_text(gap.from, gap.to, &gap.reason))),
-            // Which runs miss something, and what, their own events show.
-            None => {}
+        // Where it is of all of them, each run's own events show what it misses.
+        if let Some(run) = run {
+            print::warn(&format!("run {run}: {}", gap_text(gap.from, gap.to, &gap.reason)));
         }
         Ok(())
     }
