@@ -191,8 +191,10 @@ fn a_reader_of_named_runs_is_told_of_their_output_at_once() {
         feed.say(&format!("line {n}\n"));
         // Unwatched, all but the first would wait for a minute.
         let text = loop {
-            if let AllFrame::Event(event) = reader.next() {
-                break event["data"]["text"].as_str().unwrap_or_default().to_owned();
+            match reader.next() {
+                AllFrame::Event(event) => break event["data"]["text"].as_str().unwrap_or_default().to_owned(),
+                AllFrame::CaughtUp(_) => {}
+                late => panic!("{late:?} came before line {n}"),
             }
         };
         assert_eq!(text, format!("line {n}\n"));
