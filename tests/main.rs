@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod all_runs;
+mod all_runs_resume;
 mod attack_browser;
 mod attack_frames;
 mod attack_load;
@@ -22,6 +24,7 @@ mod crash;
 mod daemon_api;
 mod doctor;
 mod drain;
+mod enroll_web;
 mod harness;
 mod headers;
 mod held_pipe;
@@ -31,6 +34,7 @@ mod indexes;
 mod layers;
 mod litestream;
 mod log;
+mod logs_of_several;
 mod maintenance;
 mod metrics;
 mod one_thread;

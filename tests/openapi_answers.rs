@@ -57,6 +57,7 @@ fn every_documented_status_is_answered_as_documented() {
     let judge = Judge { reference: &reference, client: Client::clone(&daemon) };
     of_runs(&judge, &daemon);
     of_events(&judge, &daemon);
+    of_all_runs(&judge, &daemon);
     of_queues_and_access(&judge, &daemon);
     of_the_system(&judge, &mut daemon);
     of_all_alike(&judge, &daemon);
@@ -204,6 +205,37 @@ fn of_events(judge: &Judge, daemon: &Daemon) {
 fn object_of(judge: &Judge, text: &str) {
     let object = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
     judge.reference.describes("/components/schemas/StreamObject", &object).unwrap();
+}
+
+/// All runs at once.
+fn of_all_runs(judge: &Judge, daemon: &Daemon) {
+    let path = "/v1/events";
+    let gone = daemon.sh("true");
+    daemon.wait_ended(gone);
+    daemon.delete(&format!("/v1/runs/{gone}")).expect(204);
+    judge.plain("GET", &format!("{path}?after=0&kinds=output,finished"), 200);
+    judge.plain("GET", &format!("{path}?runs=4242"), 404);
+    for after in ["999999999", "aaaaaaaaaaaa-1"] {
+        judge.plain("GET", &format!("{path}?after={after}"), 409);
+    }
+    let opening = Opening::new(daemon, format!("{path}?after=0")).header("Sec-WebSocket-Protocol", "runabout.v1");
+    let (response, read, socket) = opening.ask().unwrap();
+    judge.reference.check("GET", path, &response);
+    let mut socket = WebSocket::from_partially_read(socket, read, Role::Client, None);
+    let mut types = BTreeSet::new();
+    while !types.contains("caught_up") {
+        let Message::Text(text) = socket.read().unwrap() else { continue };
+        let object: Value = serde_json::from_str(&text).unwrap();
+        judge.reference.describes("/components/schemas/AllStreamObject", &object).unwrap();
+        types.insert(object["type"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(types, ["caught_up", "event", "gap", "hello"].map(str::to_owned).into());
+    let lines = judge.send("GET", &format!("{path}?after=0"), 200, |call| call.header("Accept", "application/x-ndjson"));
+    for line in lines.text().lines() {
+        judge.reference.describes("/components/schemas/AllStreamObject", &serde_json::from_str(line).unwrap()).unwrap();
+    }
+    let refused = Opening::new(daemon, path.to_owned()).header("Sec-WebSocket-Version", "12").refused();
+    judge.reference.check("GET", path, &refused);
 }
 
 /// Queues, tokens, sessions.

@@ -16,9 +16,9 @@ use super::state::{Counts, Queue};
 use super::thread::{Reader, StoreThread};
 use super::writer::Writer;
 use super::{
-    Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken, NewRun,
-    OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, Vacuum, attempts,
-    events, expiry, lineage, lists, migrate, queues, runs, sessions,
+    Backlog, Change, Claimed, Committed, EnrollmentToken, Filter, LeftRun, NewEnrollmentToken, NewRun, OpenError,
+    ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, Vacuum, attempts, events,
+    expiry, lineage, lists, migrate, queues, runs, sessions,
 };
 use crate::clock::UnixMs;
 use crate::event::{HighWater, Kind};
@@ -152,6 +152,7 @@ impl Store {
         answer.recv().await.map_err(gone)?
     }
 
+    /// Has something read; for the other files of the store that have requests of their own.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -255,38 +256,11 @@ impl Store {
         self.write(move |tx| runs::delete(tx, run)).await
     }
 
-    // ---- events
+    // ---- events; what reads them stands with `events` and `all_events`
 
     /// Appends a client's events, all or none; answers the last `seq`.
     pub async fn append(&self, run: RunId, events: Vec<(Kind, String)>) -> Result<i64, StoreError> {
         self.write(move |tx| events::append(tx, run, &events)).await
-    }
-
-    /// Where a run stands.
-    pub async fn head(&self, run: RunId) -> Result<Head, StoreError> {
-        self.read(move |reader| events::head(reader.conn, reader.state, run)).await
-    }
-
-    /// A page of a run's events after a cursor, bounded in rows and bytes.
-    pub async fn page(
-        &self,
-        run: RunId,
-        after: i64,
-        rows_max: usize,
-        bytes_max: usize,
-    ) -> Result<EventPage, StoreError> {
-        self.read(move |reader| events::page(reader, run, after, rows_max, bytes_max)).await
-    }
-
-    /// The same before a `seq`, the newest first.
-    pub async fn page_before(
-        &self,
-        run: RunId,
-        before: i64,
-        rows_max: usize,
-        bytes_max: usize,
-    ) -> Result<EventPage, StoreError> {
-        self.read(move |reader| events::page_before(reader, run, before, rows_max, bytes_max)).await
     }
 
     /// Commits what the backlog has ready; answers what a commit lately took.
