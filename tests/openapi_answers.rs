@@ -93,6 +93,13 @@ fn of_runs(judge: &Judge, daemon: &Daemon) {
             call.header("Idempotency-Key", "text")
         });
     }
+    for (key, accept) in [("lines", "*/*"), ("events", "text/event-stream")] {
+        for status in [201, 200] {
+            judge.send("POST", "/v1/runs?follow=true", status, |call| {
+                call.json(&json!({"script": "true"})).header("Accept", accept).header("Idempotency-Key", key)
+            });
+        }
+    }
     let failed = submit(201, json!({"command": ["/nonexistent"]}));
     let killed = submit(201, json!({"script": "kill -9 $$"}));
     let late = submit(201, json!({"script": "sleep 60", "timeout_s": 1}));
@@ -131,6 +138,7 @@ fn of_runs(judge: &Judge, daemon: &Daemon) {
             judge.plain(method, &of(gone, rest), status);
         }
         judge.plain("GET", &of(gone, "/events"), status);
+        judge.plain("GET", &of(gone, "/log"), status);
         judge.json("PATCH", &of(gone, ""), status, &json!({"name": "x"}));
         judge.json("POST", &of(gone, "/events"), status, &json!({"kind": "message"}));
     }
@@ -166,6 +174,11 @@ fn of_events(judge: &Judge, daemon: &Daemon) {
     }
     assert_eq!(types, ["caught_up", "end", "event", "hello"].map(str::to_owned).into());
     judge.plain("GET", &path, 200);
+    for accept in ["application/x-ndjson", "text/event-stream"] {
+        judge.send("GET", &path, 200, |call| call.header("Accept", accept));
+    }
+    judge.send("GET", &path, 204, |call| call.header("Accept", "text/event-stream").header("Last-Event-ID", "latest"));
+    judge.plain("GET", &format!("/v1/runs/{run}/log?tail=1&stream=stdout"), 200);
     judge.plain("GET", &format!("{path}?after=99"), 409);
     judge.plain("GET", &format!("{path}?after=aaaaaaaaaaaa-1"), 409);
     judge.json("POST", &path, 409, &json!({"kind": "message"}));

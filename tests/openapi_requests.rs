@@ -54,7 +54,12 @@ fn every_query_parameter_is_taken_in_its_range_and_no_other() {
         let ask = |query: &str| {
             let call = daemon.call(&method, &format!("{path}{query}"));
             // What a submit takes in its query belongs to a script as the body.
-            if method == "POST" { call.body("text/x-shellscript", b"true").send() } else { call.send() }
+            let call = if method == "POST" { call.body("text/x-shellscript", b"true") } else { call };
+            if query.contains("follow") {
+                // Followed is what can be: a stream, whose head says enough.
+                return call.header("Accept", "application/x-ndjson").stream().unwrap().0;
+            }
+            call.send()
         };
         for (at, parameter) in reference.parameters(&pointer).into_iter().filter(|(_, one)| one["in"] == "query") {
             let name = parameter["name"].as_str().unwrap();
