@@ -105,18 +105,12 @@ pub(super) fn page(
     Ok(EventPage { head, events })
 }
 
-/// A page of a run's events before a `seq`, the newest first, bounded in rows and bytes.
-pub(super) fn page_before(
-    reader: &Reader<'_>,
-    run: RunId,
-    before: i64,
-    rows_max: usize,
-    bytes_max: usize,
-) -> Result<EventPage, StoreError> {
+/// A page of a run's events before a `seq`, the newest first.
+pub(super) fn page_before(reader: &Reader<'_>, run: RunId, before: i64) -> Result<EventPage, StoreError> {
     let head = head(reader.conn, reader.state, run)?;
     let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE_BEFORE)?;
-    let rows = statement.query(named_params! {":run": run.0, ":before": before, ":rows": rows_max as i64})?;
-    let events = read_rows(run, rows, bytes_max)?;
+    let rows = statement.query(named_params! {":run": run.0, ":before": before, ":rows": PAGE_ROWS_MAX as i64})?;
+    let events = read_rows(run, rows, PAGE_BYTES_MAX)?;
     Ok(EventPage { head, events })
 }
 

@@ -278,15 +278,9 @@ impl Store {
         self.read(move |reader| events::page(reader, run, after, rows_max, bytes_max)).await
     }
 
-    /// The same before a `seq`, the newest first.
-    pub async fn page_before(
-        &self,
-        run: RunId,
-        before: i64,
-        rows_max: usize,
-        bytes_max: usize,
-    ) -> Result<EventPage, StoreError> {
-        self.read(move |reader| events::page_before(reader, run, before, rows_max, bytes_max)).await
+    /// A page of them before a `seq`, the newest first.
+    pub async fn page_before(&self, run: RunId, before: i64) -> Result<EventPage, StoreError> {
+        self.read(move |reader| events::page_before(reader, run, before)).await
     }
 
     /// Commits what the backlog has ready; answers what a commit lately took.

@@ -15,7 +15,7 @@ use crate::http::app::{Answer, Request};
 use crate::http::handlers::events::refusal;
 use crate::http::server::Rope;
 use crate::run::RunId;
-use crate::store::{PAGE_BYTES_MAX, PAGE_ROWS_MAX, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// What is wanted of a log.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +141,7 @@ async fn start_of_last(store: &Store, run: RunId, stream: Option<Stream>, lines:
     let mut newest = None;
     let mut newlines = Newlines { left: lines, is_at_end: true };
     loop {
-        let page = store.page_before(run, before, PAGE_ROWS_MAX, PAGE_BYTES_MAX).await?;
+        let page = store.page_before(run, before).await?;
         let last_seq = *newest.get_or_insert(page.head.last_seq);
         if lines == 0 {
             return Ok(Start { after: last_seq, skip_bytes: 0, last_seq });
