@@ -132,6 +132,16 @@ test('a search finds what is there, and what comes', async () => {
   while (!search.isDone) await new Promise(done => setTimeout(done));
   assert.equal(search.hits.at(-1), 5_000);
   assert.deepEqual(search.ranges('Needle, needle'), [[0, 6], [8, 14]]);
+  // A line that is not finished yet is looked at again when it is.
+  lines.output('stdout', 'one nee', AT);
+  search.goOn();
+  while (!search.isDone) await new Promise(done => setTimeout(done));
+  const found = search.hits.length;
+  lines.output('stderr', 'other\n', AT);
+  lines.output('stdout', 'dle\nand needle\n', AT);
+  search.goOn();
+  while (!search.isDone) await new Promise(done => setTimeout(done));
+  assert.deepEqual(search.hits.slice(found), [5_001, 5_003]);
   search.find('nothing like it');
   while (!search.isDone) await new Promise(done => setTimeout(done));
   assert.equal(search.step(1, 0), null);

@@ -61,6 +61,11 @@ export class Lines {
     }
   }
 
+  /** Whether a line may still change. */
+  isOpen(line) {
+    return this.#open.stdout === line || this.#open.stderr === line;
+  }
+
   /** A line by its number; undefined for one that is not kept. */
   line(number) {
     const chunk = this.chunkOf(number);

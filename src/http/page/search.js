@@ -18,6 +18,8 @@ export class Search {
   #needle = '';
   #next = 0;
   #timer = 0;
+  /** Lines that were looked at while they were unfinished. */
+  #unfinished = new Set();
 
   constructor(lines, changed) {
     [this.#lines, this.#changed] = [lines, changed];
@@ -34,13 +36,14 @@ export class Search {
   /** Looks for another text; none for the empty one. */
   find(text) {
     [this.#needle, this.hits, this.current, this.#next] = [text.toLowerCase(), [], -1, this.#lines.first];
+    this.#unfinished.clear();
     this.goOn();
     this.#changed();
   }
 
   /** Looks through what has come since. */
   goOn() {
-    if (this.isOn && !this.#timer && !this.isDone) this.#timer = setTimeout(() => this.#slice(), 0);
+    if (this.isOn && !this.#timer && (!this.isDone || this.#unfinished.size)) this.#timer = setTimeout(() => this.#slice(), 0);
   }
 
   stop() {
@@ -55,12 +58,31 @@ export class Search {
     while (!this.isDone && performance.now() < end) {
       for (const until = this.#next + 200; this.#next < until && !this.isDone; this.#next += 1) {
         const line = this.#lines.line(this.#next);
-        if (line && this.ranges(plain(line.text)).length) this.hits.push(this.#next);
+        if (!line) continue;
+        if (this.#holds(line)) this.hits.push(this.#next);
+        else if (this.#lines.isOpen(line)) this.#unfinished.add(line);
       }
     }
-    this.goOn();
+    this.#lookAgain();
+    if (!this.isDone) this.goOn();
     this.#changed();
   }
+
+  #lookAgain() {
+    for (const line of this.#unfinished) {
+      const isFound = this.#holds(line);
+      if (isFound) this.#insert(line.number);
+      if (isFound || !this.#lines.isOpen(line)) this.#unfinished.delete(line);
+    }
+  }
+
+  #insert(number) {
+    const after = this.hits.findIndex(hit => hit > number), at = after < 0 ? this.hits.length : after;
+    this.hits.splice(at, 0, number);
+    if (this.current >= at) this.current += 1;
+  }
+
+  #holds = line => this.ranges(plain(line.text)).length > 0;
 
   /** The number of the next line that was found, or the one before; from `line` on the first time. */
   step(by, line) {

@@ -14,7 +14,9 @@ export class AccessView {
   #page;
   #sessions = null;
   #tokens = [];
+  /** Why the last deed failed, and why there is nothing newer to see. */
   #error = null;
+  #unread = null;
   #wrong = [];
   /** The link that was just made: it is shown this once. */
   #link = null;
@@ -30,9 +32,9 @@ export class AccessView {
   async #load() {
     try {
       const [{sessions}, {enrollment_tokens}] = await Promise.all([get('/v1/sessions'), get('/v1/enrollment-tokens')]);
-      [this.#sessions, this.#tokens, this.#error] = [sessions, enrollment_tokens, null];
+      [this.#sessions, this.#tokens, this.#unread] = [sessions, enrollment_tokens, null];
     } catch (error) {
-      this.#error = error;
+      this.#unread = error;
     }
     this.#page.update();
   }
@@ -76,6 +78,7 @@ export class AccessView {
   async #try(deed, said) {
     try {
       await deed();
+      this.#error = null;
       this.#page.say(said);
     } catch (error) {
       this.#error = error;
@@ -88,7 +91,7 @@ export class AccessView {
   render() {
     if (!may('admin')) return html`<h1 tabindex="-1">Access</h1>${empty('Not with this session', 'Letting others in needs the role admin.')}`;
     return html`<h1 tabindex="-1">Access</h1>
-      ${trouble(this.#error)}
+      ${trouble(this.#error ?? this.#unread)}
       ${this.#form()}
       ${this.#link ? this.#made(this.#link) : nothing}
       ${this.#tokens.length ? html`<h2>Links</h2><ul class="list">${repeat(this.#tokens, token => token.id, token => this.#token(token))}</ul>` : nothing}

@@ -5,7 +5,6 @@ import {plural, title} from '../format.js';
 import {confirm, field, trouble} from '../parts.js';
 import {Stream} from '../stream.js';
 import {html, nothing} from '../vendor/lit-html/lit-html.js';
-import {live} from '../vendor/lit-html/directives/live.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 
 /** Runs of a queue that are named. */
@@ -17,7 +16,9 @@ export class QueuesView {
   #queues = null;
   /** What runs and waits in each, by its name. */
   #runs = new Map();
+  /** Why the last deed failed, and why there is nothing newer to see. */
   #error = null;
+  #unread = null;
   #wrong = [];
   #stream = null;
   #timer = 0;
@@ -49,9 +50,9 @@ export class QueuesView {
     try {
       this.#queues = (await get('/v1/queues')).queues;
       this.#runs = new Map(await Promise.all(this.#queues.map(queue => this.#runsOf(queue))));
-      this.#error = null;
+      this.#unread = null;
     } catch (error) {
-      this.#error = error;
+      this.#unread = error;
     }
     this.#page.update();
   }
@@ -67,19 +68,22 @@ export class QueuesView {
   }
 
   async #change(name, change, said) {
+    let isDone = true;
     try {
       await put(`/v1/queues/${name}`, change);
       this.#error = null;
       this.#page.say(said);
     } catch (error) {
-      this.#error = error;
+      [this.#error, isDone] = [error, false];
     }
     await this.#load();
+    return isDone;
   }
 
-  #slots = queue => event => {
-    const slots = Number(event.target.value);
-    this.#change(queue.name, {slots}, `${queue.name} has ${plural(slots, 'slot')}.`);
+  #slots = queue => async ({target}) => {
+    const slots = Number(target.value);
+    const isDone = await this.#change(queue.name, {slots}, `${queue.name} has ${plural(slots, 'slot')}.`);
+    if (!isDone) target.value = String(queue.slots);
   };
 
   #pause = queue => () => this.#change(queue.name, {paused: !queue.paused},
@@ -121,9 +125,9 @@ export class QueuesView {
   #about = name => this.#wrong.filter(({field}) => field === name).map(({message}) => message);
 
   render() {
-    if (!this.#queues) return html`<h1 tabindex="-1">Queues</h1>${trouble(this.#error)}`;
+    if (!this.#queues) return html`<h1 tabindex="-1">Queues</h1>${trouble(this.#error ?? this.#unread)}`;
     return html`<h1 tabindex="-1">Queues</h1>
-      ${trouble(this.#error)}
+      ${trouble(this.#error ?? this.#unread)}
       <ul class="queues">${repeat(this.#queues, queue => queue.name, queue => this.#queue(queue))}</ul>
       ${may('admin') ? this.#form() : nothing}`;
   }
@@ -133,7 +137,7 @@ export class QueuesView {
     return html`<li class="queue ${paused ? 'is-paused' : ''}">
       <div class="line1"><h2>${name}</h2> ${paused ? html`<span class="tag">paused</span>` : nothing}
         ${may('admin') ? html`<div class="deeds">
-          <label>Slots <input type="number" min="1" max="1024" .value=${live(String(slots))} @change=${this.#slots(queue)} aria-label="Slots of ${name}"></label>
+          <label>Slots <input type="number" min="1" max="1024" .value=${String(slots)} @change=${this.#slots(queue)} aria-label="Slots of ${name}"></label>
           <button type="button" aria-pressed=${String(paused)} @click=${this.#pause(queue)}>${paused ? 'Resume' : 'Pause'}<span class="unseen"> ${name}</span></button>
           ${name === 'default' ? nothing : html`<button type="button" class="grave" @click=${this.#delete(queue)}>Delete …<span class="unseen"> ${name}</span></button>`}
         </div>` : nothing}</div>
@@ -141,7 +145,7 @@ export class QueuesView {
         <a href="#/runs?status=queued&queue=${name}">${queued} waiting</a></p>
       ${runs.length ? html`<ol class="waits">${runs.slice(0, NAMED).map(run => html`
         <li><span class="state ${run.status}"><i></i>${run.status === 'running' ? 'runs' : run.not_before ? 'held back' : 'next'}</span>
-          <a href="#/runs/${run.id}"><span class="id">${run.id}</span> ${title(run)}</a>
+          <a href="#/runs/${run.id}"><span class="id">${run.id}</span> ${title(run).slice(0, 200)}</a>
           ${run.priority ? html`<span class="hint">priority ${run.priority}</span>` : nothing}</li>`)}</ol>`
         : queued + running ? nothing : html`<p class="hint">Nothing runs, nothing waits.</p>`}
     </li>`;

@@ -213,7 +213,7 @@ export class RunView {
         </form>
         <button type="button" aria-pressed=${String(shown.isWrapped)} @click=${this.#wrap}>Wrap</button>
         <button type="button" aria-pressed=${String(shown.hasTimes)} @click=${this.#times}>Times</button>
-        <span class="count">${plural(lines.count, 'line')}${run.output_bytes ? `, ${bytes(run.output_bytes)}` : ''}</span>
+        <span class="count">${plural(lines.count, 'line')}${run.ended_at ? `, ${bytes(run.output_bytes)}` : ''}</span>
         <a class="button" href="/v1/runs/${run.id}/log" download="run-${run.id}.log">Download</a>
       </div>
       <div class="window">

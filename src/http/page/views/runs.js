@@ -5,9 +5,11 @@ import {bytes, capital, command, duration, outcome, plural, runTook, title, word
 import {RunList} from '../live.js';
 import {badge, empty, progress, since, STATES, trouble} from '../parts.js';
 import {html, nothing} from '../vendor/lit-html/lit-html.js';
-import {live} from '../vendor/lit-html/directives/live.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 import {strip} from './strip.js';
+
+/** Characters of a name or a command that fit into any row. */
+const SHOWN_CHARS = 200;
 
 export class RunsView {
   title = 'Runs';
@@ -41,6 +43,14 @@ export class RunsView {
     this.#list.leave();
   }
 
+  #isReset = false;
+
+  /** What was typed into the filter of another list does not stand in this one's. */
+  rendered(root) {
+    if (!this.#isReset) root.querySelector('form.filters').reset();
+    this.#isReset = true;
+  }
+
   get #isFiltered() {
     return Object.values(this.#filter).some(value => value.length);
   }
@@ -51,7 +61,7 @@ export class RunsView {
     const status = given.getAll('status');
     if (status.length) query.set('status', status.join(','));
     for (const name of ['queue', 'tag', 'name']) if (given.get(name).trim()) query.set(name, given.get(name).trim());
-    location.hash = `#/runs${query.size ? `?${query}` : ''}`;
+    location.hash = `#/runs${String(query) && `?${query}`}`;
   };
 
   #letIn = () => {
@@ -78,12 +88,12 @@ export class RunsView {
     const queues = [...new Set([...this.#queues, queue])].filter(Boolean);
     return html`<form class="filters" aria-label="Filter" @submit=${this.#narrow} @change=${this.#narrow}>
       <fieldset><legend class="unseen">State</legend>${STATES.map(state => html`<label class="chip">
-        <input type="checkbox" name="status" value=${state} .checked=${live(status.includes(state))}>${capital(words(state))}</label>`)}
+        <input type="checkbox" name="status" value=${state} ?checked=${status.includes(state)}>${capital(words(state))}</label>`)}
       </fieldset>
-      <label><span>Queue</span><select name="queue"><option value="" .selected=${!queue}>any</option>
-        ${queues.map(one => html`<option value=${one} .selected=${one === queue}>${one}</option>`)}</select></label>
-      <label><span>Tag</span><input name="tag" type="text" size="8" autocapitalize="off" .value=${live(tag)}></label>
-      <label><span>Name</span><input name="name" type="text" size="10" autocapitalize="off" .value=${live(name)}></label>
+      <label><span>Queue</span><select name="queue"><option value="" ?selected=${!queue}>any</option>
+        ${queues.map(one => html`<option value=${one} ?selected=${one === queue}>${one}</option>`)}</select></label>
+      <label><span>Tag</span><input name="tag" type="text" size="8" autocapitalize="off" value=${tag}></label>
+      <label><span>Name</span><input name="name" type="text" size="10" autocapitalize="off" value=${name}></label>
       ${this.#isFiltered ? html`<a class="button quiet" href="#/runs">Show all</a>` : nothing}
       <button class="unseen">Filter</button>
     </form>`;
@@ -107,11 +117,11 @@ function row(run) {
   const isCanceled = run.cancel_requested_at && !run.ended_at;
   return html`<li class="run">
     ${badge(run.status)}
-    <a class="what" href="#/runs/${run.id}"><span class="id">${run.id}</span> <span class="name">${title(run)}</span></a>
+    <a class="what" href="#/runs/${run.id}"><span class="id">${run.id}</span> <span class="name">${title(run).slice(0, SHOWN_CHARS)}</span></a>
     <span class="note">${isCanceled ? html`<span class="said">being canceled</span>` : nothing}
       ${run.status === 'running' ? progress(run) : nothing}
       ${why ? html`<span class="said">${why}</span>` : nothing}
-      ${run.name ? html`<code class="cut">${command(run)}</code>` : nothing}</span>
+      ${run.name ? html`<code class="cut">${command(run).slice(0, SHOWN_CHARS)}</code>` : nothing}</span>
     <span class="tags">${run.tags.map(tag => html`<a class="tag" href="#/runs?tag=${encodeURIComponent(tag)}">${tag}</a>`)}</span>
     <span class="queue"><span class="unseen">Queue</span> ${run.queue}</span>
     <span class="took" title=${run.output_bytes ? `${bytes(run.output_bytes)} of output` : ''}>${took === null ? '' : duration(took)}</span>
