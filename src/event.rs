@@ -123,6 +123,26 @@ impl Event {
     }
 }
 
+/// The piece of output that [`Event::encode`] made into this text, if it is one.
+pub fn decode_output(text: &[u8]) -> Option<(Stream, Vec<u8>)> {
+    #[derive(Deserialize)]
+    struct Output {
+        data: Piece,
+    }
+    #[derive(Deserialize)]
+    struct Piece {
+        stream: Stream,
+        text: Option<String>,
+        base64: Option<String>,
+    }
+    let Output { data: Piece { stream, text, base64 } } = serde_json::from_slice(text).ok()?;
+    let bytes = match text {
+        Some(text) => text.into_bytes(),
+        None => STANDARD.decode(base64?).ok()?,
+    };
+    Some((stream, bytes))
+}
+
 /// `text` as a JSON string, quotes included.
 pub fn json_string(text: &str) -> String {
     serde_json::to_string(text).expect("a string always serialises")
@@ -273,6 +293,11 @@ mod tests {
             kind: Kind::Output,
             data: Data::Output(Stream::Stderr, bytes.to_vec()),
         };
+        for bytes in [&b"a\"\n"[..], b"\xff\xfe", "\0\u{7f}\u{e9}\u{1f600}".as_bytes(), b""] {
+            assert_eq!(decode_output(event(bytes).encode().as_bytes()), Some((Stream::Stderr, bytes.to_vec())));
+        }
+        let message = Event { kind: Kind::Message, data: Data::Json("{}".into()), ..event(b"") };
+        assert_eq!(decode_output(message.encode().as_bytes()), None);
         assert!(event(b"a\"\n").encode().ends_with(r#""data":{"stream":"stderr","text":"a\"\n"}}"#));
         assert!(event(b"\xff\xfe").encode().ends_with(r#""data":{"stream":"stderr","base64":"//4="}}"#));
     }

@@ -145,7 +145,9 @@ impl Metrics {
         for cause in ["signal", "due", "safety"] {
             drop(self.scheduler_wakeups.get_or_create(&OfCause { cause }));
         }
-        drop(self.readers.get_or_create(&OfTransport { transport: "websocket" }));
+        for transport in ["websocket", "sse", "ndjson", "log"] {
+            drop(self.readers.get_or_create(&OfTransport { transport }));
+        }
         for what in ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events"] {
             drop(self.pruned.get_or_create(&OfWhat { what }));
         }

@@ -58,6 +58,8 @@ fn routes() -> Vec<Route> {
         route("POST", "/v1/runs/1/cancel", Operator, 200),
         route("POST", "/v1/runs/1/retry", Operator, 201),
         route("GET", "/v1/runs/1/events", Viewer, 200),
+        route("GET", "/v1/runs/1/log", Viewer, 200),
+        route("HEAD", "/v1/runs/1/log", Viewer, 200),
         route("STREAM", "/v1/runs/1/events", Viewer, 101),
         with("POST", "/v1/runs/1/events", json!({"kind": "message", "data": {}}), Operator, 409),
         route("GET", "/v1/queues", Viewer, 200),

@@ -60,12 +60,17 @@ impl Head {
         once(&self.headers, &CONTENT_TYPE)
     }
 
-    /// `If-None-Match`.
+    fn if_none_match(&self) -> Result<Option<&str>, Problem> {
+        once(&self.headers, &IF_NONE_MATCH)
+    }
+
+    /// Whether `If-None-Match` names this entity tag. It is compared weakly, by RFC 9110 13.1.2.
     ///
     /// # Errors
     /// See [`Head::accept`].
-    pub fn if_none_match(&self) -> Result<Option<&str>, Problem> {
-        once(&self.headers, &IF_NONE_MATCH)
+    pub fn knows(&self, tag: &str) -> Result<bool, Problem> {
+        let mut tags = self.if_none_match()?.unwrap_or_default().split(',').map(str::trim);
+        Ok(tags.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag))
     }
 
     /// `Idempotency-Key`.
@@ -166,6 +171,13 @@ mod tests {
         assert_eq!(head.last_event_id(), Ok(None));
         assert_eq!(head.accept().map_err(|problem| problem.code), Err("bad_request"));
         assert_eq!(head.idempotency_key().map_err(|problem| problem.code), Err("bad_request"));
+    }
+
+    #[test]
+    fn a_tag_is_found_in_a_list() {
+        let knows = |list: &'static str| head(&[("if-none-match", list.as_bytes())]).knows("\"a\"");
+        assert!(["\"a\"", "\"b\", W/\"a\"", "*"].into_iter().all(|list| knows(list) == Ok(true)));
+        assert!(["\"b\"", "a", ""].into_iter().all(|list| knows(list) == Ok(false)));
     }
 
     #[test]

@@ -278,6 +278,17 @@ impl Store {
         self.read(move |reader| events::page(reader, run, after, rows_max, bytes_max)).await
     }
 
+    /// The same before a `seq`, the newest first.
+    pub async fn page_before(
+        &self,
+        run: RunId,
+        before: i64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |reader| events::page_before(reader, run, before, rows_max, bytes_max)).await
+    }
+
     /// Commits what the backlog has ready; answers what a commit lately took.
     pub async fn flush(&self) -> Result<Duration, StoreError> {
         let (reply, answer) = async_channel::bounded(1);

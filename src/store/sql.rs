@@ -30,6 +30,7 @@ statements! {
     EVENTS_NEXT_DOOMED = "events/next_doomed";
     EVENTS_OUTPUT_BYTES = "events/output_bytes";
     EVENTS_PAGE = "events/page";
+    EVENTS_PAGE_BEFORE = "events/page_before";
     EVENTS_UNDOOM = "events/undoom";
     IDEMPOTENCY_EXPIRE = "idempotency/expire";
     IDEMPOTENCY_GET = "idempotency/get";

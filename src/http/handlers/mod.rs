@@ -3,6 +3,7 @@
 pub mod drain;
 pub mod enrollment;
 pub mod events;
+pub mod log;
 pub mod openapi;
 pub mod queues;
 pub mod runs;
