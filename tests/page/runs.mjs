@@ -27,7 +27,7 @@ export async function submit_watch_and_cancel({browser, base, api}) {
   assert.deepEqual(await shownLines(page), ['hello there', 'line 1', 'line 2', 'line 3']);
   const id = Number(/runs\/(\d+)/.exec(page.url())[1]), run = await api.get(`/v1/runs/${id}`);
   assert.deepEqual([run.name, run.priority, run.timeout_s, run.tags, run.env_keys], ['watched', 7, 300, ['one', 'two'], ['GREETING']]);
-  assert.match(await page.title(), /running/);
+  await until('the title says so', async () => /running/.test(await page.title()));
   await page.getByRole('button', {name: 'Cancel …'}).click();
   await page.getByRole('dialog').getByText('SIGTERM').waitFor();
   await shot(page, 'cancel');
