@@ -3,14 +3,16 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 SCRATCH ?= .scratch
+FUZZ_S ?= 300
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/runabout
-MANUAL := $(TARGET)/manual
-VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)
+# Where Cargo.toml's list of the package's files has it.
+MANUAL := target/manual
+DEB = $(TARGET)/dist/runabout_$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)_$(shell dpkg --print-architecture).deb
 ARCH := $(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench build install deb dist cross clean
+.PHONY: help demo run test check fuzz bench build install deb dist cross clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{ printf "%-14s  %s\n", $$1, $$2 }'
@@ -24,52 +26,56 @@ run: ## Start a daemon on scratch state in ./.scratch, on a free port (SCRATCH=D
 	$(CARGO) run --locked -- serve --state-dir '$(SCRATCH)' --listen 127.0.0.1:0
 
 test: ## Run all tests
-	@tests/setup cargo cc browser
+	@tests/setup cargo cc browser page
 	$(CARGO) test --locked
 
-check: ## Do what CI does: format, clippy, tests, documentation, warnings denied
-	@tests/setup cargo cc cargo-fmt cargo-clippy browser
+check: ## Do what CI does: format, clippy, tests, documentation, warnings denied, a minute of fuzz
+	@tests/setup cargo cc cargo-fmt cargo-clippy browser page
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
 	@tests/advisories
+	@tests/fuzz/run --brief 60
+
+fuzz: ## Attack a daemon by its own reference with schemathesis (FUZZ_S=300 seconds); executes nothing of it
+	@tests/setup cargo cc
+	$(CARGO) build --locked
+	@tests/fuzz/run $(FUZZ_S)
 
 bench: ## Measure speed, memory, a million rows, and a great prune (BENCH=speed, rows, prune for a part)
 	@tests/setup cargo cc
 	$(CARGO) build --locked --release
 	$(CARGO) run --locked --release --example bench -- $(BENCH)
 
-build: $(RELEASE) $(MANUAL)/man/runabout.1 ## Build the release binary (small, stripped, a few minutes) and the manual
+build: $(RELEASE) ## Build the release binary: small, stripped, a few minutes
 
 $(RELEASE): Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find src sql -type f)
 	@tests/setup cargo cc
 	$(CARGO) build --locked --release
 	@touch $@
 
-# From the definition of the command line and the README; on the machine that builds, whatever it builds for.
-$(MANUAL)/man/runabout.1: Cargo.lock README.md examples/man.rs $(shell find src/client/args -type f)
-	@tests/setup cargo cc
-	@rm -rf $(MANUAL)
-	$(CARGO) run --quiet --locked --release --example man -- $(MANUAL)
-
 # After `make build`, `sudo make install` needs no cargo.
-install: $(RELEASE) $(MANUAL)/man/runabout.1 ## Install it in PREFIX (/usr/local) with units, manual and completions
+install: $(RELEASE) ## Install it in PREFIX (/usr/local), with units, manual and completions
+	@dist/manual $(RELEASE) $(MANUAL)
 	@dist/stage $(RELEASE) $(MANUAL) $(TARGET)/stage
 	@DESTDIR='$(DESTDIR)' $(TARGET)/stage/install '$(PREFIX)'
 
-deb: $(RELEASE) $(MANUAL)/man/runabout.1 ## Make a Debian package in target/dist
+deb: $(RELEASE) ## Make a Debian package in target/dist
 	@tests/setup cargo-deb
-	$(TARGET)/tools/bin/cargo-deb deb --no-build --no-strip --quiet --output $(TARGET)/dist/runabout_$(VERSION)_$$(dpkg --print-architecture).deb
-	@ls -l $(TARGET)/dist/runabout_$(VERSION)_*.deb
+	@dist/manual $(RELEASE) $(MANUAL)
+	@mkdir -p $(TARGET)/dist
+	$(TARGET)/tools/bin/cargo-deb deb --no-build --no-strip --quiet --output $(DEB)
+	@ls -l $(DEB)
 
-dist: $(MANUAL)/man/runabout.1 ## Make a static binary for this kind of processor and its tarball in target/dist
-	@dist/build $(ARCH)-unknown-linux-musl $(MANUAL)
+dist: ## Make a static binary for this kind of processor and its tarball in target/dist
+	@tests/setup cargo cc
+	@dist/build $(ARCH)-unknown-linux-musl
 
 # Any 64-bit ARM, and every 32-bit Raspberry Pi. What cannot be built says why and does not keep the others.
-cross: $(MANUAL)/man/runabout.1 ## The same for 64-bit ARM and for every 32-bit Raspberry Pi, tried under qemu-user
+cross: $(RELEASE) ## The same for 64-bit ARM and for every 32-bit Raspberry Pi, tried under qemu-user
 	@failed=0; for target in aarch64-unknown-linux-musl arm-unknown-linux-musleabihf; do \
-		dist/build $$target $(MANUAL) || failed=$$?; done; exit $$failed
+		dist/build $$target $(RELEASE) || failed=$$?; done; exit $$failed
 
 clean: ## Remove what was built, and the scratch state
 	$(CARGO) clean

@@ -47,10 +47,34 @@ impl UnixMs {
         UnixMs(self.0.saturating_add(seconds.saturating_mul(1_000)))
     }
 
-    /// Reads RFC 3339, with any offset.
+    /// Reads RFC 3339, with any offset, and nothing else: of what else is a time somewhere, not all can be shown again.
     pub fn parse(text: &str) -> Option<UnixMs> {
+        if !is_rfc3339(text.as_bytes()) {
+            return None;
+        }
         text.parse::<Timestamp>().ok().map(|time| UnixMs(time.as_millisecond()))
     }
+}
+
+/// Whether a text has the form of RFC 3339: `2026-11-23T06:32:01`, a fraction or none, and `Z` or an offset.
+fn is_rfc3339(text: &[u8]) -> bool {
+    let has_form = |text: &[u8], form: &[u8]| {
+        let fits = |(byte, form): (&u8, &u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            form => byte.eq_ignore_ascii_case(form),
+        };
+        text.len() == form.len() && text.iter().zip(form).all(fits)
+    };
+    let Some((time, mut zone)) = text.split_at_checked(19) else { return false };
+    if let Some(fraction) = zone.strip_prefix(b".") {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 {
+            return false;
+        }
+        zone = &fraction[digits..];
+    }
+    let is_zone = has_form(zone, b"z") || has_form(zone, b"+00:00") || has_form(zone, b"-00:00");
+    has_form(time, b"0000-00-00t00:00:00") && is_zone
 }
 
 impl fmt::Display for UnixMs {
@@ -87,5 +111,29 @@ mod tests {
             UnixMs::parse("2026-11-23T07:32:01.5+01:00").map(|at| at.to_string()).as_deref(),
             Some("2026-11-23T06:32:01.500Z")
         );
+    }
+
+    #[test]
+    fn only_rfc_3339_is_a_time() {
+        for right in ["2026-11-23T06:32:01Z", "2026-11-23t06:32:01z", "2026-11-23T06:32:01.123456789-11:30"] {
+            assert!(UnixMs::parse(right).is_some(), "{right}");
+        }
+        for wrong in [
+            "",
+            "2026-11-23",
+            "2026-11-23T06:32:01",
+            "2026-11-23T06:32Z",
+            "2026-11-23 06:32:01Z",
+            "20261123T063201Z",
+            "2026-11-23T06:32:01,5Z",
+            "2026-11-23T06:32:01.Z",
+            "2026-11-23T06:32:01+01",
+            "2026-11-23T06:32:01+01:00[Europe/Berlin]",
+            "-002026-11-23T06:32:01Z",
+            "2026-13-23T06:32:01Z",
+            "2026-11-23T06:32:0\u{661}Z",
+        ] {
+            assert_eq!(UnixMs::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -111,12 +111,13 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     inherited::close_inherited_on_exec();
     inherited::default_signals_for_children();
     let signals = Signals::take_over().map_err(|error| failed(format!("signals: {error}")))?;
-    let mut home = Home::open(&state_dir).map_err(|error| failed(error.to_string()))?;
+    let home = Home::open(&state_dir).map_err(|error| failed(error.to_string()))?;
     let bell = Bell::default();
     let stop = Stop::new(bell.clone());
     let metrics = Arc::new(Metrics::new());
     // Before anything asks what time it is.
     let jumps = Jumps::watch();
+    let lock = home.lock();
     let database = home.database();
     let store_config = StoreConfig {
         queued_runs_max: config.limits.queued_runs as i64,
@@ -124,6 +125,8 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         output_bytes_per_run: config.limits.output_bytes_per_run,
         runs_days: config.retention.runs_days,
         runs_count: config.retention.runs_count,
+        remembered: lock.remembered(),
+        remember: Arc::new(move |reached| lock.remember(reached)),
     };
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
         .map_err(|error| failed(format!("{}: {error}", database.display())))?;

@@ -1,6 +1,6 @@
 //! What happened to a run: numbered, immutable, and with one textual form that every reader gets.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -123,6 +123,26 @@ impl Event {
     }
 }
 
+/// The piece of output that [`Event::encode`] made into this text, if it is one.
+pub fn decode_output(text: &[u8]) -> Option<(Stream, Vec<u8>)> {
+    #[derive(Deserialize)]
+    struct Output {
+        data: Piece,
+    }
+    #[derive(Deserialize)]
+    struct Piece {
+        stream: Stream,
+        text: Option<String>,
+        base64: Option<String>,
+    }
+    let Output { data: Piece { stream, text, base64 } } = serde_json::from_slice(text).ok()?;
+    let bytes = match text {
+        Some(text) => text.into_bytes(),
+        None => STANDARD.decode(base64?).ok()?,
+    };
+    Some((stream, bytes))
+}
+
 /// `text` as a JSON string, quotes included.
 pub fn json_string(text: &str) -> String {
     serde_json::to_string(text).expect("a string always serialises")
@@ -213,6 +233,40 @@ impl Cursor {
 /// Characters in the name of a database's instance, each of `[a-z0-9]`.
 pub const INSTANCE_LEN: usize = 12;
 
+/// How far a database has come: a lower bound of the ids that it has given out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HighWater {
+    /// Which database.
+    pub instance: String,
+    /// A run's id.
+    pub run: i64,
+    /// An event's id.
+    pub event: i64,
+}
+
+impl HighWater {
+    /// Whether this is an older state of the same database.
+    pub fn is_behind(&self, had: &HighWater) -> bool {
+        self.instance == had.instance && (self.run < had.run || self.event < had.event)
+    }
+
+    /// Reads what its `Display` wrote.
+    pub fn parse(text: &str) -> Option<HighWater> {
+        let rest = text.strip_prefix("instance ")?;
+        let (instance, rest) = rest.split_once(", run ")?;
+        let (run, event) = rest.split_once(", event ")?;
+        let number = |digits: &str| digits.parse::<i64>().ok().filter(|number| *number >= 0);
+        let known = instance.len() == INSTANCE_LEN;
+        known.then_some(HighWater { instance: instance.to_owned(), run: number(run)?, event: number(event)? })
+    }
+}
+
+impl fmt::Display for HighWater {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "instance {}, run {}, event {}", self.instance, self.run, self.event)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +293,11 @@ mod tests {
             kind: Kind::Output,
             data: Data::Output(Stream::Stderr, bytes.to_vec()),
         };
+        for bytes in [&b"a\"\n"[..], b"\xff\xfe", "\0\u{7f}\u{e9}\u{1f600}".as_bytes(), b""] {
+            assert_eq!(decode_output(event(bytes).encode().as_bytes()), Some((Stream::Stderr, bytes.to_vec())));
+        }
+        let message = Event { kind: Kind::Message, data: Data::Json("{}".into()), ..event(b"") };
+        assert_eq!(decode_output(message.encode().as_bytes()), None);
         assert!(event(b"a\"\n").encode().ends_with(r#""data":{"stream":"stderr","text":"a\"\n"}}"#));
         assert!(event(b"\xff\xfe").encode().ends_with(r#""data":{"stream":"stderr","base64":"//4="}}"#));
     }

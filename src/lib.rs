@@ -21,7 +21,8 @@
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
 //! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`clock`]) does no I/O. [`store`] alone names SQLite and knows neither
 //! who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only the switches of what
-//! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone. [`tls`] is what the two
+//! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone; [`upkeep`] is what
+//! works on the daemon's files beside it. [`tls`] is what the two
 //! ends of an encrypted connection have in common; without its Cargo feature both have a stub in its place. [`systemd`] is
 //! what the service manager is told and hands over.
 //!
@@ -85,4 +86,5 @@ pub mod state_dir;
 pub mod store;
 pub mod systemd;
 pub mod tls;
+pub mod upkeep;
 pub mod wake;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use runabout::client::args::{Cli, Command, ServeOptions};
-use runabout::{client, daemon};
+use runabout::{client, daemon, upkeep};
 
 fn main() -> ExitCode {
     let cli = match Cli::read() {
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Command::Serve(options) => daemon::serve(serve_args(cli.global.state_dir, options)),
+        Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) => upkeep::run(cli),
         _ => client::run(cli),
     }
 }

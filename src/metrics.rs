@@ -1,6 +1,6 @@
 //! What is seen from outside, in the OpenMetrics text format. Counts are kept where things happen, never counted.
 
-use std::sync::atomic::AtomicU64;
+mod process;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -74,12 +74,8 @@ pub struct Metrics {
     pub pruned: Family<OfWhat, Counter>,
     /// Size of the database file.
     pub database_bytes: Gauge,
-    /// Resident memory of the daemon.
-    process_resident_memory: Gauge,
-    /// Processor time of the daemon.
-    process_cpu: Gauge<f64, AtomicU64>,
-    /// Open files of the daemon.
-    process_open_fds: Gauge,
+    /// Whether nothing is started, by somebody's wish.
+    pub draining: Gauge,
 }
 
 impl Default for Metrics {
@@ -109,9 +105,7 @@ impl Metrics {
             scheduler_wakeups: Family::default(),
             pruned: Family::default(),
             database_bytes: Gauge::default(),
-            process_resident_memory: Gauge::default(),
-            process_cpu: Gauge::default(),
-            process_open_fds: Gauge::default(),
+            draining: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -133,10 +127,8 @@ impl Metrics {
         r.register("scheduler_wakeups", "Why the scheduler woke", self.scheduler_wakeups.clone());
         r.register("pruned", "Rows that expired", self.pruned.clone());
         r.register_with_unit("database", "Size of the database file", Unit::Bytes, self.database_bytes.clone());
-        let memory = self.process_resident_memory.clone();
-        r.register_with_unit("process_resident_memory", "Resident memory of the daemon", Unit::Bytes, memory);
-        r.register_with_unit("process_cpu", "Processor time of the daemon", Unit::Seconds, self.process_cpu.clone());
-        r.register("process_open_fds", "Open files of the daemon", self.process_open_fds.clone());
+        r.register("draining", "1 while runs wait because of `runabout drain`", self.draining.clone());
+        r.register_collector(Box::new(process::Process));
         // A counter that nobody touched yet is 0, not missing.
         for &status in Status::ALL {
             drop(self.runs.get_or_create(&OfStatus { status }));
@@ -153,7 +145,9 @@ impl Metrics {
         for cause in ["signal", "due", "safety"] {
             drop(self.scheduler_wakeups.get_or_create(&OfCause { cause }));
         }
-        drop(self.readers.get_or_create(&OfTransport { transport: "websocket" }));
+        for transport in ["websocket", "sse", "ndjson", "log"] {
+            drop(self.readers.get_or_create(&OfTransport { transport }));
+        }
         for what in ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events"] {
             drop(self.pruned.get_or_create(&OfWhat { what }));
         }
@@ -161,28 +155,9 @@ impl Metrics {
 
     /// The text that `GET /metrics` answers; the process's own figures are read now.
     pub fn encode(&self) -> String {
-        self.read_process();
         let mut out = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut out, &self.registry);
         out
-    }
-
-    fn read_process(&self) {
-        let page_bytes = rustix::param::page_size() as i64;
-        if let Ok(statm) = std::fs::read_to_string("/proc/self/statm") {
-            let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<i64>().ok());
-            self.process_resident_memory.set(pages.unwrap_or(0) * page_bytes);
-        }
-        if let Ok(stat) = std::fs::read_to_string("/proc/self/stat") {
-            // utime and stime are fields 14 and 15; the name, field 2, may hold spaces but ends with the last ')'.
-            let after_name = stat.rsplit(')').next().unwrap_or_default();
-            let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
-            self.process_cpu.set(ticks as f64 / rustix::param::clock_ticks_per_second() as f64);
-        }
-        if let Ok(fds) = std::fs::read_dir("/proc/self/fd") {
-            // The directory that is being read is one of them.
-            self.process_open_fds.set(fds.count() as i64 - 1);
-        }
     }
 }

@@ -31,6 +31,11 @@ pub fn state_dir(flag: Option<&Path>, env: impl Fn(&str) -> Option<OsString>, is
         .or_else(|| default_state_dir(&env, is_root))
 }
 
+/// The database's file.
+pub fn database_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("runabout.db")
+}
+
 /// The Unix socket, unless `[access] socket` says otherwise.
 pub fn socket_path(state_dir: &Path) -> PathBuf {
     state_dir.join("runabout.sock")

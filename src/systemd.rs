@@ -83,7 +83,9 @@ pub fn reloading() {
 
 /// How often the service manager wants to hear [`alive`]: half of what it waits for; `None` where it does not wait.
 pub fn watchdog_interval() -> Option<Duration> {
-    sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()).map(|limit| limit / 2)
+    let limit = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero())?;
+    // A limit that nobody could keep must not become a loop.
+    Some((limit / 2).max(Duration::from_millis(1)))
 }
 
 /// The daemon lives.

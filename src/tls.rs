@@ -7,7 +7,33 @@ pub const NO_TLS: &str = "this build of runabout has no TLS (the Cargo feature `
      put a reverse proxy before the daemon, or tunnel it, as by ssh -L 7867:localhost:7867 HOST";
 
 #[cfg(feature = "tls")]
-pub use with_tls::{certificates, private_key, provider};
+pub use with_tls::{certificates, is_key, private_key, provider, validity};
+
+#[cfg(not(feature = "tls"))]
+pub use without_tls::{is_key, validity};
+
+#[cfg(not(feature = "tls"))]
+mod without_tls {
+    use std::path::Path;
+
+    use super::NO_TLS;
+
+    /// No certificate can be looked at.
+    ///
+    /// # Errors
+    /// Always: why not.
+    pub fn validity(_: &Path) -> Result<(i64, i64), String> {
+        Err(NO_TLS.to_owned())
+    }
+
+    /// No key can be looked at.
+    ///
+    /// # Errors
+    /// Always: why not.
+    pub fn is_key(_: &Path) -> Result<(), String> {
+        Err(NO_TLS.to_owned())
+    }
+}
 
 #[cfg(feature = "tls")]
 mod with_tls {
@@ -15,13 +41,20 @@ mod with_tls {
     use std::io::Read as _;
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use futures_rustls::pki_types::pem::{Error, PemObject as _};
-    use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+    use futures_rustls::rustls::client::WebPkiServerVerifier;
+    use futures_rustls::rustls::client::danger::ServerCertVerifier as _;
     use futures_rustls::rustls::crypto::{CryptoProvider, ring};
+    use futures_rustls::rustls::{CertificateError, Error as TlsError, RootCertStore};
 
     /// No bundle of certificates is this long (Debian's has 220 kB); guards against a path like /dev/zero.
     const FILE_BYTES_MAX: u64 = 4_194_304;
+
+    /// Longer than certificates live: a thousand years, in seconds.
+    const MILLENNIUM_S: u64 = 31_556_952_000;
 
     /// The one implementation of cryptography.
     pub fn provider() -> Arc<CryptoProvider> {
@@ -55,6 +88,48 @@ mod with_tls {
             Error::NoItemsFound => "there is no private key in it".to_owned(),
             other => format!("not PEM: {other}"),
         })
+    }
+
+    /// Whether the first private key in a PEM file can be read.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub fn is_key(path: &Path) -> Result<(), String> {
+        private_key(path).map(drop)
+    }
+
+    /// From when to when the first certificate in a PEM file is valid, in seconds since 1970.
+    ///
+    /// # Errors
+    /// Why that cannot be told, for people.
+    pub fn validity(path: &Path) -> Result<(i64, i64), String> {
+        let chain = certificates(path)?;
+        let first = chain.first().ok_or("there is no certificate in it")?;
+        // The library has no accessor for these times, but it looks at them before anything else, and when it refuses a
+        // certificate for them it says what they are.
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(chain.iter().cloned());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map_err(|error| error.to_string())?;
+        let name = ServerName::try_from("localhost").map_err(|error| error.to_string())?;
+        let at = |seconds: u64| {
+            let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            match verifier.verify_server_cert(first, &[], &name, &[], at) {
+                Err(TlsError::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+                    Some(not_before)
+                }
+                Err(TlsError::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+                    Some(not_after)
+                }
+                _ => None,
+            }
+        };
+        let seconds = |time: Option<UnixTime>, other: i64| {
+            time.map_or(other, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
+        };
+        // One that has no end in a thousand years, or none that was later than 1970, is valid for that long.
+        Ok((seconds(at(0), 0), seconds(at(MILLENNIUM_S), MILLENNIUM_S as i64)))
     }
 
     fn read(path: &Path) -> Result<Vec<u8>, String> {

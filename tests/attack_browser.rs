@@ -16,6 +16,13 @@ use crate::common::{Address, DEADLINE, Daemon};
 /// What a Chromium may be called.
 const BROWSERS: &[&str] = &["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
 
+/// The Chromium of this machine.
+pub fn browser() -> Option<&'static str> {
+    let is_there =
+        |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
+    BROWSERS.iter().copied().find(is_there)
+}
+
 /// The attacks; each reports one text under its name.
 const PAGE: &str = r#"<!doctype html><title>evil</title><body><script>
 const target = 'http://TARGET', stream = 'ws://TARGET/v1/runs/1/events';
@@ -164,9 +171,7 @@ fn serve(mut stream: TcpStream, page: &str, cookie: &str, report: &Sender<Value>
 
 #[test]
 fn a_page_of_another_origin_with_a_valid_cookie_does_and_reads_nothing() {
-    let is_there =
-        |name: &&&str| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
-    let Some(browser) = BROWSERS.iter().find(is_there) else {
+    let Some(browser) = browser() else {
         println!("skipped: no Chromium is installed (Debian: apt-get install chromium-headless-shell)");
         return;
     };

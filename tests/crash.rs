@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
-use crate::common::{Client, DEADLINE, Daemon, Frame, Random, Reader, Transcript, eventually, wait_gone};
+use crate::common::{Client, DEADLINE, Daemon, Frame, Random, Reader, Transcript, Via, eventually, wait_gone};
 
 /// How often the daemon is killed.
 const ROUNDS: u64 = 8;
@@ -160,7 +160,8 @@ impl Load<'_> {
             if random.below(6) == 0 && !self.cancel(run) {
                 return;
             }
-            if !self.follow(Transcript::of(run)) {
+            let via = Via::STREAMS[random.below(3) as usize];
+            if !self.follow(Transcript::of(run).by(via)) {
                 return;
             }
         }

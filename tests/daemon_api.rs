@@ -174,7 +174,7 @@ fn the_metrics_have_the_contracts_names_and_their_counts_are_true() {
     ] {
         assert!(metrics.get(name) > 0.0, "{name} in {metrics:#?}");
     }
-    for name in ["pruned_total", "process_cpu_seconds", "scheduler_wakeups_total"] {
+    for name in ["pruned_total", "process_cpu_seconds_total", "scheduler_wakeups_total"] {
         metrics.sum(name);
     }
     drop(reader);

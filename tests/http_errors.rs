@@ -363,6 +363,7 @@ fn a_known_path_names_its_methods_and_an_unknown_one_has_none() {
         ("/readyz", &["GET"]),
         ("/metrics", &["GET"]),
         ("/v1/system", &["GET"]),
+        ("/v1/drain", &["GET", "PUT", "DELETE"]),
         ("/v1/maintenance", &["POST"]),
         ("/v1/runs", &["GET", "POST"]),
         ("/v1/runs/7", &["GET", "PATCH", "DELETE"]),

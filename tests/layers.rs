@@ -33,6 +33,7 @@ const ORDER: &[&str] = &[
     "maintenance",
     "http",
     "client",
+    "upkeep",
     "daemon",
     "main",
 ];
@@ -47,7 +48,8 @@ const STRANGERS: &[(&str, &[&str])] = &[
     ("http", &["scheduler", "home", "signals", "systemd"]),
     // By its protocol alone.
     ("client", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "home"]),
-    ("daemon", &["client"]),
+    ("upkeep", &["runner", "scheduler", "feed", "maintenance", "http"]),
+    ("daemon", &["client", "upkeep"]),
 ];
 
 /// Of the runner, `http` reaches only the switches of what runs.
@@ -66,6 +68,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("tungstenite", &["http", "client"]),
     ("clap", &["client", "main"]),
     ("clap_complete", &["client"]),
+    ("clap_mangen", &["client"]),
     ("toml", &["config", "client"]),
     ("sd_notify", &["systemd"]),
     ("prometheus_client", &["metrics"]),

@@ -18,16 +18,12 @@ fn dist(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("dist").join(name)
 }
 
-/// The manual, as `make build` writes it; none where the examples were not built (`cargo test --test suite`).
-fn manual(dir: &TempDir) -> Option<PathBuf> {
-    let writer = Path::new(binary()).parent().unwrap().join("examples/man");
-    if !writer.exists() {
-        eprintln!("skipped: {} was not built", writer.display());
-        return None;
-    }
+/// The manual, as packages have it.
+#[track_caller]
+fn manual(dir: &TempDir) -> PathBuf {
     let manual = dir.path().join("manual");
-    done(Command::new(writer).arg(&manual));
-    Some(manual)
+    done(Command::new(dist("manual")).arg(binary()).arg(&manual));
+    manual
 }
 
 /// The subcommands, as `--help` lists them.
@@ -40,7 +36,7 @@ fn subcommands() -> Vec<String> {
 #[test]
 fn the_manual_has_every_subcommand_and_every_key() {
     let dir = TempDir::new();
-    let Some(manual) = manual(&dir) else { return };
+    let manual = manual(&dir);
     let read = |page: &str| std::fs::read_to_string(manual.join("man").join(page)).unwrap();
     let whole = read("runabout.1");
     let subcommands = subcommands();
@@ -85,7 +81,7 @@ fn completions_are_scripts_that_their_shells_take() {
 #[test]
 fn install_puts_everything_in_its_place_and_keeps_what_was_changed() {
     let dir = TempDir::new();
-    let Some(manual) = manual(&dir) else { return };
+    let manual = manual(&dir);
     let stage = dir.path().join("stage");
     done(Command::new(dist("stage")).arg(binary()).arg(manual).arg(&stage));
     let root = dir.path().join("root");

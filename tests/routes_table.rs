@@ -32,13 +32,22 @@ fn routes() -> Vec<Route> {
     let route = |method, path, needs, status| Route { method, path, body: None, needs, status };
     let with = |method, path, body, needs, status| Route { method, path, body: Some(body), needs, status };
     vec![
+        route("GET", "/", Nothing, 200),
+        route("GET", "/page/app.js", Nothing, 200),
+        route("HEAD", "/page/style.css", Nothing, 200),
+        route("POST", "/", Viewer, 405),
+        route("GET", "/page/nothing", Viewer, 404),
         route("GET", "/healthz", Nothing, 200),
         route("HEAD", "/healthz", Nothing, 200),
         route("GET", "/readyz", Nothing, 200),
+        route("GET", "/openapi.json", Nothing, 200),
         with("POST", "/v1/enroll", json!({}), Nothing, 422),
         route("GET", "/metrics", Viewer, 200),
         route("GET", "/v1/system", Viewer, 200),
         route("POST", "/v1/maintenance", Admin, 200),
+        route("GET", "/v1/drain", Viewer, 200),
+        route("PUT", "/v1/drain", Admin, 200),
+        route("DELETE", "/v1/drain", Admin, 204),
         route("GET", "/v1/runs", Viewer, 200),
         route("HEAD", "/v1/runs", Viewer, 200),
         with("POST", "/v1/runs", json!({"command": ["true"]}), Operator, 201),
@@ -49,6 +58,8 @@ fn routes() -> Vec<Route> {
         route("POST", "/v1/runs/1/cancel", Operator, 200),
         route("POST", "/v1/runs/1/retry", Operator, 201),
         route("GET", "/v1/runs/1/events", Viewer, 200),
+        route("GET", "/v1/runs/1/log", Viewer, 200),
+        route("HEAD", "/v1/runs/1/log", Viewer, 200),
         route("STREAM", "/v1/runs/1/events", Viewer, 101),
         with("POST", "/v1/runs/1/events", json!({"kind": "message", "data": {}}), Operator, 409),
         route("GET", "/v1/queues", Viewer, 200),
@@ -188,6 +199,9 @@ fn no_route_is_missing_in_the_table() {
     let mut asked = BTreeSet::from([("DELETE".to_owned(), "/v1/session".to_owned())]);
     for route in routes().into_iter().filter(|route| !matches!(route.status, 405)) {
         let mut segments: Vec<&str> = route.path.split('/').collect();
+        if segments[1] == "page" {
+            segments[2] = "*";
+        }
         let parent = segments.get(2).copied().unwrap_or_default();
         if segments.len() > 3 && matches!(parent, "runs" | "queues" | "sessions" | "enrollment-tokens") {
             segments[3] = "N";

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::common::{Client, DEADLINE, Daemon, Reader, eventually, proc_exists, wait_gone};
+use crate::common::{Client, DEADLINE, Daemon, Reader, Via, eventually, over_each, proc_exists, wait_gone};
+
+over_each!(a_stalled_reader_does_not_hold_up_the_end);
 
 /// Waits until a command has said that it is ready.
 fn ready(daemon: &Daemon, run: i64) {
@@ -202,12 +204,11 @@ fn whoever_waits_for_the_end_of_a_run_is_answered_by_the_shutdown() {
     assert_eq!(daemon.wait_exit(DEADLINE).code(), Some(0));
 }
 
-#[test]
-fn a_stalled_reader_does_not_hold_up_the_end() {
+fn a_stalled_reader_does_not_hold_up_the_end(via: Via) {
     let mut daemon = Daemon::start();
     let run = daemon.sh("seq 1 500000; echo done >&2; exec sleep 600");
-    let stalled = Reader::open(&daemon, run, 0);
-    let mut fast = Reader::open(&daemon, run, 0);
+    let stalled = Reader::open_by(via, &daemon, run, 0);
+    let mut fast = Reader::open_by(via, &daemon, run, 0);
     while fast.told.stderr.is_empty() {
         fast.next();
     }

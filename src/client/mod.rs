@@ -6,18 +6,18 @@
 
 pub mod args;
 mod commands;
-mod connection;
+pub(crate) mod connection;
 mod duration;
-mod failure;
+pub(crate) mod failure;
 mod follow;
 mod interrupts;
 mod login;
 mod outcome;
 mod patience;
 mod position;
-mod print;
+pub(crate) mod print;
 mod sink;
-mod target;
+pub(crate) mod target;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]
@@ -33,7 +33,12 @@ use failure::Failure;
 /// Does what the command line says and gives the code to exit with.
 pub fn run(cli: Cli) -> ExitCode {
     let follows = matches!(cli.command, Command::Run(_) | Command::Wait { .. });
-    let code = match smol::block_on(commands::dispatch(cli)) {
+    exit(smol::block_on(commands::dispatch(cli)), follows)
+}
+
+/// Says what went wrong, if something did, and gives the code to exit with; `follows` where 1 is the command's own.
+pub(crate) fn exit(outcome: Result<u8, Failure>, follows: bool) -> ExitCode {
+    let code = match outcome {
         Ok(code) => code,
         Err(failure) => {
             if !matches!(failure, Failure::OutputClosed) {

@@ -15,7 +15,7 @@ use crate::state_dir::{default_state_dir, socket_path, state_dir};
 use crate::tls::NO_TLS;
 
 /// Where a daemon of the whole machine is told to put its socket.
-const SYSTEM_SOCKET: &str = "/run/runabout/runabout.sock";
+pub(crate) const SYSTEM_SOCKET: &str = "/run/runabout/runabout.sock";
 
 /// A daemon's place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,18 @@ use super::outcome::Outcome;
 use super::print::{Colour, shell_words};
 use crate::clock::UnixMs;
 
+/// Whether runs are started, and what is there.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DrainView {
+    /// Whether nothing more is.
+    pub draining: bool,
+    /// How many runs go on.
+    pub running: i64,
+    /// How many wait.
+    pub queued: i64,
+}
+
 /// A run.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]

@@ -3,7 +3,8 @@
 //! A value that is not visible ASCII, or a header that came twice, never reaches a handler: it gets a 400 to answer with.
 
 use hyper::http::header::{
-    ACCEPT, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ACCEPT, CONNECTION, CONTENT_TYPE, IF_NONE_MATCH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -18,10 +19,11 @@ pub struct Head {
 }
 
 /// What crosses over. Whatever else came is nobody's business.
-const NEEDED: [HeaderName; 9] = [
+const NEEDED: [HeaderName; 10] = [
     ACCEPT,
     CONNECTION,
     CONTENT_TYPE,
+    IF_NONE_MATCH,
     SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION,
@@ -56,6 +58,19 @@ impl Head {
     /// See [`Head::accept`].
     pub fn content_type(&self) -> Result<Option<&str>, Problem> {
         once(&self.headers, &CONTENT_TYPE)
+    }
+
+    fn if_none_match(&self) -> Result<Option<&str>, Problem> {
+        once(&self.headers, &IF_NONE_MATCH)
+    }
+
+    /// Whether `If-None-Match` names this entity tag. It is compared weakly, by RFC 9110 13.1.2.
+    ///
+    /// # Errors
+    /// See [`Head::accept`].
+    pub fn knows(&self, tag: &str) -> Result<bool, Problem> {
+        let mut tags = self.if_none_match()?.unwrap_or_default().split(',').map(str::trim);
+        Ok(tags.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag))
     }
 
     /// `Idempotency-Key`.
@@ -156,6 +171,13 @@ mod tests {
         assert_eq!(head.last_event_id(), Ok(None));
         assert_eq!(head.accept().map_err(|problem| problem.code), Err("bad_request"));
         assert_eq!(head.idempotency_key().map_err(|problem| problem.code), Err("bad_request"));
+    }
+
+    #[test]
+    fn a_tag_is_found_in_a_list() {
+        let knows = |list: &'static str| head(&[("if-none-match", list.as_bytes())]).knows("\"a\"");
+        assert!(["\"a\"", "\"b\", W/\"a\"", "*"].into_iter().all(|list| knows(list) == Ok(true)));
+        assert!(["\"b\"", "a", ""].into_iter().all(|list| knows(list) == Ok(false)));
     }
 
     #[test]

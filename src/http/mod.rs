@@ -10,6 +10,7 @@ pub mod error;
 pub mod handlers;
 pub mod head;
 pub mod middleware;
+pub mod page;
 mod query;
 pub mod routes;
 pub mod server;

@@ -59,6 +59,14 @@ impl Query {
         number(&text)
     }
 
+    /// `true` or `false`.
+    pub fn boolean(&mut self, parameter: &str) -> Option<bool> {
+        let boolean = |text: &str| text.parse::<bool>().ok();
+        let text =
+            self.text(parameter, |text| boolean(text).map(drop).ok_or_else(|| "must be true or false".to_owned()))?;
+        boolean(&text)
+    }
+
     /// Refuses what was not read and what was wrong.
     ///
     /// # Errors

@@ -9,7 +9,8 @@ use tide::{Response, Server};
 use super::Problem;
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
-use super::handlers::{enrollment, events, queues, runs, sessions, system};
+use super::handlers::{drain, enrollment, events, log, openapi, queues, runs, sessions, system};
+use super::page;
 use super::server::RouteLabel;
 use crate::access::{Identity, Role};
 
@@ -33,11 +34,15 @@ const ANYONE: Needs = Needs::Nothing;
 /// Every path that is answered.
 pub fn routes(app: App) -> Server<App> {
     let mut server = tide::with_state(app);
+    Path::at(&mut server, "/").get(ANYONE, page::read);
+    Path::at(&mut server, "/page/*").get(ANYONE, page::read);
     Path::at(&mut server, "/healthz").get(ANYONE, system::healthz);
     Path::at(&mut server, "/readyz").get(ANYONE, system::readyz);
+    Path::at(&mut server, "/openapi.json").get(ANYONE, openapi::read);
     Path::at(&mut server, "/metrics").get(VIEWER, system::metrics);
     Path::at(&mut server, "/v1/system").get(VIEWER, system::system);
     Path::at(&mut server, "/v1/maintenance").post(ADMIN, system::maintenance);
+    Path::at(&mut server, "/v1/drain").get(VIEWER, drain::get).put(ADMIN, drain::put).delete(ADMIN, drain::delete);
     Path::at(&mut server, "/v1/runs").get(VIEWER, runs::list).post(OPERATOR, runs::submit);
     Path::at(&mut server, "/v1/runs/:id")
         .get(VIEWER, runs::get)
@@ -47,6 +52,7 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/v1/runs/:id/cancel").post(OPERATOR, runs::cancel);
     Path::at(&mut server, "/v1/runs/:id/retry").post(OPERATOR, runs::retry);
     Path::at(&mut server, "/v1/runs/:id/events").get(VIEWER, events::read).post(OPERATOR_OR_RUN, events::append);
+    Path::at(&mut server, "/v1/runs/:id/log").get(VIEWER, log::read);
     Path::at(&mut server, "/v1/queues").get(VIEWER, queues::list);
     Path::at(&mut server, "/v1/queues/:name")
         .get(VIEWER, queues::get)
@@ -58,11 +64,9 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/v1/sessions").get(ADMIN, sessions::list);
     Path::at(&mut server, "/v1/sessions/:id").delete(ADMIN, sessions::revoke);
     Path::at(&mut server, "/v1/session").get(VIEWER, sessions::who_am_i).delete(VIEWER, sessions::log_out);
-    for rest in ["/", "/*"] {
-        server.at(rest).all(async |request: Request| {
-            Ok(Response::from(Problem::not_found(format!("there is nothing at {}", request.url().path()))))
-        });
-    }
+    server.at("/*").all(async |request: Request| {
+        Ok(Response::from(Problem::not_found(format!("there is nothing at {}", request.url().path()))))
+    });
     server
 }
 
@@ -112,7 +116,7 @@ impl<'a> Path<'a> {
                 };
                 let mut response = answer.unwrap_or_else(|problem| {
                     if problem.status == 500 {
-                        log::error!("{path}: {}", problem.detail);
+                        ::log::error!("{path}: {}", problem.detail);
                     }
                     problem.into()
                 });

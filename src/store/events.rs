@@ -1,7 +1,7 @@
 //! Events: append, page, and the removal of a deleted run's in pieces.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Rows, named_params};
 
 use super::expiry::Budget;
 use super::runs::absent;
@@ -99,24 +99,45 @@ pub(super) fn page(
     let mut events = Vec::new();
     if after < head.last_seq {
         let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE)?;
-        let mut rows = statement.query(named_params! {":run": run.0, ":after": after, ":rows": rows_max as i64})?;
-        let mut bytes = 0;
-        while let Some(row) = rows.next()? {
-            let kind = Kind::parse(row.get_ref(3)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message);
-            let stream = row.get_ref(4)?.as_str_or_null().unwrap_or_default().and_then(Stream::parse);
-            let data = match (stream, row.get_ref(5)?) {
-                (Some(stream), ValueRef::Text(data) | ValueRef::Blob(data)) => Data::Output(stream, data.to_vec()),
-                (_, ValueRef::Text(data)) => Data::Json(String::from_utf8_lossy(data).into_owned()),
-                _ => Data::Json("{}".to_owned()),
-            };
-            bytes += data.len();
-            events.push(Event { id: row.get(0)?, run, seq: row.get(1)?, at: UnixMs(row.get(2)?), kind, data });
-            if bytes >= bytes_max {
-                break;
-            }
-        }
+        let rows = statement.query(named_params! {":run": run.0, ":after": after, ":rows": rows_max as i64})?;
+        events = read_rows(run, rows, bytes_max)?;
     }
     Ok(EventPage { head, events })
+}
+
+/// A page of a run's events before a `seq`, the newest first, bounded in rows and bytes.
+pub(super) fn page_before(
+    reader: &Reader<'_>,
+    run: RunId,
+    before: i64,
+    rows_max: usize,
+    bytes_max: usize,
+) -> Result<EventPage, StoreError> {
+    let head = head(reader.conn, reader.state, run)?;
+    let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE_BEFORE)?;
+    let rows = statement.query(named_params! {":run": run.0, ":before": before, ":rows": rows_max as i64})?;
+    let events = read_rows(run, rows, bytes_max)?;
+    Ok(EventPage { head, events })
+}
+
+fn read_rows(run: RunId, mut rows: Rows<'_>, bytes_max: usize) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let kind = Kind::parse(row.get_ref(3)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message);
+        let stream = row.get_ref(4)?.as_str_or_null().unwrap_or_default().and_then(Stream::parse);
+        let data = match (stream, row.get_ref(5)?) {
+            (Some(stream), ValueRef::Text(data) | ValueRef::Blob(data)) => Data::Output(stream, data.to_vec()),
+            (_, ValueRef::Text(data)) => Data::Json(String::from_utf8_lossy(data).into_owned()),
+            _ => Data::Json("{}".to_owned()),
+        };
+        bytes += data.len();
+        events.push(Event { id: row.get(0)?, run, seq: row.get(1)?, at: UnixMs(row.get(2)?), kind, data });
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(events)
 }
 
 /// Removes events of deleted runs, within the budget; answers how many. Whether some are left is in the state.

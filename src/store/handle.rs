@@ -12,16 +12,16 @@ use event_listener::EventListener;
 use super::job::{Job, WriteOf};
 use super::retention::{self, Rules};
 use super::shared::Shared;
-use super::state::{Counts, Queue, State};
+use super::state::{Counts, Queue};
 use super::thread::{Reader, StoreThread};
 use super::writer::Writer;
 use super::{
     Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken, NewRun,
     OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreError, Submitted, TokenSha256, Vacuum, attempts,
-    events, expiry, lists, migrate, queues, runs, sessions,
+    events, expiry, lineage, lists, migrate, queues, runs, sessions,
 };
 use crate::clock::UnixMs;
-use crate::event::Kind;
+use crate::event::{HighWater, Kind};
 use crate::metrics::Metrics;
 use crate::run::{Ask, Ending, Exit, Run, RunId};
 use crate::wake::{Bell, Stop};
@@ -37,6 +37,10 @@ const TOUCH_S: i64 = 3_600;
 pub struct StoreConfig {
     /// `limits.queued_runs`.
     pub queued_runs_max: i64,
+    /// How far a database in its place had come, by what stands beside it.
+    pub remembered: Option<HighWater>,
+    /// Is told how far this one has come, at the start and after each checkpoint; by the store's thread.
+    pub remember: Remember,
     /// What the database may have in use, in bytes.
     pub quota_bytes: u64,
     /// `limits.output_bytes_per_run`
@@ -53,14 +57,18 @@ impl StoreConfig {
     }
 }
 
+/// Keeps how far the database has come where a copy of an older one does not replace it too.
+pub type Remember = Arc<dyn Fn(&HighWater) + Send + Sync>;
+
 /// Reaches the store thread; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     jobs: Sender<Job>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     backlog: Backlog,
     committed: Committed,
     claims: Receiver<Claimed>,
+    pub(super) bell: Bell,
     instance: Arc<str>,
     sessions: Arc<SessionCache>,
 }
@@ -93,9 +101,10 @@ impl Store {
         stop: &Stop,
         metrics: &Arc<Metrics>,
     ) -> Result<Store, OpenError> {
-        let conn = migrate::open(path)?;
+        let mut conn = migrate::open(path)?;
+        let state = lineage::settle(&mut conn, config.remembered.as_ref())?;
+        (config.remember)(&state.high_water());
         let failed = |error| OpenError::Failed(format!("{error:?}"));
-        let state = State::load(&conn).map_err(failed)?;
         let rules = config.rules(retention::figure(&conn, "PRAGMA page_size").map_err(failed)?);
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
         // Unbounded in form alone: it never holds more than all queues' slots.
@@ -106,6 +115,7 @@ impl Store {
             backlog: Backlog::default(),
             committed: Committed::default(),
             claims,
+            bell: bell.clone(),
             instance: state.instance.as_str().into(),
             sessions: Arc::default(),
         };
@@ -121,6 +131,7 @@ impl Store {
             stop: stop.clone(),
             metrics: metrics.clone(),
             queued_runs_max: config.queued_runs_max,
+            remember: config.remember.clone(),
             rules,
             broken: None,
         };
@@ -141,7 +152,7 @@ impl Store {
         answer.recv().await.map_err(gone)?
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -265,6 +276,17 @@ impl Store {
         bytes_max: usize,
     ) -> Result<EventPage, StoreError> {
         self.read(move |reader| events::page(reader, run, after, rows_max, bytes_max)).await
+    }
+
+    /// The same before a `seq`, the newest first.
+    pub async fn page_before(
+        &self,
+        run: RunId,
+        before: i64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |reader| events::page_before(reader, run, before, rows_max, bytes_max)).await
     }
 
     /// Commits what the backlog has ready; answers what a commit lately took.

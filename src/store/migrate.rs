@@ -7,13 +7,12 @@ use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior, named_params};
+use rusqlite::{Connection, TransactionBehavior};
 
-use super::sql;
-use crate::event::INSTANCE_LEN;
+use super::{lineage, sql};
 
 /// `application_id` of our files: "Runa" in ASCII.
-const APPLICATION_ID: i64 = 0x5275_6e61;
+pub(super) const APPLICATION_ID: i64 = 0x5275_6e61;
 /// How long another process may hold the lock before a write is refused, in milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// SQLite's page cache, in KiB.
@@ -130,26 +129,10 @@ fn migrate(conn: &mut Connection, version: i64) -> Result<(), OpenError> {
         tx.execute_batch(migration)?;
     }
     if version == 0 {
-        let instance = new_instance().map_err(|error| OpenError::Failed(error.to_string()))?;
-        tx.execute(sql::META_SET, named_params! {":key": "instance", ":value": instance})?;
+        lineage::name_anew(&tx)?;
     }
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.pragma_update(None, "user_version", sql::MIGRATIONS.len() as i64)?;
     tx.commit()?;
     Ok(())
-}
-
-/// 12 characters of `[a-z0-9]`, about 62 random bits.
-fn new_instance() -> Result<String, getrandom::Error> {
-    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    let mut name = String::with_capacity(INSTANCE_LEN);
-    while name.len() < INSTANCE_LEN {
-        let mut byte = [0_u8];
-        getrandom::fill(&mut byte)?;
-        // 252 is the largest multiple of 36 in a byte: above it the letters would not be equally likely.
-        if byte[0] < 252 {
-            name.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
-        }
-    }
-    Ok(name)
 }

@@ -4,12 +4,15 @@
 
 mod attempts;
 pub mod backlog;
+pub mod beside;
 mod committed;
+mod drain;
 mod error;
 mod events;
 mod expiry;
 mod handle;
 mod job;
+mod lineage;
 mod lists;
 mod migrate;
 mod queues;
@@ -29,7 +32,7 @@ pub use committed::Committed;
 pub use error::StoreError;
 pub use events::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX};
 pub use expiry::{Removed, Vacuum};
-pub use handle::{SessionUse, Store, StoreConfig};
+pub use handle::{Remember, SessionUse, Store, StoreConfig};
 pub use lists::{Filter, RunPage};
 pub use migrate::OpenError;
 pub use queues::DEFAULT_QUEUE;

@@ -22,6 +22,7 @@ const NEVER: i64 = i64::MAX;
 pub(super) struct Shared {
     claimable: AtomicBool,
     claims_open: AtomicBool,
+    draining: AtomicBool,
     next_due: AtomicI64,
     next_removal: AtomicI64,
     /// Something is to be removed before what `next_removal` said, or the clock was set.
@@ -55,18 +56,31 @@ impl Shared {
     }
 
     pub fn claimable(&self) -> bool {
-        self.claimable.load(Ordering::SeqCst)
+        self.claimable.load(Ordering::SeqCst) && !self.draining()
     }
 
     pub fn claims_open(&self) -> bool {
-        self.claims_open.load(Ordering::SeqCst)
+        self.claims_open.load(Ordering::SeqCst) && !self.draining()
+    }
+
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Answers whether it was otherwise before.
+    pub fn drain(&self, drain: bool) -> bool {
+        self.draining.swap(drain, Ordering::SeqCst) != drain
     }
 
     pub fn open_claims(&self, open: bool) {
         self.claims_open.store(open, Ordering::SeqCst);
     }
 
+    /// Nothing is due while nothing may be claimed.
     pub fn next_due(&self) -> Option<UnixMs> {
+        if self.draining() {
+            return None;
+        }
         Some(self.next_due.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
     }
 

@@ -30,6 +30,7 @@ statements! {
     EVENTS_NEXT_DOOMED = "events/next_doomed";
     EVENTS_OUTPUT_BYTES = "events/output_bytes";
     EVENTS_PAGE = "events/page";
+    EVENTS_PAGE_BEFORE = "events/page_before";
     EVENTS_UNDOOM = "events/undoom";
     IDEMPOTENCY_EXPIRE = "idempotency/expire";
     IDEMPOTENCY_GET = "idempotency/get";
@@ -85,6 +86,10 @@ statements! {
     TRIMMED_ADD = "trimmed/add";
     TRIMMED_DELETE = "trimmed/delete";
     TRIMMED_GET = "trimmed/get";
+    UPKEEP_FORGET_ENROLLMENT = "upkeep/forget_enrollment";
+    UPKEEP_FORGET_SESSIONS = "upkeep/forget_sessions";
+    UPKEEP_PAUSE_QUEUES = "upkeep/pause_queues";
+    UPKEEP_SUMMARY = "upkeep/summary";
 }
 
 /// The migrations, in order; a database's `user_version` is how many of them it has seen.

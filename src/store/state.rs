@@ -10,6 +10,7 @@ use rusqlite::{Connection, named_params};
 use super::quota::Output;
 use super::{StoreError, retention, sql};
 use crate::clock::{BUILT, UnixMs};
+use crate::event::HighWater;
 use crate::run::{RunId, Status};
 
 /// One queue: its setting and what is in it.
@@ -207,6 +208,11 @@ impl State {
         if let Some(at) = at {
             self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
         }
+    }
+
+    /// How far the database has come. To be asked between transactions, when nothing runs ahead of it.
+    pub fn high_water(&self) -> HighWater {
+        HighWater { instance: self.instance.clone(), run: self.last_run, event: self.last_event.get() }
     }
 
     /// Queued runs of all queues.

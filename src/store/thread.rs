@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
 use rusqlite::Connection;
@@ -18,7 +18,7 @@ use super::retention::{self, Rules};
 use super::shared::Shared;
 use super::state::State;
 use super::writer::Writer;
-use super::{Claimed, StoreError, sessions};
+use super::{Claimed, Remember, StoreError, sessions};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event};
 use crate::memory;
@@ -32,6 +32,8 @@ const BATCH_MAX: usize = 1_024;
 const CHECKPOINT_IDLE_PAGES: i32 = 256;
 /// … and whatever waits: 4 MiB.
 const CHECKPOINT_BUSY_PAGES: i32 = 1_024;
+/// How long the last checkpoint waits for others who read.
+const CLOSING_BUSY: Duration = Duration::from_millis(250);
 
 thread_local! {
     /// Pages in the write-ahead log after the last commit, as SQLite tells its hook on the committing thread.
@@ -57,6 +59,7 @@ pub(super) struct StoreThread {
     pub stop: Stop,
     pub metrics: Arc<Metrics>,
     pub queued_runs_max: i64,
+    pub remember: Remember,
     pub rules: Rules,
     /// Set by the first error whose outcome is unknown.
     pub broken: Option<String>,
@@ -72,6 +75,8 @@ impl StoreThread {
         self.publish_state();
         while let Ok(first) = self.jobs.recv_blocking() {
             if let Some(closed) = self.batch(first) {
+                // Whoever reads beside us, and would hold the log for longer than this, keeps it.
+                let _ = self.conn.busy_timeout(CLOSING_BUSY);
                 self.checkpoint("TRUNCATE");
                 let closing = self.conn.close();
                 if let Err((_, error)) = &closing {
@@ -300,7 +305,12 @@ impl StoreThread {
     fn checkpoint(&self, mode: &str) {
         let done = self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0));
         match done {
-            Ok(_) => WAL_PAGES.set(0),
+            Ok(_) => {
+                WAL_PAGES.set(0);
+                if self.broken.is_none() {
+                    (self.remember)(&self.state.high_water());
+                }
+            }
             Err(error) => log::warn!("checkpoint: {error}"),
         }
     }

@@ -181,6 +181,21 @@ impl Call {
         Response::read(head, read, &mut socket, within, no_body)
     }
 
+    /// Sends it on a connection of its own and answers the head that comes, with its body only where it says how long
+    /// that is, what was read behind it, and the connection.
+    pub fn stream(self) -> io::Result<(Response, Vec<u8>, Socket)> {
+        let mut socket = Socket::connect(&self.client.address)?;
+        socket.write_all(self.head().as_bytes())?;
+        socket.write_all(self.body.as_deref().unwrap_or_default())?;
+        let mut read = Vec::new();
+        let head = read_head(&mut socket, &mut read, self.within)?;
+        if head.header("content-length").is_none() && head.status != 204 {
+            return Ok((head, read, socket));
+        }
+        let whole = Response::read(head, read, &mut socket, self.within, self.method == "HEAD")?;
+        Ok((whole, Vec::new(), socket))
+    }
+
     /// Sends the head alone on a connection of its own and answers the head that comes, what was read behind it, and
     /// the connection.
     pub fn open(self) -> io::Result<(Response, Vec<u8>, Socket)> {
@@ -223,7 +238,7 @@ impl Connection {
 }
 
 /// What the daemon answered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.
     pub status: u16,

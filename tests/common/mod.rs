@@ -6,12 +6,16 @@
 // Every file of the suite uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+mod body;
 mod bystanders;
 mod cli;
 mod clock;
 mod daemon;
 mod http;
+mod pages;
 mod process;
+mod reader;
+mod reference;
 mod runs;
 mod script;
 mod socket;
@@ -20,6 +24,7 @@ mod ws;
 
 use std::time::{Duration, Instant};
 
+pub use body::{BodyWire, Chunked, Framing};
 pub use bystanders::Bystanders;
 pub use cli::{Ended, Running, cli, newest, start};
 pub use clock::{Clock, now_ms};
@@ -29,11 +34,32 @@ pub use process::{
     Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
     resident_bytes, signal, strace_is_there, threads, voluntary_switches,
 };
+pub use reader::{Frame, Reader, Transcript, Via};
+pub use reference::{METHODS, Reference, escaped, walk};
 pub use runs::{Metrics, output_of};
 pub use script::{Feed, Gate};
 pub use socket::{Address, Socket};
 pub use temp::TempDir;
-pub use ws::{Frame, Opening, Reader, Transcript};
+pub use ws::Opening;
+
+/// Makes each of these functions of a [`Via`] a test a transport: one body, told apart by its name.
+macro_rules! over_each {
+    ($via:ident in $module:ident: $($test:ident),+ $(,)?) => {
+        mod $module {
+            $(#[test] fn $test() { super::$test(crate::common::Via::$via) })+
+        }
+    };
+    ($($test:ident),+ $(,)?) => {
+        crate::common::over_each!(WebSocket in websocket: $($test),+);
+        crate::common::over_each!(Sse in sse: $($test),+);
+        crate::common::over_each!(Ndjson in ndjson: $($test),+);
+    };
+    (and pages: $($test:ident),+ $(,)?) => {
+        crate::common::over_each!($($test),+);
+        crate::common::over_each!(Pages in pages: $($test),+);
+    };
+}
+pub(crate) use over_each;
 
 /// How long anything may take that should take no time: generous, for a loaded machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);

@@ -3,17 +3,24 @@
 //! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
 
 mod help;
+mod queue;
+mod shell;
 mod submit;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, RUN_HELP, submit_usage};
+pub use self::queue::QueueOptions;
+pub use self::shell::Shell;
 pub use self::submit::SubmitOptions;
+use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
+pub use self::upkeep::{BackupOptions, DoctorOptions, DrainOptions, RestoreOptions};
 use super::duration;
 use crate::event::Cursor;
 
@@ -126,6 +133,18 @@ nothing to others and nothing after the run. From anywhere else, --run says whic
     Progress(ProgressOptions),
     /// Remove now what has expired
     Prune,
+    /// Start nothing more, and wait for what runs
+    #[command(after_help = DRAIN_HELP)]
+    Drain(DrainOptions),
+    /// Copy the database while the daemon works
+    #[command(after_help = BACKUP_HELP)]
+    Backup(BackupOptions),
+    /// Put a copy in the place of the database, while no daemon runs
+    #[command(after_help = RESTORE_HELP)]
+    Restore(RestoreOptions),
+    /// Look whether all is well with the daemon, its files and this machine
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorOptions),
     /// Make an enrollment token and print it: it is traded once for a session
     Enroll(EnrollOptions),
     /// Save a session with a daemon on the network, for all commands that follow
@@ -159,17 +178,12 @@ Examples:
         /// Which shell
         shell: Shell,
     },
-}
-
-/// A shell that completes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    /// bash, with bash-completion
-    Bash,
-    /// fish
-    Fish,
-    /// zsh
-    Zsh,
+    /// Write the manual and the completions into a directory, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Made where it is missing
+        dir: PathBuf,
+    },
 }
 
 /// The flags of the daemon; what is left out comes from the environment, then the configuration.
@@ -242,25 +256,6 @@ pub struct ProgressOptions {
     pub run: Option<Id>,
 }
 
-/// Which queue, and what to make of it.
-#[derive(Args, Debug)]
-pub struct QueueOptions {
-    /// The queue; without it, all are listed
-    pub name: Option<String>,
-    /// How many runs of it may run at once
-    #[arg(long, value_name = "N", requires = "name")]
-    pub slots: Option<i64>,
-    /// Start nothing more from it
-    #[arg(long, requires = "name", conflicts_with = "resume")]
-    pub pause: bool,
-    /// Start from it again
-    #[arg(long, requires = "name")]
-    pub resume: bool,
-    /// Delete it; it must be empty
-    #[arg(long, requires = "name", conflicts_with_all = ["slots", "pause", "resume"])]
-    pub delete: bool,
-}
-
 /// What the new enrollment token allows.
 #[derive(Args, Debug)]
 pub struct EnrollOptions {
@@ -324,11 +319,21 @@ impl Cli {
             Command::Login { .. } if url.is_some() || state_dir.is_some() => {
                 Some("`login` takes the daemon's URL as its argument: no --url, no --state-dir")
             }
+            Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) if url.is_some() => Some(
+                "this works on the daemon's files: no --url; run it on the daemon's machine, as by \
+                 `ssh HOST sudo runabout backup - > FILE`",
+            ),
             _ => None,
         };
-        match stray {
-            Some(text) => Err(Cli::command().error(ErrorKind::ArgumentConflict, text)),
-            None => Ok(self),
+        if let Some(text) = stray {
+            return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+        }
+        match &self.command {
+            Command::Queue(queue) => match queue.meant() {
+                Some(tip) => Err(Cli::command().error(ErrorKind::UnknownArgument, tip)),
+                None => Ok(self),
+            },
+            _ => Ok(self),
         }
     }
 }

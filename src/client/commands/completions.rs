@@ -11,13 +11,8 @@ use crate::client::print;
 
 /// Prints the shell's script.
 pub fn completions(shell: Shell) -> Result<u8, Failure> {
-    let kind = match shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Fish => clap_complete::Shell::Fish,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-    };
     let mut script = Vec::new();
-    generate(kind, &mut Cli::command(), "runabout", &mut script);
+    generate(shell.generator(), &mut Cli::command(), "runabout", &mut script);
     print::answer(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }

@@ -5,9 +5,11 @@
 mod access;
 mod add;
 mod completions;
+mod drain;
 mod login;
 mod logs;
 mod ls;
+mod manual;
 mod progress;
 mod queue;
 mod run;
@@ -40,11 +42,19 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::Completions { shell } = cli.command {
         return completions::completions(shell);
     }
+    if let Command::Manual { dir } = cli.command {
+        return manual::manual(&dir);
+    }
     let target = Target::choose(&cli.global)?;
     let context = Context { daemon: Daemon::new(target), json: cli.global.json };
     match cli.command {
         // Taken before they come here.
-        Command::Serve(_) | Command::Login { .. } | Command::Progress(_) | Command::Completions { .. } => Ok(2),
+        Command::Serve(_)
+        | Command::Login { .. }
+        | Command::Progress(_)
+        | Command::Completions { .. }
+        | Command::Manual { .. } => Ok(2),
+        Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) => Ok(2),
         Command::Run(options) => run::run(&context, options).await,
         Command::Add(options) => add::add(&context, options).await,
         Command::Ls(options) => ls::ls(&context, options).await,
@@ -55,6 +65,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Retry { id } => runs::retry(&context, id).await,
         Command::Rm { ids } => runs::rm(&context, &ids).await,
         Command::Queue(options) => queue::queue(&context, options).await,
+        Command::Drain(options) => drain::drain(&context, options).await,
         Command::Prune => access::prune(&context).await,
         Command::Enroll(options) => access::enroll(&context, options).await,
         Command::Sessions { revoke: Some(id) } => access::revoke(&context, id).await,

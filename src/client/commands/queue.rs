@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn only_what_was_said_is_changed() {
-        let options = |slots, pause, resume| QueueOptions { name: None, slots, pause, resume, delete: false };
+        let options =
+            |slots, pause, resume| QueueOptions { name: None, stray: None, slots, pause, resume, delete: false };
         assert_eq!(changes(&options(None, false, false)), None);
         assert_eq!(changes(&options(Some(2), false, false)), Some(serde_json::json!({"slots": 2})));
         assert_eq!(changes(&options(None, true, false)), Some(serde_json::json!({"paused": true})));

@@ -25,7 +25,7 @@ use crate::client::patience::{Patience, ask_until_answered};
 use crate::client::position::{Gap, What};
 use crate::client::print;
 use crate::client::sink::Outputs;
-use crate::client::view::{QueueView, RunView, RunsPage, read};
+use crate::client::view::{DrainView, QueueView, RunView, RunsPage, read};
 
 /// A run that has not started by then has something to wait for.
 const QUEUED_NOTE_MS: u64 = 1_000;
@@ -190,6 +190,11 @@ impl Following<'_> {
         let run: RunView = read(&daemon.ask(&Ask::get(format!("/v1/runs/{}", self.run))).await?)?;
         if run.outcome.status != "queued" {
             return Ok(None);
+        }
+        // A daemon that cannot be drained does not know the path.
+        let drain = daemon.ask(&Ask::get("/v1/drain")).await.and_then(|body| read::<DrainView>(&body));
+        if drain.is_ok_and(|drain| drain.draining) {
+            return Ok(Some("queued: the daemon is drained and starts nothing (runabout drain --undo)".to_owned()));
         }
         let name = encoded(&run.queue);
         let queue: QueueView = read(&daemon.ask(&Ask::get(format!("/v1/queues/{name}"))).await?)?;

@@ -5,8 +5,8 @@ use tide::StatusCode;
 
 use crate::event::{Cursor, Gap};
 use crate::feed::{OpenError, resolve};
-use crate::http::app::{self, Answer, Request, head, no_query, query, raw_json, run_id};
-use crate::http::streams::websocket;
+use crate::http::app::{self, Answer, Request, no_query, query, raw_json, run_id};
+use crate::http::streams::{self, Asked, Following, Form};
 use crate::http::types::{Frame, events_from};
 use crate::http::{Problem, Violation};
 use crate::run::RunId;
@@ -19,22 +19,20 @@ const PAGE_MAX: i64 = 10_000;
 /// Bytes of events at which a page is cut short: 1 MiB.
 const PAGE_BYTES_MAX: usize = 1_048_576;
 
-/// `GET /v1/runs/:id/events`: a WebSocket where one is asked for, else a page.
+/// `GET /v1/runs/:id/events`: a stream where one is asked for, else a page.
 pub async fn read(request: Request) -> Answer {
     let run = run_id(&request)?;
     let mut query = query(&request);
-    let cursor = query.text("after", |text| Cursor::parse(text).map(drop).ok_or_else(|| CURSORS.to_owned()));
-    let cursor = cursor.as_deref().and_then(Cursor::parse).unwrap_or(Cursor::After(0));
-    if head(&request)?.wants_websocket()? {
+    let asked = Asked::read(&request, &mut query, Cursor::After(0))?;
+    if asked.form == Form::Page {
+        let limit = query.integer("limit", 1, PAGE_MAX).unwrap_or(PAGE_DEFAULT);
         query.finish()?;
-        return websocket::answer(request, run, &cursor).await;
+        return page(&request, run, &asked.cursor, limit as usize).await;
     }
-    let limit = query.integer("limit", 1, PAGE_MAX).unwrap_or(PAGE_DEFAULT);
     query.finish()?;
-    page(&request, run, &cursor, limit as usize).await
+    let (app, cursor) = (request.state().clone(), asked.cursor.clone());
+    streams::answer(request, &asked, async move { Following::run(&app, run, &cursor).await }).await
 }
-
-const CURSORS: &str = "must be a seq, \"latest\", -N for the newest N, or INSTANCE-SEQ";
 
 async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> Answer {
     let store = &request.state().store;

@@ -1,7 +1,10 @@
 //! One file a resource; a handler decodes, makes one call, and encodes.
 
+pub mod drain;
 pub mod enrollment;
 pub mod events;
+pub mod log;
+pub mod openapi;
 pub mod queues;
 pub mod runs;
 pub mod sessions;

@@ -6,7 +6,6 @@ use tide::StatusCode;
 use crate::http::app::{self, Answer, Request, json_body, no_query, nothing};
 use crate::http::audit::did;
 use crate::http::types::{QueueBody, queue_name};
-use crate::http::{Problem, Violation};
 
 /// Slots of a queue, at most.
 const SLOTS_MAX: i64 = 1_024;
@@ -33,7 +32,7 @@ pub async fn put(request: Request) -> Answer {
     let name = request.param("name").unwrap_or_default().to_owned();
     let mut fields = json_body(&request).await?;
     if let Err(message) = queue_name(&name) {
-        return Err(Problem::violations(vec![Violation::new("name", "value", message)]));
+        fields.wrong("name", "value", message);
     }
     let slots = fields.integer("slots", 1, SLOTS_MAX);
     let paused = fields.boolean("paused");

@@ -14,6 +14,8 @@ use crate::http::app::{
     self, Answer, Request, by, content_type, json, json_body, no_query, nothing, query, run_id, text,
 };
 use crate::http::audit::did;
+use crate::http::query::Query;
+use crate::http::streams::{self, Asked, Following};
 use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
 use crate::http::{Problem, Violation};
 use crate::run::{Ask, Run, RunId, Spec, Status, shell_exit_code};
@@ -24,7 +26,7 @@ const LIST_DEFAULT: i64 = 50;
 /// Runs that a list shows at most.
 const LIST_MAX: i64 = 500;
 /// The longest `wait_s`, in seconds: shorter than what proxies and clients give up after.
-const WAIT_MAX_S: i64 = 300;
+pub(super) const WAIT_MAX_S: i64 = 300;
 /// Characters of an idempotency key.
 const KEY_CHARS_MAX: usize = 255;
 /// Characters of a cancel's reason.
@@ -34,32 +36,51 @@ const REASON_CHARS_MAX: usize = 1_000;
 pub async fn submit(request: Request) -> Answer {
     let key = idempotency_key(&request)?;
     let content_type = content_type(&request)?;
-    let plain = app::head(&request)?.accept()?.is_some_and(prefers_text);
+    let asked = Asked::from_the_start(&request)?;
+    let mut query = query(&request);
+    let follow = query.boolean("follow").unwrap_or(false);
     let body = app::body(&request).await?;
     let fields = match content_type.as_str() {
-        "text/x-shellscript" => script_fields(&request, &body),
-        "application/json" => json_fields(&request, &body),
-        "" if body.is_empty() => json_fields(&request, &body),
+        "text/x-shellscript" => script_fields(query, &body),
+        "application/json" => json_fields(query, &body),
+        "" if body.is_empty() => json_fields(query, &body),
         other => return Err(app::unsupported(other, "application/json' or 'Content-Type: text/x-shellscript")),
     };
     let spec = spec_of(&request, fields?).await?;
-    let idempotency = key.map(|key| {
-        let mut sha = Sha256::new();
-        // Lengths first: no two requests run together into the same bytes.
-        for part in [content_type.as_bytes(), request.url().query().unwrap_or_default().as_bytes(), &body] {
-            sha.update((part.len() as u64).to_be_bytes());
-            sha.update(part);
-        }
-        IdempotencyKey { key, request_sha256: sha.finalize().into() }
-    });
+    let idempotency = key.map(|key| idempotency_of(key, &request, &content_type, &body));
     let new = NewRun { spec, idempotency, retry_of: None, by: by(&request)? };
     let submitted = request.state().store.submit(new).await?;
-    let status = if submitted.created { StatusCode::Created } else { StatusCode::Ok };
-    let mut response =
-        if plain { text(status, format!("{}\n", submitted.run.id)) } else { show(status, &submitted.run)? };
-    response.insert_header("location", format!("/v1/runs/{}", submitted.run.id));
+    let id = submitted.run.id;
+    let mut response = if follow { followed(request, id, &asked).await? } else { shown(&request, &submitted.run)? };
+    response.set_status(if submitted.created { StatusCode::Created } else { StatusCode::Ok });
+    response.insert_header("location", format!("/v1/runs/{id}"));
     // A repeated request changes nothing.
-    Ok(if submitted.created { did(response, format_args!("run {} was submitted", submitted.run.id)) } else { response })
+    Ok(if submitted.created { did(response, format_args!("run {id} was submitted")) } else { response })
+}
+
+/// What a key stands for: the type, the query and the bytes of its request.
+fn idempotency_of(key: String, request: &Request, content_type: &str, body: &[u8]) -> IdempotencyKey {
+    let mut sha = Sha256::new();
+    // Lengths first: no two requests run together into the same bytes.
+    for part in [content_type.as_bytes(), request.url().query().unwrap_or_default().as_bytes(), body] {
+        sha.update((part.len() as u64).to_be_bytes());
+        sha.update(part);
+    }
+    IdempotencyKey { key, request_sha256: sha.finalize().into() }
+}
+
+/// A run that was submitted: all that happens to it, from the start.
+async fn followed(request: Request, run: RunId, asked: &Asked) -> Answer {
+    let (app, cursor) = (request.state().clone(), asked.cursor.clone());
+    streams::answer(request, asked, async move { Following::run(&app, run, &cursor).await }).await
+}
+
+/// A run that was submitted: as it is, or its number alone.
+fn shown(request: &Request, run: &Run) -> Answer {
+    if app::head(request)?.accept()?.is_some_and(prefers_text) {
+        return Ok(text(StatusCode::Ok, format!("{}\n", run.id)));
+    }
+    show(StatusCode::Ok, run)
 }
 
 /// Whether `Accept` names plain text and not JSON.
@@ -91,16 +112,15 @@ async fn spec_of(request: &Request, fields: Fields) -> Result<Spec, Problem> {
     }
 }
 
-fn json_fields(request: &Request, body: &[u8]) -> Result<Fields, Problem> {
-    no_query(request)?;
+fn json_fields(query: Query, body: &[u8]) -> Result<Fields, Problem> {
+    query.finish()?;
     Fields::of_body(body)
 }
 
 /// A script as the body, the rest from the query: made into the same fields as JSON would give.
-fn script_fields(request: &Request, body: &[u8]) -> Result<Fields, Problem> {
+fn script_fields(mut query: Query, body: &[u8]) -> Result<Fields, Problem> {
     let script = std::str::from_utf8(body)
         .map_err(|_| Problem::violations(vec![Violation::new("script", "value", "the script must be UTF-8")]))?;
-    let mut query = query(request);
     let mut fields = Map::new();
     fields.insert("script".into(), script.into());
     for parameter in ["name", "queue", "cwd"] {
@@ -113,7 +133,8 @@ fn script_fields(request: &Request, body: &[u8]) -> Result<Fields, Problem> {
             fields.insert(parameter.into(), number.into());
         }
     }
-    let tags = query.all("tag");
+    let mut tags = query.all("tag");
+    tags.retain(|text| tag(text).map_err(|message| query.wrong("tag", "value", message)).is_ok());
     if !tags.is_empty() {
         fields.insert("tags".into(), tags.into());
     }
@@ -128,7 +149,7 @@ pub async fn list(request: Request) -> Answer {
     let any = |_: &str| Ok(());
     let mut status = Vec::new();
     if let Some(words) = query.text("status", any) {
-        for word in words.split(',').filter(|word| !word.is_empty()) {
+        for word in words.split(',') {
             match Status::parse(word) {
                 Some(known) if status.contains(&known) => {}
                 Some(known) => status.push(known),

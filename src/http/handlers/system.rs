@@ -6,17 +6,19 @@ use tide::StatusCode;
 use crate::http::Problem;
 use crate::http::app::{self, Answer, Request, json_body, no_query, text};
 use crate::http::audit::did;
-use crate::metrics::OfTransport;
+use crate::metrics::{OfRoute, OfTransport};
 use crate::run::Status;
 use crate::wake::Phase;
 
 /// `GET /healthz`
-pub async fn healthz(_: Request) -> Answer {
+pub async fn healthz(request: Request) -> Answer {
+    no_query(&request)?;
     Ok(text(StatusCode::Ok, "ok"))
 }
 
 /// `GET /readyz`
 pub async fn readyz(request: Request) -> Answer {
+    no_query(&request)?;
     let app = request.state();
     if app.stop.reached(Phase::Stopping) {
         return Err(Problem::unavailable("the daemon is stopping"));
@@ -51,6 +53,9 @@ pub async fn metrics(request: Request) -> Answer {
     no_query(&request)?;
     let app = request.state();
     app.metrics.database_bytes.set(app.database_bytes());
+    app.metrics.draining.set(app.store.draining().into());
+    // The first who asks finds every figure, too: this request is counted when it has been answered.
+    drop(app.metrics.http_requests.get_or_create(&OfRoute { route: "/metrics", status: 200 }));
     let mut response = text(StatusCode::Ok, app.metrics.encode());
     response.insert_header("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(response)

@@ -22,7 +22,7 @@ use self::who::Presented;
 pub use self::who::{Locals, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
 use crate::access::{How, Identity, Token};
 use crate::config::{Access, Authority};
-use crate::http::Problem;
+use crate::http::{Problem, page};
 use crate::run_tokens::RunTokens;
 
 /// The other end of a connection.
@@ -173,10 +173,12 @@ impl Gate {
     }
 }
 
-/// What everybody may: whether it lives, whether it serves, and trading an enrollment token.
+/// What everybody may: the page's files, the reference, whether it lives, whether it serves, and trading an enrollment
+/// token.
 fn is_open(parts: &Parts) -> bool {
     match parts.uri.path() {
-        "/healthz" | "/readyz" => [Method::GET, Method::HEAD].contains(&parts.method),
+        path if page::is_file(path) => [Method::GET, Method::HEAD].contains(&parts.method),
+        "/healthz" | "/readyz" | "/openapi.json" => [Method::GET, Method::HEAD].contains(&parts.method),
         "/v1/enroll" => parts.method == Method::POST,
         _ => false,
     }

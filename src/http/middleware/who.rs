@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::http::HeaderMap;
-use hyper::http::header::{AUTHORIZATION, COOKIE};
+use hyper::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use rustix::net::UCred;
 
 use super::throttle::Throttle;
@@ -123,7 +123,7 @@ impl Locals {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Presented {
     Nothing,
-    /// In the `Authorization` header, whatever it is.
+    /// In the `Authorization` header, or among a WebSocket's subprotocols, whatever it is.
     Bearer(String),
     /// In our cookie.
     Cookie(String),
@@ -133,17 +133,34 @@ impl Presented {
     /// A bearer token decides; the cookie is looked at only without one.
     ///
     /// # Errors
-    /// 400 where `Authorization` came twice or is not ASCII.
+    /// 400 where `Authorization` came twice or is not ASCII, or where there is more than one token: which of them counts
+    /// is not guessed.
     pub fn by(headers: &HeaderMap, cookie_name: &str) -> Result<Presented, Problem> {
+        let mut tokens = subprotocol_tokens(headers)?;
         let authorization = once(headers, &AUTHORIZATION)?.unwrap_or_default();
         if let Some((scheme, token)) = authorization.split_once(' ') {
             let token = token.trim();
             if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() {
-                return Ok(Presented::Bearer(token.to_owned()));
+                tokens.push(token);
             }
+        }
+        match tokens.as_slice() {
+            [] => {}
+            [token] => return Ok(Presented::Bearer((*token).to_owned())),
+            _ => return Err(Problem::bad_request("there is more than one token in this request; send one")),
         }
         Ok(cookie(headers, cookie_name).map_or(Presented::Nothing, Presented::Cookie))
     }
+}
+
+/// The tokens among the subprotocols of a WebSocket: a page cannot give its WebSocket a header.
+fn subprotocol_tokens(headers: &HeaderMap) -> Result<Vec<&str>, Problem> {
+    if !headers.contains_key(UPGRADE) {
+        return Ok(Vec::new());
+    }
+    let asked = once(headers, &SEC_WEBSOCKET_PROTOCOL)?.unwrap_or_default();
+    let tokens = asked.split(',').filter_map(|protocol| protocol.trim().strip_prefix("bearer."));
+    Ok(tokens.filter(|token| !token.is_empty()).collect())
 }
 
 /// The value of one cookie. The others are other programs': cookies know no ports, and may hold any byte.
@@ -207,6 +224,10 @@ mod tests {
             presented(&[("authorization", "Basic T"), ("cookie", "a=b; runabout_abc=C; c=\u{e9}")]),
             Presented::Cookie("C".to_owned())
         );
+        let protocols = ("sec-websocket-protocol", "runabout.v1, bearer.P");
+        let upgrade = ("upgrade", "websocket");
+        assert_eq!(presented(&[upgrade, protocols, ("cookie", "runabout_abc=C")]), Presented::Bearer("P".to_owned()));
+        assert_eq!(presented(&[protocols]), Presented::Nothing);
         assert_eq!(presented(&[("authorization", "Bearer "), ("cookie", "runabout_abcd=C")]), Presented::Nothing);
     }
 

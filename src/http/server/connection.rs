@@ -80,12 +80,17 @@ where
         shared.stop.wait(last_phase).await;
         None
     };
+    let cut = async {
+        state.cut().await;
+        Some(false)
+    };
     let ended = async {
         // Whatever went wrong with a client is the client's affair; hyper has answered it where it could.
         let is_other_protocol = (&mut speaking).await.is_err_and(|error| error.is_parse());
         Some(is_other_protocol)
     };
-    if let Some(is_other_protocol) = ended.or(leave).await {
+    // The cut comes last: an answer says when it must end while it is made.
+    if let Some(is_other_protocol) = ended.or(leave).or(cut).await {
         if let Some(parts) = speaking.into_parts().filter(|_| is_other_protocol) {
             refuse_protocol(parts.io.into_inner()).await;
         }
@@ -97,7 +102,7 @@ where
         shared.stop.wait(Phase::Closing).await;
         Timer::after(DRAIN).await;
     };
-    async { drop(speaking.await) }.or(too_late).await;
+    async { drop(speaking.await) }.or(too_late).or(state.cut()).await;
 }
 
 /// HTTP/2 without being asked is the one thing that hyper leaves without any answer.

@@ -8,6 +8,7 @@ mod census;
 mod connection;
 mod listen;
 mod reply;
+mod rope;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
@@ -27,13 +28,15 @@ use std::time::{Duration, Instant};
 use event_listener::Event;
 use futures_lite::FutureExt;
 use futures_lite::future::zip;
-use rustix::net::sockopt::set_tcp_user_timeout;
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
 use smol::{Async, Executor, Timer};
 
 pub use self::bridge::{Observer, RouteLabel, Site};
 use self::census::Census;
 use self::connection::Arrived;
 pub use self::listen::{Listeners, SocketFile, bind_tcp, bind_unix, take_tcp};
+pub use self::reply::Streamed;
+pub use self::rope::Rope;
 pub use self::tls::Tls;
 pub use self::transport::{Taken, Transport, raw_stream};
 use super::middleware::{Locals, Source};
@@ -45,6 +48,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(60);
 /// How long answers that are under way may take once everything else has ended.
 const DRAIN: Duration = Duration::from_millis(500);
+/// After this long without a byte either way the kernel asks whether a client is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 /// This many connections at once are a burst, whose memory goes back when the last of them has gone.
 const BURST: usize = 16;
 /// Connections beyond the limit that are told so at the same time; further ones are closed without a word.
@@ -124,6 +129,9 @@ async fn accept_tcp<S>(
         // What the kernel has taken is not what the client has: one that vanished is found out by its missing
         // acknowledgements, a ping's too.
         let _ = set_tcp_user_timeout(stream.get_ref(), stall_ms);
+        // Where nothing is sent, as in the log of a quiet command, the kernel asks whether the other end is there.
+        let _ = set_socket_keepalive(stream.get_ref(), true);
+        let _ = set_tcp_keepidle(stream.get_ref(), KEEPALIVE);
         match census.admit(address.ip()) {
             Some(permit) => {
                 let arrived = Arrived { stream, tls: tls.cloned(), permit: Some(permit) };

@@ -5,25 +5,53 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use futures_lite::io::AsyncRead;
+use futures_lite::future::Boxed;
+use futures_lite::stream::{self, StreamExt};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use super::rope::Rope;
 use super::transport::State;
 use crate::http::Problem;
 use crate::http::error::PROBLEM_JSON;
 
-/// Bytes of a streamed body that are read at a time.
+/// Bytes of a streamed body that are handed to the wire at a time: what a client does not take waits here, shared, and
+/// not there, copied.
 const PIECE_BYTES: usize = 16 * 1_024;
+
+/// A body that comes bit by bit, in the extensions of tide's response. It is asked for more when the client takes it.
+pub struct Streamed(Mutex<Option<Stream>>);
+
+struct Stream {
+    ropes: stream::Boxed<io::Result<Rope>>,
+    until: Boxed<()>,
+}
+
+impl Streamed {
+    /// These bytes, one after the other; an error cuts the connection. It is cut too when `until` is over: also where
+    /// the client takes nothing, so that nobody asks for more.
+    pub fn new(
+        ropes: impl stream::Stream<Item = io::Result<Rope>> + Send + 'static,
+        until: impl Future<Output = ()> + Send + 'static,
+    ) -> Streamed {
+        Streamed(Mutex::new(Some(Stream { ropes: ropes.boxed(), until: Box::pin(until) })))
+    }
+
+    fn take(self) -> Option<Stream> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The body of an answer, which is under way as long as this lives.
 pub(super) struct Reply {
     content: Content,
+    /// When a stream must end, until the connection knows.
+    until: Option<Boxed<()>>,
     _busy: Option<Busy>,
 }
 
@@ -40,17 +68,25 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.is_busy.store(false, Ordering::Relaxed);
+        self.0.cut_after(None);
     }
 }
 
 impl Reply {
     /// All of it.
     pub fn whole(bytes: impl Into<Bytes>) -> Reply {
-        Reply { content: Content::Whole(bytes.into()), _busy: None }
+        Reply { content: Content::Whole(bytes.into()), until: None, _busy: None }
     }
 
-    /// Ends `busy` when this has been handed to the wire.
-    pub fn until_sent(self, busy: Busy) -> Reply {
+    fn streamed(Stream { ropes, until }: Stream) -> Reply {
+        Reply { content: Content::Stream(ropes, Rope::default()), until: Some(until), _busy: None }
+    }
+
+    /// Ends `busy` when this has been handed to the wire, and cuts the connection where it must end before.
+    pub fn until_sent(mut self, busy: Busy) -> Reply {
+        if let Some(until) = self.until.take() {
+            busy.0.cut_after(Some(until));
+        }
         Reply { _busy: Some(busy), ..self }
     }
 }
@@ -58,23 +94,28 @@ impl Reply {
 enum Content {
     /// All of it, or nothing any more.
     Whole(Bytes),
-    /// As it comes.
-    Stream(Box<dyn AsyncRead + Unpin + Send>, Box<[u8]>),
+    /// As it comes, and what of that the wire did not ask for yet.
+    Stream(stream::Boxed<io::Result<Rope>>, Rope),
 }
 
 impl Body for Reply {
-    type Data = Bytes;
+    type Data = Rope;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Rope>, io::Error>>> {
         match &mut self.get_mut().content {
             Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Content::Stream(reader, piece) => match ready!(Pin::new(reader).poll_read(cx, piece)) {
-                Ok(0) => Poll::Ready(None),
-                Ok(read) => Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(&piece[..read]))))),
-                Err(error) => Poll::Ready(Some(Err(error))),
-            },
+            Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes).into())))),
+            Content::Stream(ropes, ahead) => {
+                while ahead.is_empty() {
+                    match ready!(ropes.poll_next(cx)) {
+                        Some(Ok(rope)) => *ahead = rope,
+                        Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                        None => return Poll::Ready(None),
+                    }
+                }
+                Poll::Ready(Some(Ok(Frame::data(ahead.split_front(PIECE_BYTES)))))
+            }
         }
     }
 
@@ -112,14 +153,14 @@ pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Resu
     if (status.is_client_error() || status.is_server_error()) && body.is_empty() == Some(true) {
         return Err(of_bare(status));
     }
+    let streamed = answer.ext_mut().remove::<Streamed>().and_then(Streamed::take);
     let has_body = !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = match body.len() {
+    let body = match (streamed, body.len()) {
         _ if !has_body => Reply::whole(Bytes::new()),
-        Some(length) => Reply::whole(read_whole(body, length)?),
-        None if is_head => Reply::whole(Bytes::new()),
-        None => {
-            Reply { content: Content::Stream(Box::new(body), vec![0; PIECE_BYTES].into_boxed_slice()), _busy: None }
-        }
+        (Some(_), _) if is_head => Reply::whole(Bytes::new()),
+        (Some(stream), _) => Reply::streamed(stream),
+        (None, Some(length)) => Reply::whole(read_whole(body, length)?),
+        (None, None) => return Err(Problem::internal("an answer whose length nobody knows")),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -2,17 +2,18 @@
 //!
 //! It never waits for ever: not for a client that takes nothing, and not for one that does not close.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use futures_lite::future::Boxed;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use hyper::body::Bytes;
 use hyper::upgrade::Upgraded;
@@ -53,13 +54,37 @@ pub struct Transport {
     _permit: Option<Permit>,
 }
 
-/// What the connection tells its transport.
-#[derive(Debug, Default)]
+/// What the connection tells its transport, and an answer its connection.
+#[derive(Default)]
 pub(super) struct State {
     /// An answer is under way.
     pub is_busy: AtomicBool,
     /// Its end is not waited for.
     pub is_hurried: AtomicBool,
+    /// When the answer that is under way must have ended.
+    cut_after: Mutex<Option<Boxed<()>>>,
+}
+
+impl State {
+    /// The connection is cut when this is over, where the answer is still under way then.
+    pub fn cut_after(&self, until: Option<Boxed<()>>) {
+        let before = std::mem::replace(&mut *self.lock(), until);
+        // Outside the lock: what is dropped here may have a lot to say about it.
+        drop(before);
+    }
+
+    /// Waits until the connection is to be cut. It is polled whenever the connection is.
+    pub async fn cut(&self) {
+        poll_fn(|cx| match &mut *self.lock() {
+            Some(until) => until.as_mut().poll(cx),
+            None => Poll::Pending,
+        })
+        .await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Boxed<()>>> {
+        self.cut_after.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 enum Io {

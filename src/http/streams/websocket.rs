@@ -2,7 +2,7 @@
 //!
 //! Never encodes an event: the Follower's text is the frame's. Never waits for a client that takes nothing.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -18,26 +18,16 @@ use futures_util::SinkExt;
 use hyper::upgrade::OnUpgrade;
 use tide::{Response, StatusCode};
 
-use super::StreamOfSession;
-use crate::access::Identity;
-use crate::clock::UnixMs;
-use crate::event::Cursor;
-use crate::feed::{Follower, Hello, Step};
-use crate::http::app::{Answer, App, Request, head};
-use crate::http::handlers::events::refusal;
+use super::reader::{Batch, Ending, Following, Object};
+use super::seat::Seat;
+use crate::http::app::{Answer, Request, head};
 use crate::http::server::{Taken, Transport, raw_stream};
-use crate::http::types::Frame;
 use crate::http::{Head, Problem};
-use crate::metrics::OfTransport;
-use crate::run::RunId;
-use crate::store::StoreError;
 
 /// The one subprotocol.
 const SUBPROTOCOL: &str = "runabout.v1";
 /// A ping goes out this often.
 const PING: Duration = Duration::from_secs(20);
-/// A heartbeat goes out after this long without anything else.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client may take to answer a close before the connection is dropped.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// The same where the session or the daemon ends: nobody's silence holds either up.
@@ -60,17 +50,14 @@ mod code {
     pub const RUN_DELETED: u16 = 4410;
 }
 
-/// Answers an upgrade with 101 and follows the run from the cursor on; every refusal comes before.
-pub async fn answer(mut request: Request, run: RunId, cursor: &Cursor) -> Answer {
+/// Answers an upgrade with 101 and tells what `opening` opens; every refusal comes before.
+pub async fn answer(mut request: Request, opening: impl Future<Output = Result<Following, Problem>>) -> Answer {
     let head = head(&request)?;
     let accept_key = accept_key(head)?;
     let subprotocol = asks_for_subprotocol(head)?;
     let app = request.state().clone();
-    let identity = request.ext::<Identity>().cloned();
-    // Noted before anything is waited for: a session that is revoked from here on ends this stream too.
-    let reader = Reader::new(app.clone(), run, identity);
-    let opened = Follower::open(&app.hub, run, cursor).await;
-    let (follower, hello) = opened.map_err(|error| refusal(error, app.store.instance()))?;
+    let seat = Seat::take(&request, "websocket");
+    let following = opening.await?;
     let request: &mut tide::http::Request = request.as_mut();
     let on_upgrade = request
         .ext_mut()
@@ -80,7 +67,7 @@ pub async fn answer(mut request: Request, run: RunId, cursor: &Cursor) -> Answer
         // The client may go before the answer has reached it.
         let Ok(upgraded) = on_upgrade.await else { return };
         let Some((transport, already_read)) = raw_stream(upgraded) else { return };
-        reader.serve(transport, already_read, follower, hello).await;
+        serve(&seat, transport, already_read, following.tell(true)).await;
     }));
     let mut response = Response::new(StatusCode::SwitchingProtocols);
     response.insert_header("upgrade", "websocket");
@@ -113,9 +100,8 @@ fn asks_for_subprotocol(head: &Head) -> Result<bool, Problem> {
 
 /// What happens next on a connection.
 enum Next {
-    Step(Option<Result<Step, StoreError>>),
+    Batch(Option<Batch>),
     Said(Option<Result<Message, tungstenite::Error>>),
-    Heartbeat,
     Ping,
     SessionEnded,
     /// It took no byte and sent no pong for too long.
@@ -136,85 +122,64 @@ impl From<tungstenite::Error> for End {
     }
 }
 
-type Socket = WebSocketStream<Transport>;
-
-/// One reader of a run.
-struct Reader {
-    app: App,
-    run: RunId,
-    stall: Duration,
-    session: StreamOfSession,
-    identity: Option<Identity>,
-}
-
-impl Reader {
-    fn new(app: App, run: RunId, identity: Option<Identity>) -> Reader {
-        app.metrics.readers.get_or_create(&OfTransport { transport: "websocket" }).inc();
-        let session = app.streams.open(identity.as_ref().and_then(|identity| identity.session));
-        let stall = Duration::from_secs(app.config.limits.stream_stall_s);
-        Reader { app, run, stall, session, identity }
-    }
-
-    async fn serve(self, transport: Transport, already_read: Bytes, follower: Follower, hello: Hello) {
-        let taken = transport.taken();
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(WRITE_BUFFER_BYTES)
-            .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-            .max_message_size(Some(INCOMING_BYTES_MAX))
-            .max_frame_size(Some(INCOMING_BYTES_MAX));
-        let mut socket =
-            WebSocketStream::from_partially_read(transport, already_read.into(), Role::Server, Some(config)).await;
-        let end = match self.follow(&mut socket, &taken, follower, &hello).await {
-            Ok(end) | Err(end) => end,
-        };
-        if let End::Close(code, reason) = end {
-            close(&mut socket, code, reason).await;
+impl From<Ending> for End {
+    fn from(ending: Ending) -> End {
+        match ending {
+            Ending::Told => End::Close(code::NORMAL, ""),
+            Ending::Closing => End::Close(code::GOING_AWAY, "the daemon is stopping; come back"),
+            Ending::Gone => End::Close(code::RUN_DELETED, "the run was deleted"),
+            Ending::Broken => End::Close(code::INTERNAL, "the database cannot be read"),
         }
     }
+}
 
-    /// Writes the run's events until something ends it.
-    async fn follow(&self, socket: &mut Socket, taken: &Taken, follower: Follower, hello: &Hello) -> Result<End, End> {
+type Socket = WebSocketStream<Transport>;
+
+async fn serve(seat: &Seat, transport: Transport, already_read: Bytes, batches: stream::Boxed<Batch>) {
+    let taken = transport.taken();
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .max_message_size(Some(INCOMING_BYTES_MAX))
+        .max_frame_size(Some(INCOMING_BYTES_MAX));
+    let socket = WebSocketStream::from_partially_read(transport, already_read.into(), Role::Server, Some(config)).await;
+    let mut connection = Connection { socket, taken, stall: seat.stall() };
+    let end = match connection.follow(batches, pin!(seat.session_end())).await {
+        Ok(end) | Err(end) => end,
+    };
+    if let End::Close(code, reason) = end {
+        close(&mut connection.socket, code, reason).await;
+    }
+}
+
+/// One client, and what is known of it.
+struct Connection {
+    socket: Socket,
+    taken: Taken,
+    stall: Duration,
+}
+
+impl Connection {
+    /// Writes what there is to tell until something ends it.
+    async fn follow(
+        &mut self,
+        mut batches: stream::Boxed<Batch>,
+        mut session_end: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<End, End> {
         // Who is told nothing owes nothing: only a ping that was sent waits for its pong.
         let mut unanswered: Option<Instant> = None;
-        let mut said_at = Instant::now();
-        let mut ping_at = said_at + PING;
-        let mut last_seq = hello.after;
-        // The Follower's way through a page must survive whatever else happens meanwhile.
-        let steps = stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)));
-        let mut steps = std::pin::pin!(steps);
-        let mut session_end = std::pin::pin!(self.session_end());
-        let hello = json(&Frame::hello(self.run.0, self.app.store.instance(), hello));
-        self.send(socket, taken, session_end.as_mut(), vec![hello]).await?;
+        let mut ping_at = Instant::now() + PING;
         loop {
-            let steps = steps.as_mut();
-            let ended = session_end.as_mut();
-            let stalled_at = unanswered.map(|since| taken.last().max(since) + self.stall);
-            let next = self.next(socket, steps, ended, said_at + HEARTBEAT, ping_at, stalled_at).await;
-            let mut end = None;
-            let frames = match next {
-                Next::Step(Some(Ok(step))) => match step {
-                    Step::Events(events) => {
-                        last_seq = events.last().map_or(last_seq, |event| event.seq);
-                        events.iter().map(|event| event.text.clone()).collect()
+            let stalled_at = unanswered.map(|since| self.taken.last().max(since) + self.stall);
+            match self.next(&mut batches, session_end.as_mut(), ping_at, stalled_at).await {
+                Next::Batch(Some(Batch { objects, ending })) => {
+                    self.send(session_end.as_mut(), objects).await?;
+                    if let Some(ending) = ending {
+                        return Ok(ending.into());
                     }
-                    Step::Gap(gap) => {
-                        last_seq = gap.to;
-                        vec![json(&Frame::gap(&gap))]
-                    }
-                    Step::Cursor { id } => {
-                        last_seq = id;
-                        vec![json(&Frame::Cursor { id })]
-                    }
-                    Step::CaughtUp { seq } => vec![json(&Frame::CaughtUp { seq })],
-                    Step::End(ended) => {
-                        end = Some(End::Close(code::NORMAL, ""));
-                        vec![json(&Frame::end(self.run.0, &ended))]
-                    }
-                    Step::Closing => return Ok(End::Close(code::GOING_AWAY, "the daemon is stopping; come back")),
-                    Step::Gone => return Ok(End::Close(code::RUN_DELETED, "the run was deleted")),
-                },
-                Next::Step(_) => return Ok(End::Close(code::INTERNAL, "the database cannot be read")),
+                }
+                Next::Batch(None) => return Ok(Ending::Broken.into()),
                 Next::Said(None | Some(Err(_)) | Some(Ok(Message::Close(_)))) => return Ok(End::Drop),
                 Next::Said(Some(Ok(message))) => {
                     if matches!(message, Message::Pong(_)) {
@@ -222,117 +187,66 @@ impl Reader {
                     }
                     // One read holds hundreds of messages, each with its answer: the others come in between.
                     future::yield_now().await;
-                    continue;
                 }
-                Next::Heartbeat => vec![json(&Frame::Heartbeat { last_seq })],
                 Next::Ping => {
                     ping_at = Instant::now() + PING;
                     unanswered.get_or_insert_with(Instant::now);
-                    let ping = socket.send(Message::Ping(Bytes::new()));
-                    self.unless_ended(ping, taken, session_end.as_mut()).await?;
-                    continue;
+                    let ping = self.socket.send(Message::Ping(Bytes::new()));
+                    unless_ended(ping, &self.taken, self.stall, session_end.as_mut()).await?;
                 }
                 Next::SessionEnded => return Ok(End::Close(code::SESSION_ENDED, "the session has ended")),
                 Next::Stalled => return Ok(End::Drop),
-            };
-            self.send(socket, taken, session_end.as_mut(), frames).await?;
-            said_at = Instant::now();
-            if let Some(end) = end {
-                return Ok(end);
             }
         }
     }
 
     async fn next(
-        &self,
-        socket: &mut Socket,
-        mut steps: Pin<&mut impl stream::Stream<Item = Result<Step, StoreError>>>,
+        &mut self,
+        batches: &mut stream::Boxed<Batch>,
         session_end: Pin<&mut impl Future<Output = ()>>,
-        heartbeat_at: Instant,
         ping_at: Instant,
         stalled_at: Option<Instant>,
     ) -> Next {
-        let timer_at = heartbeat_at.min(ping_at);
         let timer = async {
-            Timer::at(stalled_at.map_or(timer_at, |at| at.min(timer_at))).await;
-            if stalled_at.is_some_and(|at| Instant::now() >= at) {
-                Next::Stalled
-            } else if heartbeat_at <= ping_at {
-                Next::Heartbeat
-            } else {
-                Next::Ping
-            }
+            Timer::at(stalled_at.map_or(ping_at, |at| at.min(ping_at))).await;
+            if stalled_at.is_some_and(|at| Instant::now() >= at) { Next::Stalled } else { Next::Ping }
         };
         let ended = async {
             session_end.await;
             Next::SessionEnded
         };
-        let said = async { Next::Said(socket.next().await) };
-        let step = async { Next::Step(steps.next().await) };
-        ended.or(said).or(timer).or(step).await
+        let said = async { Next::Said(self.socket.next().await) };
+        let batch = async { Next::Batch(batches.next().await) };
+        ended.or(said).or(timer).or(batch).await
     }
 
-    /// Waits until the session is revoked or has expired; other requests may renew it meanwhile.
-    async fn session_end(&self) {
-        let expired = async {
-            let mut expires_at = self.identity.as_ref().and_then(|identity| identity.expires_at);
-            while let Some(at) = expires_at {
-                let left_ms = (at.0 - UnixMs::now().0).max(0).unsigned_abs();
-                Timer::after(Duration::from_millis(left_ms)).await;
-                let session = self.identity.as_ref().and_then(|identity| identity.session);
-                let known = self.app.store.sessions().await.unwrap_or_default();
-                match known.into_iter().find(|known| Some(known.id) == session) {
-                    Some(renewed) if renewed.expires_at != Some(at) => expires_at = renewed.expires_at,
-                    _ => return,
-                }
-            }
-            future::pending().await
-        };
-        self.session.revoked().or(expired).await;
-    }
-
-    /// Feeds all frames, then flushes once.
-    async fn send(
-        &self,
-        socket: &mut Socket,
-        taken: &Taken,
-        session_end: Pin<&mut impl Future<Output = ()>>,
-        frames: Vec<Bytes>,
-    ) -> Result<(), End> {
+    /// Feeds all objects, then flushes once.
+    async fn send(&mut self, session_end: Pin<&mut impl Future<Output = ()>>, objects: Vec<Object>) -> Result<(), End> {
+        let Connection { socket, taken, stall } = self;
         let sent = async {
-            for text in frames {
-                let frame = WireFrame::message(text, OpCode::Data(Data::Text), true);
+            for object in objects {
+                let frame = WireFrame::message(object.text, OpCode::Data(Data::Text), true);
                 SinkExt::feed(socket, Message::Frame(frame)).await?;
             }
             SinkExt::flush(socket).await
         };
-        self.unless_ended(sent, taken, session_end).await
-    }
-
-    /// Writes to a client that takes it, and whose session lasts. A close cannot be put behind half a frame, so that a
-    /// client that takes nothing loses its connection with its session.
-    async fn unless_ended(
-        &self,
-        writing: impl Future<Output = Result<(), tungstenite::Error>>,
-        taken: &Taken,
-        session_end: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<(), End> {
-        let ended = async {
-            session_end.await;
-            Err(End::Drop)
-        };
-        timely(writing, taken, self.stall).or(ended).await
+        unless_ended(sent, taken, *stall, session_end).await
     }
 }
 
-impl Drop for Reader {
-    fn drop(&mut self) {
-        self.app.metrics.readers.get_or_create(&OfTransport { transport: "websocket" }).dec();
-    }
-}
-
-fn json(frame: &Frame<'_>) -> Bytes {
-    serde_json::to_vec(frame).unwrap_or_default().into()
+/// Writes to a client that takes it, and whose session lasts. A close cannot be put behind half a frame, so that a
+/// client that takes nothing loses its connection with its session.
+async fn unless_ended(
+    writing: impl Future<Output = Result<(), tungstenite::Error>>,
+    taken: &Taken,
+    stall: Duration,
+    session_end: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), End> {
+    let ended = async {
+        session_end.await;
+        Err(End::Drop)
+    };
+    timely(writing, taken, stall).or(ended).await
 }
 
 /// Writes, for as long as the client takes a byte now and then.

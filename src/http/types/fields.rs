@@ -86,10 +86,10 @@ impl Fields {
         None
     }
 
-    /// A whole number in a range.
+    /// A whole number in a range; `60.0` is one, as JSON Schema and JavaScript have it.
     pub fn integer(&mut self, field: &str, min: i64, max: i64) -> Option<i64> {
         let value = self.take(field)?;
-        match value.as_i64() {
+        match value.as_i64().or_else(|| value.as_f64().and_then(whole)) {
             Some(number) if (min..=max).contains(&number) => return Some(number),
             Some(_) => self.wrong(field, "range", format!("must be between {min} and {max}")),
             None => self.wrong(field, "type", format!("must be a whole number between {min} and {max}")),
@@ -170,6 +170,12 @@ impl Fields {
         self.refuse_unknown();
         if self.violations.is_empty() { Ok(()) } else { Err(Problem::violations(self.violations)) }
     }
+}
+
+/// The number, where it is a whole one that is told exactly.
+fn whole(number: f64) -> Option<i64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
 }
 
 /// 400 for what is not JSON.

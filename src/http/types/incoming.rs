@@ -106,7 +106,10 @@ pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
             None
         }
         (Some(argv), None) if argv.first().is_none_or(String::is_empty) => {
-            fields.wrong("command", "value", "must hold at least the program's name");
+            // A program's name that is no argument was told already.
+            if !fields.violations.iter().any(|v| v.field == "command[0]") {
+                fields.wrong("command", "value", "must hold at least the program's name");
+            }
             None
         }
         (Some(argv), None) => Some(Command::Argv(argv)),

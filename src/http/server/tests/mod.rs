@@ -16,10 +16,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
+use hyper::body::Bytes;
 use hyper::upgrade::OnUpgrade;
 use smol::{Executor, Timer};
 
-use super::{Listeners, RouteLabel, Site, Tls, bind_tcp, bind_unix, raw_stream, serve};
+use super::{Listeners, Rope, RouteLabel, Site, Streamed, Tls, bind_tcp, bind_unix, raw_stream, serve};
 use crate::access::{How, Identity, Role, Token, TokenKind};
 use crate::config::{Access, Limits};
 use crate::http::middleware::{Gate, Locals};
@@ -109,7 +110,12 @@ fn app(executor: Arc<Executor<'static>>) -> tide::Server<Arc<Executor<'static>>>
         Timer::after(Duration::from_secs(30)).await;
         Ok("late")
     });
-    app.at("/stream").get(|_| async { Ok(tide::Body::from_reader(futures_lite::io::Cursor::new(b"streamed"), None)) });
+    app.at("/stream").get(|_| async {
+        let pieces = ["str", "", "eam", "ed"].map(|piece| Ok(Rope::from(Bytes::from_static(piece.as_bytes()))));
+        let mut response = tide::Response::new(200);
+        response.insert_ext(Streamed::new(futures_lite::stream::iter(pieces), futures_lite::future::pending()));
+        Ok(response)
+    });
     app.at("/big").get(|_| async { Ok(tide::Body::from_bytes(vec![b'x'; BIG_BYTES])) });
     app.at("/upgrade").get(|mut request: tide::Request<Arc<Executor<'static>>>| async move {
         let executor = request.state().clone();

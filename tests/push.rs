@@ -6,8 +6,17 @@ use async_tungstenite::tungstenite::Message;
 use serde_json::{Value, json};
 
 use crate::common::{
-    DEADLINE, Daemon, Frame, Opening, Reader, Traced, eventually, strace_is_there, voluntary_switches,
+    DEADLINE, Daemon, Frame, Opening, Reader, Traced, Via, eventually, over_each, strace_is_there, voluntary_switches,
 };
+
+over_each!(
+    a_line_is_pushed_live_and_nothing_is_read_for_it,
+    every_object_of_a_stream_has_the_fields_that_were_promised,
+    a_deleted_run_is_gone_for_those_who_come_and_for_those_who_lag,
+    a_revoked_session_loses_its_streams_within_a_second,
+    a_session_that_expires_loses_its_streams,
+    a_revoked_session_loses_also_a_stream_that_takes_nothing,
+);
 
 /// A command that is quiet until it is let go.
 fn quiet(daemon: &Daemon) -> (i64, crate::common::Gate) {
@@ -39,8 +48,9 @@ fn readers_of_a_quiet_command_cost_nothing() {
     let (run, gate) = quiet(&daemon);
     let tcp = daemon.tcp_as("viewer");
     let mut readers: Vec<Reader> = Vec::new();
-    for reader in 0..20 {
-        readers.push(Reader::open(if reader % 2 == 0 { &daemon } else { &tcp }, run, 0));
+    for reader in 0..20_usize {
+        let client = if reader % 2 == 0 { &daemon } else { &tcp };
+        readers.push(Reader::open_by(Via::STREAMS[reader % 3], client, run, 0));
     }
     readers.iter_mut().for_each(|reader| reader.until_stdout("ready\n"));
     readers.iter_mut().filter(|reader| reader.told.cursor < 3).for_each(Reader::until_caught_up);
@@ -61,7 +71,8 @@ fn readers_of_a_quiet_command_cost_nothing() {
     };
     let after = daemon.metrics();
     assert_eq!(before.sum("store_requests_total"), after.sum("store_requests_total"));
-    assert_eq!(after.get("readers{transport=\"websocket\"}"), 20.0);
+    let transports = ["websocket", "sse", "ndjson"].map(|name| after.get(&format!("readers{{transport=\"{name}\"}}")));
+    assert_eq!(transports, [7.0, 7.0, 6.0]);
     assert!(calls as u64 <= 10 * window.as_secs(), "{calls} in {window:?}:\n{what}");
     gate.open();
     for reader in &mut readers {
@@ -70,12 +81,11 @@ fn readers_of_a_quiet_command_cost_nothing() {
     eventually(DEADLINE, "no reader is left", || daemon.metrics().sum("readers") == 0.0);
 }
 
-#[test]
-fn a_line_is_pushed_live_and_nothing_is_read_for_it() {
+fn a_line_is_pushed_live_and_nothing_is_read_for_it(via: Via) {
     let daemon = Daemon::start();
     let mut feed = daemon.feed("lines");
     let run = daemon.sh(&format!("while read -r line; do echo \"$line\"; done < {}", feed.path()));
-    let mut reader = Reader::open(&daemon, run, 0);
+    let mut reader = Reader::open_by(via, &daemon, run, 0);
     feed.say("first\n");
     reader.until_stdout("first\n");
     settled(&daemon);
@@ -97,20 +107,23 @@ fn a_line_is_pushed_live_and_nothing_is_read_for_it() {
 }
 
 #[test]
-fn two_readers_get_the_same_bytes_and_so_does_a_page() {
+fn every_reader_gets_the_same_bytes() {
     let daemon = Daemon::start();
     let gate = daemon.gate("start");
     let run = daemon.sh(&format!("{}; seq 1 20000; seq 1 20000 >&2; head -c 100000 /dev/urandom", gate.wait()));
     let tcp = daemon.tcp_as("viewer");
-    let mut readers = [Reader::open(&daemon, run, 0), Reader::open(&tcp, run, 0)];
+    let mut readers = Via::ALL.map(|via| Reader::open_by(via, if via == Via::Sse { &tcp } else { &daemon }, run, 0));
     gate.open();
-    let told = std::thread::scope(|scope| {
+    let ends = std::thread::scope(|scope| {
         let reading = readers.each_mut().map(|reader| scope.spawn(|| reader.until_end()));
         reading.map(|reader| reader.join().unwrap())
     });
-    let [one, other] = readers.map(Reader::disconnect);
-    assert_eq!((&one.events, &one.stdout, &one.stderr), (&other.events, &other.stdout, &other.stderr));
-    assert_eq!(told[0], told[1]);
+    let [one, others @ ..] = readers.map(Reader::disconnect);
+    for other in others {
+        assert_eq!(one.events, other.events);
+        assert!(one.stdout == other.stdout && one.stderr == other.stderr, "other bytes by {:?}", other.via);
+    }
+    assert!(ends.iter().all(|end| *end == ends[0]), "{ends:?}");
     let events = daemon.events(run);
     let (stdout, stderr) = crate::common::output_of(&events);
     assert!(stdout == one.stdout && stderr == one.stderr, "a page has other bytes than a stream");
@@ -120,12 +133,11 @@ fn two_readers_get_the_same_bytes_and_so_does_a_page() {
     assert_eq!(daemon.run(run)["output_bytes"], 2 * lines.len() + 100_000);
 }
 
-#[test]
-fn every_object_of_a_stream_has_the_fields_that_were_promised() {
+fn every_object_of_a_stream_has_the_fields_that_were_promised(via: Via) {
     let daemon = Daemon::start();
     let gate = daemon.gate("start");
     let run = daemon.sh(&format!("{}; echo hello; exit 3", gate.wait()));
-    let mut reader = Reader::open(&daemon, run, 0);
+    let mut reader = Reader::open_by(via, &daemon, run, 0);
     assert_eq!(keys(&reader.hello), ["type", "run", "instance", "after", "first_seq", "last_seq", "status"]);
     let instance = reader.hello["instance"].as_str().unwrap().to_owned();
     assert_eq!(daemon.get("/v1/system").json()["instance"], *instance);
@@ -197,20 +209,24 @@ fn an_upgrade_that_cannot_be_is_refused_before_it_is_one() {
 fn a_quiet_stream_has_a_heartbeat_after_fifteen_seconds_and_a_ping_after_twenty() {
     let daemon = Daemon::start();
     let (run, gate) = quiet(&daemon);
-    let mut reader = Reader::open(&daemon, run, 0);
-    reader.until_stdout("ready\n");
+    let mut readers = Via::STREAMS.map(|via| Reader::open_by(via, &daemon, run, 0));
+    readers.iter_mut().for_each(|reader| reader.until_stdout("ready\n"));
     let begun = Instant::now();
-    let heartbeat = reader.until("a heartbeat", |frame| !matches!(frame, Frame::CaughtUp(_)));
-    let waited = begun.elapsed();
-    assert_eq!(heartbeat, Frame::Heartbeat(json!({"type": "heartbeat", "last_seq": 3})));
-    assert!(waited > Duration::from_secs(14) && waited < Duration::from_secs(18), "{waited:?}");
+    for reader in &mut readers {
+        let heartbeat = reader.until("a heartbeat", |frame| !matches!(frame, Frame::CaughtUp(_)));
+        let waited = begun.elapsed();
+        assert_eq!(heartbeat, Frame::Heartbeat(json!({"type": "heartbeat", "last_seq": 3})));
+        assert!(waited > Duration::from_secs(14) && waited < Duration::from_secs(18), "{waited:?}");
+    }
     // The ping wakes no reader of objects: look for it until it has come.
-    while reader.pings == 0 {
-        assert_eq!(reader.next_within(Duration::from_millis(100)), None);
+    while readers[0].pings() == 0 {
+        assert_eq!(readers[0].next_within(Duration::from_millis(100)), None);
         assert!(begun.elapsed() < Duration::from_secs(28), "no ping");
     }
     gate.open();
-    assert_eq!(reader.until_end()["status"], "succeeded");
+    for reader in &mut readers {
+        assert_eq!(reader.until_end()["status"], "succeeded");
+    }
 }
 
 #[test]
@@ -222,70 +238,66 @@ fn what_a_client_says_is_ignored_and_its_pings_are_answered() {
     reader.say(Message::text("cancel!"));
     reader.say(Message::binary(vec![0; 60_000]));
     reader.say(Message::Ping("are you there".into()));
-    while reader.pongs.is_empty() {
+    while reader.pongs().is_empty() {
         assert!(matches!(reader.next_within(Duration::from_millis(20)), None | Some(Frame::CaughtUp(_))));
     }
-    assert_eq!(reader.pongs, [b"are you there"]);
+    assert_eq!(reader.pongs(), [b"are you there"]);
     gate.open();
     assert_eq!(reader.until_end()["status"], "succeeded");
 }
 
-#[test]
-fn a_deleted_run_is_gone_for_those_who_come_and_for_those_who_lag() {
+fn a_deleted_run_is_gone_for_those_who_come_and_for_those_who_lag(via: Via) {
     let daemon = Daemon::start();
     // More than the kernel holds for a reader that takes nothing.
     let run = daemon.sh("seq 1 500000");
-    let mut stalled = Reader::open(&daemon, run, 0);
+    let mut stalled = Reader::open_by(via, &daemon, run, 0);
     assert_eq!(daemon.wait_ended(run)["status"], "succeeded");
     daemon.delete(&format!("/v1/runs/{run}")).expect(204);
     let path = format!("/v1/runs/{run}/events");
     Opening::new(&daemon, path.clone()).refused().expect_problem(410, "run_pruned");
     daemon.get(&path).expect_problem(410, "run_pruned");
-    assert_eq!(stalled.until_closed(), Some(4410));
+    assert_eq!(stalled.until_closed(), via.closed(4410));
 }
 
-#[test]
-fn a_revoked_session_loses_its_streams_within_a_second() {
+fn a_revoked_session_loses_its_streams_within_a_second(via: Via) {
     let daemon = Daemon::start();
     let (run, _gate) = quiet(&daemon);
     let viewer = daemon.tcp_as("viewer");
     let other = daemon.tcp_as("viewer");
     let session = viewer.get("/v1/session").expect(200).json()["id"].as_i64().unwrap();
-    let mut readers = [Reader::open(&viewer, run, 0), Reader::open(&viewer, run, 0)];
-    let mut untouched = Reader::open(&other, run, 0);
+    let mut readers = [Reader::open_by(via, &viewer, run, 0), Reader::open_by(via, &viewer, run, 0)];
+    let mut untouched = Reader::open_by(via, &other, run, 0);
     readers.iter_mut().chain([&mut untouched]).for_each(|reader| reader.until_stdout("ready\n"));
     let begun = Instant::now();
     daemon.delete(&format!("/v1/sessions/{session}")).expect(204);
     for reader in &mut readers {
-        assert_eq!(reader.until_closed(), Some(4401));
+        assert_eq!(reader.until_closed(), via.closed(4401));
     }
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     viewer.get("/v1/session").expect(401);
     Opening::new(&viewer, format!("/v1/runs/{run}/events")).refused().expect(401);
     assert_eq!(daemon.metrics().sum("readers"), 1.0);
     other.delete("/v1/session").expect(204);
-    assert_eq!(untouched.until_closed(), Some(4401), "logged out");
+    assert_eq!(untouched.until_closed(), via.closed(4401), "logged out");
 }
 
-#[test]
-fn a_session_that_expires_loses_its_streams() {
+fn a_session_that_expires_loses_its_streams(via: Via) {
     let daemon = Daemon::start();
     let (run, _gate) = quiet(&daemon);
     let token = daemon.post("/v1/enrollment-tokens", &json!({"role": "viewer", "session_ttl_s": 2})).expect(201).json();
     let session = daemon.post("/v1/enroll", &json!({"token": token["token"]})).expect(201).json();
     let viewer = daemon.tcp().with_token(session["session_token"].as_str().unwrap());
-    let mut reader = Reader::open(&viewer, run, 0);
-    assert_eq!(reader.until_closed(), Some(4401));
+    let mut reader = Reader::open_by(via, &viewer, run, 0);
+    assert_eq!(reader.until_closed(), via.closed(4401));
 }
 
-#[test]
-fn a_revoked_session_loses_also_a_stream_that_takes_nothing() {
+fn a_revoked_session_loses_also_a_stream_that_takes_nothing(via: Via) {
     let daemon = Daemon::start();
     let run = daemon.sh("seq 1 3000000; exec sleep 600");
     let viewer = daemon.tcp_as("viewer");
     let session = viewer.get("/v1/session").expect(200).json()["id"].as_i64().unwrap();
-    let mut stalled = Reader::open(&viewer, run, 0);
-    let mut fast = Reader::open(&daemon, run, 0);
+    let mut stalled = Reader::open_by(via, &viewer, run, 0);
+    let mut fast = Reader::open_by(via, &daemon, run, 0);
     fast.until_stdout("\n3000000\n");
     assert_eq!(daemon.metrics().sum("readers"), 2.0);
     let begun = Instant::now();

@@ -3,7 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Client, DEADLINE, Daemon, Frame, Reader, eventually, highest_resident_bytes, resident_bytes};
+use crate::common::{
+    Client, DEADLINE, Daemon, Frame, Reader, Via, eventually, highest_resident_bytes, over_each, resident_bytes,
+};
+
+over_each!(
+    stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory,
+    a_slow_reader_is_resynced_again_and_again_and_misses_nothing,
+    a_reader_that_takes_nothing_for_too_long_is_dropped_and_may_come_back,
+    a_reader_of_a_quiet_command_is_not_taken_for_one_that_stalls,
+);
 
 /// What the daemon may grow by while readers stall: their channels, the pages under way, SQLite's cache.
 const GROWTH_BYTES_MAX: u64 = 12 * 1024 * 1024;
@@ -13,21 +22,20 @@ fn lines(last: u64) -> Vec<u8> {
     (1..=last).map(|number| format!("{number}\n")).collect::<String>().into_bytes()
 }
 
-#[test]
-fn stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory() {
+fn stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory(via: Via) {
     let daemon = Daemon::start();
     let tcp = daemon.tcp_as("viewer");
     let expected = lines(2_200_000);
     assert!(expected.len() > 16_000_000);
     // The same once, small, so that what is allocated once is there before it is measured.
     let warm = daemon.sh("seq 1 300000");
-    let mut reader = Reader::open(&tcp, warm, 0);
+    let mut reader = Reader::open_by(via, &tcp, warm, 0);
     reader.until_end();
     let gate = daemon.gate("burst");
     let run = daemon.sh(&format!("{}; exec seq 1 2200000", gate.wait()));
     let clients: [&Client; 2] = [&daemon, &tcp];
-    let mut stalled: Vec<Reader> = (0..10).map(|number| Reader::open(clients[number % 2], run, 0)).collect();
-    let mut fast = Reader::open(&tcp, run, 0);
+    let mut stalled: Vec<Reader> = (0..10).map(|number| Reader::open_by(via, clients[number % 2], run, 0)).collect();
+    let mut fast = Reader::open_by(via, &tcp, run, 0);
     let before = resident_bytes(daemon.pid());
     let resyncs = daemon.metrics().get("reader_resyncs_total");
     let begun = Instant::now();
@@ -41,7 +49,7 @@ fn stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory()
     let told = fast.disconnect();
     let run_ms = daemon.events(run).last().unwrap()["data"]["duration_ms"].as_i64().unwrap();
     let growth = highest.saturating_sub(before);
-    println!("16 MB: the command {run_ms} ms, the fast reader {took:?}, memory {before} + {growth} bytes");
+    println!("16 MB by {via:?}: the command {run_ms} ms, the fast reader {took:?}, memory {before} + {growth} bytes");
     assert!(took < Duration::from_millis(run_ms as u64) + Duration::from_secs(5), "the end came late: {took:?}");
     assert!(growth < GROWTH_BYTES_MAX, "grew by {growth} bytes from {before}");
     let resyncs = daemon.metrics().get("reader_resyncs_total") - resyncs;
@@ -64,11 +72,10 @@ fn stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory()
     eventually(DEADLINE, "no reader is left", || daemon.metrics().sum("readers") == 0.0);
 }
 
-#[test]
-fn a_slow_reader_is_resynced_again_and_again_and_misses_nothing() {
+fn a_slow_reader_is_resynced_again_and_again_and_misses_nothing(via: Via) {
     let daemon = Daemon::with_config("[limits]\nstream_buffer_events = 2\nstream_buffer_bytes = 4096");
     let run = daemon.sh("for round in 1 2 3 4 5 6 7 8 9 10; do seq 1 20000; sleep 0.05; done");
-    let mut slow = Reader::open(&daemon, run, 0);
+    let mut slow = Reader::open_by(via, &daemon, run, 0);
     let mut frames = 0;
     let end = loop {
         match slow.next() {
@@ -90,7 +97,8 @@ fn readers_who_share_a_small_total_get_everything() {
     let daemon = Daemon::with_config("[limits]\nstream_total_bytes = 16384");
     let gate = daemon.gate("burst");
     let run = daemon.sh(&format!("{}; exec seq 1 200000", gate.wait()));
-    let mut readers: Vec<Reader> = (0..8).map(|_| Reader::open(&daemon, run, 0)).collect();
+    let mut readers: Vec<Reader> =
+        (0..8).map(|number| Reader::open_by(Via::STREAMS[number % 3], &daemon, run, 0)).collect();
     gate.open();
     std::thread::scope(|scope| {
         for reader in &mut readers {
@@ -101,12 +109,11 @@ fn readers_who_share_a_small_total_get_everything() {
     assert!(readers.iter().all(|reader| reader.told.stdout == expected));
 }
 
-#[test]
-fn a_reader_that_takes_nothing_for_too_long_is_dropped_and_may_come_back() {
+fn a_reader_that_takes_nothing_for_too_long_is_dropped_and_may_come_back(via: Via) {
     let daemon = Daemon::with_config("[limits]\nstream_stall_s = 1");
     let run = daemon.sh("seq 1 400000; exec sleep 600");
-    let mut stalled = Reader::open(&daemon, run, 0);
-    let mut fast = Reader::open(&daemon, run, 0);
+    let mut stalled = Reader::open_by(via, &daemon, run, 0);
+    let mut fast = Reader::open_by(via, &daemon, run, 0);
     fast.until_stdout("\n400000\n");
     drop(fast);
     eventually(DEADLINE, "the stalled reader is dropped", || daemon.metrics().sum("readers") == 0.0);
@@ -116,12 +123,11 @@ fn a_reader_that_takes_nothing_for_too_long_is_dropped_and_may_come_back() {
     assert!(back.told.stdout == lines(400_000));
 }
 
-#[test]
-fn a_reader_of_a_quiet_command_is_not_taken_for_one_that_stalls() {
+fn a_reader_of_a_quiet_command_is_not_taken_for_one_that_stalls(via: Via) {
     let daemon = Daemon::with_config("[limits]\nstream_stall_s = 1");
     let gate = daemon.gate("quiet");
     let run = daemon.sh(&format!("echo ready; {}", gate.wait()));
-    let mut reader = Reader::open(&daemon, run, 0);
+    let mut reader = Reader::open_by(via, &daemon, run, 0);
     reader.until_stdout("ready\n");
     // There is nothing that it could take, for three times as long.
     let until = Instant::now() + Duration::from_secs(3);

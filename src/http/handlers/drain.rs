@@ -1,0 +1,63 @@
+//! `/v1/drain`: nothing more is started until that is taken back, or the daemon ends; submits are queued as ever.
+
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::FutureExt as _;
+use serde_json::json;
+use tide::StatusCode;
+
+use super::runs::WAIT_MAX_S;
+use crate::http::Problem;
+use crate::http::app::{self, Answer, App, Request, json_body, no_query, nothing, query};
+use crate::http::audit::did;
+use crate::run::Status;
+
+/// `GET /v1/drain`
+pub async fn get(request: Request) -> Answer {
+    let wait_s = wait_s(&request)?;
+    let app = request.state();
+    wait_idle(app, wait_s).await;
+    show(app)
+}
+
+/// `PUT /v1/drain`
+pub async fn put(request: Request) -> Answer {
+    let wait_s = wait_s(&request)?;
+    json_body(&request).await?.finish()?;
+    let app = request.state();
+    let changed = app.store.drain(true).await?;
+    wait_idle(app, wait_s).await;
+    let answer = show(app)?;
+    Ok(if changed { did(answer, "the daemon was drained") } else { answer })
+}
+
+/// `DELETE /v1/drain`
+pub async fn delete(request: Request) -> Answer {
+    no_query(&request)?;
+    let changed = request.state().store.drain(false).await?;
+    Ok(if changed { did(nothing(), "the drain was taken back") } else { nothing() })
+}
+
+fn wait_s(request: &Request) -> Result<Option<i64>, Problem> {
+    let mut query = query(request);
+    let wait_s = query.integer("wait_s", 1, WAIT_MAX_S);
+    query.finish()?;
+    Ok(wait_s)
+}
+
+/// Until nothing runs, or for so long.
+async fn wait_idle(app: &App, wait_s: Option<i64>) {
+    let Some(wait_s) = wait_s else { return };
+    let late = async {
+        Timer::after(Duration::from_secs(wait_s.unsigned_abs())).await;
+    };
+    app.store.wait_idle().or(late).await;
+}
+
+fn show(app: &App) -> Answer {
+    let counts = app.store.counts();
+    let of = |status: Status| counts[status as usize];
+    let (draining, running, queued) = (app.store.draining(), of(Status::Running), of(Status::Queued));
+    app::json(StatusCode::Ok, &json!({ "draining": draining, "running": running, "queued": queued }))
+}

@@ -1,0 +1,169 @@
+// Everything about one run that comes by its stream: its lines, its other events in order, what is gone, and how it is.
+//
+// Nothing here touches the page; a view watches `changed` and shows what it finds.
+
+import {get, Refused} from './api.js';
+import {capital, duration, outcome, plural, runTook, text, words} from './format.js';
+import {Lines} from './lines.js';
+import {Stream} from './stream.js';
+
+/** Entries of the list of events that are kept. */
+const ENTRIES_MAX = 20_000;
+/** Kinds after which the run itself is asked for again. */
+const CHANGING = new Set(['queued', 'started', 'cancel_requested', 'changed', 'attempt_ended', 'finished']);
+
+export class RunFeed {
+  /** As `GET /v1/runs/:id` says; null until it has. */
+  run = null;
+  lines = new Lines();
+  /** `{event}`, `{gap}`, or `{output: {from, to, chars}}` for what was printed between two others. */
+  entries = [];
+  /** Entries that went because there were too many. */
+  forgotten = 0;
+  /** Whether the stored events are all here. */
+  isCaughtUp = false;
+  /** Why there is nothing to see any more; null while there is. */
+  gone = null;
+  #stream = null;
+  #timer = 0;
+  #changed;
+
+  constructor(id, changed) {
+    this.id = id;
+    this.#changed = changed;
+    const on = {
+      frame: frame => this.#take(frame),
+      restart: reason => this.#restart(reason),
+      gone: refused => this.#leave(refused),
+    };
+    this.#stream = new Stream({path: `/v1/runs/${id}/events`, unit: 'seq', start: '0', on});
+    this.refresh();
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#stream.close();
+  }
+
+  /** Asks for the run again. */
+  async refresh() {
+    try {
+      const run = await get(`/v1/runs/${this.id}`);
+      if (run.last_seq >= (this.run?.last_seq ?? 0)) this.run = run;
+      this.#changed();
+    } catch (error) {
+      if (error instanceof Refused && [404, 410].includes(error.status)) this.#leave(error);
+    }
+  }
+
+  #leave(refused) {
+    this.gone = refused;
+    this.close();
+    this.#changed();
+  }
+
+  #restart(reason) {
+    [this.run, this.lines] = [null, new Lines()];
+    [this.entries, this.forgotten, this.isCaughtUp] = [[], 0, false];
+    const why = reason === 'instance_changed' ? 'The daemon has another database now' : 'The daemon has fewer events now';
+    this.lines.note('warning', `${why}: everything is read again.`, new Date().toISOString());
+    this.refresh();
+  }
+
+  #take(frame) {
+    if (frame.type === 'event') this.#event(frame);
+    else if (frame.type === 'gap') this.#gap(frame);
+    else if (frame.type === 'caught_up') this.isCaughtUp = true;
+    else if (frame.type === 'end') this.#soon(0);
+    this.#changed();
+  }
+
+  #event(event) {
+    if (event.kind === 'output') {
+      const {stream, text: plain, base64} = event.data;
+      const printed = plain ?? decoded(base64 ?? '');
+      this.lines.output(stream === 'stderr' ? 'stderr' : 'stdout', printed, event.at);
+      const last = this.entries.at(-1);
+      if (last?.output) Object.assign(last.output, {to: event.seq, chars: last.output.chars + printed.length});
+      else this.#enter({output: {from: event.seq, to: event.seq, chars: printed.length}});
+      return;
+    }
+    this.#enter({event});
+    // What is read again from the start is no news.
+    const isNews = event.seq > (this.run?.last_seq ?? 0);
+    if (isNews) this.#apply(event);
+    const note = noteOf(event, this.run);
+    if (note) {
+      this.lines.finish();
+      this.lines.note(note.kind, note.text, event.at);
+    }
+    if (isNews && CHANGING.has(event.kind)) this.#soon(150);
+  }
+
+  /** What an event says of the run, before the run itself has been asked for. */
+  #apply({seq, kind, at, data}) {
+    if (this.run) this.run = {...this.run, ...changeOf(kind, at, data), last_seq: seq};
+  }
+
+  #gap(gap) {
+    this.#enter({gap});
+    this.lines.finish();
+    this.lines.note('warning', gapText(gap), null);
+  }
+
+  #enter(entry) {
+    this.entries.push(entry);
+    if (this.entries.length <= ENTRIES_MAX) return;
+    this.entries.shift();
+    this.forgotten += 1;
+  }
+
+  #soon(ms) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.refresh(), ms);
+  }
+}
+
+/** What an event changes of a run. */
+export function changeOf(kind, at, data) {
+  if (kind === 'queued') return {status: 'queued', attempt: data.attempt};
+  if (kind === 'started') return {status: 'running', started_at: at, attempt: data.attempt, progress: null};
+  if (kind === 'progress') return {progress: data};
+  if (kind === 'cancel_requested') return {cancel_requested_at: at};
+  if (kind !== 'finished') return {};
+  const {status, reason, exit_code, signal, error} = data;
+  return {status, reason, exit_code, signal, error, ended_at: at, pid: null};
+}
+
+/** What a gap says where it is. */
+export function gapText({from, to, reason}) {
+  const why = reason === 'quota' ? 'more was printed than is kept' : reason === 'pruned' ? 'they were removed' : reason;
+  return from === to ? `Event ${from} is gone: ${why}.` : `Events ${from} to ${to} are gone: ${why}.`;
+}
+
+/** What of an event stands among the output; null for most. */
+function noteOf({kind, data, at}, run) {
+  if (kind === 'queued' && data.attempt > 1) return {kind: 'note', text: `Queued again, as attempt ${data.attempt}.`};
+  if (kind === 'started' && data.attempt > 1) return {kind: 'note', text: `Attempt ${data.attempt} started.`};
+  if (kind === 'attempt_ended') return {kind: 'warning', text: `Attempt ${data.attempt} ended: ${words(data.reason)}.`};
+  if (kind === 'cancel_requested') {
+    const reason = data.reason ? `: ${text(data.reason)}` : '';
+    return {kind: 'warning', text: `A cancel was asked for by ${text(data.by)}${reason}.`};
+  }
+  if (kind === 'message') return {kind: levelled(data.level), text: text(data.text ?? data)};
+  if (kind !== 'finished') return null;
+  const took = data.duration_ms ?? (run && runTook({...run, ended_at: at}));
+  const after = took === null || took === undefined ? '' : ` after ${duration(took)}`;
+  const why = outcome({...data, timeout_s: run?.timeout_s ?? null});
+  return {kind: data.status === 'succeeded' ? 'good' : 'bad', text: `${capital(words(data.status))}${after}${why ? `: ${why}` : ''}.`};
+}
+
+const levelled = level => (/^(error|critical|fatal)/i.test(level) ? 'bad' : /^warn/i.test(level) ? 'warning' : 'note');
+
+/** What was printed between two other events. */
+export const outputText = ({from, to, chars}) => `${plural(to - from + 1, 'piece')} of output, ${plural(chars, 'character')}`;
+
+function decoded(base64) {
+  const bytes = Uint8Array.from(atob(base64), character => character.charCodeAt(0));
+  return new TextDecoder().decode(bytes);
+}

@@ -1,0 +1,150 @@
+// A form for a run. What the daemon finds wrong with it stands beside the field that it is about.
+
+import {get, may, post, Refused} from '../api.js';
+import {seconds} from '../format.js';
+import {empty, field, trouble} from '../parts.js';
+import {html, nothing} from '../vendor/lit-html/lit-html.js';
+
+/** The daemon's field, and where it is in the form. */
+const FIELDS = ['command', 'script', 'name', 'queue', 'priority', 'tags', 'timeout_s', 'delay_s', 'cwd', 'env', 'stdin', 'on_interrupt', 'keep'];
+
+export class SubmitView {
+  title = 'Submit';
+  #page;
+  #kind = 'script';
+  #queues = ['default'];
+  #wrong = [];
+  #error = null;
+  #isBusy = false;
+  /** The same submit sent twice makes one run. */
+  #sent = {body: '', key: ''};
+
+  constructor(page) {
+    this.#page = page;
+  }
+
+  enter() {
+    get('/v1/queues').then(({queues}) => {
+      this.#queues = queues.map(queue => queue.name);
+      this.#page.update();
+    }).catch(() => {});
+  }
+
+  #submit = async event => {
+    event.preventDefault();
+    const {run, wrong} = this.#read(new FormData(event.target));
+    [this.#wrong, this.#error] = [wrong, null];
+    if (!wrong.length) await this.#send(run);
+    this.#page.update();
+    if (this.#wrong.length) requestAnimationFrame(() => document.querySelector('[aria-invalid="true"]')?.focus());
+  };
+
+  async #send(run) {
+    const body = JSON.stringify(run);
+    if (body !== this.#sent.body) this.#sent = {body, key: newKey()};
+    this.#isBusy = true;
+    this.#page.update();
+    try {
+      const made = await post('/v1/runs', run, {'Idempotency-Key': this.#sent.key});
+      location.hash = `#/runs/${made.id}`;
+    } catch (error) {
+      if (error instanceof Refused && error.violations.length) this.#wrong = error.violations;
+      else this.#error = error;
+    }
+    this.#isBusy = false;
+  }
+
+  /** The form as the daemon wants it; what is left empty is left out. */
+  #read(given) {
+    const run = {}, wrong = [], said = name => String(given.get(name) ?? '').trim();
+    if (this.#kind === 'script') run.script = String(given.get('script')).replaceAll('\r\n', '\n');
+    else run.command = lines(given.get('command'), false);
+    for (const name of ['name', 'cwd']) if (said(name)) run[name] = said(name);
+    if (said('queue') !== 'default') run.queue = said('queue');
+    if (said('priority')) run.priority = whole(said('priority'));
+    const tags = said('tags').split(/[\s,]+/).filter(Boolean);
+    if (tags.length) run.tags = tags;
+    for (const name of ['timeout_s', 'delay_s']) {
+      if (!said(name)) continue;
+      run[name] = seconds(said(name));
+      if (Number.isNaN(run[name])) wrong.push({field: name, message: 'must be a time like 90s, 15m or 2h'});
+    }
+    const env = lines(given.get('env'), true).map(line => [line, line.indexOf('=')]);
+    for (const [line, at] of env) if (at < 1) wrong.push({field: 'env', message: `“${line}” must be NAME=value`});
+    if (env.length) run.env = Object.fromEntries(env.map(([line, at]) => [line.slice(0, at), line.slice(at + 1)]));
+    if (given.get('stdin')) run.stdin = String(given.get('stdin')).replaceAll('\r\n', '\n');
+    if (given.get('requeue')) run.on_interrupt = 'requeue';
+    if (given.get('keep')) run.keep = true;
+    return {run, wrong};
+  }
+
+  /** What is wrong with a field or with a part of it: `tags[2]` and `env.PATH` belong to `tags` and `env`. */
+  #about(name) {
+    return this.#wrong.filter(({field}) => field.split(/[.[]/)[0] === name)
+      .map(({field, message}) => (field === name ? message : `${field} ${message}`));
+  }
+
+  render() {
+    if (!may('operator')) return html`<h1 tabindex="-1">Submit</h1>${empty('Not with this session', 'It may read; submitting needs the role operator.')}`;
+    const elsewhere = this.#wrong.filter(({field}) => !FIELDS.includes(field.split(/[.[]/)[0]) || (field === 'command' && this.#kind === 'script'));
+    return html`<h1 tabindex="-1">Submit a run</h1>
+      <form class="submit" @submit=${this.#submit} novalidate>
+        ${trouble(this.#error)}
+        ${elsewhere.map(({field, message}) => trouble(`${field} ${message}`))}
+        <div class="choice" role="group" aria-label="What to run">
+          ${this.#choice('script', 'Shell script')}${this.#choice('command', 'Program and arguments')}
+        </div>
+        ${this.#kind === 'script' ? this.#area('script', 'Script', 'It is given to /bin/sh -c.', 8, 'df -h')
+          : this.#area('command', 'Program and arguments, one a line', 'No shell reads them: spaces and quotes are part of the argument they stand in.', 6, 'ffmpeg\n-i\nmy film.mkv\nout.mp4')}
+        <div class="row">
+          ${this.#input('name', 'Name', {hint: 'What the list calls it.'})}
+          ${field({id: 'queue', label: 'Queue', wrong: this.#about('queue'), control: ({id, invalid, described}) => html`
+            <select id=${id} name="queue" aria-invalid=${invalid} aria-describedby=${described}>${this.#queues.map(queue => html`<option .selected=${queue === 'default'}>${queue}</option>`)}</select>`})}
+          ${this.#input('priority', 'Priority', {hint: '-1000 to 1000; high starts first.', mode: 'numeric', placeholder: '0'})}
+          ${this.#input('timeout_s', 'Timeout', {hint: 'Like 90s, 15m, 2h; none if empty.'})}
+        </div>
+        ${this.#input('tags', 'Tags', {hint: 'Words with spaces between.'})}
+        ${this.#area('env', 'Environment, one NAME=value a line', 'The values are never shown again.', 3, '')}
+        <details ?open=${['cwd', 'delay_s', 'stdin'].some(name => this.#about(name).length)}><summary>More</summary>
+          <div class="row">
+            ${this.#input('cwd', 'Directory', {hint: 'An absolute path.'})}
+            ${this.#input('delay_s', 'Wait before it may start', {hint: 'Like 10m.'})}
+          </div>
+          ${this.#area('stdin', 'Standard input', '', 3, '')}
+          <label class="check"><input type="checkbox" name="requeue"> Queue it again if the daemon stops under it</label>
+          <label class="check"><input type="checkbox" name="keep"> Keep it when its time is up</label>
+        </details>
+        <p class="buttons"><button class="first" ?disabled=${this.#isBusy}>Queue it</button></p>
+      </form>`;
+  }
+
+  #choice = (kind, label) => html`<button type="button" aria-pressed=${String(this.#kind === kind)} @click=${() => this.#choose(kind)}>${label}</button>`;
+
+  #choose(kind) {
+    [this.#kind, this.#wrong] = [kind, []];
+    this.#page.update();
+  }
+
+  #input(name, label, {hint, mode, placeholder}) {
+    return field({id: name, label, hint, wrong: this.#about(name), control: ({id, invalid, described}) => html`
+      <input id=${id} name=${name} type="text" autocomplete="off" autocapitalize="off" spellcheck="false"
+        inputmode=${mode ?? nothing} placeholder=${placeholder ?? nothing} aria-invalid=${invalid} aria-describedby=${described}>`});
+  }
+
+  #area(name, label, hint, rows, placeholder) {
+    return field({id: name, label, hint, wrong: this.#about(name), control: ({id, invalid, described}) => html`
+      <textarea id=${id} name=${name} rows=${rows} placeholder=${placeholder} autocomplete="off" autocapitalize="off" spellcheck="false"
+        aria-invalid=${invalid} aria-describedby=${described}></textarea>`});
+  }
+}
+
+function lines(text, isTrimmed) {
+  const all = String(text ?? '').replaceAll('\r\n', '\n').replace(/\n+$/, '').split('\n');
+  return isTrimmed ? all.map(line => line.trim()).filter(Boolean) : all;
+}
+
+/** A number where it is one, so that the daemon says what is wrong with what is not. */
+const whole = text => (/^[+-]?\d+$/.test(text) ? Number(text) : text);
+
+/** A page that came by http has no randomUUID. */
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('');

@@ -1,0 +1,159 @@
+//! How events are asked for: in which form, from which cursor, and whether the reader stays when it has caught up.
+
+use crate::event::Cursor;
+use crate::http::app::{Request, head};
+use crate::http::query::Query;
+use crate::http::{Head, Problem};
+
+const CURSORS: &str = "must be a seq, \"latest\", -N for the newest N, or INSTANCE-SEQ";
+const SSE: &str = "text/event-stream";
+const NDJSON: &str = "application/x-ndjson";
+
+/// The ways to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object with what is there.
+    Page,
+    /// Frames, by an upgrade.
+    WebSocket,
+    /// Server-sent events.
+    Sse,
+    /// One object a line.
+    Ndjson,
+}
+
+impl Form {
+    /// The form that a request asks for.
+    ///
+    /// # Errors
+    /// 400 for headers that cannot be read.
+    pub fn of(head: &Head) -> Result<Form, Problem> {
+        if head.wants_websocket()? {
+            return Ok(Form::WebSocket);
+        }
+        Ok(Form::accepted(head.accept()?.unwrap_or_default()))
+    }
+
+    /// What `Accept` likes best; at a tie what it names before what it only allows, then what it says first.
+    fn accepted(accept: &str) -> Form {
+        let mut best = (Form::Page, 0, false);
+        for range in accept.split(',') {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let form = match name {
+                name if name.eq_ignore_ascii_case(SSE) => Form::Sse,
+                name if name.eq_ignore_ascii_case(NDJSON) => Form::Ndjson,
+                _ => Form::Page,
+            };
+            let is_named = !name.ends_with("/*");
+            let weight = parts.find_map(weight).unwrap_or(WEIGHT_MAX);
+            if weight > best.1 || (weight == best.1 && weight > 0 && is_named && !best.2) {
+                best = (form, weight, is_named);
+            }
+        }
+        best.0
+    }
+}
+
+/// A `q` of 1, in thousandths.
+const WEIGHT_MAX: u32 = 1_000;
+
+/// The weight that `q=0.5` gives, in thousandths; one that cannot be read gives none.
+fn weight(parameter: &str) -> Option<u32> {
+    let (name, value) = parameter.split_once('=')?;
+    let value: f64 = value.trim().parse().ok()?;
+    let is_weight = name.trim().eq_ignore_ascii_case("q") && (0.0..=1.0).contains(&value);
+    is_weight.then_some((value * f64::from(WEIGHT_MAX)) as u32)
+}
+
+/// How events are asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// In which form.
+    pub form: Form,
+    /// From where on.
+    pub cursor: Cursor,
+    /// Whether the reader says by itself where it was cut off: a browser that comes back.
+    pub(super) comes_back: bool,
+    /// Whether it stays when it has caught up.
+    pub(super) stays: bool,
+}
+
+impl Asked {
+    /// What the headers and these parameters ask for; `unless_told` is the cursor of who gives none. What is wrong with
+    /// the parameters is remembered with the query, which the caller finishes.
+    ///
+    /// # Errors
+    /// 400 for headers that cannot be read.
+    pub fn read(request: &Request, query: &mut Query, unless_told: Cursor) -> Result<Asked, Problem> {
+        let head = head(request)?;
+        let form = Form::of(head)?;
+        let after = query.text("after", |text| Cursor::parse(text).map(drop).ok_or_else(|| CURSORS.to_owned()));
+        let mut cursor = after.as_deref().and_then(Cursor::parse).unwrap_or(unless_told);
+        let last_id = if form == Form::Sse { head.last_event_id()? } else { None };
+        if let Some(text) = last_id {
+            match Cursor::parse(text) {
+                Some(last) => cursor = last,
+                None => query.wrong("Last-Event-ID", "value", CURSORS),
+            }
+        }
+        let follow = query.boolean("follow");
+        let message = match (form, follow) {
+            (Form::Page, Some(true)) => {
+                "a page ends: ask with 'Accept: application/x-ndjson' or 'Accept: text/event-stream'"
+            }
+            (Form::Sse | Form::WebSocket, Some(false)) => "this stream is live: ask for a page, or for NDJSON",
+            _ => "",
+        };
+        if !message.is_empty() {
+            query.wrong("follow", "value", message);
+        }
+        if form != Form::Page && !query.all("limit").is_empty() {
+            query.wrong("limit", "unknown", "is for a page: a stream has no limit");
+        }
+        let stays = form != Form::Ndjson || follow == Some(true);
+        Ok(Asked { form, cursor, comes_back: last_id.is_some(), stays })
+    }
+
+    /// All of something that was just made, live: by SSE where that is asked for, else as NDJSON.
+    ///
+    /// # Errors
+    /// 400 for headers that cannot be read.
+    pub fn from_the_start(request: &Request) -> Result<Asked, Problem> {
+        let form = match Form::of(head(request)?)? {
+            Form::Sse => Form::Sse,
+            _ => Form::Ndjson,
+        };
+        Ok(Asked { form, cursor: Cursor::After(0), comes_back: false, stays: true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_only_for_who_names_it() {
+        for (accept, form) in [
+            ("", Form::Page),
+            ("*/*", Form::Page),
+            ("text/*", Form::Page),
+            ("application/json", Form::Page),
+            ("text/html, application/xhtml+xml, */*;q=0.8", Form::Page),
+            ("text/event-stream", Form::Sse),
+            ("Text/Event-Stream; charset=utf-8", Form::Sse),
+            ("application/x-ndjson", Form::Ndjson),
+            ("*/*, application/x-ndjson", Form::Ndjson),
+            ("text/event-stream, */*", Form::Sse),
+            ("application/x-ndjson, text/event-stream", Form::Ndjson),
+            ("application/x-ndjson;q=0.5, text/event-stream;q=0.9", Form::Sse),
+            ("application/json, text/event-stream", Form::Page),
+            ("text/event-stream;q=0.1, */*", Form::Page),
+            ("text/event-stream;q=0", Form::Page),
+            ("text/event-stream;q=x", Form::Sse),
+            (",;,", Form::Page),
+        ] {
+            assert_eq!(Form::accepted(accept), form, "{accept:?}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! A stream as the body of an answer: asked for more when its client takes it, cut when its session ends.
+
+use std::io;
+use std::sync::Arc;
+
+use futures_lite::{StreamExt as _, future, stream};
+use tide::{Response, StatusCode};
+
+use super::reader::{Batch, Ending, Object};
+use super::seat::Seat;
+use crate::http::server::{Rope, Streamed};
+
+/// The answer whose body these are.
+pub(super) fn response(
+    seat: Seat,
+    content_type: &str,
+    ropes: impl stream::Stream<Item = io::Result<Rope>> + Send + 'static,
+) -> Response {
+    let seat = Arc::new(seat);
+    let place = seat.clone();
+    // The place is given back when nothing more is asked for.
+    let ropes = ropes.map(move |rope| {
+        let _held = &place;
+        rope
+    });
+    let mut response = Response::new(StatusCode::Ok);
+    response.insert_ext(Streamed::new(ropes, async move { seat.session_end().await }));
+    response.insert_header("content-type", content_type);
+    // A proxy that gathers what it passes on would hold back what is live.
+    response.insert_header("x-accel-buffering", "no");
+    response
+}
+
+/// Every object in its transport's frame. It ends clean: whoever has seen no `end` comes back.
+pub(super) fn framed(
+    batches: stream::Boxed<Batch>,
+    frame: impl Fn(Object, &mut Rope) + Send + 'static,
+) -> impl stream::Stream<Item = io::Result<Rope>> + Send + 'static {
+    batches.then(move |Batch { objects, ending }| {
+        let mut rope = Rope::default();
+        objects.into_iter().for_each(|object| frame(object, &mut rope));
+        async move { if ending == Some(Ending::Broken) { Err(broken_off().await) } else { Ok(rope) } }
+    })
+}
+
+/// The error that breaks a body off, once what was said before it is on its way.
+pub(super) async fn broken_off() -> io::Error {
+    future::yield_now().await;
+    io::Error::other("broken off before its end")
+}

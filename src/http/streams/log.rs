@@ -1,0 +1,228 @@
+//! The raw log: the bytes that a command wrote, as they came, and nothing else but a line where some are gone.
+//!
+//! Walks backwards for its last lines, a page at a time: never holds more than that of a log.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_lite::stream;
+
+use super::body::{broken_off, response};
+use super::seat::Seat;
+use crate::event::{Cursor, Data, Gap, Kind, Stream, decode_output};
+use crate::feed::{Encoded, Follower, Step};
+use crate::http::app::{Answer, Request};
+use crate::http::handlers::events::refusal;
+use crate::http::server::Rope;
+use crate::run::RunId;
+use crate::store::{PAGE_BYTES_MAX, PAGE_ROWS_MAX, Store, StoreError};
+
+/// What is wanted of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// One of the two streams, or both.
+    pub stream: Option<Stream>,
+    /// Whether to stay until the run ends.
+    pub follow: bool,
+    /// The last lines alone, so many.
+    pub tail: Option<u64>,
+}
+
+/// Answers with the log of a run.
+pub async fn answer(request: &Request, run: RunId, wanted: Wanted) -> Answer {
+    let seat = Seat::take(request, "log");
+    let app = request.state();
+    if app.store.backlog().glance(run) {
+        // Whoever comes sees what was printed; where it cannot be written, what was.
+        let _ = app.store.flush().await;
+    }
+    let start = match wanted.tail {
+        Some(lines) => Some(start_of_last(&app.store, run, wanted.stream, lines).await?),
+        None => None,
+    };
+    let (after, skip) = start.as_ref().map_or((0, 0), |start| (start.after, start.skip_bytes));
+    let opened = Follower::open(&app.hub, run, &Cursor::After(after)).await;
+    let (follower, hello) = opened.map_err(|error| refusal(error, app.store.instance()))?;
+    // What is printed from now on belongs to who stays, or else the last lines would not be the last of anything.
+    let last = start.map_or(hello.head.last_seq, |start| start.last_seq);
+    let until = if wanted.follow { i64::MAX } else { last };
+    let log = Log { follower, stream: wanted.stream, skip, until, at_line_start: true, is_over: last == 0 };
+    let ropes = stream::unfold(log, async |mut log| Some((log.next().await?, log)));
+    // As text a browser shows it, and with `nosniff` never takes it for more, whatever its bytes are.
+    let mut response = response(seat, "text/plain; charset=utf-8", ropes);
+    response.insert_header("content-disposition", format!("inline; filename=\"run-{run}.log\""));
+    Ok(response)
+}
+
+/// A run's log on its way out.
+struct Log {
+    follower: Follower,
+    stream: Option<Stream>,
+    /// Bytes that are left out of the first piece.
+    skip: usize,
+    /// The last event that belongs to it.
+    until: i64,
+    at_line_start: bool,
+    is_over: bool,
+}
+
+impl Log {
+    /// What comes next. Where it ends before the run does, it is broken off: raw bytes say no other way that more would
+    /// have come.
+    async fn next(&mut self) -> Option<io::Result<Rope>> {
+        if self.is_over {
+            return None;
+        }
+        let mut rope = Rope::default();
+        match self.follower.next().await {
+            Ok(Step::Events(events)) => {
+                let until = self.until;
+                for event in events.iter().take_while(|event| event.seq <= until) {
+                    self.piece(event, &mut rope);
+                }
+                self.is_over = events.last().is_some_and(|event| event.seq >= self.until);
+            }
+            Ok(Step::Gap(gap)) => {
+                self.gap(&gap, &mut rope);
+                self.is_over = gap.to >= self.until;
+            }
+            Ok(Step::Cursor { .. }) => {}
+            Ok(Step::CaughtUp { .. }) => self.is_over = self.until < i64::MAX,
+            Ok(Step::End(_)) => self.is_over = true,
+            Ok(Step::Closing | Step::Gone) | Err(_) => {
+                self.is_over = true;
+                return Some(Err(broken_off().await));
+            }
+        }
+        Some(Ok(rope))
+    }
+
+    fn piece(&mut self, event: &Encoded, rope: &mut Rope) {
+        let Some((stream, bytes)) = (event.kind == Kind::Output).then(|| decode_output(&event.text)).flatten() else {
+            return;
+        };
+        if self.stream.is_some_and(|wanted| wanted != stream) {
+            return;
+        }
+        let mut bytes = Bytes::from(bytes);
+        let skipped = std::mem::take(&mut self.skip).min(bytes.len());
+        let bytes = bytes.split_off(skipped);
+        if let Some(last) = bytes.last() {
+            self.at_line_start = *last == b'\n';
+        }
+        rope.push(bytes);
+    }
+
+    /// A line of its own that says what is missing.
+    fn gap(&mut self, gap: &Gap, rope: &mut Rope) {
+        let Gap { from, to, reason, .. } = gap;
+        let before = if self.at_line_start { "" } else { "\n" };
+        rope.push(format!("{before}[runabout: the events {from} to {to} are gone: {}]\n", reason.as_str()).into());
+        self.at_line_start = true;
+        // The piece that was to be cut is among them.
+        self.skip = 0;
+    }
+}
+
+/// Where the last lines of a log begin.
+struct Start {
+    /// Behind this event …
+    after: i64,
+    /// … and so many bytes of the next one that is wanted.
+    skip_bytes: usize,
+    /// The newest event when it was looked for.
+    last_seq: i64,
+}
+
+/// Walks back from the newest event until so many lines were seen. What follows the last newline is a line too, and so is
+/// what follows a gap.
+async fn start_of_last(store: &Store, run: RunId, stream: Option<Stream>, lines: u64) -> Result<Start, StoreError> {
+    let mut before = i64::MAX;
+    let mut newest = None;
+    let mut newlines = Newlines { left: lines, is_at_end: true };
+    loop {
+        let page = store.page_before(run, before, PAGE_ROWS_MAX, PAGE_BYTES_MAX).await?;
+        let last_seq = *newest.get_or_insert(page.head.last_seq);
+        if lines == 0 {
+            return Ok(Start { after: last_seq, skip_bytes: 0, last_seq });
+        }
+        if page.events.is_empty() {
+            return Ok(Start { after: 0, skip_bytes: 0, last_seq });
+        }
+        for event in &page.events {
+            if event.seq < before - 1 && before < i64::MAX && newlines.gap() {
+                return Ok(Start { after: before - 1, skip_bytes: 0, last_seq });
+            }
+            before = event.seq;
+            let Data::Output(of, bytes) = &event.data else { continue };
+            if stream.is_some_and(|wanted| wanted != *of) {
+                continue;
+            }
+            if let Some(skip_bytes) = newlines.walk(bytes) {
+                return Ok(Start { after: event.seq - 1, skip_bytes, last_seq });
+            }
+        }
+    }
+}
+
+/// Newlines on the way back.
+struct Newlines {
+    left: u64,
+    /// Nothing was walked over since the end, or a gap: a newline there ends a line and begins none.
+    is_at_end: bool,
+}
+
+impl Newlines {
+    /// Walks over a piece from its end; answers the offset behind the newline that was looked for, if it is in it.
+    fn walk(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (at, byte) in bytes.iter().enumerate().rev() {
+            let is_at_end = std::mem::replace(&mut self.is_at_end, false);
+            if *byte == b'\n' && !is_at_end {
+                self.left -= 1;
+                if self.left == 0 {
+                    return Some(at + 1);
+                }
+            }
+        }
+        None
+    }
+
+    /// Walks over a gap; answers whether the line that was looked for begins behind it.
+    fn gap(&mut self) -> bool {
+        if !std::mem::replace(&mut self.is_at_end, true) {
+            self.left -= 1;
+        }
+        self.left == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last lines of these pieces, put together.
+    fn last(lines: u64, pieces: &[&str]) -> String {
+        let mut newlines = Newlines { left: lines, is_at_end: true };
+        for (nth, piece) in pieces.iter().enumerate().rev() {
+            if let Some(skip) = newlines.walk(piece.as_bytes()) {
+                return format!("{}{}", &piece[skip..], pieces[nth + 1..].concat());
+            }
+        }
+        pieces.concat()
+    }
+
+    #[test]
+    fn the_last_lines_are_those_of_tail() {
+        for pieces in [&["a\nb\nc\n"][..], &["a\n", "b", "\nc", "\n"], &["a", "\n", "b\n", "c", "\n"]] {
+            assert_eq!(last(1, pieces), "c\n", "{pieces:?}");
+            assert_eq!(last(2, pieces), "b\nc\n", "{pieces:?}");
+            assert_eq!(last(3, pieces), "a\nb\nc\n", "{pieces:?}");
+            assert_eq!(last(9, pieces), "a\nb\nc\n", "{pieces:?}");
+        }
+        // One that is not finished is a line all the same.
+        assert_eq!(last(1, &["a\nb\n", "c"]), "c");
+        assert_eq!(last(2, &["a\nb\nc"]), "b\nc");
+        assert_eq!(last(1, &["\n\n"]), "\n");
+        assert_eq!(last(2, &["a\n", "\n", "\n"]), "\n\n");
+    }
+}

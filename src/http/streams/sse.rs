@@ -1,0 +1,43 @@
+//! Server-sent events: what a browser's `EventSource` reads, and comes back to by itself.
+
+use std::future::Future;
+
+use bytes::Bytes;
+
+use super::body::{framed, response};
+use super::reader::Following;
+use super::seat::Seat;
+use crate::http::Problem;
+use crate::http::app::{Answer, Request, nothing};
+
+/// A browser comes back after this many milliseconds: long enough for a daemon to start again, and not to be noticed.
+const RETRY_MS: u32 = 2_000;
+
+/// Answers with the events of what `opening` opens. A reader that comes back behind the end gets 204, which is the one
+/// answer that a browser does not try again.
+pub async fn answer(
+    request: &Request,
+    comes_back: bool,
+    opening: impl Future<Output = Result<Following, Problem>>,
+) -> Answer {
+    let seat = Seat::take(request, "sse");
+    let following = opening.await?;
+    if comes_back && following.is_over() {
+        return Ok(nothing());
+    }
+    let instance = request.state().store.instance().to_owned();
+    let events = framed(following.tell(true), move |object, rope| {
+        let name = object.name;
+        let head = match object.cursor {
+            Some(cursor) => format!("event: {name}\nid: {instance}-{cursor}\ndata: "),
+            None => format!("event: {name}\ndata: "),
+        };
+        rope.push(head.into());
+        rope.push(object.text);
+        if name == "hello" {
+            rope.push(format!("\nretry: {RETRY_MS}").into());
+        }
+        rope.push(Bytes::from_static(b"\n\n"));
+    });
+    Ok(response(seat, "text/event-stream", events))
+}

@@ -1,0 +1,149 @@
+//! The database, opened beside its daemon to be read alone: schema, size, log, health.
+
+use std::fs;
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::files::{count, size, with_suffix};
+use super::{Finding, Patient};
+use crate::clock::UnixMs;
+use crate::home::held_by;
+use crate::state_dir::database_path;
+use crate::store::OpenError;
+use crate::store::beside::{Beside, Health, Measures, Summary};
+
+/// How long a check may take unless all of it is asked for.
+const CHECK_MAX: Duration = Duration::from_secs(10);
+/// Where the header says how the file is written.
+const WRITE_VERSION: usize = 18;
+/// A log that is longer than this is held open by somebody.
+const LOG_BYTES_MAX: u64 = 64 << 20;
+/// A newest event that is so far ahead of the clock says that the clock was set back.
+const AHEAD_MS_MAX: i64 = 60_000;
+
+/// All of it.
+pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+    let path = database_path(&patient.dir);
+    match fs::File::open(&path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound && patient.dir.is_dir() => {
+            return vec![Finding::warn("database", "there is none yet", "the first start of a daemon makes it")];
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return vec![Finding::unseen("database", &path, &error)];
+        }
+        // What is wrong with the directory was told.
+        Err(_) => return Vec::new(),
+    }
+    let log_bytes = fs::metadata(with_suffix(&path, "-wal")).map_or(0, |log| log.len());
+    // Without a daemon and a log nobody writes it: then not even a lock is taken.
+    let still = matches!(patient.held, Ok(None)) && log_bytes == 0;
+    let findings = opened(patient, &path, still);
+    let is_bad = findings.iter().any(|finding| finding.level == super::Level::Fail);
+    let mut findings = match held_by(&patient.dir) {
+        // Unless a daemon came meanwhile.
+        Ok(Some(_)) if still && is_bad => opened(patient, &path, false),
+        _ => findings,
+    };
+    findings.push(log(log_bytes, patient.is_held()));
+    findings
+}
+
+fn opened(patient: &Patient, path: &Path, still: bool) -> Vec<Finding> {
+    let beside = match Beside::open(path, still) {
+        Ok(beside) => beside,
+        Err(error) => return vec![unusable(path, &error)],
+    };
+    let mut findings = Vec::new();
+    match beside.measures().and_then(|measures| Ok((measures, beside.summary()?))) {
+        Ok((measures, summary)) => {
+            findings.push(measured(path, &beside, &measures, &summary));
+            findings.extend(time(&summary));
+        }
+        Err(error) => findings.push(unusable(path, &error)),
+    }
+    findings.push(health(patient, path, &beside));
+    findings
+}
+
+fn unusable(path: &Path, error: &OpenError) -> Finding {
+    let advice = match error {
+        OpenError::Failed(_) => {
+            "keep a copy of the state directory as it is; `runabout restore FILE` puts a backup back"
+        }
+        OpenError::Foreign | OpenError::Newer { .. } => "nothing was changed",
+    };
+    Finding::fail("database", format!("{}: {error}", path.display()), advice)
+}
+
+fn measured(path: &Path, beside: &Beside, measures: &Measures, summary: &Summary) -> Finding {
+    let bytes = |pages: i64| size((pages * measures.page_bytes).unsigned_abs());
+    Finding::ok(
+        "database",
+        format!(
+            "{}, {} of it free; {}, events up to {}; schema {}, journal_mode {}",
+            bytes(measures.pages),
+            bytes(measures.free_pages),
+            count(summary.runs, "run"),
+            summary.last_event,
+            beside.schema,
+            journal_mode(path)
+        ),
+    )
+}
+
+/// How it commits, by its header: opened as one that nobody writes, it would have no journal.
+fn journal_mode(path: &Path) -> &'static str {
+    let mut head = [0; 20];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    match (read, head[WRITE_VERSION]) {
+        (Ok(()), 2) => "wal",
+        // As a restored copy is before its first daemon.
+        (Ok(()), 1) => "delete",
+        _ => "unknown",
+    }
+}
+
+/// Time that has been, by what is written down.
+fn time(summary: &Summary) -> Option<Finding> {
+    let newest = UnixMs(summary.last_at?);
+    (newest.0 > UnixMs::now().0 + AHEAD_MS_MAX).then(|| {
+        let advice = "it was set back, or is wrong since the start: delays and expiries go by it";
+        Finding::warn("clock", format!("it is behind the newest event, which was {newest}"), advice)
+    })
+}
+
+fn health(patient: &Patient, path: &Path, beside: &Beside) -> Finding {
+    const CHECK: &str = "health";
+    let limit = (!patient.full).then_some(CHECK_MAX);
+    match beside.check(patient.full, limit) {
+        Ok(Health::Sound) if patient.full => Finding::ok(CHECK, "sound, with its indexes"),
+        Ok(Health::Sound) => Finding::ok(CHECK, "sound; --full looks at its indexes too"),
+        Ok(Health::Unfinished) => {
+            Finding::ok(CHECK, format!("nothing found in {} s; --full looks at all of it", CHECK_MAX.as_secs()))
+        }
+        Ok(Health::Damaged(faults)) => Finding::fail(
+            CHECK,
+            format!("{} is damaged: {}", path.display(), faults.join("; ")),
+            "stop the daemon, keep a copy of the state directory, and put a backup back: `runabout restore FILE`",
+        ),
+        Err(error) => Finding::fail(CHECK, format!("{}: {error}", path.display()), "it cannot be read"),
+    }
+}
+
+fn log(bytes: u64, is_held: bool) -> Finding {
+    const CHECK: &str = "log";
+    let found = format!("{} in runabout.db-wal", size(bytes));
+    if bytes > LOG_BYTES_MAX {
+        let advice =
+            "somebody reads the database for long, so that it cannot be taken in: Litestream, a backup, sqlite3?";
+        return Finding::warn(CHECK, found, advice);
+    }
+    match (bytes, is_held) {
+        (0, _) | (_, true) => Finding::ok(CHECK, found),
+        (_, false) => {
+            Finding::ok(CHECK, format!("{found}; the last daemon did not end by itself; the next takes it in"))
+        }
+    }
+}

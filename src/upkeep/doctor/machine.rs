@@ -1,0 +1,88 @@
+//! The machine: its clock, and what it allows a process.
+//!
+//! The only `unsafe` of the doctor: `rustix` does not ask the kernel whether its clock is right.
+
+#![allow(unsafe_code)]
+
+use std::fs;
+use std::mem::MaybeUninit;
+use std::path::PathBuf;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::{Finding, Patient};
+use crate::clock::UnixMs;
+
+/// Descriptors that a daemon needs besides its connections: its files, and the pipes of some commands.
+const OTHER_DESCRIPTORS: u64 = 128;
+
+/// All of it.
+pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+    let mut findings = vec![clock(), descriptors(patient)];
+    findings.extend(memory(patient));
+    findings
+}
+
+fn clock() -> Finding {
+    const CHECK: &str = "clock";
+    let now = UnixMs::now();
+    if !now.is_believed() {
+        let advice = "set it: delays go by it, and nothing expires before it is right";
+        return Finding::warn(CHECK, format!("{now}: that is before this program was built"), advice);
+    }
+    match is_synchronised() {
+        Some(true) => Finding::ok(CHECK, format!("{now}, synchronised")),
+        Some(false) => {
+            let advice =
+                "delays, expiries and times of events go by it: switch NTP on, as by `timedatectl set-ntp true`";
+            Finding::warn(CHECK, format!("{now}, not synchronised"), advice)
+        }
+        None => Finding::ok(CHECK, now.to_string()),
+    }
+}
+
+/// Whether something keeps the clock right, by the kernel's word; `None` where it says nothing.
+fn is_synchronised() -> Option<bool> {
+    // SAFETY: all of it is integers, for which zero is a value; no mode is set, so that nothing is changed.
+    let mut asked: libc::timex = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: the pointer is to a timex of our own, which the call fills in.
+    let state = unsafe { libc::adjtimex(&raw mut asked) };
+    (state >= 0).then_some(asked.status & libc::STA_UNSYNC == 0)
+}
+
+fn descriptors(patient: &Patient) -> Finding {
+    const CHECK: &str = "descriptors";
+    let daemons = patient.pid().and_then(|pid| of_process(pid).map(|limit| (limit, "the daemon")));
+    let (limit, whose) = daemons.unwrap_or_else(|| (getrlimit(Resource::Nofile).current, "a daemon started from here"));
+    let needed = patient.config.limits.connections as u64 + OTHER_DESCRIPTORS;
+    match limit {
+        Some(limit) if limit < needed => Finding::warn(
+            CHECK,
+            format!("{whose} may have {limit}, limits.connections wants {needed}"),
+            "LimitNOFILE= in its unit, `ulimit -n` in its shell, or fewer connections",
+        ),
+        Some(limit) => Finding::ok(CHECK, format!("{whose} may have {limit}; {needed} are wanted")),
+        None => Finding::ok(CHECK, format!("{whose} may have any number")),
+    }
+}
+
+/// The soft limit of another process; `None` where it cannot be seen.
+fn of_process(pid: i32) -> Option<Option<u64>> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let soft = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next())?;
+    if soft == "unlimited" { Some(None) } else { Some(Some(soft.parse().ok()?)) }
+}
+
+/// Whether the kernel tells what it killed for memory.
+fn memory(patient: &Patient) -> Option<Finding> {
+    const CHECK: &str = "cgroup";
+    let pid = patient.pid()?;
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let events = PathBuf::from("/sys/fs/cgroup").join(own).join("memory.events");
+    Some(if events.exists() {
+        Finding::ok(CHECK, "a command that the kernel kills for its memory ends with the reason oom")
+    } else {
+        Finding::ok(CHECK, "no memory.events: a command killed for its memory ends with the reason signaled")
+    })
+}

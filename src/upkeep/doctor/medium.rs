@@ -1,0 +1,130 @@
+//! What the state directory lies on: its kind, the room on it, and what a flush takes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{statfs, statvfs};
+
+use super::super::files::{Fresh, size};
+use super::{Finding, Patient};
+
+/// Flushes that are measured; the one in the middle counts.
+const FLUSHES: usize = 9;
+/// … unless they take longer than this together.
+const FLUSHES_MAX: Duration = Duration::from_secs(3);
+/// A flush that takes longer makes a submit slow.
+const FLUSH_SLOW: Duration = Duration::from_millis(50);
+/// What is written before each: a page of the database.
+const PAGE_BYTES: usize = 4_096;
+/// Below this, submits are refused.
+const DISK_FREE_BYTES: u64 = 8_388_608;
+/// So many times the floor is little.
+const FLOORS_MIN: u64 = 8;
+/// New files that can be made, at least: SQLite's own.
+const FILES_MIN: u64 = 16;
+
+/// Whether a file system keeps what a database needs: its type by statfs(2), its name.
+const UNFIT: [(u64, &str); 7] = [
+    (0x0102_1994, "tmpfs"),
+    (0x8584_58f6, "ramfs"),
+    (0x6969, "nfs"),
+    (0x517b, "smb"),
+    (0xff53_4d42, "cifs"),
+    (0xfe53_4d42, "smb2"),
+    (0x0102_1997, "9p"),
+];
+
+/// All of it.
+pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+    if !patient.dir.is_dir() {
+        return Vec::new();
+    }
+    vec![kind(&patient.dir), room(patient), flush(&patient.dir)]
+}
+
+fn kind(dir: &Path) -> Finding {
+    const CHECK: &str = "file_system";
+    let kind = match statfs(dir) {
+        Ok(found) => found.f_type as u64 & 0xffff_ffff,
+        Err(error) => return Finding::unseen(CHECK, dir, &error.into()),
+    };
+    match UNFIT.iter().find(|(unfit, _)| *unfit == kind) {
+        Some((_, name @ ("tmpfs" | "ramfs"))) => {
+            Finding::warn(CHECK, format!("{name}: it is in memory"), "all runs are gone with a reboot: use a disk")
+        }
+        Some((_, name)) => Finding::fail(
+            CHECK,
+            format!("{name}: it is on a network"),
+            "SQLite's write-ahead log is not safe there: use a local disk",
+        ),
+        None => Finding::ok(CHECK, "local"),
+    }
+}
+
+fn room(patient: &Patient) -> Finding {
+    const CHECK: &str = "disk";
+    let room = match statvfs(&patient.dir) {
+        Ok(room) => room,
+        Err(error) => return Finding::unseen(CHECK, &patient.dir, &error.into()),
+    };
+    let (free, all) = (room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize);
+    let floor = DISK_FREE_BYTES;
+    let found = format!("{} of {} free; submits are refused below {}", size(free), size(all), size(floor));
+    // Some file systems count no files.
+    let is_short_of_files = room.f_files > 0 && room.f_favail < FILES_MIN;
+    if free < floor {
+        Finding::fail(CHECK, found, "make room: submits get 507 until there is some")
+    } else if is_short_of_files {
+        Finding::fail(CHECK, format!("no more files can be made ({} left)", room.f_favail), "remove some")
+    } else if free < floor.saturating_mul(FLOORS_MIN) {
+        Finding::warn(CHECK, found, "make room, or keep less: [retention]")
+    } else {
+        Finding::ok(CHECK, found)
+    }
+}
+
+fn flush(dir: &Path) -> Finding {
+    const CHECK: &str = "flush";
+    match measured(dir) {
+        Ok(took) if took > FLUSH_SLOW => Finding::warn(
+            CHECK,
+            format!("{} ms", took.as_millis()),
+            "each submit waits for one: a slow card or disk, or something else that writes much",
+        ),
+        Ok(took) => Finding::ok(CHECK, format!("{:.2} ms", took.as_secs_f64() * 1_000.0)),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Finding::unseen(CHECK, dir, &error),
+        Err(error) => Finding::fail(CHECK, format!("{}: {error}", dir.display()), "nothing can be written there"),
+    }
+}
+
+/// The median of some flushes of a page.
+fn measured(dir: &Path) -> io::Result<Duration> {
+    let file = nameless(dir)?;
+    let page = [0x5a; PAGE_BYTES];
+    let begun = Instant::now();
+    let mut took = Vec::with_capacity(FLUSHES);
+    while took.len() < FLUSHES && begun.elapsed() < FLUSHES_MAX {
+        let started = Instant::now();
+        // In turn, so that the file grows no more: as the log does not.
+        file.write_all_at(&page, (took.len() % 2 * PAGE_BYTES) as u64)?;
+        file.sync_data()?;
+        took.push(started.elapsed());
+    }
+    took.sort_unstable();
+    Ok(took[took.len() / 2])
+}
+
+fn nameless(dir: &Path) -> io::Result<File> {
+    let nameless = OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(dir);
+    match nameless {
+        // Not every file system has such files.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
+            let fresh = Fresh::make(dir, ".runabout-doctor")?;
+            OpenOptions::new().write(true).open(fresh.path())
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,172 @@
+//! `doctor`: looks at all that a daemon stands on, and says of each thing how it is and what to do.
+//!
+//! It changes nothing but for one file without a name that is flushed and gone. What it may not see, it says; it
+//! never takes that for well.
+
+mod database;
+mod files;
+mod machine;
+mod medium;
+mod service;
+mod settings;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::place;
+use crate::client::args::{DoctorOptions, Global};
+use crate::client::failure::Failure;
+use crate::client::print::{self, Colour, Paint};
+use crate::client::target::SYSTEM_SOCKET;
+use crate::config::Config;
+use crate::home::held_by;
+use crate::state_dir::socket_path;
+
+/// Something fails.
+const UNWELL: u8 = 1;
+
+/// How a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Ok,
+    /// It works, and somebody should know; or it could not be seen.
+    Warn,
+    /// It does not work, or will not for long.
+    Fail,
+}
+
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Level::Ok => "ok",
+            Level::Warn => "warn",
+            Level::Fail => "fail",
+        }
+    }
+}
+
+/// What was found of one thing.
+#[derive(Clone, Debug)]
+struct Finding {
+    check: &'static str,
+    level: Level,
+    found: String,
+    /// What to do about it.
+    advice: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: impl Into<String>) -> Finding {
+        Finding { check, level: Level::Ok, found: found.into(), advice: None }
+    }
+
+    fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+        Finding { check, level: Level::Warn, found: found.into(), advice: Some(advice.into()) }
+    }
+
+    fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+        Finding { check, level: Level::Fail, found: found.into(), advice: Some(advice.into()) }
+    }
+
+    /// It is there, and not for this user.
+    fn unseen(check: &'static str, what: &Path, error: &io::Error) -> Finding {
+        let advice = "be root, or the user that the daemon runs as";
+        Finding::warn(check, format!("{}: {error}", what.display()), advice)
+    }
+}
+
+/// Who is looked at.
+struct Patient {
+    dir: PathBuf,
+    /// As the daemon would have it; its defaults where it is wrong.
+    config: Config,
+    /// What the holder of the lock says of itself.
+    held: io::Result<Option<String>>,
+    /// Whether the whole database is checked.
+    full: bool,
+}
+
+impl Patient {
+    /// Whether a daemon holds the state directory.
+    fn is_held(&self) -> bool {
+        matches!(self.held, Ok(Some(_)))
+    }
+
+    /// The daemon's socket: as configured, else in the state directory, else where its service has it.
+    fn socket(&self) -> PathBuf {
+        let usual = self.config.access.socket.clone().unwrap_or_else(|| socket_path(&self.dir));
+        let system = Path::new(SYSTEM_SOCKET);
+        if self.is_held() && !usual.exists() && system.exists() { system.to_path_buf() } else { usual }
+    }
+
+    /// The daemon's process, where that can be known.
+    fn pid(&self) -> Option<i32> {
+        pid_of(self.held.as_ref().ok()?.as_deref()?)
+    }
+}
+
+/// The holder's process, by what it says of itself.
+fn pid_of(who: &str) -> Option<i32> {
+    who.strip_prefix("pid ")?.split(',').next()?.parse().ok()
+}
+
+/// Looks, and tells what was found.
+pub fn doctor(global: &Global, options: &DoctorOptions) -> Result<u8, Failure> {
+    let dir = place::chosen(global)?;
+    let held = held_by(&dir);
+    let pid = held.as_ref().ok().and_then(|who| pid_of(who.as_deref()?));
+    let (config, configuration) = settings::configuration(&dir, options.config.as_deref(), pid);
+    let patient = Patient { held, dir, config, full: options.full };
+    let mut findings = vec![configuration];
+    findings.extend(settings::look(&patient));
+    findings.extend(files::look(&patient));
+    findings.extend(medium::look(&patient));
+    findings.extend(database::look(&patient));
+    findings.extend(machine::look(&patient));
+    findings.extend(service::look(&patient));
+    let is_well = findings.iter().all(|finding| finding.level != Level::Fail);
+    if global.json {
+        print::answer(&as_json(&patient, &findings, is_well))?;
+    } else {
+        print::answer(&as_text(&findings))?;
+    }
+    Ok(if is_well { 0 } else { UNWELL })
+}
+
+fn as_json(patient: &Patient, findings: &[Finding], is_well: bool) -> String {
+    let check = |Finding { check, level, found, advice }: &Finding| json!({"check": check, "level": level.word(), "found": found, "advice": advice});
+    json!({
+        "ok": is_well,
+        "version": env!("CARGO_PKG_VERSION"),
+        "state_dir": patient.dir.to_string_lossy(),
+        "checks": findings.iter().map(check).collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
+fn as_text(findings: &[Finding]) -> String {
+    let paint = Paint::new();
+    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for Finding { check, level, found, advice } in findings {
+        let colour = match level {
+            Level::Ok => Colour::Green,
+            Level::Warn => Colour::Yellow,
+            Level::Fail => Colour::Red,
+        };
+        let word = paint.paint(&format!("{:4}", level.word()), colour);
+        lines.push(format!("{word}  {check:width$}  {}", print::printable(found)));
+        if let Some(advice) = advice {
+            lines.push(format!("{:4}  {:width$}  → {}", "", "", print::printable(advice)));
+        }
+    }
+    let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
+    lines.push(match (count(Level::Warn), count(Level::Fail)) {
+        (0, 0) => "all is well".to_owned(),
+        (warnings, 0) => format!("nothing fails; to look at: {warnings}"),
+        (warnings, failures) => format!("failures: {failures}; to look at: {warnings}"),
+    });
+    lines.join("\n")
+}

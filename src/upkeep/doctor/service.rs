@@ -1,0 +1,115 @@
+//! The daemon itself: whether it answers, what it says of itself, where it listens.
+//!
+//! A daemon that does not run is nobody's failure; one that holds its lock and does not answer is.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Finding, Patient};
+use crate::client::connection::{Ask, Daemon};
+use crate::client::failure::Failure;
+use crate::client::print::printable;
+use crate::client::target::Target;
+use crate::config::Listen;
+
+/// How long an answer may take, in seconds.
+const ANSWER_S: u64 = 10;
+/// How long a connection on this machine may take.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// All of it.
+pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+    match &patient.held {
+        Ok(None) => vec![
+            Finding::warn("daemon", "none runs on this state directory", "start one: `runabout serve`, or its service"),
+            listens_without(patient),
+        ],
+        Ok(Some(who)) => vec![daemon(patient), listens(who)],
+        // That it cannot be seen was told with the lock; its socket may be for us all the same.
+        Err(_) => vec![daemon(patient)],
+    }
+}
+
+fn ask(patient: &Patient, path: &str) -> Result<Vec<u8>, Failure> {
+    let daemon = Daemon::new(Target::Socket { path: patient.socket(), start: "runabout serve".to_owned() });
+    let ask = Ask { answer_s: ANSWER_S, ..Ask::get(path) };
+    smol::block_on(daemon.ask(&ask)).map(|body| body.to_vec())
+}
+
+fn daemon(patient: &Patient) -> Finding {
+    const CHECK: &str = "daemon";
+    let failed = |failure: Failure| match failure {
+        Failure::NotAllowed(why) => Finding::warn(CHECK, why, "be root, or the user that it runs as"),
+        Failure::Refused(problem) if problem.status == 403 => {
+            Finding::warn(CHECK, problem.to_string(), "be root, or the user that it runs as")
+        }
+        Failure::Refused(problem) => Finding::fail(CHECK, problem.to_string(), "see its log"),
+        other => {
+            let why = other.to_string();
+            let first = why.lines().next().unwrap_or_default().to_owned();
+            Finding::fail(CHECK, first, "it holds the lock and does not answer: see its log, then restart it")
+        }
+    };
+    match ask(patient, "/readyz").and_then(|_| ask(patient, "/v1/system")) {
+        Ok(body) => {
+            // An older daemon cannot be drained.
+            let drain = ask(patient, "/v1/drain").unwrap_or_default();
+            let read = |body: &[u8]| serde_json::from_slice(body).unwrap_or_default();
+            answers(&read(&body), &read(&drain))
+        }
+        Err(failure) => failed(failure),
+    }
+}
+
+fn answers(system: &Value, drain: &Value) -> Finding {
+    const CHECK: &str = "daemon";
+    let text = |key: &str| printable(system[key].as_str().unwrap_or("unknown")).into_owned();
+    let (version, ours) = (text("version"), env!("CARGO_PKG_VERSION"));
+    let found = format!("version {version}, instance {}, since {}", text("instance"), text("started_at"));
+    if drain["draining"] == true {
+        return Finding::warn(CHECK, format!("{found}; drained: it starts nothing"), "`runabout drain --undo`");
+    }
+    if version != ours {
+        return Finding::warn(CHECK, found, format!("this program is version {ours}: restart the daemon"));
+    }
+    Finding::ok(CHECK, found)
+}
+
+/// Where it says that it listens.
+fn listens(who: &str) -> Finding {
+    const CHECK: &str = "listen";
+    let place = who.split_once("listening on ").map_or("", |(_, place)| place);
+    let address = place.split_once("://").and_then(|(_, address)| address.parse::<SocketAddr>().ok());
+    match address {
+        None if place.is_empty() => Finding::warn(CHECK, "it is starting, or being restored", "look again in a moment"),
+        None => Finding::ok(CHECK, format!("{place} alone; no TCP")),
+        Some(address) if is_taken(address) => Finding::ok(CHECK, place),
+        Some(_) => {
+            Finding::fail(CHECK, format!("{place} takes no connection"), "a firewall on this machine, or see its log")
+        }
+    }
+}
+
+/// Whether a daemon would get its port.
+fn listens_without(patient: &Patient) -> Finding {
+    const CHECK: &str = "listen";
+    match patient.config.listen {
+        Listen::Nowhere => Finding::ok(CHECK, "the Unix socket alone, once a daemon runs"),
+        Listen::At(address) if address.port() != 0 && is_taken(address) => {
+            let advice = "another program or daemon has it: choose another listen, or end that one";
+            Finding::warn(CHECK, format!("something else listens at {address}"), advice)
+        }
+        Listen::At(address) => Finding::ok(CHECK, format!("{address}, once a daemon runs")),
+    }
+}
+
+fn is_taken(address: SocketAddr) -> bool {
+    let host = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    TcpStream::connect_timeout(&SocketAddr::new(host, address.port()), CONNECT).is_ok()
+}

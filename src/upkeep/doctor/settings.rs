@@ -1,0 +1,130 @@
+//! The configuration, as the daemon would read it: whether it can be used, its certificate, and whom commands run as.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::{Finding, Patient};
+use crate::accounts::Account;
+use crate::client::print::printable;
+use crate::clock::UnixMs;
+use crate::config::{Config, Flags};
+use crate::tls;
+
+/// A certificate that ends sooner is one to renew.
+const TLS_DAYS_LEFT_MIN: i64 = 14;
+const DAY_MS: i64 = 86_400_000;
+/// What the unit of the whole machine names, and its state directory.
+const SYSTEM_CONFIG: &str = "/etc/runabout/config.toml";
+const SYSTEM_STATE_DIR: &str = "/var/lib/runabout";
+
+/// What the configuration says, and how it is.
+pub(super) fn configuration(dir: &Path, file: Option<&Path>, pid: Option<i32>) -> (Config, Finding) {
+    const CHECK: &str = "configuration";
+    let file = file.map(Path::to_path_buf).or_else(|| given_to(pid?)).or_else(|| Config::file_in(dir));
+    let file = file.or_else(|| installed_with(dir));
+    let shown = file.as_ref().map_or("none; all is as it comes".to_owned(), |file| file.display().to_string());
+    match Config::load(&Flags::default(), std::env::vars_os(), file.as_deref()) {
+        Ok(config) => (config, Finding::ok(CHECK, shown)),
+        Err(_) if file.as_ref().is_some_and(|file| is_denied(file)) => {
+            let advice = "be root, or the user that the daemon runs as; what follows is looked at without it";
+            (Config::default(), Finding::warn(CHECK, format!("{shown}: it is not yours to read"), advice))
+        }
+        Err(error) => {
+            let advice = "the daemon would not start: correct it, and try `runabout serve --check`";
+            (Config::default(), Finding::fail(CHECK, error.to_string().replace('\n', "; "), advice))
+        }
+    }
+}
+
+/// The file that a running daemon was told to read, where that can be seen.
+fn given_to(pid: i32) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = words.split(|byte| *byte == 0);
+    loop {
+        let word = words.next()?;
+        let file =
+            if word == b"--config" { words.next()? } else { word.strip_prefix(b"--config=").unwrap_or_default() };
+        if !file.is_empty() {
+            return std::fs::read_link(format!("/proc/{pid}/cwd")).ok().map(|cwd| cwd.join(OsStr::from_bytes(file)));
+        }
+    }
+}
+
+/// The file of the daemon of the whole machine, if it is that one's directory.
+fn installed_with(dir: &Path) -> Option<PathBuf> {
+    let file = Path::new(SYSTEM_CONFIG);
+    (dir == Path::new(SYSTEM_STATE_DIR) && file.exists()).then(|| file.to_path_buf())
+}
+
+fn is_denied(file: &Path) -> bool {
+    std::fs::File::open(file).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+/// What it names.
+pub(super) fn look(patient: &Patient) -> Vec<Finding> {
+    let mut findings = vec![runs_user(patient)];
+    findings.extend(certificate(patient));
+    findings
+}
+
+/// Whom commands run as.
+fn runs_user(patient: &Patient) -> Finding {
+    use std::os::unix::fs::MetadataExt as _;
+    const CHECK: &str = "runs_user";
+    let owner = std::fs::metadata(&patient.dir).ok().map(|dir| dir.uid());
+    match (&patient.config.runs.user, owner) {
+        (Some(user), Some(0) | None) => match Account::find(user) {
+            Some(_) => Finding::ok(CHECK, format!("commands run as {}", printable(user))),
+            None => {
+                let found = format!("runs.user: there is no user {}", printable(user));
+                Finding::fail(CHECK, found, "the daemon would not start: name a user that there is")
+            }
+        },
+        (Some(user), Some(_)) => Finding::fail(
+            CHECK,
+            format!("runs.user is {}, and the state directory is not root's", printable(user)),
+            "only a daemon that is root can run commands as somebody else: leave the key out, or run it as root",
+        ),
+        (None, Some(0)) => Finding::warn(
+            CHECK,
+            "commands run as root: every operator is root",
+            "run the daemon as a user of its own, or set [runs] user",
+        ),
+        (None, None) => Finding::ok(CHECK, "commands would run as the daemon's user"),
+        (None, Some(_)) => Finding::ok(CHECK, "commands run as the daemon's user"),
+    }
+}
+
+/// The certificate's time, and that its key is there.
+fn certificate(patient: &Patient) -> Option<Finding> {
+    const CHECK: &str = "tls";
+    let (cert, key) = (patient.config.tls.cert.as_ref()?, patient.config.tls.key.as_ref()?);
+    for path in [cert, key] {
+        if let Err(error) = std::fs::File::open(path) {
+            return Some(match error.kind() {
+                std::io::ErrorKind::PermissionDenied => Finding::unseen(CHECK, path, &error),
+                _ => Finding::fail(CHECK, format!("{}: {error}", path.display()), "the daemon would not start"),
+            });
+        }
+    }
+    let shown = cert.display();
+    let pair = tls::validity(cert).map_err(|why| (cert, why));
+    let (from, to) = match pair.and_then(|times| tls::is_key(key).map(|()| times).map_err(|why| (key, why))) {
+        Ok((from_s, to_s)) => (UnixMs(from_s.saturating_mul(1_000)), UnixMs(to_s.saturating_mul(1_000))),
+        Err((path, why)) => {
+            return Some(Finding::fail(CHECK, format!("{}: {why}", path.display()), "the daemon would not start"));
+        }
+    };
+    let now = UnixMs::now();
+    let renew = "renew it, then SIGHUP makes the daemon read it again";
+    Some(if now > to {
+        Finding::fail(CHECK, format!("{shown}: it ended {to}"), renew)
+    } else if now < from {
+        Finding::fail(CHECK, format!("{shown}: it begins {from}"), "is this machine's clock right?")
+    } else if (to.0 - now.0) / DAY_MS < TLS_DAYS_LEFT_MIN {
+        Finding::warn(CHECK, format!("{shown}: it ends {to}"), renew)
+    } else {
+        Finding::ok(CHECK, format!("{shown}: until {to}"))
+    })
+}

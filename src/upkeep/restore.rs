@@ -1,0 +1,210 @@
+//! `restore`: a copy in the place of the database, while no daemon has it.
+//!
+//! What was there is kept. The copy gets a new instance, so that no reader takes it for what it read before, and goes on
+//! counting where the other had come to, as far as that can be known, so that no id stands for two things.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::json;
+
+use super::files::{Fresh, Interrupts, count, give_like, is_same, sync_dir, with_suffix};
+use super::place;
+use crate::client::args::{Global, RestoreOptions};
+use crate::client::failure::Failure;
+use crate::client::print;
+use crate::clock::UnixMs;
+use crate::home::{Home, HomeError};
+use crate::store::OpenError;
+use crate::store::beside::{self, Anew, Beside, CopyError, Health, Summary};
+
+/// 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+/// No database that is sound gives out higher ids; what a damaged one says beyond is not believed.
+const ID_MAX: i64 = 1 << 53;
+/// How often somebody's interrupt is looked for while nothing comes on standard input.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 65_536;
+
+/// Puts the copy in place and says what became of what.
+pub fn restore(global: &Global, options: &RestoreOptions) -> Result<u8, Failure> {
+    let dir = place::chosen(global)?;
+    let home = Home::open(&dir).map_err(|error| match error {
+        HomeError::Held(..) => Failure::Own(format!(
+            "{error}\nstop it first, as by `systemctl stop runabout` or a SIGTERM; `runabout drain` lets it finish"
+        )),
+        other => Failure::Own(other.to_string()),
+    })?;
+    let _ = home.announce("restoring a copy");
+    let interrupts = Interrupts::note();
+    match replace(&home, options, &interrupts) {
+        Ok(Some(restored)) => restored.tell(global.json, options).map(|()| 0),
+        Ok(None) => {
+            print::warn("interrupted; nothing was changed");
+            Ok(INTERRUPTED)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What has been done.
+struct Restored {
+    database: PathBuf,
+    kept: Option<PathBuf>,
+    instance: String,
+    holds: Summary,
+}
+
+/// The way from the copy to the database's place; `None` where somebody wanted an end to it.
+fn replace(home: &Home, options: &RestoreOptions, interrupts: &Interrupts) -> Result<Option<Restored>, Failure> {
+    let (dir, database) = (home.dir(), home.database());
+    let failed = |path: &Path| {
+        let shown = path.display().to_string();
+        move |error: io::Error| Failure::Own(format!("{shown}: {error}"))
+    };
+    let spooled = if options.file == Path::new("-") {
+        let spool = Fresh::make(dir, "runabout.db.received").map_err(failed(dir))?;
+        if !receive(spool.path(), interrupts).map_err(failed(spool.path()))? {
+            return Ok(None);
+        }
+        Some(spool)
+    } else {
+        None
+    };
+    let source = spooled.as_ref().map_or(&*options.file, Fresh::path);
+    let shown = if spooled.is_some() { "standard input".to_owned() } else { source.display().to_string() };
+    if is_same(source, &database) {
+        return Err(Failure::Own(format!("{shown} is the database itself")));
+    }
+    let fresh = Fresh::make(dir, "runabout.db.restored").map_err(failed(dir))?;
+    let Some(mut holds) = copy_checked(source, &shown, fresh.path(), interrupts)? else { return Ok(None) };
+    drop(spooled);
+    let log_is_in = !database.exists() || beside::fold_log(&database).is_ok();
+    let (run, event) = given_out(home, &holds);
+    let anew = Anew { run, event, no_sessions: options.no_sessions, pause: options.pause };
+    let instance = beside::make_anew(fresh.path(), &anew).map_err(|error| Failure::Own(format!("{shown}: {error}")))?;
+    if options.no_sessions {
+        holds.sessions = 0;
+    }
+    give_like(dir, fresh.path()).map_err(failed(fresh.path()))?;
+    give_like(dir, &dir.join("runabout.lock")).map_err(failed(dir))?;
+    let kept = set_aside(&database, log_is_in).map_err(failed(&database))?;
+    fresh.name(&database, true).map_err(failed(&database))?;
+    Ok(Some(Restored { database, kept, instance, holds }))
+}
+
+/// Writes down all of standard input; answers whether it came to its end.
+fn receive(to: &Path, interrupts: &Interrupts) -> io::Result<bool> {
+    let mut file = fs::OpenOptions::new().write(true).open(to)?;
+    let mut input = io::stdin().lock();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&LOOK)) {
+            _ if interrupts.came() => return Ok(false),
+            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+            other => other?,
+        };
+        match input.read(&mut chunk)? {
+            0 => return Ok(true),
+            count => file.write_all(&chunk[..count])?,
+        }
+    }
+}
+
+/// Copies what can take the database's place, and nothing else.
+fn copy_checked(source: &Path, shown: &str, to: &Path, interrupts: &Interrupts) -> Result<Option<Summary>, Failure> {
+    let failed = |error: OpenError| match error {
+        OpenError::Foreign => Failure::Own(format!("{shown} is no Runabout database")),
+        error => Failure::Own(format!("{shown}: {error}")),
+    };
+    if !fs::metadata(source).map_err(|error| Failure::Own(format!("{shown}: {error}")))?.is_file() {
+        return Err(Failure::Own(format!("{shown} is no file")));
+    }
+    // Only what was copied file by file, out of a state directory, has a log beside it.
+    let still = !["-wal", "-shm"].iter().any(|suffix| with_suffix(source, suffix).exists());
+    let from = Beside::open(source, still).map_err(failed)?;
+    match from.copy_to(to, || !interrupts.came()) {
+        Ok(()) => {}
+        Err(CopyError::Stopped) => return Ok(None),
+        Err(CopyError::Failed(error)) => return Err(failed(error)),
+    }
+    let copy = Beside::open(to, true).map_err(failed)?;
+    match copy.check(false, None).map_err(failed)? {
+        Health::Damaged(faults) => {
+            Err(Failure::Own(format!("{shown} is damaged; nothing was changed: {}", faults.join("; "))))
+        }
+        Health::Sound | Health::Unfinished if interrupts.came() => Ok(None),
+        Health::Sound | Health::Unfinished => copy.summary().map(Some).map_err(failed),
+    }
+}
+
+/// The highest ids of a run and an event that were given out here or by the copy, as far as anything remembers.
+fn given_out(home: &Home, copy: &Summary) -> (i64, i64) {
+    let there = Beside::open(&home.database(), false).and_then(|there| there.summary());
+    let there = there.ok().map(|there| (there.last_run, there.last_event));
+    let remembered = home.lock().remembered().map(|had| (had.run, had.event));
+    let known = [there, remembered].into_iter().flatten().filter(|(run, event)| *run <= ID_MAX && *event <= ID_MAX);
+    known.fold((copy.last_run, copy.last_event), |(run, event), known| (run.max(known.0), event.max(known.1)))
+}
+
+/// Keeps what is in the database's place under another name; answers which.
+fn set_aside(database: &Path, log_is_in: bool) -> io::Result<Option<PathBuf>> {
+    if !database.exists() {
+        return Ok(None);
+    }
+    let time: String = UnixMs::now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+    let kept = with_suffix(database, &format!(".before-restore-{time}"));
+    // A second name first: so there is a database at every moment, the one or the other.
+    if fs::hard_link(database, &kept).is_err() {
+        fs::rename(database, &kept)?;
+    }
+    for suffix in ["-wal", "-shm"] {
+        // The log is part of what was there; to the copy it would be poison.
+        let (from, to) = (with_suffix(database, suffix), with_suffix(&kept, suffix));
+        if from.exists() {
+            if log_is_in { fs::remove_file(&from)? } else { fs::rename(&from, &to)? }
+        }
+    }
+    sync_dir(database.parent().unwrap_or(Path::new("/")))?;
+    Ok(Some(kept))
+}
+
+impl Restored {
+    fn tell(&self, json: bool, options: &RestoreOptions) -> Result<(), Failure> {
+        let Restored { database, kept, instance, holds } = self;
+        if json {
+            let text = json!({
+                "database": database.to_string_lossy(), "kept": kept.as_ref().map(|kept| kept.to_string_lossy()),
+                "instance": instance, "runs": holds.runs, "queued": holds.queued, "sessions": holds.sessions,
+                "last_run": holds.last_run, "last_event": holds.last_event,
+            });
+            return print::answer(&text.to_string());
+        }
+        let mut lines = vec![format!(
+            "{}: {}, events up to {}; its instance is {instance} now",
+            database.display(),
+            count(holds.runs, "run"),
+            holds.last_event
+        )];
+        if let Some(kept) = kept {
+            lines.push(format!("what was there is kept: {}", kept.display()));
+        }
+        if holds.queued > 0 && !options.pause {
+            let runs = count(holds.queued, "queued run");
+            lines.push(format!(
+                "{runs} in it will start with the daemon, also where they have run since; --pause holds them"
+            ));
+        }
+        if holds.sessions > 0 {
+            let sessions = count(holds.sessions, "session");
+            lines.push(format!("{sessions} of it can be used again; see `runabout sessions`"));
+        }
+        if options.pause {
+            lines.push("all queues are paused; go on with `runabout queue NAME --resume`".to_owned());
+        }
+        print::answer(&lines.join("\n"))
+    }
+}

@@ -1,0 +1,417 @@
+//! A reader that insists on the contract while it reads, whatever carries it: `hello` first, then every `seq` once and in
+//! order or told as a gap, `caught_up` once, `end` last and nothing behind it.
+
+use std::fmt::Display;
+use std::io;
+use std::time::{Duration, Instant};
+
+use async_tungstenite::tungstenite::Message;
+use serde_json::Value;
+
+use super::body::{BodyWire, Framing};
+use super::pages::PagesWire;
+use super::runs::output_bytes;
+use super::ws::WebSocketWire;
+use super::{Call, Client, DEADLINE, Response};
+
+/// What carries the events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Via {
+    /// Frames.
+    #[default]
+    WebSocket,
+    /// Server-sent events.
+    Sse,
+    /// Lines.
+    Ndjson,
+    /// One page after another.
+    Pages,
+}
+
+impl Via {
+    /// The three that are pushed.
+    pub const STREAMS: [Via; 3] = [Via::WebSocket, Via::Sse, Via::Ndjson];
+    /// All four.
+    pub const ALL: [Via; 4] = [Via::WebSocket, Via::Sse, Via::Ndjson, Via::Pages];
+
+    /// How a stream of this kind is closed that has no `end` yet: WebSocket says why, the others just end, or break.
+    pub fn closed(self, code: u16) -> Option<u16> {
+        match (self, code) {
+            (Via::WebSocket, code) => Some(code),
+            // What is cut off has no last chunk.
+            (_, 4401 | 1011) => None,
+            _ => Some(1001),
+        }
+    }
+}
+
+/// The longest piece of output that is one event.
+const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+
+/// What one or several connections have told of a run, in one piece.
+#[derive(Clone, Debug, Default)]
+pub struct Transcript {
+    /// Whose it is.
+    pub run: i64,
+    /// The last `seq` that was seen or told as gone.
+    pub cursor: i64,
+    /// The bytes that the command wrote to its standard output.
+    pub stdout: Vec<u8>,
+    /// … and to its standard error.
+    pub stderr: Vec<u8>,
+    /// `(seq, id, kind)` of each event.
+    pub events: Vec<(i64, i64, String)>,
+    /// What was told as gone, from and to.
+    pub gaps: Vec<(i64, i64)>,
+    /// How many connections there were.
+    pub connections: usize,
+    /// What carries it, on the next connection.
+    pub via: Via,
+    /// Of which database it is, once that was said.
+    pub instance: String,
+}
+
+impl Transcript {
+    /// The transcript of a run of which nothing was seen.
+    pub fn of(run: i64) -> Transcript {
+        Transcript { run, ..Transcript::default() }
+    }
+
+    /// The same, by another way than WebSocket.
+    pub fn by(self, via: Via) -> Transcript {
+        Transcript { via, ..self }
+    }
+}
+
+/// What a reader is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Frame {
+    /// The next event.
+    Event(Value),
+    /// Events that are gone, from and to.
+    Gap(i64, i64),
+    /// The stored ones are out.
+    CaughtUp(i64),
+    /// Nothing else has happened.
+    Heartbeat(Value),
+    /// The run has ended.
+    End(Value),
+    /// The daemon closed with this code; what has no codes is closed with 1000 behind an `end`, else with 1001.
+    Closed(u16),
+    /// The connection broke without a close.
+    Lost,
+}
+
+/// One open stream of a run's events.
+pub struct Reader {
+    wire: Wire,
+    /// What was told so far, over this connection and those before it.
+    pub told: Transcript,
+    /// The answer to the upgrade.
+    pub response: Response,
+    /// The first object.
+    pub hello: Value,
+    caught_up: bool,
+    end: Option<Value>,
+    closed: bool,
+}
+
+impl Reader {
+    /// Follows a run from a cursor on, over WebSocket.
+    #[track_caller]
+    pub fn open(client: &Client, run: i64, after: impl Display) -> Reader {
+        Reader::open_by(Via::WebSocket, client, run, after)
+    }
+
+    /// Follows a run from a cursor on.
+    #[track_caller]
+    pub fn open_by(via: Via, client: &Client, run: i64, after: impl Display) -> Reader {
+        Reader::try_open(client, Transcript::of(run).by(via), &after.to_string())
+            .unwrap_or_else(|error| panic!("run {run} after {after} by {via:?}: {error}"))
+    }
+
+    /// Follows a run where a transcript ends, by the way that it says.
+    #[track_caller]
+    pub fn resume(client: &Client, told: Transcript) -> Reader {
+        let cursor = match told.via {
+            // As its last event's id says.
+            Via::Sse if !told.instance.is_empty() => format!("{}-{}", told.instance, told.cursor),
+            _ => told.cursor.to_string(),
+        };
+        Reader::try_open(client, told, &cursor).unwrap_or_else(|error| panic!("resume after {cursor}: {error}"))
+    }
+
+    /// Follows a run; an error where the daemon is not there or breaks off before its `hello`.
+    #[track_caller]
+    pub fn try_open(client: &Client, told: Transcript, after: &str) -> io::Result<Reader> {
+        let path = format!("/v1/runs/{}/events", told.run);
+        let (response, wire) = match told.via {
+            Via::WebSocket => {
+                let (response, wire) = WebSocketWire::open(client, format!("{path}?after={after}"))?;
+                (response, Wire::WebSocket(Box::new(wire)))
+            }
+            Via::Sse => {
+                let call = match after.contains('-') && !after.starts_with('-') {
+                    // As a browser comes back: to the same address, which says something else.
+                    true => client.call("GET", &format!("{path}?after=0")).header("Last-Event-ID", after),
+                    false => client.call("GET", &format!("{path}?after={after}")),
+                };
+                let (response, wire) = BodyWire::open(call, Framing::Sse)?;
+                (response, Wire::Body(wire))
+            }
+            Via::Ndjson => {
+                let call = client.call("GET", &format!("{path}?after={after}&follow=true"));
+                let (response, wire) = BodyWire::open(call, Framing::Ndjson)?;
+                (response, Wire::Body(wire))
+            }
+            Via::Pages => {
+                let (response, wire) = PagesWire::open(client, told.run, after)?;
+                (response, Wire::Pages(wire))
+            }
+        };
+        Reader::on(wire, response, told)
+    }
+
+    /// Reads what a call answers with: a stream that it opens, or the whole of one.
+    #[track_caller]
+    pub fn of(call: Call, framing: Framing, told: Transcript) -> Reader {
+        let (response, wire) = BodyWire::open(call, framing).unwrap();
+        let via = if framing == Framing::Sse { Via::Sse } else { Via::Ndjson };
+        Reader::on(Wire::Body(wire), response, told.by(via)).unwrap()
+    }
+
+    #[track_caller]
+    fn on(wire: Wire, response: Response, mut told: Transcript) -> io::Result<Reader> {
+        told.connections += 1;
+        let mut reader =
+            Reader { wire, told, response, hello: Value::Null, caught_up: false, end: None, closed: false };
+        match reader.object(DEADLINE) {
+            Said::Object(hello) => reader.take_hello(hello),
+            Said::Nothing => return Err(io::ErrorKind::TimedOut.into()),
+            Said::Closed(_) | Said::Lost => return Err(io::ErrorKind::ConnectionReset.into()),
+        }
+        reader.check_id("hello");
+        Ok(reader)
+    }
+
+    /// The next frame; fails when none comes in time.
+    #[track_caller]
+    pub fn next(&mut self) -> Frame {
+        let cursor = self.told.cursor;
+        self.next_within(DEADLINE).unwrap_or_else(|| panic!("nothing came after seq {cursor} within {DEADLINE:?}"))
+    }
+
+    /// The next frame; `None` when none comes in time.
+    #[track_caller]
+    pub fn next_within(&mut self, limit: Duration) -> Option<Frame> {
+        assert!(!self.closed, "it was closed before");
+        let object = match self.object(limit) {
+            Said::Object(object) => object,
+            Said::Nothing => return None,
+            Said::Lost => {
+                self.closed = true;
+                return Some(Frame::Lost);
+            }
+            Said::Closed(code) => {
+                self.closed = true;
+                assert_eq!(code == 1000, self.end.is_some(), "1000 and an end belong together, it was {code}");
+                return Some(Frame::Closed(code));
+            }
+        };
+        assert_eq!(self.end, None, "something came after the end: {object}");
+        let name = object["type"].as_str().unwrap_or_default().to_owned();
+        let frame = match object["type"].as_str() {
+            Some("event") => self.take_event(object),
+            Some("gap") => self.take_gap(&object),
+            Some("caught_up") => {
+                assert!(!std::mem::replace(&mut self.caught_up, true), "caught up twice: {object}");
+                assert_eq!(object["seq"], self.told.cursor, "{object}");
+                Frame::CaughtUp(self.told.cursor)
+            }
+            Some("heartbeat") => {
+                assert_eq!(object["last_seq"], self.told.cursor, "{object}");
+                Frame::Heartbeat(object)
+            }
+            Some("end") => {
+                assert!(self.caught_up, "an end before caught_up: {object}");
+                assert_eq!((&object["run"], &object["last_seq"]), (&self.told.run.into(), &self.told.cursor.into()));
+                self.end = Some(object.clone());
+                Frame::End(object)
+            }
+            _ => panic!("of no known type: {object}"),
+        };
+        self.check_id(&name);
+        Some(frame)
+    }
+
+    /// What an event of SSE says beside its object: its type, and where its reader stands behind it.
+    #[track_caller]
+    fn check_id(&self, name: &str) {
+        if let Wire::Body(BodyWire { framing: Framing::Sse, event, id, .. }) = &self.wire {
+            let place = format!("{}-{}", self.told.instance, self.told.cursor);
+            assert_eq!((event.as_str(), id.as_deref()), (name, (name != "heartbeat").then_some(place.as_str())));
+        }
+    }
+
+    /// Reads on until a frame is like this; answers it. Fails when the stream ends before.
+    #[track_caller]
+    pub fn until(&mut self, what: &str, mut found: impl FnMut(&Frame) -> bool) -> Frame {
+        loop {
+            let frame = self.next();
+            if found(&frame) {
+                return frame;
+            }
+            assert!(!matches!(frame, Frame::Closed(_) | Frame::Lost), "{frame:?} before {what}");
+        }
+    }
+
+    /// Reads on until the stored events are out.
+    #[track_caller]
+    pub fn until_caught_up(&mut self) {
+        self.until("caught_up", |frame| matches!(frame, Frame::CaughtUp(_)));
+    }
+
+    /// Reads on until an event of a kind; answers it.
+    #[track_caller]
+    pub fn until_kind(&mut self, kind: &str) -> Value {
+        let is_it = |frame: &Frame| matches!(frame, Frame::Event(event) if event["kind"] == kind);
+        match self.until(kind, is_it) {
+            Frame::Event(event) => event,
+            frame => unreachable!("{frame:?}"),
+        }
+    }
+
+    /// Reads on until the command's standard output so far ends like this.
+    #[track_caller]
+    pub fn until_stdout(&mut self, end: &str) {
+        let until = Instant::now() + DEADLINE;
+        while !self.told.stdout.ends_with(end.as_bytes()) {
+            let frame = self.next();
+            assert!(!matches!(frame, Frame::Closed(_) | Frame::Lost), "{frame:?} before {end:?}");
+            assert!(Instant::now() < until, "{end:?} was not printed");
+        }
+    }
+
+    /// Reads to the end, and to the close of 1000 behind it; answers the `end`.
+    #[track_caller]
+    pub fn until_end(&mut self) -> Value {
+        let code = self.until_closed();
+        assert_eq!(code, Some(1000), "closed without an end");
+        self.end.clone().unwrap()
+    }
+
+    /// Reads until it is closed; answers the code, `None` where the connection broke.
+    #[track_caller]
+    pub fn until_closed(&mut self) -> Option<u16> {
+        loop {
+            match self.next() {
+                Frame::Closed(code) => return Some(code),
+                Frame::Lost => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Drops the connection without a word; answers what was told so far.
+    pub fn disconnect(self) -> Transcript {
+        self.told
+    }
+
+    /// The last object, where it was told.
+    pub fn end(&self) -> Option<&Value> {
+        self.end.as_ref()
+    }
+
+    /// Sends a message to the daemon, over WebSocket.
+    pub fn say(&mut self, message: Message) {
+        self.websocket().say(message);
+    }
+
+    /// Pings that came.
+    pub fn pings(&mut self) -> usize {
+        self.websocket().pings
+    }
+
+    /// Answers to the pings that were sent.
+    pub fn pongs(&mut self) -> &[Vec<u8>] {
+        &self.websocket().pongs
+    }
+
+    fn websocket(&mut self) -> &mut WebSocketWire {
+        match &mut self.wire {
+            Wire::WebSocket(wire) => wire,
+            _ => panic!("no WebSocket"),
+        }
+    }
+
+    fn take_hello(&mut self, hello: Value) {
+        assert_eq!((&hello["type"], &hello["run"]), (&"hello".into(), &self.told.run.into()), "{hello}");
+        let after = hello["after"].as_i64().unwrap();
+        if self.told.cursor == 0 {
+            self.told.cursor = after;
+        }
+        assert_eq!(after, self.told.cursor, "{hello}");
+        let instance = hello["instance"].as_str().unwrap();
+        assert!(self.told.instance.is_empty() || self.told.instance == instance, "{hello}");
+        self.told.instance = instance.to_owned();
+        self.hello = hello;
+    }
+
+    fn take_event(&mut self, event: Value) -> Frame {
+        let told = &mut self.told;
+        let (seq, id) = (event["seq"].as_i64().unwrap(), event["id"].as_i64().unwrap());
+        assert_eq!(seq, told.cursor + 1, "the next one is due, it was {event}");
+        assert_eq!(event["run"], told.run, "{event}");
+        assert!(told.events.last().is_none_or(|(_, last, _)| id > *last), "ids rise: {event}");
+        assert!(told.events.last().is_none_or(|(_, _, kind)| kind != "finished"), "after the last one: {event}");
+        told.cursor = seq;
+        let kind = event["kind"].as_str().unwrap();
+        told.events.push((seq, id, kind.to_owned()));
+        if kind == "output" {
+            let stream = match event["data"]["stream"].as_str() {
+                Some("stdout") => &mut told.stdout,
+                Some("stderr") => &mut told.stderr,
+                _ => panic!("output of no stream: {event}"),
+            };
+            let bytes = output_bytes(&event["data"]);
+            assert!((1..=OUTPUT_BYTES_MAX).contains(&bytes.len()), "{} bytes in {event}", bytes.len());
+            stream.extend(bytes);
+        }
+        Frame::Event(event)
+    }
+
+    fn take_gap(&mut self, gap: &Value) -> Frame {
+        let (from, to) = (gap["from"].as_i64().unwrap(), gap["to"].as_i64().unwrap());
+        assert!(from == self.told.cursor + 1 && to >= from, "{gap} after {}", self.told.cursor);
+        assert!(gap["reason"] == "pruned" || gap["reason"] == "quota", "{gap}");
+        self.told.cursor = to;
+        self.told.gaps.push((from, to));
+        Frame::Gap(from, to)
+    }
+
+    fn object(&mut self, limit: Duration) -> Said {
+        match &mut self.wire {
+            Wire::WebSocket(wire) => wire.object(limit),
+            Wire::Body(wire) => wire.object(limit),
+            Wire::Pages(wire) => wire.object(limit),
+        }
+    }
+}
+
+enum Wire {
+    WebSocket(Box<WebSocketWire>),
+    Body(BodyWire),
+    Pages(PagesWire),
+}
+
+/// What a wire has to say.
+pub(super) enum Said {
+    /// The next object.
+    Object(Value),
+    /// Nothing in time.
+    Nothing,
+    /// It was closed, with this code.
+    Closed(u16),
+    /// It broke.
+    Lost,
+}

@@ -1,0 +1,214 @@
+//! `/openapi.json` is OpenAPI 3.1, whole in itself, and of the same routes, roles, codes and words as the daemon.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use runabout::http::error::CODES;
+use serde_json::{Value, json};
+
+use crate::common::{Daemon, METHODS, Reference, escaped, walk};
+
+/// The reference as this daemon serves it.
+pub fn reference(daemon: &Daemon) -> Reference {
+    Reference::new(daemon.get("/openapi.json").expect(200).json())
+}
+
+/// The daemon's own table of routes, with the paths as the reference writes them: who may, by method and path.
+fn table() -> BTreeMap<(String, String), &'static str> {
+    let mut table = BTreeMap::new();
+    for entry in include_str!("../src/http/routes.rs").split("Path::at(&mut server, \"").skip(1) {
+        let (path, taken) = entry.split_once(';').unwrap().0.split_once('"').unwrap();
+        let path = path.replace(":id", "{id}").replace(":name", "{name}").replace('*', "{file}");
+        for method in METHODS {
+            let Some((_, needs)) = taken.split_once(&format!(".{method}(")) else { continue };
+            let role = match needs.split(',').next().unwrap() {
+                "ANYONE" => "",
+                "VIEWER" => "viewer",
+                "OPERATOR" | "OPERATOR_OR_RUN" => "operator",
+                "ADMIN" => "admin",
+                other => panic!("{path}: who is {other}?"),
+            };
+            table.insert((method.to_uppercase(), path.clone()), role);
+        }
+    }
+    assert!(table.len() > 25, "{table:?}");
+    table
+}
+
+#[test]
+fn it_is_served_to_everybody_and_kept_as_long_as_it_is_the_same() {
+    let daemon = Daemon::start();
+    let first = daemon.tcp().get("/openapi.json").expect(200);
+    assert_eq!(first.header("content-type"), Some("application/json"));
+    assert_eq!(first.header("cache-control"), Some("no-cache"));
+    assert_eq!(first.json()["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let etag = first.header("etag").unwrap();
+    let again = |known: &str| daemon.tcp().call("GET", "/openapi.json").header("If-None-Match", known).send();
+    for known in [etag, "*", &format!("\"x\", W/{etag}")] {
+        let answer = again(known).expect(304);
+        assert_eq!((answer.header("etag"), answer.body.len()), (Some(etag), 0), "{known}");
+        assert_eq!(answer.header("cache-control"), Some("no-cache"));
+    }
+    assert_eq!(again("\"x\"").expect(200).body, first.body);
+    let head = daemon.tcp().call("HEAD", "/openapi.json").send().expect(200);
+    assert_eq!(head.header("content-length"), Some(first.body.len().to_string().as_str()));
+    daemon.tcp().get("/openapi.json?x=1").expect_problem(422, "invalid");
+    daemon.tcp().call("POST", "/openapi.json").send().expect(401);
+}
+
+#[test]
+fn it_is_whole_in_itself() {
+    let daemon = Daemon::start();
+    let reference = reference(&daemon);
+    let document = &reference.document;
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut used = BTreeSet::new();
+    walk(document, &mut |value| {
+        if let Some(target) = value.get("$ref").and_then(Value::as_str) {
+            let pointer = target.strip_prefix('#').unwrap_or_else(|| panic!("{target} leads out of the document"));
+            assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+            used.insert(target.to_owned());
+        }
+    });
+    for (kind, components) in document["components"].as_object().unwrap() {
+        for name in components.as_object().unwrap().keys().filter(|_| kind != "securitySchemes") {
+            let is_for_people = ["MethodNotAllowed", "StreamObject"].contains(&name.as_str());
+            assert!(is_for_people || used.contains(&format!("#/components/{kind}/{name}")), "{kind}/{name} is unused");
+        }
+    }
+    let tags: Vec<&Value> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    let mut names = BTreeSet::new();
+    for (method, path, pointer) in reference.operations() {
+        let operation = document.pointer(&pointer).unwrap();
+        assert!(names.insert(operation["operationId"].as_str().unwrap()), "{method} {path}: a name that there is");
+        assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{method} {path}");
+        assert!(operation["tags"].as_array().unwrap().iter().all(|tag| tags.contains(&tag)), "{method} {path}");
+        let parameters = reference.parameters(&pointer);
+        let in_path =
+            parameters.iter().filter(|(_, one)| one["in"] == "path").map(|(_, one)| one["name"].as_str().unwrap());
+        let mut in_template = path.split('/').filter_map(|step| step.strip_prefix('{')?.strip_suffix('}'));
+        assert!(in_path.eq(in_template.by_ref()), "{method} {path}: its parameters are others");
+        let mut known = BTreeSet::new();
+        for (_, parameter) in &parameters {
+            assert!(
+                known.insert((parameter["in"].as_str(), parameter["name"].as_str())),
+                "{method} {path}: {parameter}"
+            );
+        }
+        assert!(reference.statuses(&pointer).iter().all(|status| status.parse::<u16>().is_ok()), "{method} {path}");
+    }
+}
+
+#[test]
+fn every_example_is_what_it_is_an_example_of() {
+    let daemon = Daemon::start();
+    let reference = reference(&daemon);
+    let mut count = 0;
+    examples(&reference, "", &reference.document, &mut count);
+    assert!(count > 40, "{count} examples");
+}
+
+/// Judges what stands as an example beside or in a schema, here and below.
+fn examples(reference: &Reference, pointer: &str, value: &Value, count: &mut usize) {
+    let mut judge = |schema: &str, example: &Value| {
+        *count += 1;
+        reference.describes(schema, example).unwrap_or_else(|error| panic!("the example at {pointer}: {error}"));
+    };
+    if value.get("schema").is_some() {
+        let schema = format!("{pointer}/schema");
+        value.get("example").into_iter().for_each(|example| judge(&schema, example));
+        let named = value.get("examples").and_then(Value::as_object).into_iter().flatten();
+        named.for_each(|(_, example)| judge(&schema, &example["value"]));
+    }
+    value.get("examples").and_then(Value::as_array).into_iter().flatten().for_each(|example| judge(pointer, example));
+    value.get("default").into_iter().for_each(|default| judge(pointer, default));
+    let inner: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => {
+            let schemas =
+                fields.iter().filter(|(name, _)| !["example", "examples", "default"].contains(&name.as_str()));
+            schemas.map(|(name, inner)| (escaped(name), inner)).collect()
+        }
+        Value::Array(items) => items.iter().enumerate().map(|(nth, inner)| (nth.to_string(), inner)).collect(),
+        _ => Vec::new(),
+    };
+    inner.into_iter().for_each(|(step, inner)| examples(reference, &format!("{pointer}/{step}"), inner, count));
+}
+
+#[test]
+fn it_has_the_daemons_routes_and_roles() {
+    let daemon = Daemon::start();
+    let reference = reference(&daemon);
+    let table = table();
+    let documented: BTreeMap<(String, String), String> = reference
+        .operations()
+        .into_iter()
+        .map(|(method, path, pointer)| {
+            let operation = reference.document.pointer(&pointer).unwrap();
+            let security = operation.get("security").unwrap_or(&reference.document["security"]);
+            let role = security[0]["bearer"][0].as_str().unwrap_or_default();
+            let both = if role.is_empty() { json!([]) } else { json!([{ "bearer": [role] }, { "cookie": [role] }]) };
+            assert_eq!(security, &both, "{method} {path}");
+            ((method, path), role.to_owned())
+        })
+        .collect();
+    let served: BTreeMap<_, _> = table.into_iter().map(|(route, role)| (route, role.to_owned())).collect();
+    assert_eq!(documented, served, "left the reference, right the routes");
+
+    // And the daemon says the same of itself.
+    for path in reference.document["paths"].as_object().unwrap().keys() {
+        let concrete = path.replace("{id}", "1").replace("{name}", "default").replace("{file}", "app.js");
+        let answer = daemon.call("OPTIONS", &concrete).send();
+        answer.clone().expect_problem(405, "method_not_allowed");
+        let allow: BTreeSet<&str> = answer.header("allow").unwrap().split(", ").collect();
+        let of_path = documented.keys().filter(|(_, of)| of == path).map(|(method, _)| method.as_str());
+        let mut wanted: BTreeSet<&str> = of_path.collect();
+        if wanted.contains("GET") {
+            wanted.insert("HEAD");
+        }
+        assert_eq!(allow, wanted, "{path}");
+        reference
+            .describes(
+                "/components/responses/MethodNotAllowed/content/application~1problem+json/schema",
+                &answer.json(),
+            )
+            .unwrap();
+    }
+}
+
+#[test]
+fn it_has_the_daemons_codes() {
+    let daemon = Daemon::start();
+    let reference = reference(&daemon);
+    let codes: BTreeMap<String, BTreeSet<u16>> =
+        CODES.iter().map(|(code, status)| ((*code).to_owned(), BTreeSet::from([*status]))).collect();
+    assert_eq!(reference.codes(), codes, "left the reference's answers, right src/http/error.rs");
+    let all = &reference.document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+    let all: BTreeSet<String> = all.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+    assert_eq!(all, codes.into_keys().collect(), "left the enumeration of all codes");
+}
+
+#[test]
+fn it_has_the_daemons_words() {
+    let daemon = Daemon::start();
+    let reference = reference(&daemon);
+    let words = |pointer: &str| -> Vec<String> {
+        let words = reference.document.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
+        words.as_array().unwrap().iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
+    };
+    let schema = |name: &str| words(&format!("/components/schemas/{name}/enum"));
+    fn own<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Vec<String> {
+        all.iter().map(|one| word(*one).to_owned()).collect()
+    }
+    use runabout::{access, event, run};
+    assert_eq!(schema("Status"), own(run::Status::ALL, run::Status::as_str));
+    assert_eq!(schema("Reason"), own(run::Reason::ALL, run::Reason::as_str));
+    assert_eq!(schema("Role"), own(access::Role::ALL, access::Role::as_str));
+    assert_eq!(schema("GapReason"), own(event::GapReason::ALL, event::GapReason::as_str));
+    assert_eq!(schema("OutputStream"), own(event::Stream::ALL, event::Stream::as_str));
+    let on_interrupt = words("/components/schemas/Run/properties/on_interrupt/enum");
+    assert_eq!(on_interrupt, own(run::OnInterrupt::ALL, run::OnInterrupt::as_str));
+    let kinds = reference.document.pointer("/components/schemas/Event/discriminator/mapping").unwrap();
+    let kinds: Vec<String> = kinds.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(kinds, own(event::Kind::ALL, event::Kind::as_str));
+    let variants = reference.document["components"]["schemas"]["Event"]["oneOf"].as_array().unwrap().len();
+    assert_eq!(variants, kinds.len());
+}

@@ -1,0 +1,243 @@
+//! The web page: its files, on the wire, and the page at work in a real browser over a real daemon that dies under it.
+//!
+//! The scenarios are in `tests/page/`, in JavaScript, since that is what a browser is driven with; they ask this test for
+//! what they cannot do themselves, by lines on their standard output.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::json;
+
+use crate::attack_browser;
+use crate::common::{Address, Daemon, Response};
+
+/// All files of the page together, compressed as a proxy would.
+const COMPRESSED_BYTES_MAX: usize = 80 * 1_024;
+/// All scenarios together, on a loaded machine.
+const SCENARIOS: Duration = Duration::from_secs(300);
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The paths that the page's own table names.
+fn paths() -> Vec<String> {
+    let table = include_str!("../src/http/page/mod.rs");
+    let names = table.split("    file!(\"").skip(1).map(|entry| entry.split_once('"').unwrap().0);
+    let paths: Vec<String> = names.map(|name| format!("/page/{name}")).chain(["/".to_owned()]).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    paths
+}
+
+#[track_caller]
+fn is_bounded(answer: &Response) {
+    let policy = answer.header("content-security-policy").unwrap();
+    for rule in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self' data:",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "require-trusted-types-for 'script'",
+    ] {
+        assert!(policy.split(';').any(|have| have.trim() == rule), "{rule} is missing in {policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
+    assert_eq!(answer.header("set-cookie"), None);
+}
+
+#[test]
+fn everybody_gets_the_pages_files_and_keeps_them_until_they_change() {
+    let daemon = Daemon::start();
+    let stranger = daemon.tcp();
+    for path in paths() {
+        let answer = stranger.get(&path).expect(200);
+        is_bounded(&answer);
+        let wanted = match path.rsplit_once('.') {
+            Some((_, "js")) => "text/javascript; charset=utf-8",
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "svg")) => "image/svg+xml",
+            Some(_) => panic!("{path}"),
+            None if path == "/" => "text/html; charset=utf-8",
+            None => "text/plain; charset=utf-8",
+        };
+        assert_eq!(answer.header("content-type"), Some(wanted), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-cache"), "{path}");
+        let tag = answer.header("etag").unwrap();
+        assert!(tag.len() == 34 && tag.starts_with('"') && tag.ends_with('"'), "{tag}");
+        let again = |tags: &str| stranger.call("GET", &path).header("If-None-Match", tags).send();
+        let same = again(&format!("\"other\", W/{tag}")).expect(304);
+        is_bounded(&same);
+        assert_eq!((same.header("etag"), same.header("cache-control")), (Some(tag), Some("no-cache")));
+        assert!(same.body.is_empty());
+        assert_eq!(again("\"other\"").expect(200).body, answer.body);
+        let head = stranger.call("HEAD", &path).send().expect(200);
+        assert_eq!(head.header("content-length"), Some(answer.body.len().to_string().as_str()), "{path}");
+        assert_eq!((head.header("etag"), head.body.len()), (Some(tag), 0));
+    }
+    assert_eq!(daemon.get("/").expect(200).body, stranger.get("/?from=elsewhere").expect(200).body);
+}
+
+#[test]
+fn only_the_pages_files_are_open() {
+    let daemon = Daemon::start();
+    let stranger = daemon.tcp();
+    for path in
+        ["/page", "/page/", "/page/nothing.js", "/page/mod.rs", "/page/package.json", "/index.html", "/favicon.ico"]
+    {
+        stranger.get(path).expect_problem(401, "unauthorized");
+        daemon.get(path).expect_problem(404, "not_found");
+    }
+    for method in ["POST", "PUT", "DELETE"] {
+        stranger.call(method, "/").send().expect_problem(401, "unauthorized");
+        daemon.call(method, "/page/app.js").send().expect_problem(405, "method_not_allowed");
+    }
+    let allow = daemon.call("POST", "/").send().expect(405);
+    assert_eq!(allow.header("allow"), Some("GET, HEAD"));
+    stranger.call("GET", "/").header("Host", "evil.example").send().expect_problem(421, "host_not_allowed");
+}
+
+#[test]
+fn the_page_is_small_and_loads_nothing_from_elsewhere() {
+    let mut bytes = 0;
+    for path in paths() {
+        let name = path.trim_start_matches("/page/").trim_start_matches('/');
+        let file = root().join("src/http/page").join(if name.is_empty() { "index.html" } else { name });
+        let gzip = Command::new("gzip").arg("-9c").arg(&file).output().expect("gzip");
+        assert!(gzip.status.success());
+        bytes += gzip.stdout.len();
+        // A licence may name where it comes from, and an SVG must name what it is.
+        if !path.contains("/vendor/") && !path.ends_with(".svg") {
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(!text.contains("http://") && !text.contains("https://"), "{path} names another place");
+            assert!(text.lines().count() <= 500, "{path} is longer than can be read");
+        }
+    }
+    println!("the page is {bytes} bytes, each file compressed");
+    assert!(bytes <= COMPRESSED_BYTES_MAX, "{bytes} bytes");
+}
+
+/// Why a script cannot be run here; `None` when it can.
+fn missing(needs_browser: bool) -> Option<&'static str> {
+    if !Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return Some("node is not installed (Debian: apt-get install nodejs npm)");
+    }
+    if !needs_browser {
+        return None;
+    }
+    if attack_browser::browser().is_none() {
+        return Some("no Chromium is installed (Debian: apt-get install chromium-headless-shell)");
+    }
+    let modules = root().join("tests/page/node_modules");
+    let is_there = |name: &str| modules.join(name).is_dir();
+    let all = is_there("playwright-core") && is_there("axe-core");
+    (!all).then_some("playwright-core is not installed (npm ci --prefix tests/page)")
+}
+
+#[test]
+fn lines_are_read_as_a_terminal_would_leave_them() {
+    if let Some(what) = missing(false) {
+        println!("skipped: {what}");
+        return;
+    }
+    let output =
+        Command::new("node").args(["--test", "tests/page/unit.test.mjs"]).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// The scenarios under way, ended with all that they started.
+struct Scenarios(Child);
+
+impl Scenarios {
+    fn start(daemon: &Daemon, base: &str, browser: &str) -> Scenarios {
+        let mut command = Command::new("node");
+        command.arg("tests/page/main.mjs").current_dir(root());
+        if let Ok(wanted) = std::env::var("SCENARIOS") {
+            command.args(wanted.split_whitespace());
+        }
+        command.env("BASE", base).env("TOKEN", daemon.enroll("admin"));
+        command.env("BROWSER", path_of(browser)).env("SHOTS", root().join("target/page-shots"));
+        // The browser writes to its home.
+        command.env("HOME", daemon.dir()).env("XDG_CONFIG_HOME", daemon.dir()).env("XDG_CACHE_HOME", daemon.dir());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        Scenarios(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Scenarios {
+    fn drop(&mut self) {
+        if let Some(group) = Pid::from_raw(self.0.id() as i32) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+fn path_of(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
+    found.unwrap_or_else(|| Path::new(program).to_owned())
+}
+
+/// Does what a scenario asks for; answers one line.
+fn obey(daemon: &mut Daemon, words: &str) -> String {
+    match words.split_once(' ').unwrap_or((words, "")) {
+        ("enroll", role) => {
+            let made = daemon.post("/v1/enrollment-tokens", &json!({"role": role, "label": format!("{role}'s desk")}));
+            made.expect(201).json()["token"].as_str().unwrap().to_owned()
+        }
+        ("kill", _) => {
+            daemon.kill9();
+            "killed".to_owned()
+        }
+        ("start", _) => {
+            daemon.start_again();
+            "started".to_owned()
+        }
+        _ => panic!("a scenario asks for {words:?}"),
+    }
+}
+
+#[test]
+fn the_page_works_in_a_browser() {
+    if let Some(what) = missing(true) {
+        println!("skipped: {what}");
+        return;
+    }
+    let browser = attack_browser::browser().unwrap();
+    let mut daemon = Daemon::with_config("[runs]\nkill_grace_s = 2\n");
+    daemon.put("/v1/queues/default", &json!({"slots": 4})).expect(200);
+    let Address::Tcp(address) = daemon.tcp().address().clone() else { unreachable!() };
+    // It comes back where the open page looks for it.
+    daemon.rebuild(|builder| builder.listen(&address.to_string()));
+    let mut scenarios = Scenarios::start(&daemon, &format!("http://{address}"), browser);
+    let (mut say, said) = (scenarios.0.stdin.take().unwrap(), BufReader::new(scenarios.0.stdout.take().unwrap()));
+    let (sender, lines) = channel();
+    // Ends with the scenarios' standard output.
+    std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let until = Instant::now() + SCENARIOS;
+    let mut report = String::new();
+    while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match line.strip_prefix('@') {
+            Some(words) => writeln!(say, "{}", obey(&mut daemon, words)).unwrap(),
+            None => {
+                println!("{line}");
+                report.push_str(&line);
+                report.push('\n');
+            }
+        }
+    }
+    assert!(Instant::now() < until, "the scenarios have not ended within {SCENARIOS:?}:\n{report}");
+    let status = scenarios.0.wait().unwrap();
+    assert!(status.success(), "{status}:\n{report}");
+}

@@ -1,0 +1,105 @@
+// Submitting, the list, and what is done with a run.
+
+import assert from 'node:assert/strict';
+
+import {goTo, line, openPage, shot, shownLines, until} from './browser.mjs';
+
+export async function submit_watch_and_cancel({browser, base, api}) {
+  const page = await openPage(browser, base, {role: 'operator'});
+  await page.getByRole('link', {name: 'Submit', exact: true}).click();
+  await page.getByLabel('Priority').fill('5000');
+  await page.getByLabel('Name', {exact: true}).fill('watched');
+  await page.getByRole('button', {name: 'Queue it'}).click();
+  // What is wrong stands beside its field, and the field says so to a screen reader too.
+  const priority = page.getByLabel('Priority');
+  await page.locator('.field', {has: priority}).getByText('must be between').waitFor();
+  assert.equal(await priority.getAttribute('aria-invalid'), 'true');
+  assert.match(await priority.getAttribute('aria-describedby'), /priority-wrong/);
+  await page.locator('.field', {has: page.getByLabel('Script')}).getByText('must not be empty').waitFor();
+  await shot(page, 'submit-errors');
+  await priority.fill('7');
+  await page.getByLabel('Timeout').fill('5m');
+  await page.getByLabel('Tags').fill('one two');
+  await page.getByLabel('Environment').fill('GREETING=hello there');
+  await page.getByLabel('Script').fill('echo "$GREETING"; for i in 1 2 3; do echo "line $i"; done; exec sleep 600');
+  await page.getByRole('button', {name: 'Queue it'}).click();
+  await line(page, 'line 3');
+  assert.deepEqual(await shownLines(page), ['hello there', 'line 1', 'line 2', 'line 3']);
+  const id = Number(/runs\/(\d+)/.exec(page.url())[1]), run = await api.get(`/v1/runs/${id}`);
+  assert.deepEqual([run.name, run.priority, run.timeout_s, run.tags, run.env_keys], ['watched', 7, 300, ['one', 'two'], ['GREETING']]);
+  assert.match(await page.title(), /running/);
+  await page.getByRole('button', {name: 'Cancel …'}).click();
+  await page.getByRole('dialog').getByText('SIGTERM').waitFor();
+  await shot(page, 'cancel');
+  await page.getByRole('button', {name: 'Not now'}).click();
+  await page.getByRole('dialog').waitFor({state: 'detached'});
+  assert.equal((await api.get(`/v1/runs/${id}`)).status, 'running');
+  await page.getByRole('button', {name: 'Cancel …'}).click();
+  await page.getByRole('button', {name: 'Cancel the run'}).click();
+  await page.locator('.head .state.canceled').waitFor();
+  await line(page, 'Canceled after');
+  await page.getByRole('button', {name: 'Keep'}).click();
+  await page.getByRole('button', {name: 'Kept'}).waitFor();
+  assert.equal((await api.get(`/v1/runs/${id}`)).keep, true);
+  await page.getByRole('link', {name: 'Events'}).click();
+  await page.locator('.events').getByText('cancel requested').waitFor();
+  await page.goBack();
+  await page.getByRole('button', {name: 'Retry …'}).click();
+  await page.getByRole('button', {name: 'Queue it again'}).click();
+  await page.getByRole('link', {name: String(id), exact: true}).waitFor();
+  const again = Number(/runs\/(\d+)/.exec(page.url())[1]);
+  await api.call('POST', `/v1/runs/${again}/cancel`, {});
+  await page.getByRole('button', {name: 'Delete …'}).click();
+  await page.getByRole('button', {name: 'Delete for ever'}).click();
+  await page.locator('ol.runs').waitFor();
+  await goTo(page, `#/runs/${again}`);
+  await page.getByText('It was deleted').waitFor();
+}
+
+export async function arguments_are_given_as_they_are({browser, base, api}) {
+  const page = await openPage(browser, base, {role: 'operator'});
+  await goTo(page, '#/submit');
+  await page.getByRole('button', {name: 'Program and arguments'}).click();
+  await page.getByLabel('Program and arguments, one a line').fill('printf\n<%s>\\n\n\na "b" $HOME\n');
+  await page.getByLabel('Environment').fill('no equals sign');
+  await page.getByRole('button', {name: 'Queue it'}).click();
+  await page.getByText('must be NAME=value').waitFor();
+  await page.getByLabel('Environment').fill('');
+  await page.getByRole('button', {name: 'Queue it'}).click();
+  await line(page, '<a "b" $HOME>');
+  assert.deepEqual(await shownLines(page), ['<>', '<a "b" $HOME>']);
+  await page.getByRole('link', {name: 'Details'}).click();
+  await page.locator('.argv li').nth(3).waitFor();
+  const id = Number(/runs\/(\d+)/.exec(page.url())[1]);
+  assert.deepEqual((await api.get(`/v1/runs/${id}`)).command, ['printf', '<%s>\\n', '', 'a "b" $HOME']);
+}
+
+export async function filter_and_page({browser, base, api}) {
+  for (let count = 0; count < 60; count += 1) await api.submit({command: ['true'], name: 'many', tags: count % 20 ? [] : ['rare']});
+  const failed = await api.submit({script: 'exit 3', name: 'breaks'});
+  await api.ended(failed);
+  const page = await openPage(browser, base, {role: 'viewer'});
+  const rows = page.locator('ol.runs > li');
+  await until('a page of runs', async () => (await rows.count()) === 50);
+  assert.equal(await page.locator('.strip .bar').count(), Math.min(100, (await api.get('/v1/runs?limit=100')).runs.length));
+  await page.getByRole('button', {name: 'Older runs'}).click();
+  await until('the next page', async () => (await rows.count()) > 60);
+  const ids = await page.$$eval('ol.runs .what', all => all.map(one => Number(one.hash.split('/')[2])));
+  assert.deepEqual(ids, [...new Set(ids)].sort((a, b) => b - a), 'a run twice, or out of order');
+  await page.getByLabel('Failed', {exact: true}).check();
+  await until('only failed runs', async () => {
+    const states = await page.$$eval('ol.runs > li .state', all => all.map(one => one.textContent.trim()));
+    return states.length && states.every(state => state === 'Failed');
+  });
+  await page.getByText('exit code 3').first().waitFor();
+  await page.getByRole('link', {name: 'Show all'}).click();
+  await until('no filter', async () => !await page.getByLabel('Failed', {exact: true}).isChecked());
+  await page.getByLabel('Tag').fill('rare');
+  await page.getByLabel('Tag').press('Enter');
+  await until('the three of the tag', async () => (await rows.count()) === 3);
+  await page.getByLabel('Name').fill('nobody');
+  await page.getByLabel('Name').press('Enter');
+  await page.getByText('Nothing fits').waitFor();
+  await page.goBack();
+  await until('the three again', async () => (await rows.count()) === 3);
+}
