@@ -140,6 +140,7 @@ fn of_runs(judge: &Judge, daemon: &Daemon) {
             judge.plain(method, &of(gone, rest), status);
         }
         judge.plain("GET", &of(gone, "/events"), status);
+        judge.plain("GET", &of(gone, "/log"), status);
         judge.json("PATCH", &of(gone, ""), status, &json!({"name": "x"}));
         judge.json("POST", &of(gone, "/events"), status, &json!({"kind": "message"}));
     }
@@ -167,7 +168,7 @@ fn of_events(judge: &Judge, daemon: &Daemon) {
     loop {
         let Message::Text(text) = socket.read().unwrap() else { continue };
         let object: Value = serde_json::from_str(&text).unwrap();
-        judge.reference.describes("/components/schemas/StreamObject", &object).unwrap();
+        object_of(judge, &text);
         types.insert(object["type"].as_str().unwrap().to_owned());
         if object["type"] == "end" {
             break;
@@ -175,11 +176,34 @@ fn of_events(judge: &Judge, daemon: &Daemon) {
     }
     assert_eq!(types, ["caught_up", "end", "event", "hello"].map(str::to_owned).into());
     judge.plain("GET", &path, 200);
+    let lines = judge.send("GET", &path, 200, |call| call.header("Accept", "application/x-ndjson")).text();
+    lines.lines().for_each(|line| object_of(judge, line));
+    let sse = |call: Call| call.header("Accept", "text/event-stream");
+    let told = judge.send("GET", &path, 200, sse).text();
+    told.lines().filter_map(|line| line.strip_prefix("data: ")).for_each(|data| object_of(judge, data));
+    assert!(lines.lines().count() > 10 && told.contains("event: end"), "{lines}\n{told}");
+    let last = told.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
+    judge.send("GET", &path, 204, |call| sse(call).header("Last-Event-ID", last));
+    judge.plain("GET", &format!("/v1/runs/{run}/log?stream=stdout&follow=true&tail=1"), 200);
+    for accept in ["application/x-ndjson", "text/event-stream"] {
+        let submit = |call: Call| call.json(&json!({"script": "true"})).header("Accept", accept);
+        let submit = |call: Call| submit(call).header("Idempotency-Key", accept);
+        for status in [201, 200] {
+            judge.send("POST", "/v1/runs?follow=true", status, submit);
+        }
+    }
     judge.plain("GET", &format!("{path}?after=99"), 409);
     judge.plain("GET", &format!("{path}?after=aaaaaaaaaaaa-1"), 409);
     judge.json("POST", &path, 409, &json!({"kind": "message"}));
     let refused = Opening::new(daemon, path.clone()).header("Sec-WebSocket-Version", "12").refused();
     judge.reference.check("GET", &path, &refused);
+}
+
+/// Judges an object of a stream.
+#[track_caller]
+fn object_of(judge: &Judge, text: &str) {
+    let object = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
+    judge.reference.describes("/components/schemas/StreamObject", &object).unwrap();
 }
 
 /// Queues, tokens, sessions.
