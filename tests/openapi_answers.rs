@@ -230,7 +230,8 @@ fn of_all_runs(judge: &Judge, daemon: &Daemon) {
         types.insert(object["type"].as_str().unwrap().to_owned());
     }
     assert_eq!(types, ["caught_up", "event", "gap", "hello"].map(str::to_owned).into());
-    let lines = judge.send("GET", &format!("{path}?after=0"), 200, |call| call.header("Accept", "application/x-ndjson"));
+    let lines =
+        judge.send("GET", &format!("{path}?after=0"), 200, |call| call.header("Accept", "application/x-ndjson"));
     for line in lines.text().lines() {
         judge.reference.describes("/components/schemas/AllStreamObject", &serde_json::from_str(line).unwrap()).unwrap();
     }
