@@ -17,7 +17,7 @@ use smol::{Executor, Task};
 
 use crate::accounts::Account;
 use crate::clock::UnixMs;
-use crate::config::{Config, Flags};
+use crate::config::{CHECK_MS_MAX, Config, Flags};
 use crate::feed::{Hub, HubLimits};
 use crate::home::Home;
 use crate::http::address::PageAddress;
@@ -122,10 +122,12 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let database = home.database();
     let store_config = StoreConfig {
         queued_runs_max: config.limits.queued_runs as i64,
+        disk_free_bytes_min: config.limits.disk_free_bytes,
         quota_bytes: config.retention.quota_bytes(home.file_system_bytes()),
         output_bytes_per_run: config.limits.output_bytes_per_run,
         runs_days: config.retention.runs_days,
         runs_count: config.retention.runs_count,
+        check_max: Duration::from_millis(CHECK_MS_MAX),
         remembered: lock.remembered(),
         remember: Arc::new(move |reached| lock.remember(reached)),
     };

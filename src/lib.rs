@@ -57,6 +57,11 @@
 //! - **push**: COMMIT → committed → ring → fan-out encodes once → each reader's bounded channel; full only marks it.
 //! - **read**: the Follower pages from SQLite after its cursor until it has caught up, then takes what is pushed;
 //!   anything but `cursor + 1` sends it back to the pages.
+//! - **too little room**: what the database cannot take is rolled back and waits: output in its window and then in the
+//!   command's pipes, ends and claims with whoever asks. While it waits, transactions carry only what must be (ends,
+//!   cancels, deletes), from the ballast if need be; once a second everything is tried again.
+//! - **a medium that fails**: an error of COMMIT is not a rollback, so that a small commit is made in its place; then the
+//!   database is opened anew, written back and read again, and what had failed is tried again. Else the daemon ends.
 //! - **expire**: the maintenance task sleeps until the first thing is due or a commit says that there is too much; then
 //!   pieces, a transaction each, with what waits between them; at last spare pages go back to the disk. What is too much
 //!   of a run's output goes with the append that brings it.

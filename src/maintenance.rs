@@ -151,7 +151,9 @@ impl Task<'_> {
             Ok(()) if removed.total() == 0 && self.is_due() => self.stop.wait_at_most(Phase::Stopping, RETRY).await,
             Ok(()) => {}
             Err(error) => {
-                log::warn!("maintenance failed, trying again: {error:?}");
+                if !error.is_told_by_the_store() {
+                    log::warn!("maintenance failed, trying again: {error:?}");
+                }
                 self.stop.wait_at_most(Phase::Stopping, RETRY).await;
             }
         }

@@ -74,6 +74,12 @@ pub struct Metrics {
     pub pruned: Family<OfWhat, Counter>,
     /// Size of the database file.
     pub database_bytes: Gauge,
+    /// What is free where it lies.
+    pub disk_free_bytes: Gauge,
+    /// 1 while the database can be written, 0 while it cannot: a disk that is full, read-only or failing.
+    pub storage_writable: Gauge,
+    /// How often the medium failed and the truth was read back.
+    pub store_recoveries: Counter,
     /// Whether nothing is started, by somebody's wish.
     pub draining: Gauge,
 }
@@ -105,6 +111,9 @@ impl Metrics {
             scheduler_wakeups: Family::default(),
             pruned: Family::default(),
             database_bytes: Gauge::default(),
+            disk_free_bytes: Gauge::default(),
+            storage_writable: Gauge::default(),
+            store_recoveries: Counter::default(),
             draining: Gauge::default(),
         };
         metrics.register();
@@ -127,6 +136,11 @@ impl Metrics {
         r.register("scheduler_wakeups", "Why the scheduler woke", self.scheduler_wakeups.clone());
         r.register("pruned", "Rows that expired", self.pruned.clone());
         r.register_with_unit("database", "Size of the database file", Unit::Bytes, self.database_bytes.clone());
+        let free = self.disk_free_bytes.clone();
+        r.register_with_unit("disk_free", "Free space where the database is", Unit::Bytes, free);
+        r.register("storage_writable", "Whether the database can be written", self.storage_writable.clone());
+        let recoveries = self.store_recoveries.clone();
+        r.register("store_recoveries", "Failures of the medium that were recovered from", recoveries);
         r.register("draining", "1 while runs wait because of `runabout drain`", self.draining.clone());
         r.register_collector(Box::new(process::Process));
         // A counter that nobody touched yet is 0, not missing.

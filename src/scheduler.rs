@@ -30,6 +30,7 @@ enum Cause {
 /// Starts what is ready until the daemon stops; answers when no further claim can come.
 pub async fn run(store: &Store, bell: &Bell, stop: &Stop, metrics: &Arc<Metrics>, start: impl Fn(Claimed)) {
     store.open_claims(true);
+    let mut is_failing = false;
     while !stop.reached(Phase::Stopping) {
         let rung = bell.listen();
         while let Ok(claimed) = store.claims().try_recv() {
@@ -38,10 +39,14 @@ pub async fn run(store: &Store, bell: &Bell, stop: &Stop, metrics: &Arc<Metrics>
         }
         let due_in = store.next_due().map(|due| Duration::from_millis((due.0 - UnixMs::now().0).max(0) as u64));
         if store.claimable() || due_in == Some(Duration::ZERO) {
-            if let Err(error) = store.claim().await {
-                log::warn!("claiming failed, trying again: {error:?}");
+            let claimed = store.claim().await;
+            if let Err(error) = &claimed {
+                if !is_failing && !error.is_told_by_the_store() {
+                    log::warn!("claiming failed, trying again: {error:?}");
+                }
                 stop.wait_at_most(Phase::Stopping, RETRY).await;
             }
+            is_failing = claimed.is_err();
             continue;
         }
         if stop.reached(Phase::Stopping) {

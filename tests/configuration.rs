@@ -283,7 +283,8 @@ fn every_file_is_the_daemons_own_whatever_the_umask() {
         let mut files = modes(&daemon.state_dir());
         files.sort();
         let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["runabout.db", "runabout.db-shm", "runabout.db-wal", "runabout.lock", "runabout.sock"]);
+        let wanted = ["ballast", "db", "db-shm", "db-wal", "lock", "sock"].map(|name| format!("runabout.{name}"));
+        assert_eq!(names, wanted);
         assert!(files.iter().all(|(_, mode)| *mode == 0o600), "umask {umask}: {files:?}");
         // The command has the umask that the daemon was started with.
         let (out, _) = crate::common::output_of(&daemon.events(run));

@@ -190,7 +190,13 @@ fn by_limits() -> Vec<&'static str> {
     other.execute_batch("ROLLBACK").unwrap();
     crate::common::eventually(DEADLINE, "it writes again", || daemon.put("/v1/queues/other", &json!({})).status < 300);
     daemon.get("/readyz").expect(200);
-    vec!["queue_full", "body_too_large", "body_timeout", "unavailable", "storage_unavailable"]
+
+    let daemon = Daemon::with_config("[retention]\ndb_bytes = 1\n");
+    daemon.put("/v1/queues/default", &json!({"paused": true})).expect(200);
+    let large = format!(r#"{{"script":"true","stdin":"{}"}}"#, "x".repeat(1_000_000));
+    (0..2).for_each(|_| _ = submit(&daemon, &large).send().expect(201));
+    problem("a database that is full", &submit(&daemon, &large).send(), "storage_full");
+    vec!["queue_full", "body_too_large", "body_timeout", "unavailable", "storage_unavailable", "storage_full"]
 }
 
 /// What is refused over TCP before it comes to the request.

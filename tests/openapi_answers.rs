@@ -13,8 +13,8 @@ use crate::openapi::reference;
 
 /// Small enough to be exceeded, and quick to be told.
 const CONFIG: &str = "[limits]\nbody_bytes = 16384\nbody_s = 1\nqueued_runs = 2000\n";
-/// Not to be provoked from outside: a fault of the daemon, and a stranger at its Unix socket.
-const UNPROVOKED: &[(&str, &str)] = &[("", "500"), ("GET /page/{file}", "403")];
+/// Not to be provoked from outside: a fault of the daemon, a full disk, and a stranger at its Unix socket.
+const UNPROVOKED: &[(&str, &str)] = &[("", "500"), ("", "507"), ("GET /page/{file}", "403")];
 
 /// A path of a template; of the page's files one that there is not, since the others are open.
 fn concrete(template: &str) -> String {
@@ -63,6 +63,7 @@ fn every_documented_status_is_answered_as_documented() {
     of_all_alike(&judge, &daemon);
     of_bodies(&judge);
     of_a_busy_daemon(&reference);
+    of_a_full_daemon(&reference);
 
     let mut wanted = BTreeSet::new();
     for (method, path, pointer) in reference.operations() {
@@ -382,4 +383,17 @@ fn of_a_busy_daemon(reference: &Reference) {
     for (method, template, _) in reference.operations() {
         tcp.plain(&method, &concrete(&template), 503);
     }
+}
+
+/// Without room: what brings more with it than itself. Other writes are refused on a full disk alone.
+fn of_a_full_daemon(reference: &Reference) {
+    let daemon = Daemon::with_config("[retention]\ndb_bytes = 1\n");
+    let judge = Judge { reference, client: Client::clone(&daemon) };
+    let ended = daemon.submit(&json!({"script": "true", "keep": true}));
+    daemon.wait_ended(ended);
+    judge.json("PUT", "/v1/queues/default", 200, &json!({"paused": true}));
+    let large = json!({"script": "true", "stdin": "x".repeat(1_000_000)});
+    (0..2).for_each(|_| _ = judge.json("POST", "/v1/runs", 201, &large));
+    judge.json("POST", "/v1/runs", 507, &large);
+    judge.plain("POST", &format!("/v1/runs/{ended}/retry"), 507);
 }

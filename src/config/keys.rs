@@ -123,6 +123,7 @@ pub(super) const KEYS: &[Key] = &[
         config.limits.stream_total_bytes = n as usize
     }),
     number("limits", "stream_stall_s", 1, DAY_S, |config, n| config.limits.stream_stall_s = n),
+    number("limits", "disk_free_bytes", 0, TIB, |config, n| config.limits.disk_free_bytes = n),
     number("limits", "output_bytes_per_run", 64 * 1_024, TIB, |config, n| config.limits.output_bytes_per_run = n),
     number("output", "flush_ms", 0, 60_000, |config, n| config.output.flush_ms = n),
     number("output", "flush_unwatched_ms", 0, 600_000, |config, n| config.output.flush_unwatched_ms = n),

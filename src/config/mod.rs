@@ -111,6 +111,8 @@ pub struct Limits {
     pub stream_total_bytes: usize,
     /// Seconds that a client may take no byte, and send no pong, before it is closed. Guards descriptors.
     pub stream_stall_s: u64,
+    /// Bytes that are free where the state is kept; below it submits get 507, so that what runs can still be recorded.
+    pub disk_free_bytes: u64,
     /// Bytes of a run's output that are kept: the first 1 MiB (half of it, where that is less) and the newest. Up to half
     /// as much again is stored. Guards the medium.
     pub output_bytes_per_run: u64,
@@ -131,6 +133,7 @@ impl Default for Limits {
             stream_buffer_bytes: 262_144,
             stream_total_bytes: 8_388_608,
             stream_stall_s: 120,
+            disk_free_bytes: 8_388_608,
             output_bytes_per_run: 67_108_864,
         }
     }
@@ -196,6 +199,10 @@ impl Retention {
 const QUOTA_BYTES_MAX: u64 = 1_073_741_824;
 /// The least: an empty database has a tenth of it.
 const QUOTA_BYTES_MIN: u64 = 2_097_152;
+
+/// How long the start may look for damage after a stop that was not clean, in milliseconds. Guards the start: at a card's
+/// 20 MB/s it is enough for the database of a month, and what is larger is told to be looked at by hand.
+pub const CHECK_MS_MAX: u64 = 2_000;
 
 impl Default for Retention {
     fn default() -> Retention {

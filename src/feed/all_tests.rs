@@ -38,6 +38,8 @@ impl World {
             output_bytes_per_run: 1 << 26,
             runs_days: 0,
             runs_count: 10_000,
+            disk_free_bytes_min: 0,
+            check_max: Duration::from_secs(1),
         };
         let store = Store::open(&dir.join("runabout.db"), &config, &bell, &Stop::new(bell.clone()), &metrics);
         let limits = HubLimits { reader_events, reader_bytes: 1 << 20, total_bytes: 1 << 26 };

@@ -67,6 +67,13 @@ impl App {
         App(Arc::new(parts))
     }
 
+    /// What is free on the disk that holds the database, in bytes.
+    pub fn disk_free_bytes(&self) -> i64 {
+        let dir = self.database.parent().unwrap_or(&self.database);
+        let free = rustix::fs::statvfs(dir).map_or(0, |vfs| vfs.f_bavail.saturating_mul(vfs.f_frsize));
+        i64::try_from(free).unwrap_or(i64::MAX)
+    }
+
     /// Size of the database with its log, in bytes.
     pub fn database_bytes(&self) -> i64 {
         let size = |suffix: &str| {

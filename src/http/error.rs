@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::store::StoreError;
+use crate::store::{Shortage, StoreError};
 
 /// A refusal, as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +128,8 @@ problems! {
     storage_unavailable = 503,
     /// Starting, stopping, or too many connections or readers.
     unavailable = 503,
+    /// Too little room on the disk, or in the database's quota.
+    storage_full = 507,
 }
 
 impl Problem {
@@ -230,15 +232,30 @@ impl From<StoreError> for Problem {
                 Problem::enrollment_invalid(detail).with_header("www-authenticate", "Bearer")
             }
             StoreError::EnrollmentTokenNotFound(_) | StoreError::SessionNotFound(_) => Problem::not_found(detail),
-            StoreError::Full | StoreError::Unavailable(_) => {
-                Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S)
+            StoreError::NoRoom(shortage) => {
+                Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S).with_details(match shortage {
+                    Shortage::Disk { free_bytes, needed_bytes } => {
+                        json!({ "free_bytes": free_bytes, "needed_bytes": needed_bytes })
+                    }
+                    Shortage::Quota { used_bytes, quota_bytes } => {
+                        json!({ "used_bytes": used_bytes, "quota_bytes": quota_bytes })
+                    }
+                })
             }
+            StoreError::Full => Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S),
+            StoreError::ReadOnly
+            | StoreError::Io { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Failed(_) => Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S),
         }
     }
 }
 
 /// What a client is asked to wait for a place in a full queue, in seconds.
 const QUEUE_FULL_RETRY_S: u64 = 5;
+/// What a client is asked to wait for room, in seconds: somebody has to make it.
+const ROOM_RETRY_S: u64 = 60;
 /// What a client is asked to wait for a store that does not answer, in seconds.
 const STORAGE_RETRY_S: u64 = 5;
 

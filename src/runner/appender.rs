@@ -48,7 +48,7 @@ where
                     is_failing = false;
                 }
                 Err(error) => {
-                    if !is_failing {
+                    if !is_failing && !error.is_told_by_the_store() {
                         log::error!("output waits, the store cannot take it: {error}");
                     }
                     is_failing = true;

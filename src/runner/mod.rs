@@ -11,6 +11,7 @@ mod output;
 mod process;
 mod procfs;
 pub mod running;
+mod settle;
 mod world;
 
 use std::sync::Arc;
@@ -30,11 +31,14 @@ use output::Output;
 use process::{Pipes, Process};
 pub use running::Running;
 use running::Switch;
+use settle::{End, settle};
 pub use world::World;
 
 /// What only a background child adds after its leader's end is read for this long, and what is left
 /// of a group that was told lives for this long.
 const AFTERMATH: Duration = Duration::from_millis(250);
+/// An ending run whose output finds no room for so long has it committed by itself.
+const FLUSH_AFTER: Duration = Duration::from_secs(1);
 /// A command that is over by then is written down together with its end, in one commit less; any other is written down
 /// then, before any of its output. A daemon that dies meanwhile leaves a process that its environment tells.
 const RECORD_DELAY: Duration = Duration::from_millis(10);
@@ -79,9 +83,7 @@ pub fn attempt(context: Context, claimed: Claimed) -> impl Future<Output = ()> +
 async fn execute(context: Context, claimed: Claimed, switch: Switch) {
     let (run, attempt) = (claimed.run, claimed.attempt);
     let settle = async |process: Option<ProcessMark>, asked: Option<Ask>, exit: Exit| {
-        if let Err(error) = context.store.finish(run, attempt, process, asked, exit).await {
-            log::error!("run {run} has ended and could not be settled: {error}");
-        }
+        settle(&context.store, &switch, End { run, attempt, process, asked, exit }).await;
     };
     if let Some(asked) = switch.asked_now() {
         return settle(None, Some(asked), Exit::Unknown).await;
@@ -102,24 +104,21 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
         true
     };
     let is_over = async { !dead(&process).await };
-    let unrecorded = if future::or(is_over, is_long).await {
-        match context.store.record_process(run, attempt, mark).await {
-            Ok(false) => {}
-            Ok(true) => _ = switch.ask(Ask::Cancel),
-            Err(error) => {
-                log::error!("run {run} is killed, its process could not be recorded: {error}");
-                process.signal_group(Signal::KILL);
-                reap(process, &context.running, &switch);
-                return;
-            }
-        }
-        None
-    } else {
-        Some(mark)
-    };
+    let unrecorded =
+        if future::or(is_over, is_long).await { record(&context, &switch, &claimed, mark).await } else { Some(mark) };
     let intake = context.store.backlog().open(run);
     let stdin = claimed.stdin.as_deref().unwrap_or_default();
-    let asked = supervise(&process, pipes, stdin, &intake, &switch, context.graces, deadline).await;
+    let supervised = supervise(&process, pipes, stdin, &intake, &switch, context.graces, deadline);
+    // Where output waits for room, what an ended command left in its pipes must not: only its end can make some.
+    let flushed = async {
+        process.exited().await;
+        loop {
+            Timer::after(FLUSH_AFTER).await;
+            // Tried again; the store says why.
+            let _ = context.store.flush_run(run).await;
+        }
+    };
+    let asked = future::or(supervised, flushed).await;
     let exit = match reap(process, &context.running, &switch) {
         Exit::Signal(signal) if asked.is_none() && signal == Signal::KILL.as_raw() && context.oom.take() => Exit::Oom,
         exit => exit,
@@ -127,6 +126,26 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
     // Before anybody is told that it has ended.
     drop(token);
     settle(unrecorded, asked, exit).await;
+}
+
+/// Writes the process down, and hears of a cancel that came before. Answers it where the store cannot take it: then its
+/// end takes it along, and a daemon that dies meanwhile leaves a process that its environment tells.
+async fn record(context: &Context, switch: &Switch, claimed: &Claimed, mark: ProcessMark) -> Option<ProcessMark> {
+    let run = claimed.run;
+    let (is_canceled, unrecorded) = match context.store.record_process(run, claimed.attempt, mark.clone()).await {
+        Ok(is_canceled) => (is_canceled, None),
+        Err(error) => {
+            if !error.is_told_by_the_store() {
+                log::error!("the process of run {run} could not be recorded yet: {error}");
+            }
+            let run = context.store.run(run).await;
+            (run.is_ok_and(|run| run.cancel_requested_at.is_some()), Some(mark))
+        }
+    };
+    if is_canceled {
+        switch.ask(Ask::Cancel);
+    }
+    unrecorded
 }
 
 /// Reads a started command's output and sees it to its end; answers who asked for that, if anybody.

@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::process::has_exited;
 use super::running::Switch;
+use super::settle::{End, settle};
 use super::{AFTERMATH, Context, KILL_PATIENCE, procfs};
 use crate::run::{Ask, Exit, RunId};
 use crate::store::LeftRun;
@@ -97,9 +98,8 @@ impl Orphan {
         };
         self.end(context.world.instance(), context.graces.kill, hurried).await;
         let asked = if self.left.cancel_requested { Ask::Cancel } else { Ask::DaemonLost };
-        if let Err(error) = context.store.finish(run, attempt, None, Some(asked), Exit::Unknown).await {
-            log::error!("run {run} was left by a dead daemon and could not be settled: {error}");
-        }
+        let end = End { run, attempt, process: None, asked: Some(asked), exit: Exit::Unknown };
+        settle(&context.store, &switch, end).await;
     }
 
     fn new(left: LeftRun, snapshot: &Snapshot, boot_id: &str) -> Orphan {

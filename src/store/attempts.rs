@@ -57,6 +57,13 @@ pub struct LeftRun {
     pub cancel_requested: bool,
 }
 
+/// Asks this transaction to claim, which one that carries only what must be does not.
+pub(super) fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    tx.may_add()?;
+    tx.claim_wanted = true;
+    Ok(())
+}
+
 /// Lets what is due in, then fills every free slot.
 pub(super) fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     admit(tx)?;

@@ -122,6 +122,14 @@ impl Backlog {
         pieces
     }
 
+    /// Takes what may be committed now of one run.
+    pub fn take_ready_of(&self, run: RunId) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let ready = Which::Ready(Instant::now());
+        self.state().change(run, |open| open.lane.take(run, ready, COMMIT_BYTES_MAX, &mut pieces));
+        pieces
+    }
+
     /// Takes everything of a run, in its last commit.
     pub fn take_all(&self, run: RunId) -> Vec<Piece> {
         let mut pieces = Vec::new();

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use rusqlite::ErrorCode;
+
 use crate::run::RunId;
 
 /// Why the store did not do what was asked.
@@ -38,16 +40,62 @@ pub enum StoreError {
     EnrollmentTokenNotFound(i64),
     /// No such session.
     SessionNotFound(i64),
-    /// The medium has no room; nothing was written.
+    /// There is too little room for it; nothing was written.
+    NoRoom(Shortage),
+    /// The file system takes no writes; nothing was written.
+    ReadOnly,
+    /// SQLite found no room; nothing was written. A caller is told [`StoreError::NoRoom`] in its place.
     Full,
-    /// The store could not be asked, or the outcome of a write is unknown.
+    /// The medium failed. `is_write`: at a write, not at a flush or a read.
+    Io {
+        /// Whether a write failed.
+        is_write: bool,
+        /// What SQLite said.
+        why: String,
+    },
+    /// The database's file is not what SQLite wrote.
+    Damaged(String),
+    /// The store could not be asked, or not in time.
     Unavailable(String),
+    /// The store has given up and the daemon ends; the outcome of what was under way is unknown.
+    Failed(String),
+}
+
+/// Of what there is too little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Free space where the state is kept.
+    Disk {
+        /// What is free.
+        free_bytes: u64,
+        /// What is to be free: `limits.disk_free_bytes`, or what the daemon keeps for itself.
+        needed_bytes: u64,
+    },
+    /// Of the quota, which is full of what may not be removed.
+    Quota {
+        /// What the database has in use.
+        used_bytes: u64,
+        /// What it may have: `retention.db_bytes`.
+        quota_bytes: u64,
+    },
 }
 
 impl StoreError {
     /// Whether the store decided so before it wrote anything, as opposed to SQLite's own errors.
     pub(super) fn is_refusal(&self) -> bool {
-        !matches!(self, StoreError::Unavailable(_) | StoreError::Full)
+        !matches!(
+            self,
+            StoreError::Full
+                | StoreError::Io { .. }
+                | StoreError::Damaged(_)
+                | StoreError::Unavailable(_)
+                | StoreError::Failed(_)
+        )
+    }
+
+    /// Whether the store says in the log itself when this begins and when it ends.
+    pub fn is_told_by_the_store(&self) -> bool {
+        matches!(self, StoreError::NoRoom(_) | StoreError::ReadOnly)
     }
 }
 
@@ -81,8 +129,62 @@ impl fmt::Display for StoreError {
             }
             StoreError::EnrollmentTokenNotFound(id) => write!(out, "no enrollment token {id}"),
             StoreError::SessionNotFound(id) => write!(out, "no session {id}"),
+            StoreError::NoRoom(shortage) => write!(out, "{shortage}"),
+            StoreError::ReadOnly => write!(
+                out,
+                "the file system that holds the database takes no writes; what is stored can be read. Once it can be \
+                 written again (see dmesg, mount), the daemon goes on by itself"
+            ),
             StoreError::Full => write!(out, "the disk that holds the database is full; nothing was written"),
-            StoreError::Unavailable(_) => write!(out, "the database cannot be reached; see the daemon's log"),
+            StoreError::Unavailable(_) | StoreError::Io { .. } | StoreError::Damaged(_) => {
+                write!(out, "the database cannot be reached; see the daemon's log")
+            }
+            StoreError::Failed(_) => {
+                write!(
+                    out,
+                    "the database failed and the daemon ends; what became of this request is unknown, ask again"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Shortage::Disk { free_bytes, needed_bytes } if free_bytes >= needed_bytes => write!(
+                out,
+                "the file system that holds the database found no room for a write, though {} are free: look at the \
+                 quotas of its user or directory",
+                Size(free_bytes)
+            ),
+            Shortage::Disk { free_bytes, needed_bytes } => write!(
+                out,
+                "the disk is nearly full: {} are free where the daemon keeps its state and {} must be \
+                 (limits.disk_free_bytes); free some space, or remove runs with `runabout rm`",
+                Size(free_bytes),
+                Size(needed_bytes)
+            ),
+            Shortage::Quota { used_bytes, quota_bytes } => write!(
+                out,
+                "the database is full: {} are in use and {} are allowed (retention.db_bytes), and queued, running and \
+                 kept runs are not removed by themselves; cancel or remove some, or raise it",
+                Size(used_bytes),
+                Size(quota_bytes)
+            ),
+        }
+    }
+}
+
+/// Bytes, for people.
+struct Size(u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes @ 0..10_240 => write!(out, "{bytes} bytes"),
+            bytes @ 10_240..10_485_760 => write!(out, "{} KiB", bytes / 1_024),
+            bytes => write!(out, "{} MiB", bytes / 1_048_576),
         }
     }
 }
@@ -91,8 +193,14 @@ impl std::error::Error for StoreError {}
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => StoreError::Full,
+        let Some(code) = error.sqlite_error() else { return StoreError::Unavailable(error.to_string()) };
+        match code.code {
+            ErrorCode::DiskFull => StoreError::Full,
+            ErrorCode::SystemIoFailure => {
+                let is_write = code.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE;
+                StoreError::Io { is_write, why: format!("{error} (code {})", code.extended_code) }
+            }
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Damaged(error.to_string()),
             _ => StoreError::Unavailable(error.to_string()),
         }
     }

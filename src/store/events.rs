@@ -88,6 +88,7 @@ pub(super) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)])
     if last.status.is_terminal() {
         return Err(StoreError::RunFinished(run));
     }
+    tx.may_add()?;
     for (kind, data) in events {
         last.last_seq = tx.append(run, *kind, data.clone())?;
     }

@@ -1,6 +1,6 @@
 //! The handle by which everything async reaches the store thread: one short function a request.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,18 +9,18 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 
 use super::job::{Job, WriteOf};
-use super::retention::{self, Rules};
+use super::room::{Load, Room};
 use super::shared::Shared;
 use super::state::{Counts, Queue};
 use super::thread::{Reader, StoreThread};
 use super::writer::Writer;
 use super::{
     Backlog, Change, Claimed, Committed, EnrollmentToken, Filter, LeftRun, NewEnrollmentToken, NewRun, OpenError,
-    ProcessMark, Redeem, RunPage, Session, StoreError, Submitted, TokenSha256, attempts, events, lineage, lists,
-    migrate, queues, runs, sessions,
+    ProcessMark, Redeem, RunPage, Session, StoreConfig, StoreError, Submitted, TokenSha256, attempts, events, lineage,
+    lists, migrate, queues, recovery, retention, runs, sessions,
 };
 use crate::clock::UnixMs;
-use crate::event::{HighWater, Kind};
+use crate::event::Kind;
 use crate::metrics::Metrics;
 use crate::run::{Ask, Ending, Exit, Run, RunId};
 use crate::wake::{Bell, Stop};
@@ -31,33 +31,6 @@ const JOBS_MAX: usize = 4_096;
 const SESSIONS_CACHED_MAX: usize = 1_024;
 /// A use of a session is written down when the last one written is older than this, in seconds.
 const TOUCH_S: i64 = 3_600;
-
-/// What the store needs to be opened.
-pub struct StoreConfig {
-    /// `limits.queued_runs`.
-    pub queued_runs_max: i64,
-    /// How far a database in its place had come, by what stands beside it.
-    pub remembered: Option<HighWater>,
-    /// Is told how far this one has come, at the start and after each checkpoint; by the store's thread.
-    pub remember: Remember,
-    /// What the database may have in use, in bytes.
-    pub quota_bytes: u64,
-    /// `limits.output_bytes_per_run`
-    pub output_bytes_per_run: u64,
-    /// `retention.runs_days`
-    pub runs_days: u64,
-    /// `retention.runs_count`
-    pub runs_count: u64,
-}
-
-impl StoreConfig {
-    fn rules(&self, page_bytes: i64) -> Rules {
-        Rules::new(self.runs_days, self.runs_count, self.quota_bytes, page_bytes, self.output_bytes_per_run)
-    }
-}
-
-/// Keeps how far the database has come where a copy of an older one does not replace it too.
-pub type Remember = Arc<dyn Fn(&HighWater) + Send + Sync>;
 
 /// Reaches the store thread; cheap to clone.
 #[derive(Clone)]
@@ -100,11 +73,14 @@ impl Store {
         stop: &Stop,
         metrics: &Arc<Metrics>,
     ) -> Result<Store, OpenError> {
-        let mut conn = migrate::open(path)?;
+        let mut room = Room::new(path, config.disk_free_bytes_min, config.quota_bytes);
+        let mut conn = migrate::open(path, config.check_max)?;
         let state = lineage::settle(&mut conn, config.remembered.as_ref())?;
         (config.remember)(&state.high_water());
-        let failed = |error| OpenError::Failed(format!("{error:?}"));
-        let rules = config.rules(retention::figure(&conn, "PRAGMA page_size").map_err(failed)?);
+        let rules = config.rules(retention::figure(&conn, "PRAGMA page_size")?);
+        room.set_wall(&conn, Load::Whole)?;
+        room.keep_ballast();
+        migrate::accept(&conn)?;
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
         // Unbounded in form alone: it never holds more than all queues' slots.
         let (claims_in, claims) = async_channel::unbounded();
@@ -132,6 +108,11 @@ impl Store {
             queued_runs_max: config.queued_runs_max,
             remember: config.remember.clone(),
             rules,
+            path: path.to_owned(),
+            room,
+            recoveries: 0,
+            checkpoint_due: None,
+            delayed: VecDeque::new(),
             broken: None,
         };
         store.shared.publish(&thread.state, &rules);
@@ -259,15 +240,16 @@ impl Store {
         answer.recv().await.map_err(gone)?
     }
 
+    /// Commits what of this run's output is ready, also while other output waits for room: for a run that is ending.
+    pub async fn flush_run(&self, run: RunId) -> Result<(), StoreError> {
+        self.write(move |tx| tx.append_output(tx.backlog.take_ready_of(run))).await
+    }
+
     // ---- attempts
 
     /// Fills free slots with what is due; what was claimed comes by [`Store::claims`].
     pub async fn claim(&self) -> Result<(), StoreError> {
-        self.write(|tx| {
-            tx.claim_wanted = true;
-            Ok(())
-        })
-        .await
+        self.write(attempts::want_claims).await
     }
 
     /// Writes the attempt's process down; answers whether a cancel came between the claim and now.
@@ -420,12 +402,12 @@ impl Store {
         asked.is_ok() && answer.recv().await.is_ok()
     }
 
-    /// Whether the store answers and can still write.
+    /// Whether the store answers and can write; where the last write failed, by writing.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        if let Some(why) = self.shared.broken() {
-            return Err(StoreError::Unavailable(why));
+        match self.shared.broken() {
+            Some(_) => self.write(recovery::probe).await,
+            None => self.read(|_| Ok(())).await,
         }
-        self.read(|_| Ok(())).await
     }
 
     /// Moves the write-ahead log into the database.

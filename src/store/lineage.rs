@@ -11,15 +11,14 @@ use crate::event::{HighWater, INSTANCE_LEN};
 
 /// What is in the database, once it goes by a name of its own: `had` is how far the one in its place had come.
 pub(super) fn settle(conn: &mut Connection, had: Option<&HighWater>) -> Result<State, OpenError> {
-    let load = |conn: &_| State::load(conn).map_err(|error| OpenError::Failed(format!("{error:?}")));
-    let state = load(conn)?;
+    let state = State::load(conn)?;
     let Some(had) = had.filter(|had| state.high_water().is_behind(had)) else { return Ok(state) };
     let name = begin_anew(conn, had.run, had.event)?;
     log::warn!(
         "the database is older than the one that was here ({had}): somebody put a copy in its place; its readers are \
          told by a new instance, {name}, and no id is given out twice"
     );
-    load(conn)
+    Ok(State::load(conn)?)
 }
 
 /// Gives the database a new name, and keeps it from giving out ids up to these; answers the name.

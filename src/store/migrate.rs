@@ -6,15 +6,18 @@ use std::fmt;
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{lineage, sql};
+use super::recovery::log_is_left;
+use super::{StoreError, check, lineage, sql};
 
 /// `application_id` of our files: "Runa" in ASCII.
 pub(super) const APPLICATION_ID: i64 = 0x5275_6e61;
-/// How long another process may hold the lock before a write is refused, in milliseconds.
-const BUSY_TIMEOUT_MS: u64 = 5_000;
+/// How long another process may hold the lock before a write is refused.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// SQLite's page cache, in KiB.
 const CACHE_KIB: i64 = 768;
 /// Statements kept prepared: all there are.
@@ -32,15 +35,27 @@ pub enum OpenError {
         /// This binary's.
         known: i64,
     },
+    /// It is ours, or may be, and not as SQLite wrote it.
+    Damaged(String),
     /// SQLite or the file system said no.
     Failed(String),
 }
+
+/// What to do with a database that is damaged.
+pub(super) const DAMAGED: &str = "Nothing was changed or deleted. First keep a copy of the whole state directory \
+(cp -a). Then, with no daemon running, bring a backup back with `runabout restore FILE`; or save what can still be read: \
+`sqlite3 runabout.db .recover | sqlite3 recovered.db`, and put that in the place of runabout.db, without the old -wal \
+and -shm; or move the directory away and begin anew. And look at the disk (dmesg, smartctl).";
 
 impl fmt::Display for OpenError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::Foreign => {
-                write!(out, "it is not a Runabout database; move it away or choose another --state-dir")
+                write!(
+                    out,
+                    "it is not a Runabout database, or its first page is damaged; nothing was changed. Move it away, \
+                     bring a backup back with `runabout restore FILE`, or choose another --state-dir"
+                )
             }
             OpenError::Newer { found, known } => {
                 write!(
@@ -48,6 +63,7 @@ impl fmt::Display for OpenError {
                     "its schema is version {found}, this binary knows {known}: run the newer runabout that wrote it"
                 )
             }
+            OpenError::Damaged(why) => write!(out, "it is damaged: {why}. {DAMAGED}"),
             OpenError::Failed(why) => out.write_str(why),
         }
     }
@@ -59,17 +75,32 @@ impl From<rusqlite::Error> for OpenError {
     fn from(error: rusqlite::Error) -> OpenError {
         match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign,
+            Some(rusqlite::ErrorCode::DatabaseCorrupt) => OpenError::Damaged(error.to_string()),
             _ => OpenError::Failed(error.to_string()),
         }
     }
 }
 
-/// Opens `path`, making it if it is not there, and brings its schema up to date.
-pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> OpenError {
+        match error {
+            StoreError::Damaged(why) => OpenError::Damaged(why),
+            error => OpenError::Failed(format!("{error:?}")),
+        }
+    }
+}
+
+/// Opens `path`, making it if it is not there, and brings its schema up to date; after a stop that was not clean, looks
+/// for damage for `check_max` so long. Until [`accept`] nothing of a log that is there moves into the file, nor goes when it is closed.
+pub(super) fn open(path: &Path, check_max: Duration) -> Result<Connection, OpenError> {
+    check::before_open(path)?;
+    let is_unclean = log_is_left(path);
     make(path).map_err(|error| OpenError::Failed(error.to_string()))?;
     let mut conn = Connection::open(path)?;
-    conn.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    be_patient(&conn)?;
+    if is_unclean {
+        leave_log(&conn)?;
+    }
     let pragma = |name: &str| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let version = pragma("user_version")?;
     let known = sql::MIGRATIONS.len() as i64;
@@ -85,8 +116,29 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         conn.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;")?;
     }
     configure(&conn)?;
+    if is_unclean {
+        check::quick(&conn, check_max)?;
+    }
     migrate(&mut conn, version)?;
     Ok(conn)
+}
+
+/// Opens it once more, as it is.
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let conn = Connection::open(path)?;
+    be_patient(&conn)?;
+    configure(&conn).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    Ok(conn)
+}
+
+/// Has the log stay as it is when the connection is closed.
+pub(super) fn leave_log(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
+}
+
+/// From now on closing it may move the log into the file.
+pub(super) fn accept(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
 /// Makes the file where it is missing. SQLite gives -wal and -shm its mode, so that all three are 0600.
@@ -97,6 +149,11 @@ fn make(path: &Path) -> std::io::Result<()> {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(())
+}
+
+fn be_patient(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.busy_timeout(LOCK_PATIENCE)
 }
 
 fn configure(conn: &Connection) -> Result<(), OpenError> {

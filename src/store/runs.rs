@@ -79,6 +79,7 @@ pub(super) fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, Sto
     if tx.state.queued() >= tx.queued_runs_max {
         return Err(StoreError::QueueFull { limit: tx.queued_runs_max });
     }
+    tx.may_grow()?;
     let id = RunId(tx.state.last_run + 1);
     let ready = spec.not_before.is_none_or(|at| at <= tx.now);
     let (command, script) = match &spec.command {

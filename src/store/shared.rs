@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use event_listener::{Event, EventListener};
 
+use super::StoreError;
 use super::retention::Rules;
 use super::sessions::Session;
 use super::state::{Counts, State};
@@ -30,7 +31,7 @@ pub(super) struct Shared {
     counts: [AtomicI64; Status::ALL.len()],
     commit_us: AtomicU64,
     touched: Mutex<HashMap<i64, Session>>,
-    failed: Mutex<Option<String>>,
+    failed: Mutex<Option<StoreError>>,
 }
 
 impl Shared {
@@ -47,11 +48,11 @@ impl Shared {
     }
 
     /// Why the last transaction failed, until one succeeds.
-    pub fn broken(&self) -> Option<String> {
+    pub fn broken(&self) -> Option<StoreError> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub fn set_broken(&self, why: Option<String>) {
+    pub fn set_broken(&self, why: Option<StoreError>) {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
@@ -116,6 +117,14 @@ impl Shared {
     /// Remembers a session's use until some commit carries it; the newest one counts.
     pub fn touch(&self, session: Session) {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(session.id, session);
+    }
+
+    /// The commit failed: these uses wait again, unless newer ones do.
+    pub fn put_back_touched(&self, sessions: Vec<Session>) {
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        for session in sessions {
+            touched.entry(session.id).or_insert(session);
+        }
     }
 
     pub fn take_touched(&self) -> Vec<Session> {

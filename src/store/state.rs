@@ -39,6 +39,7 @@ impl Queue {
 pub type Counts = [i64; Status::ALL.len()];
 
 /// The store thread's memory.
+#[derive(Clone)]
 pub(super) struct State {
     pub instance: String,
     /// The highest run id that was ever given out.

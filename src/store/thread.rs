@@ -1,29 +1,29 @@
 //! The blocking thread: takes what waits, answers the reads, commits the writes as one transaction, answers them.
 //!
-//! Nothing leaves before its COMMIT. An error from COMMIT is not a rollback: its outcome is unknown, so the thread
-//! writes nothing more and asks the daemon to end; the next start reads the truth.
+//! It answers nothing before its COMMIT, and nothing whose outcome it does not know. What fails for lack of room is tried
+//! again with less; what fails otherwise is tried again, each by itself, after the truth was found (see `recovery`).
 
 use std::cell::Cell;
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
-use super::attempts::claim;
-use super::backlog::{Backlog, Piece};
+use super::backlog::Backlog;
 use super::committed::Committed;
 use super::job::{Job, Write};
-use super::retention::{self, Rules};
+use super::migrate::{self, DAMAGED};
+use super::recovery::refined;
+use super::retention::Rules;
+use super::room::{Load, Room};
 use super::shared::Shared;
 use super::state::State;
-use super::writer::Writer;
-use super::{Claimed, Remember, StoreError, sessions};
-use crate::clock::UnixMs;
-use crate::event::{Data, Event};
+use super::{Claimed, Remember, StoreError};
 use crate::memory;
-use crate::metrics::{Metrics, OfKind, OfRequest, OfStatus, OfWhat};
-use crate::run::Status;
+use crate::metrics::{Metrics, OfRequest};
 use crate::wake::{Bell, Stop};
 
 /// Jobs that one transaction takes, at most: bounds how long the first of them waits for the last.
@@ -32,6 +32,14 @@ const BATCH_MAX: usize = 1_024;
 const CHECKPOINT_IDLE_PAGES: i32 = 256;
 /// … and whatever waits: 4 MiB.
 const CHECKPOINT_BUSY_PAGES: i32 = 1_024;
+/// How long another process may hold the lock before a write is refused …
+const LOCK_PATIENCE: Duration = migrate::LOCK_PATIENCE;
+/// … and how long reads wait for it meanwhile.
+const LOCK_WAIT: Duration = Duration::from_millis(50);
+/// Jobs that wait meanwhile beside those in the channel.
+const DELAYED_MAX: usize = 4_096;
+/// How long a checkpoint that failed is left alone.
+const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
 /// How long the last checkpoint waits for others who read.
 const CLOSING_BUSY: Duration = Duration::from_millis(250);
 
@@ -61,32 +69,56 @@ pub(super) struct StoreThread {
     pub queued_runs_max: i64,
     pub remember: Remember,
     pub rules: Rules,
-    /// Set by the first error whose outcome is unknown.
+    /// The database's file.
+    pub path: PathBuf,
+    pub room: Room,
+    /// Recoveries since the last commit.
+    pub recoveries: u32,
+    /// When a checkpoint that failed is tried again.
+    pub checkpoint_due: Option<Instant>,
+    /// Jobs that were taken while the database was locked, and wait for it.
+    pub delayed: VecDeque<Job>,
+    /// Set where the outcome of a commit stays unknown, or the database is damaged: nothing more is written.
     pub broken: Option<String>,
 }
 
 impl StoreThread {
     /// Works until it is told to close or every handle is gone.
     pub fn run(mut self) {
-        self.conn.wal_hook(Some(|_, pages| {
-            WAL_PAGES.set(pages);
-            Ok(())
-        }));
+        self.watch_log();
         self.publish_state();
-        while let Ok(first) = self.jobs.recv_blocking() {
+        self.tell_writable(None);
+        while let Some(first) = self.next_job().or_else(|| self.jobs.recv_blocking().ok()) {
             if let Some(closed) = self.batch(first) {
-                // Whoever reads beside us, and would hold the log for longer than this, keeps it.
-                let _ = self.conn.busy_timeout(CLOSING_BUSY);
-                self.checkpoint("TRUNCATE");
-                let closing = self.conn.close();
-                if let Err((_, error)) = &closing {
-                    log::error!("closing the database: {error}");
-                }
+                self.close();
                 let _ = closed.send_blocking(());
                 return;
             }
             self.checkpoint_if_due();
+            self.room.keep_ballast();
         }
+    }
+
+    fn close(mut self) {
+        if self.broken.is_none() {
+            // Whoever reads beside us, and would hold the log for longer than this, keeps it.
+            let _ = self.conn.busy_timeout(CLOSING_BUSY);
+            self.checkpoint("TRUNCATE");
+        }
+        if self.broken.is_some() {
+            // Closing would write: what is there is for the next start to look at.
+            std::mem::forget(self.conn);
+        } else if let Err((_, error)) = self.conn.close() {
+            log::error!("closing the database: {error}");
+        }
+    }
+
+    /// Has SQLite say how long the log is, on every connection anew.
+    pub(super) fn watch_log(&self) {
+        self.conn.wal_hook(Some(|_, pages| {
+            WAL_PAGES.set(pages);
+            Ok(())
+        }));
     }
 
     /// One round; answers who waits for the close, if that was among it.
@@ -100,22 +132,21 @@ impl StoreThread {
             taken += 1;
             match job {
                 // Reads go first: they see only what was committed, and need not wait for a flush.
-                Job::Read(read) => {
-                    self.count_request("read");
-                    read(&Reader { conn: &self.conn, state: &self.state });
-                }
+                Job::Read(read) => self.read(read),
                 Job::Write(write) => {
                     self.count_request("write");
                     writes.push(write);
                 }
                 Job::Flush(reply) => flushes.push(reply),
                 Job::Checkpoint(reply) => {
-                    self.checkpoint("PASSIVE");
+                    if self.broken.is_none() {
+                        self.checkpoint("PASSIVE");
+                    }
                     let _ = reply.try_send(());
                 }
                 Job::Close(reply) => closed = Some(reply),
             }
-            next = if taken < BATCH_MAX && closed.is_none() { self.jobs.try_recv().ok() } else { None };
+            next = if taken < BATCH_MAX && closed.is_none() { self.next_job() } else { None };
         }
         let outcome = if writes.is_empty() && flushes.is_empty() { Ok(()) } else { self.commit(writes) };
         for flush in flushes {
@@ -124,175 +155,112 @@ impl StoreThread {
         closed
     }
 
+    fn next_job(&mut self) -> Option<Job> {
+        self.delayed.pop_front().or_else(|| self.jobs.try_recv().ok())
+    }
+
+    fn read(&self, read: Box<dyn FnOnce(&Reader<'_>) + Send>) {
+        self.count_request("read");
+        read(&Reader { conn: &self.conn, state: &self.state });
+    }
+
+    /// Begins a transaction. Where somebody else holds the lock, reads go on until it is free or patience ends.
+    pub(super) fn begin(&mut self) -> Result<(), StoreError> {
+        let until = Instant::now() + LOCK_PATIENCE;
+        self.conn.busy_timeout(LOCK_WAIT)?;
+        let begun = loop {
+            let begun = self.conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+            let is_locked = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+            if !begun.as_ref().is_err_and(is_locked) || Instant::now() >= until {
+                break begun;
+            }
+            while self.delayed.len() < DELAYED_MAX {
+                match self.jobs.try_recv() {
+                    Ok(Job::Read(read)) => self.read(read),
+                    Ok(job) => self.delayed.push_back(job),
+                    Err(_) => break,
+                }
+            }
+        };
+        self.conn.busy_timeout(LOCK_PATIENCE)?;
+        begun?;
+        Ok(())
+    }
+
     fn count_request(&self, kind: &'static str) {
         self.metrics.store_requests.get_or_create(&OfRequest { kind }).inc();
     }
 
-    /// Commits the jobs together; where that fails, each by itself, so that one cannot take the others with it.
-    fn commit(&mut self, mut writes: Vec<Box<dyn Write>>) -> Result<(), StoreError> {
-        match self.try_commit(&mut writes) {
+    /// Commits the jobs, tries again what can be, and answers them. The outcome is that of the output that waits.
+    fn commit(&mut self, writes: Vec<Box<dyn Write>>) -> Result<(), StoreError> {
+        let load = self.room.load();
+        self.commit_as(load, writes)
+    }
+
+    fn commit_as(&mut self, load: Load, mut writes: Vec<Box<dyn Write>>) -> Result<(), StoreError> {
+        let error = match self.try_commit(load, &mut writes) {
             Ok(outcomes) => {
                 for (write, outcome) in writes.into_iter().zip(outcomes) {
                     write.answer(outcome);
                 }
-                Ok(())
+                let why_held = if load == Load::Lean { self.room.why_held(&self.conn) } else { None };
+                return why_held.map_or(Ok(()), Err);
             }
-            Err(error) if self.broken.is_none() && writes.len() > 1 => {
-                log::warn!("a batch of {} writes failed, trying each alone: {error:?}", writes.len());
-                for write in writes {
-                    let _ = self.commit(vec![write]);
-                }
-                Err(error)
-            }
-            Err(error) => {
-                for write in writes {
-                    write.answer(Err(error.clone()));
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn try_commit(&mut self, writes: &mut [Box<dyn Write>]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        if let Some(why) = &self.broken {
-            return Err(StoreError::Unavailable(why.clone()));
-        }
-        if writes.is_empty() && self.backlog.waiting_bytes() == 0 {
-            return Ok(Vec::new());
-        }
-        let started = Instant::now();
-        let mut tx = Writer {
-            conn: &self.conn,
-            state: &mut self.state,
-            backlog: &self.backlog,
-            now: UnixMs::now(),
-            queued_runs_max: self.queued_runs_max,
-            rules: &self.rules,
-            events: Vec::new(),
-            pieces: Vec::new(),
-            ended: Vec::new(),
-            removed_events: 0,
-            removed_runs: 0,
-            claim_wanted: false,
-            claimed: Vec::new(),
+            Err(error) => error,
         };
-        let worked = (|| {
-            tx.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-            // Taken only now: what is taken must be settled or put back, and a BEGIN may be refused.
-            tx.append_output(tx.backlog.take_ready(Instant::now()))?;
-            for session in self.shared.take_touched() {
-                sessions::touch(&tx, &session)?;
+        if let Some(load) = self.load_of_next_try(load, &error, writes.len()) {
+            // Each by itself, so that one cannot take the others with it.
+            for write in writes {
+                let _ = self.commit_as(load, vec![write]);
             }
-            let mut outcomes = Vec::with_capacity(writes.len());
-            for write in writes.iter_mut() {
-                match write.run(&mut tx) {
-                    Err(error) if !error.is_refusal() => return Err(error),
-                    outcome => outcomes.push(outcome),
-                }
+            return Err(self.room.told(&self.conn, &error));
+        }
+        let told = match &self.broken {
+            Some(why) => StoreError::Failed(why.clone()),
+            None => self.room.told(&self.conn, &error),
+        };
+        for write in writes {
+            write.answer(Err(told.clone()));
+        }
+        Err(told)
+    }
+
+    /// With what load so many jobs of a transaction that failed are tried again, each by itself; `None`: they are not.
+    fn load_of_next_try(&mut self, load: Load, error: &StoreError, count: usize) -> Option<Load> {
+        match error {
+            _ if self.broken.is_some() => None,
+            StoreError::Full | StoreError::ReadOnly if load == Load::Whole => {
+                self.room.hold(&self.conn, error);
+                Some(Load::Lean)
             }
-            if tx.claim_wanted && self.shared.claims_open() {
-                claim(&mut tx)?;
+            StoreError::Full if count == 1 => self.give_ballast_back().then_some(load),
+            StoreError::Full | StoreError::ReadOnly => (count > 1).then_some(load),
+            StoreError::Io { .. } => self.recover(error).then_some(load),
+            StoreError::Damaged(why) => {
+                self.give_up(&format!("it is damaged: {why}. {DAMAGED}"));
+                None
             }
-            tx.state.look_up_due(tx.conn)?;
-            tx.state.pages_used = retention::pages_used(tx.conn)?;
-            Ok(outcomes)
-        })();
-        let Writer { events, pieces, ended, removed_events, removed_runs, claimed, .. } = tx;
-        let committed = worked.and_then(|outcomes| {
-            let commit = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
-            commit.map(|_| outcomes).map_err(|error| {
-                let error = StoreError::from(error);
-                // Without room the commit's own frame was not written; of any other error the outcome is unknown.
-                if error != StoreError::Full {
-                    self.broken = Some(format!("COMMIT: {error:?}"));
-                }
-                error
-            })
-        });
-        match committed {
-            Ok(outcomes) => {
-                self.shared.set_commit_time(started.elapsed());
-                self.shared.set_broken(None);
-                self.metrics.commits.inc();
-                self.metrics.commit.observe(started.elapsed().as_secs_f64());
-                self.count(&events, &ended);
-                for (what, rows) in [("events", removed_events), ("runs", removed_runs)] {
-                    self.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
-                }
-                self.publish(events, pieces, claimed);
-                Ok(outcomes)
-            }
-            Err(error) => {
-                self.backlog.put_back(pieces);
-                self.shared.set_broken(Some(format!("{error:?}")));
-                self.roll_back(&error);
-                Err(error)
+            _ => {
+                log::warn!("a transaction of {count} writes was rolled back: {error:?}");
+                (count > 1).then_some(load)
             }
         }
     }
 
-    fn count(&self, events: &[Event], ended: &[(Status, Option<i64>)]) {
-        for event in events {
-            self.metrics.events.get_or_create(&OfKind { kind: event.kind }).inc();
+    /// Frees what was kept for this, and what of the log can be used again.
+    fn give_ballast_back(&mut self) -> bool {
+        let given = self.room.give_ballast_back();
+        if given {
+            self.checkpoint("PASSIVE");
         }
-        for (status, duration_ms) in ended {
-            self.metrics.runs_finished.get_or_create(&OfStatus { status: *status }).inc();
-            if let Some(ms) = duration_ms {
-                self.metrics.run_duration.observe(*ms as f64 / 1_000.0);
-            }
-        }
+        given
     }
 
-    /// After the COMMIT and before any answer: what happened is put where the readers and the scheduler find it.
-    fn publish(&mut self, mut events: Vec<Event>, pieces: Vec<Piece>, claimed: Vec<Claimed>) {
-        self.backlog.settled(&pieces);
-        let mut pieces = pieces.into_iter();
-        for event in &mut events {
-            if let Data::Output(_, bytes) = &mut event.data {
-                *bytes = pieces.next().map(|piece| piece.bytes).unwrap_or_default();
-            }
-        }
-        self.committed.push(events);
-        for claimed in claimed {
-            // Unbounded by itself; what is claimed and not yet started is bounded by the queues' slots.
-            let _ = self.claims.try_send(claimed);
-        }
-        self.publish_state();
-        self.bell.ring();
-    }
-
-    fn publish_state(&self) {
-        self.shared.publish(&self.state, &self.rules);
-        for &status in Status::ALL {
-            let count = self.state.counts[status as usize];
-            self.metrics.runs.get_or_create(&OfStatus { status }).set(count);
-        }
-    }
-
-    /// Takes the transaction back and finds the truth again. What it cannot roll back or read leaves it broken.
-    fn roll_back(&mut self, error: &StoreError) {
-        if !self.conn.is_autocommit() {
-            // Some errors roll back by themselves, others do not; a failing ROLLBACK says nothing more.
-            let _ = self.conn.execute_batch("ROLLBACK");
-        }
-        if self.broken.is_none() {
-            match State::load(&self.conn) {
-                Ok(state) => self.state = state,
-                Err(error) => self.broken = Some(format!("after a rollback: {error:?}")),
-            }
-        }
-        if let Some(why) = &self.broken {
-            log::error!("the database failed and the daemon ends so that the next start can read the truth: {why}");
-            self.stop.fail();
-        } else {
-            log::warn!("a transaction was rolled back: {error:?}");
-        }
-    }
-
-    fn checkpoint_if_due(&self) {
+    fn checkpoint_if_due(&mut self) {
         let pages = WAL_PAGES.get();
-        let is_idle = self.jobs.is_empty();
-        if pages >= CHECKPOINT_BUSY_PAGES || (pages >= CHECKPOINT_IDLE_PAGES && is_idle) {
+        let is_idle = self.jobs.is_empty() && self.delayed.is_empty();
+        let is_due = pages >= CHECKPOINT_BUSY_PAGES || (pages >= CHECKPOINT_IDLE_PAGES && is_idle);
+        if is_due && self.broken.is_none() && self.checkpoint_due.is_none_or(|due| Instant::now() >= due) {
             self.checkpoint("PASSIVE");
             if is_idle {
                 // A megabyte of log is a good sign that much came and went.
@@ -302,16 +270,20 @@ impl StoreThread {
     }
 
     /// Moves the log's pages into the database; the log's file is kept, since growing it costs a second flush.
-    fn checkpoint(&self, mode: &str) {
+    fn checkpoint(&mut self, mode: &str) {
         let done = self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0));
-        match done {
-            Ok(_) => {
-                WAL_PAGES.set(0);
-                if self.broken.is_none() {
-                    (self.remember)(&self.state.high_water());
-                }
-            }
-            Err(error) => log::warn!("checkpoint: {error}"),
+        let Err(error) = done else {
+            WAL_PAGES.set(0);
+            self.checkpoint_due = None;
+            (self.remember)(&self.state.high_water());
+            return;
+        };
+        let is_first = self.checkpoint_due.replace(Instant::now() + CHECKPOINT_RETRY).is_none();
+        match refined(error.into(), &self.conn) {
+            error @ StoreError::Io { .. } => _ = self.recover(&error),
+            StoreError::Damaged(why) => self.give_up(&format!("it is damaged: {why}. {DAMAGED}")),
+            error if is_first => log::warn!("the log cannot be moved into the database yet: {error:?}"),
+            _ => {}
         }
     }
 }

@@ -10,6 +10,7 @@ use super::attempts::Claimed;
 use super::backlog::{Backlog, Piece};
 use super::quota::{self, Added};
 use super::retention::Rules;
+use super::room::Room;
 use super::state::State;
 use super::{StoreError, sql};
 use crate::clock::UnixMs;
@@ -25,6 +26,11 @@ pub(super) struct Writer<'a> {
     pub now: UnixMs,
     /// `limits.queued_runs`.
     pub queued_runs_max: i64,
+    pub room: &'a Room,
+    /// What a look at the room said; one is enough for a transaction.
+    pub room_seen: Option<Result<(), StoreError>>,
+    /// Why this transaction carries only what must be, if it does.
+    pub held: Option<StoreError>,
     /// What may stay.
     pub rules: &'a Rules,
     /// In commit order; those of output get their bytes from `pieces`, in the same order, after the commit.
@@ -46,6 +52,18 @@ impl<'a> Writer<'a> {
     /// A statement by its text; prepared once per connection.
     pub fn prepare(&self, statement: &str) -> Result<CachedStatement<'a>, StoreError> {
         Ok(self.conn.prepare_cached(statement)?)
+    }
+
+    /// Refuses what can wait while the database cannot take more.
+    pub fn may_add(&self) -> Result<(), StoreError> {
+        self.held.clone().map_or(Ok(()), Err)
+    }
+
+    /// The same, and refuses below the floor and beyond the quota: for what brings more with it than itself.
+    pub fn may_grow(&mut self) -> Result<(), StoreError> {
+        self.may_add()?;
+        let (room, conn, prunable) = (self.room, self.conn, self.state.prunable > 0);
+        self.room_seen.get_or_insert_with(|| room.may_grow(conn, prunable)).clone()
     }
 
     /// Appends an event of the daemon's or a client's own.

@@ -19,6 +19,7 @@ mod reader;
 mod reference;
 mod runs;
 mod script;
+pub mod small_disk;
 mod socket;
 mod temp;
 mod ws;

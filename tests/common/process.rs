@@ -140,6 +140,18 @@ impl Traced {
         traced
     }
 
+    /// Attaches and makes calls fail: `calls` are their names, `what` is like `error=EIO:when=3`, counted from now on.
+    pub fn inject(pid: i32, log: PathBuf, calls: &str, what: &str) -> Traced {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-q", "-o"]).arg(&log).args(["-e", &format!("trace={calls}")]);
+        command.args(["-e", &format!("inject={calls}:{what}"), "-p", &pid.to_string()]);
+        let strace = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let tasks = || std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
+        let is_traced = |task: PathBuf| status_field(&format!("{}/status", task.display()), "TracerPid:") != 0;
+        eventually(DEADLINE, "strace is attached", || tasks().all(is_traced));
+        Traced { strace, log }
+    }
+
     /// The system calls that were finished or begun so far, one a line.
     pub fn calls(&self) -> Vec<String> {
         std::fs::read_to_string(&self.log).unwrap_or_default().lines().map(str::to_owned).collect()

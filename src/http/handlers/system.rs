@@ -23,7 +23,8 @@ pub async fn readyz(request: Request) -> Answer {
     if app.stop.reached(Phase::Stopping) {
         return Err(Problem::unavailable("the daemon is stopping"));
     }
-    app.store.probe().await?;
+    // Whatever keeps it from being written: what waits for it is to wait.
+    app.store.probe().await.map_err(|error| Problem::storage_unavailable(error.to_string()).retry_after_s(1))?;
     Ok(text(StatusCode::Ok, "ok"))
 }
 
@@ -54,6 +55,7 @@ pub async fn metrics(request: Request) -> Answer {
     no_query(&request)?;
     let app = request.state();
     app.metrics.database_bytes.set(app.database_bytes());
+    app.metrics.disk_free_bytes.set(app.disk_free_bytes());
     app.metrics.draining.set(app.store.draining().into());
     // The first who asks finds every figure, too: this request is counted when it has been answered.
     drop(app.metrics.http_requests.get_or_create(&OfRoute { route: "/metrics", status: 200 }));

@@ -69,6 +69,8 @@ fn opened(patient: &Patient, path: &Path, still: bool) -> Vec<Finding> {
 
 fn unusable(path: &Path, error: &OpenError) -> Finding {
     let advice = match error {
+        // It says what to do itself.
+        OpenError::Damaged(_) => "",
         OpenError::Failed(_) => {
             "keep a copy of the state directory as it is; `runabout restore FILE` puts a backup back"
         }

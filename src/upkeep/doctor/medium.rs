@@ -19,8 +19,6 @@ const FLUSHES_MAX: Duration = Duration::from_secs(3);
 const FLUSH_SLOW: Duration = Duration::from_millis(50);
 /// What is written before each: a page of the database.
 const PAGE_BYTES: usize = 4_096;
-/// Below this, submits are refused.
-const DISK_FREE_BYTES: u64 = 8_388_608;
 /// So many times the floor is little.
 const FLOORS_MIN: u64 = 8;
 /// New files that can be made, at least: SQLite's own.
@@ -71,7 +69,7 @@ fn room(patient: &Patient) -> Finding {
         Err(error) => return Finding::unseen(CHECK, &patient.dir, &error.into()),
     };
     let (free, all) = (room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize);
-    let floor = DISK_FREE_BYTES;
+    let floor = patient.config.limits.disk_free_bytes;
     let found = format!("{} of {} free; submits are refused below {}", size(free), size(all), size(floor));
     // Some file systems count no files.
     let is_short_of_files = room.f_files > 0 && room.f_favail < FILES_MIN;

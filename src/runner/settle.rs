@@ -1,0 +1,65 @@
+//! The end of an attempt, tried until it is written: a full disk must not lose how a command ended, nor free its slot
+//! before that is known.
+//!
+//! It gives up only where the daemon ends, after whose next start the run counts as interrupted.
+
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::future;
+
+use super::running::Switch;
+use crate::run::{Ask, Exit, RunId};
+use crate::store::{ProcessMark, Store, StoreError};
+
+/// The pause before an end that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long it is still tried once the daemon is asked to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How an attempt ended.
+pub(super) struct End {
+    /// Whose it was.
+    pub run: RunId,
+    /// Which one.
+    pub attempt: i64,
+    /// Its process, where it was not recorded before.
+    pub process: Option<ProcessMark>,
+    /// Who asked for it, if anybody.
+    pub asked: Option<Ask>,
+    /// How the process ended.
+    pub exit: Exit,
+}
+
+/// Writes it down.
+pub(super) async fn settle(store: &Store, switch: &Switch, end: End) {
+    let written = async {
+        let mut is_told = false;
+        loop {
+            let End { run, attempt, process, asked, exit } = &end;
+            match store.finish(*run, *attempt, process.clone(), *asked, exit.clone()).await {
+                Ok(_) => return true,
+                Err(StoreError::Failed(_)) => return false,
+                Err(error) if error.is_told_by_the_store() => {}
+                Err(error) if is_told => log::debug!("run {run}: {error}"),
+                Err(error) => {
+                    log::error!("run {run} has ended, which cannot be recorded yet: {error}");
+                    is_told = true;
+                }
+            }
+            Timer::after(RETRY).await;
+        }
+    };
+    let given_up = async {
+        switch.hurried().await;
+        Timer::after(PATIENCE).await;
+        false
+    };
+    if !future::or(written, given_up).await {
+        log::error!(
+            "run {} has ended ({:?}), which could not be recorded; it will count as interrupted",
+            end.run,
+            end.exit
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! How much room there is: the floor of free space, the quota and its wall, the ballast; and what has to wait while
+//! there is too little.
+//!
+//! It decides what a transaction may carry, never what a job does. It never refuses what frees room or ends a run.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rustix::fs::statvfs;
+
+use super::ballast::{BALLAST_BYTES, Ballast};
+use super::retention::{figure, pages_used};
+use super::{Shortage, StoreError};
+
+/// How long a database that could not be written is left alone before everything is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// What must be free beyond the ballast before it is made again after a full disk.
+const MARGIN_BYTES: u64 = 1_024 * 1_024;
+/// With less than this free the start gives the ballast back: opening takes a few pages.
+const START_BYTES_MIN: u64 = 1_024 * 1_024;
+/// The wall, where even output stops, in percent of the quota.
+const WALL_PERCENT: u64 = 125;
+/// Where submits stop while something can be pruned: half-way between the quota, around which pruning keeps a busy
+/// database, and the wall, so that what was taken can be started, recorded and ended.
+const GROWTH_PERCENT: u64 = 112;
+/// The most pages that SQLite can count.
+const PAGES_MAX: u64 = 0xffff_fffe;
+/// What one transaction may need: a database so close to its wall met the wall.
+const TRANSACTION_BYTES: u64 = 4 * 1_024 * 1_024;
+
+/// What a transaction carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    /// The jobs, waiting output, new claims.
+    Whole,
+    /// The jobs alone, and of those only what must be: ends, cancels, deletes.
+    Lean,
+}
+
+/// The room that the database has.
+pub(super) struct Room {
+    dir: PathBuf,
+    /// `limits.disk_free_bytes`.
+    floor_bytes: u64,
+    quota_bytes: u64,
+    ballast: Ballast,
+    held: Option<Held>,
+    /// Whether the last look refused: said once when that begins and once when it is over.
+    refuses: Cell<bool>,
+    /// Whether the last look saw room for the ballast.
+    has_room: Cell<bool>,
+}
+
+/// Output, claims and submits wait.
+struct Held {
+    why: StoreError,
+    since: Instant,
+    next_try: Instant,
+}
+
+impl Room {
+    /// Looks around; on a disk that is full to the brim gives the ballast back, so that the database can be opened.
+    pub fn new(database: &Path, floor_bytes: u64, quota_bytes: u64) -> Room {
+        let dir = database.parent().unwrap_or(Path::new("/")).to_owned();
+        let mut ballast = Ballast::find(&dir);
+        if free_bytes(&dir).is_some_and(|free| free < START_BYTES_MIN) {
+            ballast.give_back();
+        }
+        Room {
+            dir,
+            floor_bytes,
+            quota_bytes,
+            ballast,
+            held: None,
+            refuses: Cell::new(false),
+            has_room: Cell::new(true),
+        }
+    }
+
+    /// What the next transaction may carry. While writes fail, everything is tried once in a while.
+    pub fn load(&mut self) -> Load {
+        let Some(held) = &mut self.held else { return Load::Whole };
+        if Instant::now() < held.next_try {
+            return Load::Lean;
+        }
+        // The ballast comes first: what waits would fill the space that it gave, and leave nothing for the ends.
+        let free = free_bytes(&self.dir).unwrap_or(0);
+        if self.ballast.is_given() && !(free >= BALLAST_BYTES + MARGIN_BYTES && self.ballast.make()) {
+            held.next_try = Instant::now() + RETRY;
+            return Load::Lean;
+        }
+        Load::Whole
+    }
+
+    /// A write found no room, or a file system that takes none: from now on output, claims and submits wait.
+    pub fn hold(&mut self, conn: &Connection, error: &StoreError) {
+        let next_try = Instant::now() + RETRY;
+        if let Some(held) = &mut self.held {
+            held.next_try = next_try;
+            return;
+        }
+        let why = self.told(conn, error);
+        log::error!("nothing more can be written: {why}. Output stays in the commands' pipes; it is tried again");
+        self.held = Some(Held { why, since: Instant::now(), next_try });
+    }
+
+    /// Whether something is held back.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Why something is held back, in figures of now.
+    pub fn why_held(&self, conn: &Connection) -> Option<StoreError> {
+        self.held.as_ref().map(|held| match held.why {
+            StoreError::NoRoom(_) => self.told(conn, &StoreError::Full),
+            ref why => why.clone(),
+        })
+    }
+
+    /// Something was written that had been held back.
+    pub fn release(&mut self) {
+        if let Some(held) = self.held.take() {
+            log::info!("the database can be written again, after {} s", held.since.elapsed().as_secs());
+            self.has_room.set(true);
+            self.keep_ballast();
+        }
+    }
+
+    /// What SQLite's own error means to a caller.
+    pub fn told(&self, conn: &Connection, error: &StoreError) -> StoreError {
+        if *error != StoreError::Full {
+            return error.clone();
+        }
+        let free_bytes = free_bytes(&self.dir).unwrap_or(0);
+        let used_bytes = used_bytes(conn).unwrap_or(0);
+        let wall_bytes = percent(self.quota_bytes, WALL_PERCENT);
+        if free_bytes > TRANSACTION_BYTES && used_bytes.saturating_add(TRANSACTION_BYTES) > wall_bytes {
+            return StoreError::NoRoom(Shortage::Quota { used_bytes, quota_bytes: self.quota_bytes });
+        }
+        let needed_bytes = self.floor_bytes.max(BALLAST_BYTES + MARGIN_BYTES);
+        StoreError::NoRoom(Shortage::Disk { free_bytes, needed_bytes })
+    }
+
+    /// Whether the database may grow by something new: a look at the disk and at two figures in SQLite's cache.
+    /// `prunable`: whether there is something that goes by itself.
+    ///
+    /// # Errors
+    /// What there is too little of.
+    pub fn may_grow(&self, conn: &Connection, prunable: bool) -> Result<(), StoreError> {
+        let shortage = self.shortage(conn, prunable)?;
+        match (self.refuses.replace(shortage.is_some()), &shortage) {
+            (false, Some(shortage)) => log::warn!("submits are refused: {shortage}"),
+            (true, None) => log::info!("submits are taken again"),
+            _ => {}
+        }
+        shortage.map_or(Ok(()), |shortage| Err(StoreError::NoRoom(shortage)))
+    }
+
+    fn shortage(&self, conn: &Connection, prunable: bool) -> Result<Option<Shortage>, StoreError> {
+        // What cannot be asked is no reason to refuse.
+        if let Some(free_bytes) = free_bytes(&self.dir) {
+            if free_bytes < self.floor_bytes {
+                return Ok(Some(Shortage::Disk { free_bytes, needed_bytes: self.floor_bytes }));
+            }
+            self.has_room.set(free_bytes >= self.floor_bytes.saturating_add(BALLAST_BYTES));
+        }
+        let used_bytes = used_bytes(conn)?;
+        let quota_bytes = self.quota_bytes;
+        let is_full = used_bytes > if prunable { percent(quota_bytes, GROWTH_PERCENT) } else { quota_bytes };
+        Ok(is_full.then_some(Shortage::Quota { used_bytes, quota_bytes }))
+    }
+
+    /// Makes the ballast where it is missing and the last look saw room for it.
+    pub fn keep_ballast(&mut self) {
+        if self.ballast.is_kept() || self.held.is_some() || !self.has_room.replace(false) {
+            return;
+        }
+        let room_bytes = self.floor_bytes.saturating_add(BALLAST_BYTES);
+        if free_bytes(&self.dir).is_some_and(|free| free >= room_bytes) {
+            self.ballast.make();
+        }
+    }
+
+    /// Gives the ballast back to what must be written; whether there was any.
+    pub fn give_ballast_back(&mut self) -> bool {
+        let given = self.ballast.give_back();
+        if given {
+            log::warn!("the disk is full: what was kept for the ends of runs is given back");
+        }
+        given
+    }
+
+    /// Lets SQLite grow to the wall, or, for what must be, beyond it.
+    pub fn set_wall(&self, conn: &Connection, load: Load) -> Result<(), StoreError> {
+        let pages = match load {
+            Load::Whole => (percent(self.quota_bytes, WALL_PERCENT) / page_bytes(conn)?).min(PAGES_MAX),
+            Load::Lean => PAGES_MAX,
+        };
+        // What is larger already stays so.
+        conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+/// What is free for us on the file system of a directory.
+fn free_bytes(dir: &Path) -> Option<u64> {
+    statvfs(dir).ok().map(|vfs| vfs.f_bavail.saturating_mul(vfs.f_frsize))
+}
+
+fn page_bytes(conn: &Connection) -> Result<u64, StoreError> {
+    Ok(u64::try_from(figure(conn, "PRAGMA page_size")?).unwrap_or(1).max(1))
+}
+
+/// What the database has in use: its pages, less those that are free for reuse.
+fn used_bytes(conn: &Connection) -> Result<u64, StoreError> {
+    Ok(u64::try_from(pages_used(conn)?).unwrap_or(0) * page_bytes(conn)?)
+}
+
+fn percent(bytes: u64, percent: u64) -> u64 {
+    bytes.saturating_mul(percent) / 100
+}

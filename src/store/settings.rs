@@ -1,0 +1,41 @@
+//! What the store is told before it is opened: limits, and where it remembers how far it has come.
+//!
+//! It holds figures that were chosen by others; it knows no configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::retention::Rules;
+use crate::event::HighWater;
+
+/// What the store needs to be opened.
+pub struct StoreConfig {
+    /// `limits.queued_runs`.
+    pub queued_runs_max: i64,
+    /// `limits.disk_free_bytes`.
+    pub disk_free_bytes_min: u64,
+    /// How far a database in its place had come, by what stands beside it.
+    pub remembered: Option<HighWater>,
+    /// Is told how far this one has come, at the start and after each checkpoint; by the store's thread.
+    pub remember: Remember,
+    /// What the database may have in use, in bytes.
+    pub quota_bytes: u64,
+    /// `limits.output_bytes_per_run`
+    pub output_bytes_per_run: u64,
+    /// `retention.runs_days`
+    pub runs_days: u64,
+    /// `retention.runs_count`
+    pub runs_count: u64,
+    /// How long the start may look for damage.
+    pub check_max: Duration,
+}
+
+impl StoreConfig {
+    /// The rules of retention, in pages of this size.
+    pub(super) fn rules(&self, page_bytes: i64) -> Rules {
+        Rules::new(self.runs_days, self.runs_count, self.quota_bytes, page_bytes, self.output_bytes_per_run)
+    }
+}
+
+/// Keeps how far the database has come where a copy of an older one does not replace it too.
+pub type Remember = Arc<dyn Fn(&HighWater) + Send + Sync>;
