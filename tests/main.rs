@@ -18,6 +18,7 @@ mod common;
 mod configuration;
 mod crash;
 mod daemon_api;
+mod examples;
 mod harness;
 mod headers;
 mod held_pipe;
