@@ -28,6 +28,7 @@ mod disk_full;
 mod doctor;
 mod drain;
 mod enroll_web;
+mod examples;
 mod harness;
 mod headers;
 mod held_pipe;
