@@ -159,7 +159,7 @@ fn without_a_daemon_the_log_it_left_is_part_of_the_copy() {
     // Where there is none, no file comes to be beside the database.
     daemon.stop();
     cli(&daemon, &["backup", "--force", &name]).expect(0);
-    assert_eq!(names_in(&daemon.state_dir()), ["runabout.db", "runabout.lock"]);
+    assert_eq!(names_in(&daemon.state_dir()), ["runabout.ballast", "runabout.db", "runabout.lock"]);
     let nowhere = daemon.dir().join("nowhere");
     let refused = cli(&daemon, &["backup", "--state-dir", nowhere.to_str().unwrap(), "/tmp/x.db"]).expect(1);
     assert!(refused.stderr.contains("there is no database"), "{refused:?}");

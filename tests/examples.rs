@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{Client, Daemon, Running, binary, cli, output_of};
+use crate::common::{Client, DEADLINE, Daemon, Running, binary, cli, eventually, output_of};
 
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
@@ -97,6 +97,7 @@ fn the_client_in_rust_follows_what_it_submitted_across_a_restart() {
     let mut command = of(&daemon, &built("client"));
     command.args(["sleep", "600"]);
     let client = Running::start(command);
+    eventually(DEADLINE, "the second run is there", || daemon.get("/v1/runs/2").status == 200);
     daemon.wait_running(2);
     daemon.restart();
     client.ended().expect(125);

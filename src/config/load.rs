@@ -331,7 +331,7 @@ mod tests {
     fn all_that_is_wrong_is_said_at_once() {
         let path = file(
             "wrong",
-            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = 1\n[tls]\ncert = \"server.pem\"\n[access]\nallowed_origins = [\"null\"]",
+            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = -1\n[tls]\ncert = \"server.pem\"\n[access]\nallowed_origins = [\"null\"]",
         );
         let error =
             load(&Flags { listen: Some("7867".to_owned()), log: None }, env(&[("RUNABOUT_LOG", "loud")]), Some(&path))
