@@ -20,6 +20,7 @@ use crate::clock::UnixMs;
 use crate::config::{CHECK_MS_MAX, Config, Flags};
 use crate::feed::{Hub, HubLimits};
 use crate::home::Home;
+use crate::http::address::PageAddress;
 use crate::http::app::{App, AppParts};
 use crate::http::middleware::Locals;
 use crate::http::server::{self, Listeners, Site, Tls};
@@ -142,8 +143,17 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         world = world.of_user(account);
     }
     let executor = Arc::new(Executor::new());
-    let daemon =
-        Daemon { config, store, bell, stop, metrics, world: Arc::new(world), executor: executor.clone(), database };
+    let daemon = Daemon {
+        config,
+        store,
+        bell,
+        stop,
+        metrics,
+        world: Arc::new(world),
+        executor: executor.clone(),
+        database,
+        page: place.page,
+    };
     let _clock = executor.spawn(daemon.follow_clock(jumps));
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
     let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &place.said)));
@@ -165,6 +175,7 @@ struct Daemon {
     world: Arc<World>,
     executor: Arc<Executor<'static>>,
     database: PathBuf,
+    page: Option<PageAddress>,
 }
 
 impl Daemon {
@@ -260,6 +271,7 @@ impl Daemon {
             }),
             started_at: UnixMs::now(),
             database: self.database.clone(),
+            page: self.page,
         });
         let sessions = Arc::new(StoredSessions::new(self.store.clone()));
         let gate = Gate::new(self.config.access.clone(), sessions, runner.tokens.clone(), self.store.instance());

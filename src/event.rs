@@ -15,6 +15,8 @@ pub const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 pub const DATA_BYTES_MAX: usize = 16 * 1024;
 /// The most events that one request appends.
 pub const APPEND_MAX: usize = 1_000;
+/// The most runs that one reader of several names.
+pub const FILTER_RUNS_MAX: usize = 100;
 
 words! {
     /// What an event tells.
@@ -194,6 +196,50 @@ pub struct Gap {
     pub partial: bool,
 }
 
+/// Which events a reader of all runs is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFilter {
+    kinds: Vec<Kind>,
+    /// In order, each once.
+    runs: Option<Vec<RunId>>,
+    queue: Option<String>,
+}
+
+impl EventFilter {
+    /// What all three let through. Where no kinds are named it is all of them; but output, which is most of what
+    /// happens, only where its runs are named.
+    pub fn new(kinds: Option<Vec<Kind>>, queue: Option<String>, runs: Option<Vec<RunId>>) -> EventFilter {
+        let named = runs.is_some();
+        let most = || Kind::ALL.iter().copied().filter(|kind| named || *kind != Kind::Output).collect();
+        let runs = runs.map(|mut runs| {
+            runs.sort_unstable();
+            runs.dedup();
+            runs
+        });
+        EventFilter { kinds: kinds.unwrap_or_else(most), runs, queue }
+    }
+
+    /// Whether such an event is shown, as far as its queue allows: that is not known of an event.
+    pub fn shows(&self, kind: Kind, run: RunId) -> bool {
+        self.kinds.contains(&kind) && self.runs.as_ref().is_none_or(|runs| runs.binary_search(&run).is_ok())
+    }
+
+    /// Whether output is shown.
+    pub fn wants_output(&self) -> bool {
+        self.kinds.contains(&Kind::Output)
+    }
+
+    /// The runs that were named, in order, each once.
+    pub fn runs(&self) -> Option<&[RunId]> {
+        self.runs.as_deref()
+    }
+
+    /// The queue that was named.
+    pub fn queue(&self) -> Option<&str> {
+        self.queue.as_deref()
+    }
+}
+
 /// Where a reader stands: it has seen everything up to here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cursor {
@@ -281,6 +327,17 @@ mod tests {
         {
             assert_eq!(Cursor::parse(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn output_is_shown_where_it_or_its_runs_are_named() {
+        let shows = |filter: &EventFilter, kind| [RunId(1), RunId(3)].map(|run| filter.shows(kind, run));
+        let plain = EventFilter::new(None, None, None);
+        assert_eq!((shows(&plain, Kind::Output), shows(&plain, Kind::Queued)), ([false; 2], [true; 2]));
+        let of_runs = EventFilter::new(None, None, Some(vec![RunId(3), RunId(2), RunId(3)]));
+        assert_eq!((shows(&of_runs, Kind::Output), of_runs.runs()), ([false, true], Some(&[RunId(2), RunId(3)][..])));
+        let of_kinds = EventFilter::new(Some(vec![Kind::Output]), None, None);
+        assert_eq!((shows(&of_kinds, Kind::Output), shows(&of_kinds, Kind::Queued)), ([true; 2], [false; 2]));
     }
 
     #[test]

@@ -80,12 +80,12 @@ fn without_a_token_tcp_says_how_to_get_one() {
     let crate::common::Address::Tcp(address) = tcp.address() else { unreachable!() };
     for call in [
         tcp.call("GET", "/v1/runs"),
-        tcp.call("GET", "/").header("Authorization", "Basic YTpi"),
+        tcp.call("GET", "/v1").header("Authorization", "Basic YTpi"),
         tcp.call("GET", "/v1/enroll"),
         tcp.call("POST", "/healthz"),
         tcp.call("GET", "/healthz/"),
-        tcp.call("GET", "/").header("Authorization", "Bearer"),
-        tcp.call("GET", "/").header("Authorization", "Bearer rbs_0000000000000000000000000000000000000000"),
+        tcp.call("GET", "/v1").header("Authorization", "Bearer"),
+        tcp.call("GET", "/v1").header("Authorization", "Bearer rbs_0000000000000000000000000000000000000000"),
     ] {
         let response = call.send();
         assert_eq!(response.header("www-authenticate"), Some("Bearer"));

@@ -355,3 +355,42 @@ fn a_page_of_events_costs_the_same_with_many_events() {
     }
     assert_no_dearer("events/append", few_append, append());
 }
+
+/// How each statement about all runs finds its rows: one step, in the order that is asked for.
+const OF_ALL_RUNS: &[(&str, &str, &str)] = &[
+    ("events/told_after", sql::EVENTS_TOLD_AFTER, "SEARCH run_events USING COVERING INDEX run_events_told (id>?)"),
+    ("events/told_before", sql::EVENTS_TOLD_BEFORE, "SEARCH run_events USING COVERING INDEX run_events_told (id<?)"),
+    ("events/all_after", sql::EVENTS_ALL_AFTER, "SEARCH run_events USING INTEGER PRIMARY KEY (rowid>?)"),
+    ("events/all_before", sql::EVENTS_ALL_BEFORE, "SEARCH run_events USING INTEGER PRIMARY KEY (rowid<?)"),
+    (
+        "events/of_run_after",
+        sql::EVENTS_OF_RUN_AFTER,
+        "SEARCH run_events USING INDEX sqlite_autoindex_run_events_1 (run=? AND seq>?)",
+    ),
+    (
+        "events/of_run_before",
+        sql::EVENTS_OF_RUN_BEFORE,
+        "SEARCH run_events USING INDEX sqlite_autoindex_run_events_1 (run=? AND seq<?)",
+    ),
+    ("events/get", sql::EVENTS_GET, "SEARCH run_events USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("runs/queue_of", sql::RUNS_QUEUE_OF, "SEARCH runs USING INTEGER PRIMARY KEY (rowid=?)"),
+];
+
+#[test]
+fn what_a_filter_hides_of_all_runs_is_not_read() {
+    let database = filled(1);
+    for (name, text, expected) in OF_ALL_RUNS {
+        assert_eq!(plan(&database, name, text), [*expected], "{name}");
+    }
+    // Output, which is most of it, is no work for who is not shown it.
+    let tell = "INSERT INTO run_events (id, run, seq, at, kind, data)
+                SELECT (SELECT max(id) FROM run_events) + id, id, 1, 1, 'finished', '{}' FROM runs WHERE id BETWEEN 100 AND 149";
+    let told = |database: &Connection| cost(database, sql::EVENTS_TOLD_AFTER, &[(":after", &0), (":rows", &100)], 101);
+    let [few, many] = [1, 10].map(|scale| {
+        let database = filled(scale);
+        database.execute_batch(tell).unwrap();
+        told(&database)
+    });
+    assert_eq!((few.1, many.1), (50, 50));
+    assert_no_dearer("what was told among ten times as much output", few.0, many.0);
+}

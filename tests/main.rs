@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod all_runs;
+mod all_runs_resume;
 mod attack_browser;
 mod attack_frames;
 mod attack_load;
@@ -25,6 +27,7 @@ mod disk_failing;
 mod disk_full;
 mod doctor;
 mod drain;
+mod enroll_web;
 mod harness;
 mod headers;
 mod held_pipe;
@@ -35,6 +38,7 @@ mod layers;
 mod litestream;
 mod locked;
 mod log;
+mod logs_of_several;
 mod maintenance;
 mod metrics;
 mod one_thread;

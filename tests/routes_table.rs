@@ -62,6 +62,8 @@ fn routes() -> Vec<Route> {
         route("HEAD", "/v1/runs/1/log", Viewer, 200),
         route("STREAM", "/v1/runs/1/events", Viewer, 101),
         with("POST", "/v1/runs/1/events", json!({"kind": "message", "data": {}}), Operator, 409),
+        route("GET", "/v1/events", Viewer, 200),
+        route("STREAM", "/v1/events", Viewer, 101),
         route("GET", "/v1/queues", Viewer, 200),
         route("GET", "/v1/queues/default", Viewer, 200),
         with("PUT", "/v1/queues/default", json!({"paused": false}), Admin, 200),

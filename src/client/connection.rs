@@ -105,6 +105,11 @@ impl Daemon {
         self.target.is_local()
     }
 
+    /// Its address as a browser takes it, where it is asked over a network.
+    pub fn url(&self) -> Option<String> {
+        matches!(self.target, Target::Network(_)).then(|| self.target.to_string())
+    }
+
     /// Asks and gives the body of a 2xx.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Following one run: its events in order, each once, over as many connections as it takes.
+//! Following a run, or several at once: their events in order, each once, over as many connections as it takes.
 //!
 //! A connection that breaks is made again after a wait, from the last event seen, until the run ends or the daemon
 //! says that it cannot go on. It never gives up by itself once a daemon was met, and never skips an event silently.
@@ -24,10 +24,13 @@ const CLOSE_SESSION: u16 = 4401;
 /// The run was deleted.
 const CLOSE_DELETED: u16 = 4410;
 
-/// One run, followed.
+/// One run or several, followed.
 pub struct Follower<'a> {
     daemon: &'a Daemon,
-    run: i64,
+    /// Their events' path, with all of the query but the cursor.
+    path: String,
+    /// As a person is told of it.
+    subject: String,
     position: Position,
     open: Option<Open>,
     backoff: Backoff,
@@ -70,8 +73,19 @@ enum Broken {
 impl<'a> Follower<'a> {
     /// Follows `run` from `cursor`; `met` says that the daemon answered something before.
     pub fn new(daemon: &'a Daemon, run: i64, cursor: &str, met: bool) -> Follower<'a> {
-        let position = Position::new(cursor);
-        Follower { daemon, run, position, open: None, backoff: Backoff::new(), met, away: false }
+        let path = format!("/v1/runs/{run}/events?");
+        Follower::of(daemon, path, format!("run {run}"), Position::new(cursor), met)
+    }
+
+    /// Follows several runs over one connection. It never ends: it is left when all that was of interest was told.
+    pub fn of_several(daemon: &'a Daemon, runs: &[i64], cursor: &str) -> Follower<'a> {
+        let runs: Vec<String> = runs.iter().map(i64::to_string).collect();
+        let path = format!("/v1/events?runs={}&", runs.join(","));
+        Follower::of(daemon, path, format!("runs {}", runs.join(", ")), Position::of_several(cursor), true)
+    }
+
+    fn of(daemon: &'a Daemon, path: String, subject: String, position: Position, met: bool) -> Follower<'a> {
+        Follower { daemon, path, subject, position, open: None, backoff: Backoff::new(), met, away: false }
     }
 
     /// Waits for what happens next.
@@ -86,7 +100,7 @@ impl<'a> Follower<'a> {
                     None => continue,
                 }
             };
-            match heard(open, &mut self.position, self.run).await {
+            match heard(open, &mut self.position, &self.subject).await {
                 Ok(Heard::Event(told)) => {
                     self.backoff.reset();
                     return Ok(Step::Event(told));
@@ -119,7 +133,7 @@ impl<'a> Follower<'a> {
         if self.away {
             self.backoff.wait().await;
         }
-        let path = format!("/v1/runs/{}/events?after={}", self.run, self.position.cursor());
+        let path = format!("{}after={}", self.path, self.position.cursor());
         match self.daemon.upgrade(&path).await {
             Ok(socket) => {
                 self.met = true;
@@ -133,13 +147,13 @@ impl<'a> Follower<'a> {
                 self.away = true;
                 Ok(Some(Step::Away(first_line(&failure))))
             }
-            Err(failure) if self.position.has_begun() => Err(explained(failure, self.run)),
+            Err(failure) if self.position.has_begun() => Err(explained(failure, &self.subject)),
             Err(failure) => Err(failure),
         }
     }
 }
 
-async fn heard(open: &mut Open, position: &mut Position, run: i64) -> Result<Heard, Broken> {
+async fn heard(open: &mut Open, position: &mut Position, subject: &str) -> Result<Heard, Broken> {
     let silence = async {
         Timer::after(Duration::from_secs(SILENCE_S)).await;
         Some(Err(Error::Io(std::io::ErrorKind::TimedOut.into())))
@@ -150,7 +164,7 @@ async fn heard(open: &mut Open, position: &mut Position, run: i64) -> Result<Hea
         }
         Some(Ok(Message::Close(frame))) => {
             let code = frame.map_or(1005, |frame| u16::from(frame.code));
-            Err(closed(code, run))
+            Err(closed(code, subject))
         }
         // Pings are answered by the library.
         Some(Ok(_)) => Ok(Heard::Nothing),
@@ -159,24 +173,24 @@ async fn heard(open: &mut Open, position: &mut Position, run: i64) -> Result<Hea
     }
 }
 
-fn closed(code: u16, run: i64) -> Broken {
+fn closed(code: u16, subject: &str) -> Broken {
     let problem = |status, code: &str, detail: String| {
         let (code, details) = (code.to_owned(), serde_json::Value::Null);
         Broken::Never(Failure::Refused(Box::new(Problem { status, code, detail, details })))
     };
     match code {
         CLOSE_SESSION => problem(401, "unauthorized", "the session was revoked or has expired".to_owned()),
-        CLOSE_DELETED => problem(410, "run_pruned", format!("run {run} was deleted")),
+        CLOSE_DELETED => problem(410, "run_pruned", format!("{subject} was deleted")),
         1001 => Broken::Again("the daemon is stopping".to_owned()),
         _ => Broken::Again(format!("the daemon closed the stream ({code})")),
     }
 }
 
 /// The daemon's words are about a cursor that the person never typed.
-fn explained(failure: Failure, run: i64) -> Failure {
+fn explained(failure: Failure, subject: &str) -> Failure {
     match failure {
         Failure::Refused(mut problem) if problem.code == "instance_changed" => {
-            problem.detail = format!("the daemon's database was replaced: run {run} cannot be followed any further");
+            problem.detail = format!("the daemon's database was replaced: {subject} cannot be followed any further");
             Failure::Refused(problem)
         }
         other => other,
@@ -190,10 +204,12 @@ mod tests {
     #[test]
     fn only_a_lost_session_or_run_ends_the_following() {
         for code in [1000, 1001, 1005, 1006, 1011, 1012] {
-            assert!(matches!(closed(code, 42), Broken::Again(_)), "{code}");
+            assert!(matches!(closed(code, "run 42"), Broken::Again(_)), "{code}");
         }
         for (code, status) in [(4401, 401), (4410, 410)] {
-            assert!(matches!(closed(code, 42), Broken::Never(Failure::Refused(problem)) if problem.status == status));
+            assert!(
+                matches!(closed(code, "run 42"), Broken::Never(Failure::Refused(problem)) if problem.status == status)
+            );
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Where a reader of a run's events stands, and what each frame means from there.
+//! Where a reader of a run's events, or of several runs', stands, and what each frame means from there.
 //!
 //! Pure: frames go in as text, what is new comes out. It never lets an event through twice, out of order, or past one
 //! that is missing without the daemon having named the gap.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use async_tungstenite::tungstenite::Utf8Bytes;
 use base64::Engine as _;
@@ -14,7 +15,7 @@ use serde_json::value::RawValue;
 use super::outcome::Outcome;
 use crate::event::{Kind, Stream};
 
-/// The reader's place in one run's events.
+/// The reader's place in one run's events, or in several runs'.
 #[derive(Clone, Debug)]
 pub struct Position {
     /// As the first connection asks for it.
@@ -22,6 +23,8 @@ pub struct Position {
     instance: Option<String>,
     /// The newest event that was seen, or passed by.
     seen: Option<i64>,
+    /// Of several runs, the newest `seq` of each: ids skip, so that what is missing shows by these alone.
+    seqs: Option<HashMap<i64, i64>>,
 }
 
 /// Events that are gone, as a frame told it.
@@ -57,6 +60,10 @@ pub enum Heard {
 /// An event.
 #[derive(Debug)]
 pub struct Told {
+    /// Whose it is.
+    pub run: i64,
+    /// Of several runs: which of its run's events before it are gone, from and to.
+    pub gone: Option<(i64, i64)>,
     /// What it tells.
     pub what: What,
     /// As it came, on one line.
@@ -89,7 +96,11 @@ struct Frame<'a> {
     #[serde(borrow)]
     instance: Option<Cow<'a, str>>,
     after: Option<i64>,
+    id: Option<i64>,
+    run: Option<i64>,
     seq: Option<i64>,
+    #[serde(default)]
+    partial: bool,
     #[serde(borrow)]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -113,7 +124,12 @@ struct Output<'a> {
 impl Position {
     /// Before anything was heard: `cursor` in any form of the contract.
     pub fn new(cursor: &str) -> Position {
-        Position { first: cursor.to_owned(), instance: None, seen: None }
+        Position { first: cursor.to_owned(), instance: None, seen: None, seqs: None }
+    }
+
+    /// The same for several runs, whose events are told by `id`.
+    pub fn of_several(cursor: &str) -> Position {
+        Position { seqs: Some(HashMap::new()), ..Position::new(cursor) }
     }
 
     /// The cursor to connect with: once something was heard, it also says of which database.
@@ -150,7 +166,12 @@ impl Position {
             }
             "event" => self.event(&frame, line),
             "gap" => self.gap(&frame, line),
-            "caught_up" => Ok(Heard::CaughtUp),
+            "caught_up" | "cursor" => {
+                if self.seqs.is_some() {
+                    self.seen = self.seen.max(frame.id);
+                }
+                Ok(if frame.kind_of_frame == "cursor" { Heard::Nothing } else { Heard::CaughtUp })
+            }
             "end" => Ok(Heard::End(serde_json::from_str(text).map_err(unreadable)?)),
             _ => Ok(Heard::Nothing),
         }
@@ -158,9 +179,16 @@ impl Position {
 
     fn event(&mut self, frame: &Frame, line: &Utf8Bytes) -> Result<Heard, Misfit> {
         let seq = frame.seq.ok_or_else(|| Misfit("an event without a seq".to_owned()))?;
+        let run = frame.run.unwrap_or_default();
+        let place = match &self.seqs {
+            None => seq,
+            Some(_) => frame.id.ok_or_else(|| Misfit("an event without an id".to_owned()))?,
+        };
         match self.seen {
-            Some(seen) if seq <= seen => return Ok(Heard::Nothing),
-            Some(seen) if seq > seen + 1 => return Err(Misfit(format!("event {seq} came after {seen}"))),
+            Some(seen) if place <= seen => return Ok(Heard::Nothing),
+            Some(seen) if place > seen + 1 && self.seqs.is_none() => {
+                return Err(Misfit(format!("event {seq} came after {seen}")));
+            }
             _ => {}
         }
         let what = match frame.kind.as_deref().and_then(Kind::parse) {
@@ -170,14 +198,28 @@ impl Position {
             Some(Kind::Finished) => What::Finished(read(frame.data)?),
             _ => What::Other,
         };
-        self.seen = Some(seq);
-        Ok(Heard::Event(Told { what, line: line.clone() }))
+        self.seen = Some(place);
+        let gone = self.gone_before(run, seq);
+        Ok(Heard::Event(Told { run, gone, what, line: line.clone() }))
+    }
+
+    /// Which of a run's events are missing before this one, where it is one of several.
+    fn gone_before(&mut self, run: i64, seq: i64) -> Option<(i64, i64)> {
+        let seqs = self.seqs.as_mut()?;
+        // Who did not begin at the start cannot know with which one a run begins.
+        let before = seqs.insert(run, seq).or((self.first == "0").then_some(0))?;
+        (seq > before + 1).then_some((before + 1, seq - 1))
     }
 
     fn gap(&mut self, frame: &Frame, line: &Utf8Bytes) -> Result<Heard, Misfit> {
         let (Some(from), Some(to)) = (frame.from, frame.to) else {
             return Err(Misfit("a gap without its ends".to_owned()));
         };
+        if frame.partial {
+            // What is left of it follows, and must not be passed over.
+            let reason = "pruned".to_owned();
+            return Ok(Heard::Gap(Gap { from, to, reason, line: line.clone() }));
+        }
         match self.seen {
             Some(seen) if to <= seen => return Ok(Heard::Nothing),
             Some(seen) if from > seen + 1 => return Err(Misfit(format!("a gap from {from} came after {seen}"))),
@@ -263,6 +305,29 @@ mod tests {
             Ok(Heard::Event(_))
         ));
         assert!(hear(&mut position, r#"{"type":"gap","from":93,"to":94,"reason":"quota"}"#).is_err());
+    }
+
+    #[test]
+    fn of_several_runs_what_is_missing_shows_by_each_runs_own_numbers() {
+        let mut position = Position::of_several("0");
+        hear(&mut position, r#"{"type":"hello","instance":"k3v9x2m7q0tz","after":0,"first_id":7}"#).expect("hello");
+        let mut gone = |id: i64, run: i64, seq: i64| {
+            let text = format!(r#"{{"type":"event","id":{id},"run":{run},"seq":{seq},"kind":"queued","data":{{}}}}"#);
+            match hear(&mut position, &text) {
+                Ok(Heard::Event(told)) => Some(told.gone),
+                Ok(Heard::Nothing) => None,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(gone(7, 1, 1), Some(None));
+        assert_eq!(gone(9, 2, 4), Some(Some((1, 3))), "the start of run 2 is gone");
+        assert_eq!(gone(9, 2, 4), None, "nothing comes twice");
+        assert_eq!(gone(20, 1, 2), Some(None), "ids skip");
+        let partial = r#"{"type":"gap","from":21,"to":90,"reason":"pruned","partial":true}"#;
+        assert!(matches!(hear(&mut position, partial), Ok(Heard::Gap(Gap { from: 21, to: 90, .. }))));
+        assert_eq!(position.cursor(), "k3v9x2m7q0tz-20", "what is left of it follows");
+        hear(&mut position, r#"{"type":"cursor","id":50}"#).expect("cursor");
+        assert_eq!(position.cursor(), "k3v9x2m7q0tz-50");
     }
 
     #[test]

@@ -85,9 +85,19 @@ pub enum Colour {
 impl Paint {
     /// As standard output and the environment want it.
     pub fn new() -> Paint {
+        Paint::of(io::stdout().is_terminal())
+    }
+
+    /// For another output, as the environment wants it.
+    pub fn of(is_terminal: bool) -> Paint {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Paint(io::stdout().is_terminal() && !unwanted && !dumb)
+        Paint(is_terminal && !unwanted && !dumb)
+    }
+
+    /// Whether there are colours.
+    pub fn is_on(self) -> bool {
+        self.0
     }
 
     /// `text` in that colour, where there are colours.

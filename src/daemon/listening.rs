@@ -12,6 +12,7 @@ use smol::Async;
 use super::Refusal;
 use crate::config::{Config, Listen};
 use crate::home::Home;
+use crate::http::address::PageAddress;
 use crate::http::middleware::Locals;
 use crate::http::server::{Listeners, SocketFile, Tls, bind_tcp, bind_unix, take_tcp};
 use crate::systemd::Handed;
@@ -22,6 +23,8 @@ pub(super) struct Place {
     pub said: String,
     /// As its commands are told, who are on this machine.
     pub url: String,
+    /// As browsers are told, where it listens on TCP.
+    pub page: Option<PageAddress>,
     /// The file of the Unix socket, where it is the daemon's own.
     pub socket: Option<SocketFile>,
 }
@@ -56,14 +59,15 @@ pub(super) fn listen(
         }
     };
     let socket_url = format!("unix:{}", path.display());
-    let (said, url) = match tcp.as_ref().map(|tcp| tcp.get_ref().local_addr()) {
+    let bound = tcp.as_ref().map(|tcp| tcp.get_ref().local_addr()).transpose().map_err(failed)?;
+    let page = bound.map(|bound| PageAddress { https: tls.is_some(), bound });
+    let (said, url) = match bound {
         // A certificate rarely names this machine's loopback.
-        Some(Ok(address)) if tls.is_some() => (format!("listening on https://{address}"), socket_url),
-        Some(Ok(address)) => (format!("listening on http://{address}"), format!("http://{}", near(address))),
-        Some(Err(error)) => return Err(failed(error)),
+        Some(address) if tls.is_some() => (format!("listening on https://{address}"), socket_url),
+        Some(address) => (format!("listening on http://{address}"), format!("http://{}", near(address))),
         None => (format!("listening on {}", path.display()), socket_url),
     };
-    Ok((Listeners { tcp, tls, unix }, Place { said, url, socket }))
+    Ok((Listeners { tcp, tls, unix }, Place { said, url, page, socket }))
 }
 
 fn take_unix(unix: UnixListener) -> Result<(Async<UnixListener>, PathBuf, Option<SocketFile>), Refusal> {

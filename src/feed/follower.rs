@@ -12,7 +12,7 @@ use crate::run::{Reason, RunId, Status};
 use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX, StoreError};
 
 /// Events that are handed to the transport at once, at most: bounds its memory, and lets it flush once for many.
-const STEP_EVENTS_MAX: usize = 256;
+pub(super) const STEP_EVENTS_MAX: usize = 256;
 
 /// What a reader is told first.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub enum Step {
     },
     /// All that was stored is out; told once.
     CaughtUp {
-        /// The newest of them.
+        /// The newest of them, by `seq`; of all runs, by `id`.
         seq: i64,
     },
     /// The run has ended and all of it was told. Nothing follows.
@@ -66,12 +66,12 @@ pub enum Step {
 pub enum OpenError {
     /// It lies beyond the newest event.
     CursorAhead {
-        /// The newest event.
+        /// The newest event, by `seq`; of all runs, by `id`.
         last_seq: i64,
     },
     /// It is of another database.
     InstanceChanged {
-        /// The newest event.
+        /// The newest event, by `seq`; of all runs, by `id`.
         last_seq: i64,
     },
     /// The run is not there, or the store.

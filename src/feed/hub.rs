@@ -1,15 +1,16 @@
-//! Fan-out: each event is encoded once a commit and put into the bounded channel of every reader of its run.
+//! Fan-out: each event is encoded once a commit and put into the bounded channel of every reader who is shown it: those
+//! of its run, and those of all runs whose filter lets it through.
 //!
 //! A channel that is full, in events or in bytes, only marks its reader as lagging: nobody waits for a reader.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use bytes::Bytes;
 
-use crate::event::{Data, Event, Finished, Kind};
+use crate::event::{Data, Event, EventFilter, Finished, Kind};
 use crate::metrics::Metrics;
 use crate::run::RunId;
 use crate::store::{Store, Watch};
@@ -21,6 +22,10 @@ const SENDS_BETWEEN_YIELDS: usize = 8_192;
 /// An event in the form that every reader gets, shared by all of them.
 #[derive(Debug)]
 pub struct Encoded {
+    /// Its place among all runs' events.
+    pub id: i64,
+    /// Whose it is.
+    pub run: RunId,
     /// Its place in its run.
     pub seq: i64,
     /// What it tells.
@@ -38,7 +43,14 @@ impl Encoded {
             (Data::Json(text), Kind::Finished) => serde_json::from_str(text).ok(),
             _ => None,
         };
-        Encoded { seq: event.seq, kind: event.kind, text: event.encode().into(), finished }
+        Encoded {
+            id: event.id,
+            run: event.run,
+            seq: event.seq,
+            kind: event.kind,
+            text: event.encode().into(),
+            finished,
+        }
     }
 }
 
@@ -53,7 +65,7 @@ pub struct HubLimits {
     pub total_bytes: usize,
 }
 
-/// Every live reader, by run.
+/// Every live reader, by run or of all runs.
 #[derive(Clone)]
 pub struct Hub {
     shared: Arc<Shared>,
@@ -64,13 +76,26 @@ struct Shared {
     readers: Mutex<Readers>,
     limits: HubLimits,
     buffered: AtomicUsize,
+    /// The newest event that every reader who is shown it was offered.
+    pushed: AtomicI64,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
 struct Readers {
     by_run: HashMap<RunId, Vec<Arc<Reader>>>,
+    of_all: Vec<Arc<Reader>>,
     closed: bool,
+}
+
+/// Which events a reader is offered.
+enum Wants {
+    /// All of its run.
+    Run(RunId),
+    /// The last one of its run.
+    EndOf(RunId),
+    /// Of all runs, what the filter shows.
+    Filtered(EventFilter),
 }
 
 /// The fan-out's end of one reader.
@@ -79,14 +104,30 @@ struct Reader {
     channel: Sender<Option<Arc<Encoded>>>,
     lagging: AtomicBool,
     buffered: AtomicUsize,
-    /// Whether it only wants to know of the end.
-    ends_only: bool,
+    wants: Wants,
+}
+
+impl Reader {
+    /// Whether it is offered an event; one of a single run is asked for that run's alone.
+    fn wants(&self, event: &Event) -> bool {
+        match &self.wants {
+            Wants::Run(_) => true,
+            Wants::EndOf(_) => event.kind == Kind::Finished,
+            Wants::Filtered(filter) => filter.shows(event.kind, event.run),
+        }
+    }
 }
 
 impl Hub {
     /// A hub without readers.
     pub fn new(store: Store, limits: HubLimits, metrics: Arc<Metrics>) -> Hub {
-        let shared = Shared { readers: Mutex::default(), limits, buffered: AtomicUsize::new(0), metrics };
+        let shared = Shared {
+            readers: Mutex::default(),
+            limits,
+            buffered: AtomicUsize::new(0),
+            pushed: AtomicI64::new(0),
+            metrics,
+        };
         Hub { shared: Arc::new(shared), store }
     }
 
@@ -98,73 +139,87 @@ impl Hub {
     /// A place among the readers of a run: from now on all of its events, until the channel overflows.
     pub fn subscribe(&self, run: RunId) -> Subscription {
         let watch = self.store.backlog().watch(run);
-        self.enter(run, false, self.shared.limits.reader_events, Some(watch))
+        self.enter(Wants::Run(run), self.shared.limits.reader_events, vec![watch])
     }
 
     /// A place among those who only wait for a run's end.
     pub fn subscribe_to_end(&self, run: RunId) -> Subscription {
-        self.enter(run, true, 1, None)
+        self.enter(Wants::EndOf(run), 1, Vec::new())
     }
 
-    fn enter(&self, run: RunId, ends_only: bool, events_max: usize, watch: Option<Watch>) -> Subscription {
+    /// A place among the readers of all runs: from now on every event that the filter shows, as far as an event tells,
+    /// until the channel overflows. Output is paced for it where it names its runs.
+    pub fn subscribe_to_all(&self, filter: EventFilter) -> Subscription {
+        let named = filter.runs().filter(|_| filter.wants_output()).unwrap_or_default();
+        let watches = named.iter().map(|run| self.store.backlog().watch(*run)).collect();
+        self.enter(Wants::Filtered(filter), self.shared.limits.reader_events, watches)
+    }
+
+    /// The newest event that was handed out: every reader who is shown it, or one before it, holds it or lags.
+    pub(super) fn pushed(&self) -> i64 {
+        self.shared.pushed.load(Ordering::SeqCst)
+    }
+
+    fn enter(&self, wants: Wants, events_max: usize, watches: Vec<Watch>) -> Subscription {
         let (channel, inbox) = async_channel::bounded(events_max);
-        let reader =
-            Arc::new(Reader { channel, lagging: AtomicBool::new(false), buffered: AtomicUsize::new(0), ends_only });
+        let (lagging, buffered) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let reader = Arc::new(Reader { channel, lagging, buffered, wants });
         let mut readers = self.lock();
         if readers.closed {
             reader.channel.close();
         } else {
-            readers.by_run.entry(run).or_default().push(reader.clone());
+            match reader.wants {
+                Wants::Run(run) | Wants::EndOf(run) => readers.by_run.entry(run).or_default(),
+                Wants::Filtered(_) => &mut readers.of_all,
+            }
+            .push(reader.clone());
         }
         drop(readers);
-        Subscription { run, inbox, reader, hub: self.clone(), _watch: watch }
+        Subscription { inbox, reader, hub: self.clone(), _watches: watches }
     }
 
-    /// Hands out what is committed, for as long as it is polled.
+    /// Hands out what is committed, for as long as it is polled. Between taking an event and offering it to everyone
+    /// it never waits: who stops polling loses none.
     pub async fn fan_out(&self, bell: &Bell) {
+        let mut sends = 0;
         loop {
             let rung = bell.listen();
-            let events = self.store.committed().take();
-            if events.is_empty() {
-                rung.await;
-                continue;
-            }
-            let mut sends = 0;
-            for event in &events {
-                sends += self.push(event);
+            while let Some(event) = self.store.committed().take() {
+                sends += self.push(&event);
                 if sends >= SENDS_BETWEEN_YIELDS {
                     sends = 0;
                     futures_lite::future::yield_now().await;
                 }
             }
+            rung.await;
         }
     }
 
     /// Hands out what is committed so far, and then closes every channel: readers see the rest of what they hold.
     pub fn close(&self) {
-        for event in self.store.committed().take() {
+        while let Some(event) = self.store.committed().take() {
             self.push(&event);
         }
         let mut readers = self.lock();
         readers.closed = true;
-        for reader in readers.by_run.drain().flat_map(|(_, readers)| readers) {
+        let of_all = std::mem::take(&mut readers.of_all);
+        for reader in readers.by_run.drain().flat_map(|(_, readers)| readers).chain(of_all) {
             reader.channel.close();
         }
     }
 
+    /// Offers an event to everyone who is shown it; answers how many readers were looked at.
     fn push(&self, event: &Event) -> usize {
         let readers = self.lock();
-        let Some(of_run) = readers.by_run.get(&event.run) else { return 0 };
-        if event.kind != Kind::Finished && of_run.iter().all(|reader| reader.ends_only) {
-            return 0;
+        let of_run = readers.by_run.get(&event.run).map(Vec::as_slice).unwrap_or_default();
+        let mut encoded = None;
+        for reader in of_run.iter().chain(&readers.of_all).filter(|reader| reader.wants(event)) {
+            // Once, and only where somebody is shown it.
+            let encoded = encoded.get_or_insert_with(|| Arc::new(Encoded::new(event)));
+            self.shared.offer(reader, encoded);
         }
-        let encoded = Arc::new(Encoded::new(event));
-        for reader in of_run {
-            if !reader.ends_only || event.kind == Kind::Finished {
-                self.shared.offer(reader, &encoded);
-            }
-        }
-        of_run.len()
+        self.shared.pushed.store(event.id, Ordering::SeqCst);
+        of_run.len() + readers.of_all.len()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Readers> {
@@ -203,12 +258,11 @@ impl Shared {
 
 /// A reader's end: dropped, it is forgotten.
 pub struct Subscription {
-    run: RunId,
     inbox: Receiver<Option<Arc<Encoded>>>,
     reader: Arc<Reader>,
     hub: Hub,
-    /// While it is here the run's output is paced for somebody who looks.
-    _watch: Option<Watch>,
+    /// While they are here the runs' output is paced for somebody who looks.
+    _watches: Vec<Watch>,
 }
 
 /// What a subscription has to say.
@@ -259,11 +313,16 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut readers = self.hub.lock();
-        if let Some(of_run) = readers.by_run.get_mut(&self.run) {
-            of_run.retain(|reader| !Arc::ptr_eq(reader, &self.reader));
-            if of_run.is_empty() {
-                readers.by_run.remove(&self.run);
+        match self.reader.wants {
+            Wants::Run(run) | Wants::EndOf(run) => {
+                if let Some(of_run) = readers.by_run.get_mut(&run) {
+                    of_run.retain(|reader| !Arc::ptr_eq(reader, &self.reader));
+                    if of_run.is_empty() {
+                        readers.by_run.remove(&run);
+                    }
+                }
             }
+            Wants::Filtered(_) => readers.of_all.retain(|reader| !Arc::ptr_eq(reader, &self.reader)),
         }
         drop(readers);
         while let Ok(event) = self.inbox.try_recv() {

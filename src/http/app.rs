@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tide::{Response, StatusCode};
 
+use super::address::PageAddress;
 use super::query::Query;
 use super::streams::OpenStreams;
 use super::types::Fields;
@@ -49,6 +50,8 @@ pub struct AppParts {
     pub streams: OpenStreams,
     /// Where a stream's task lives.
     pub spawn: Spawn,
+    /// Where it listens, if on TCP.
+    pub page: Option<PageAddress>,
     /// When the daemon started.
     pub started_at: UnixMs,
     /// The database's file, for its size.

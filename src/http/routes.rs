@@ -9,7 +9,7 @@ use tide::{Response, Server};
 use super::Problem;
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
-use super::handlers::{drain, enrollment, events, log, openapi, queues, runs, sessions, system};
+use super::handlers::{all_events, drain, enrollment, events, log, openapi, queues, runs, sessions, system};
 use super::page;
 use super::server::RouteLabel;
 use crate::access::{Identity, Role};
@@ -53,6 +53,7 @@ pub fn routes(app: App) -> Server<App> {
     Path::at(&mut server, "/v1/runs/:id/retry").post(OPERATOR, runs::retry);
     Path::at(&mut server, "/v1/runs/:id/events").get(VIEWER, events::read).post(OPERATOR_OR_RUN, events::append);
     Path::at(&mut server, "/v1/runs/:id/log").get(VIEWER, log::read);
+    Path::at(&mut server, "/v1/events").get(VIEWER, all_events::read);
     Path::at(&mut server, "/v1/queues").get(VIEWER, queues::list);
     Path::at(&mut server, "/v1/queues/:name")
         .get(VIEWER, queues::get)

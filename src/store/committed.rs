@@ -2,27 +2,28 @@
 //!
 //! Nothing enters before its COMMIT. Dropping what is in here is safe: readers find it in SQLite.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::Event;
 
 /// The queue between the store thread and the fan-out.
 #[derive(Clone, Default)]
-pub struct Committed(Arc<Mutex<Vec<Event>>>);
+pub struct Committed(Arc<Mutex<VecDeque<Event>>>);
 
 impl Committed {
     /// Puts a commit's events behind those that wait. Called by the store thread alone, before it rings the Bell.
-    pub(super) fn push(&self, mut events: Vec<Event>) {
+    pub(super) fn push(&self, events: Vec<Event>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
-            *waiting = events;
+            *waiting = events.into();
         } else {
-            waiting.append(&mut events);
+            waiting.extend(events);
         }
     }
 
-    /// Takes all that waits.
-    pub fn take(&self) -> Vec<Event> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Takes the next one. One by one, so that whoever is interrupted between two has lost none.
+    pub fn take(&self) -> Option<Event> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 }

@@ -1,14 +1,14 @@
 //! Events: append, page, and the removal of a deleted run's in pieces.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Rows, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, named_params};
 
 use super::expiry::Budget;
 use super::runs::absent;
 use super::state::State;
 use super::thread::Reader;
 use super::writer::Writer;
-use super::{StoreError, sql};
+use super::{Store, StoreError, sql};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
 use crate::run::{Reason, RunId, Status};
@@ -53,6 +53,35 @@ pub struct EventPage {
     pub events: Vec<Event>,
 }
 
+impl Store {
+    /// Where a run stands.
+    pub async fn head(&self, run: RunId) -> Result<Head, StoreError> {
+        self.read(move |reader| head(reader.conn, reader.state, run)).await
+    }
+
+    /// A page of a run's events after a cursor, bounded in rows and bytes.
+    pub async fn page(
+        &self,
+        run: RunId,
+        after: i64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |reader| page(reader, run, after, rows_max, bytes_max)).await
+    }
+
+    /// The same before a `seq`, the newest first.
+    pub async fn page_before(
+        &self,
+        run: RunId,
+        before: i64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |reader| page_before(reader, run, before, rows_max, bytes_max)).await
+    }
+}
+
 /// Appends a client's events, all or none; answers the last `seq`.
 pub(super) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<i64, StoreError> {
     let mut last = head(tx.conn, tx.state, run)?;
@@ -89,7 +118,7 @@ pub(super) fn head(conn: &Connection, state: &State, run: RunId) -> Result<Head,
 }
 
 /// A page of a run's events, bounded in rows and bytes.
-pub(super) fn page(
+fn page(
     reader: &Reader<'_>,
     run: RunId,
     after: i64,
@@ -107,7 +136,7 @@ pub(super) fn page(
 }
 
 /// A page of a run's events before a `seq`, the newest first, bounded in rows and bytes.
-pub(super) fn page_before(
+fn page_before(
     reader: &Reader<'_>,
     run: RunId,
     before: i64,
@@ -125,20 +154,46 @@ fn read_rows(run: RunId, mut rows: Rows<'_>, bytes_max: usize) -> Result<Vec<Eve
     let mut events = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let kind = Kind::parse(row.get_ref(3)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message);
-        let stream = row.get_ref(4)?.as_str_or_null().unwrap_or_default().and_then(Stream::parse);
-        let data = match (stream, row.get_ref(5)?) {
-            (Some(stream), ValueRef::Text(data) | ValueRef::Blob(data)) => Data::Output(stream, data.to_vec()),
-            (_, ValueRef::Text(data)) => Data::Json(String::from_utf8_lossy(data).into_owned()),
-            _ => Data::Json("{}".to_owned()),
-        };
-        bytes += data.len();
-        events.push(Event { id: row.get(0)?, run, seq: row.get(1)?, at: UnixMs(row.get(2)?), kind, data });
+        let event = event_from(row, run)?;
+        bytes += event.data.len();
+        events.push(event);
         if bytes >= bytes_max {
             break;
         }
     }
     Ok(events)
+}
+
+/// An event of a row with the columns `id, seq, at, kind, stream, data`.
+pub(super) fn event_from(row: &Row<'_>, run: RunId) -> rusqlite::Result<Event> {
+    let stream = row.get_ref(4)?.as_str_or_null().unwrap_or_default().and_then(Stream::parse);
+    let data = match (stream, row.get_ref(5)?) {
+        (Some(stream), ValueRef::Text(data) | ValueRef::Blob(data)) => Data::Output(stream, data.to_vec()),
+        (_, ValueRef::Text(data)) => Data::Json(String::from_utf8_lossy(data).into_owned()),
+        _ => Data::Json("{}".to_owned()),
+    };
+    Ok(Event { id: row.get(0)?, run, seq: row.get(1)?, at: UnixMs(row.get(2)?), kind: kind_of(row, 3)?, data })
+}
+
+/// The kind that stands in a column.
+pub(super) fn kind_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
+    Ok(Kind::parse(row.get_ref(column)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message))
+}
+
+/// A run's events are to go, in pieces. From here on they count as removed, whichever of them are still there: readers
+/// of all runs are told so before they miss the first.
+pub(super) fn doom(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
+    tx.prepare(sql::EVENTS_DOOM)?.execute(named_params! {":run": run.0})?;
+    raise_removed(tx, run.0)
+}
+
+fn raise_removed(tx: &Writer<'_>, run: i64) -> Result<(), StoreError> {
+    let highest: Option<i64> =
+        tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(named_params! {":run": run}, |row| row.get(0)).optional()?;
+    if let Some(highest) = highest {
+        tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;
+    }
+    Ok(())
 }
 
 /// Removes events of deleted runs, within the budget; answers how many. Whether some are left is in the state.
@@ -155,11 +210,7 @@ pub(super) fn remove_doomed(tx: &mut Writer<'_>, budget: &mut Budget) -> Result<
 }
 
 fn remove_piece_of(tx: &mut Writer<'_>, run: i64, budget: &mut Budget) -> Result<usize, StoreError> {
-    let highest: Option<i64> =
-        tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(named_params! {":run": run}, |row| row.get(0)).optional()?;
-    if let Some(highest) = highest {
-        tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;
-    }
+    raise_removed(tx, run)?;
     let rows = budget.events;
     let mut last = 0;
     let mut measure = tx.prepare(sql::EVENTS_MEASURE)?;

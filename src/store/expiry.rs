@@ -6,11 +6,13 @@
 
 use std::time::{Duration, Instant};
 
+use event_listener::EventListener;
 use rusqlite::named_params;
 
 use super::retention::{self, pages_free, pages_used};
 use super::writer::Writer;
-use super::{StoreError, events, runs, sql};
+use super::{Store, StoreError, events, runs, sql};
+use crate::clock::UnixMs;
 
 /// Rows of a kind that one transaction removes at most.
 const PIECE_ROWS: i64 = 500;
@@ -70,6 +72,40 @@ pub enum Vacuum {
     Whole,
 }
 
+impl Store {
+    /// When the next thing expires; 0 when something is left to remove now.
+    pub fn next_removal(&self) -> Option<UnixMs> {
+        self.shared.next_removal()
+    }
+
+    /// Woken when something is to be removed before what [`Store::next_removal`] said, and when the clock was set.
+    pub fn listen_for_removals(&self) -> EventListener {
+        self.shared.listen_for_removals()
+    }
+
+    /// Removes one piece of what has expired.
+    pub async fn remove_expired(&self) -> Result<Removed, StoreError> {
+        self.write(remove_piece).await
+    }
+
+    /// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is no more.
+    pub async fn vacuum(&self, vacuum: Vacuum) -> Result<u64, StoreError> {
+        self.write(move |tx| vacuum_piece(tx, vacuum)).await
+    }
+
+    /// The clock was set: what is due is looked for again.
+    pub fn clock_was_set(&self) {
+        self.shared.clock_was_set();
+    }
+
+    /// What was made between two times of a clock that was wrong then lives as long as it was to: later by this much.
+    pub async fn shift(&self, from: UnixMs, to: UnixMs, by_ms: i64) -> Result<usize, StoreError> {
+        let shifted = self.write(move |tx| shift(tx, from.0, to.0, by_ms)).await;
+        self.forget_cached_sessions();
+        shifted
+    }
+}
+
 /// What one transaction may still remove.
 pub(super) struct Budget {
     pub events: i64,
@@ -89,7 +125,7 @@ impl Budget {
 }
 
 /// Removes one piece; nothing when all is done.
-pub(super) fn remove_piece(tx: &mut Writer<'_>) -> Result<Removed, StoreError> {
+fn remove_piece(tx: &mut Writer<'_>) -> Result<Removed, StoreError> {
     let remove = |tx: &Writer<'_>, statement: &str| -> Result<usize, StoreError> {
         Ok(tx.prepare(statement)?.execute(named_params! {":now": tx.now.0, ":rows": PIECE_ROWS})?)
     };
@@ -115,7 +151,7 @@ pub(super) fn remove_piece(tx: &mut Writer<'_>) -> Result<Removed, StoreError> {
 }
 
 /// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is nothing more to give.
-pub(super) fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, StoreError> {
+fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, StoreError> {
     let slack = match vacuum {
         Vacuum::Spare => SLACK_PAGES.max(pages_used(tx.conn)? / SLACK_PART),
         Vacuum::Whole => 0,
@@ -139,7 +175,7 @@ pub(super) fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, S
 }
 
 /// A clock that had been wrong was put right by this much: what was made by it meanwhile lives as long as it was to.
-pub(super) fn shift(tx: &mut Writer<'_>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
+fn shift(tx: &mut Writer<'_>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
     let mut shifted = 0;
     for statement in [sql::SESSIONS_SHIFT, sql::ENROLLMENT_SHIFT, sql::IDEMPOTENCY_SHIFT] {
         let made_then = named_params! {":from": from_ms, ":to": to_ms, ":by": by_ms};

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use event_listener::EventListener;
 
 use super::job::{Job, WriteOf};
 use super::room::{Load, Room};
@@ -16,9 +15,9 @@ use super::state::{Counts, Queue};
 use super::thread::{Reader, StoreThread};
 use super::writer::Writer;
 use super::{
-    Backlog, Change, Claimed, Committed, EnrollmentToken, EventPage, Filter, Head, LeftRun, NewEnrollmentToken, NewRun,
-    OpenError, ProcessMark, Redeem, Removed, RunPage, Session, StoreConfig, StoreError, Submitted, TokenSha256, Vacuum,
-    attempts, events, expiry, lineage, lists, migrate, queues, recovery, retention, runs, sessions,
+    Backlog, Change, Claimed, Committed, EnrollmentToken, Filter, LeftRun, NewEnrollmentToken, NewRun, OpenError,
+    ProcessMark, Redeem, RunPage, Session, StoreConfig, StoreError, Submitted, TokenSha256, attempts, events, lineage,
+    lists, migrate, queues, recovery, retention, runs, sessions,
 };
 use crate::clock::UnixMs;
 use crate::event::Kind;
@@ -124,7 +123,7 @@ impl Store {
         Ok(store)
     }
 
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -133,6 +132,7 @@ impl Store {
         answer.recv().await.map_err(gone)?
     }
 
+    /// Has something read; for the other files of the store that have requests of their own.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -177,16 +177,6 @@ impl Store {
     /// When the next delayed run becomes due.
     pub fn next_due(&self) -> Option<UnixMs> {
         self.shared.next_due()
-    }
-
-    /// When the next thing expires; 0 when something is left to remove now.
-    pub fn next_removal(&self) -> Option<UnixMs> {
-        self.shared.next_removal()
-    }
-
-    /// Woken when something is to be removed before what [`Store::next_removal`] said, and when the clock was set.
-    pub fn listen_for_removals(&self) -> EventListener {
-        self.shared.listen_for_removals()
     }
 
     /// How many runs there are of each status, in the order of `Status::ALL`.
@@ -236,38 +226,11 @@ impl Store {
         self.write(move |tx| runs::delete(tx, run)).await
     }
 
-    // ---- events
+    // ---- events; what reads them stands with `events` and `all_events`
 
     /// Appends a client's events, all or none; answers the last `seq`.
     pub async fn append(&self, run: RunId, events: Vec<(Kind, String)>) -> Result<i64, StoreError> {
         self.write(move |tx| events::append(tx, run, &events)).await
-    }
-
-    /// Where a run stands.
-    pub async fn head(&self, run: RunId) -> Result<Head, StoreError> {
-        self.read(move |reader| events::head(reader.conn, reader.state, run)).await
-    }
-
-    /// A page of a run's events after a cursor, bounded in rows and bytes.
-    pub async fn page(
-        &self,
-        run: RunId,
-        after: i64,
-        rows_max: usize,
-        bytes_max: usize,
-    ) -> Result<EventPage, StoreError> {
-        self.read(move |reader| events::page(reader, run, after, rows_max, bytes_max)).await
-    }
-
-    /// The same before a `seq`, the newest first.
-    pub async fn page_before(
-        &self,
-        run: RunId,
-        before: i64,
-        rows_max: usize,
-        bytes_max: usize,
-    ) -> Result<EventPage, StoreError> {
-        self.read(move |reader| events::page_before(reader, run, before, rows_max, bytes_max)).await
     }
 
     /// Commits what the backlog has ready; answers what a commit lately took.
@@ -424,30 +387,13 @@ impl Store {
         outcome
     }
 
-    // ---- housekeeping
-
-    /// Removes one piece of what has expired.
-    pub async fn remove_expired(&self) -> Result<Removed, StoreError> {
-        self.write(expiry::remove_piece).await
-    }
-
-    /// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is no more.
-    pub async fn vacuum(&self, vacuum: Vacuum) -> Result<u64, StoreError> {
-        self.write(move |tx| expiry::vacuum_piece(tx, vacuum)).await
-    }
-
-    /// The clock was set: what is due is looked for again.
-    pub fn clock_was_set(&self) {
-        self.shared.clock_was_set();
-    }
-
-    /// What was made between two times of a clock that was wrong then lives as long as it was to: later by this much.
-    pub async fn shift(&self, from: UnixMs, to: UnixMs, by_ms: i64) -> Result<usize, StoreError> {
-        let shifted = self.write(move |tx| expiry::shift(tx, from.0, to.0, by_ms)).await;
+    /// What was read of sessions is to be read again.
+    pub(super) fn forget_cached_sessions(&self) {
         self.sessions.generation.fetch_add(1, Ordering::SeqCst);
         self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        shifted
     }
+
+    // ---- housekeeping
 
     /// Whether the store's thread is there and takes what it is sent, whatever it has to say.
     pub async fn answers(&self) -> bool {

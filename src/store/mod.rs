@@ -2,6 +2,7 @@
 //!
 //! The only place that names rusqlite. It knows neither who reads events nor how they are shown.
 
+mod all_events;
 mod attempts;
 pub mod backlog;
 mod ballast;
@@ -32,6 +33,7 @@ mod thread;
 mod transaction;
 mod writer;
 
+pub use all_events::{AllHead, AllPage, NewestPiece};
 pub use attempts::{Claimed, LeftRun, ProcessMark};
 pub use backlog::{Backlog, Intake, Piece, Watch};
 pub use committed::Committed;

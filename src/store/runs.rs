@@ -408,7 +408,7 @@ pub(super) fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     tx.prepare(sql::IDEMPOTENCY_RELEASE)?.execute(named_params! {":run": id.0, ":now": tx.now.0})?;
     tx.prepare(sql::RUNS_DELETE)?.execute(named_params! {":id": id.0})?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_run_id", ":value": id.0})?;
-    tx.prepare(sql::EVENTS_DOOM)?.execute(named_params! {":run": id.0})?;
+    events::doom(tx, id)?;
     tx.removed_runs += 1;
     tx.state.doomed = true;
     tx.state.count_move(Some(run.status), None);

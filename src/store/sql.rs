@@ -21,16 +21,24 @@ statements! {
     ENROLLMENT_NEXT_EXPIRY = "enrollment/next_expiry";
     ENROLLMENT_REDEEM = "enrollment/redeem";
     ENROLLMENT_SHIFT = "enrollment/shift";
+    EVENTS_ALL_AFTER = "events/all_after";
+    EVENTS_ALL_BEFORE = "events/all_before";
     EVENTS_APPEND = "events/append";
     EVENTS_DELETE_RANGE = "events/delete_range";
     EVENTS_DOOM = "events/doom";
+    EVENTS_GET = "events/get";
     EVENTS_MAX_ID = "events/max_id";
     EVENTS_MAX_ID_OF = "events/max_id_of";
     EVENTS_MEASURE = "events/measure";
+    EVENTS_MIN_ID = "events/min_id";
     EVENTS_NEXT_DOOMED = "events/next_doomed";
+    EVENTS_OF_RUN_AFTER = "events/of_run_after";
+    EVENTS_OF_RUN_BEFORE = "events/of_run_before";
     EVENTS_OUTPUT_BYTES = "events/output_bytes";
     EVENTS_PAGE = "events/page";
     EVENTS_PAGE_BEFORE = "events/page_before";
+    EVENTS_TOLD_AFTER = "events/told_after";
+    EVENTS_TOLD_BEFORE = "events/told_before";
     EVENTS_UNDOOM = "events/undoom";
     IDEMPOTENCY_EXPIRE = "idempotency/expire";
     IDEMPOTENCY_GET = "idempotency/get";
@@ -69,6 +77,7 @@ statements! {
     RUNS_NEXT_DUE = "runs/next_due";
     RUNS_NEXT_PRUNABLE = "runs/next_prunable";
     RUNS_OLDEST_ENDED = "runs/oldest_ended";
+    RUNS_QUEUE_OF = "runs/queue_of";
     RUNS_REQUEST_CANCEL = "runs/request_cancel";
     RUNS_REQUEUE = "runs/requeue";
     RUNS_RUNNING = "runs/running";
@@ -93,5 +102,8 @@ statements! {
 }
 
 /// The migrations, in order; a database's `user_version` is how many of them it has seen.
-pub const MIGRATIONS: &[&str] =
-    &[include_str!("../../sql/migrations/0001_runs.sql"), include_str!("../../sql/migrations/0002_trimmed_runs.sql")];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("../../sql/migrations/0001_runs.sql"),
+    include_str!("../../sql/migrations/0002_trimmed_runs.sql"),
+    include_str!("../../sql/migrations/0003_events_of_all_runs.sql"),
+];

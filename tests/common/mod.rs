@@ -6,6 +6,7 @@
 // Every file of the suite uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+mod all;
 mod body;
 mod bystanders;
 mod cli;
@@ -25,6 +26,7 @@ mod ws;
 
 use std::time::{Duration, Instant};
 
+pub use all::{AllFrame, AllReader};
 pub use body::{BodyWire, Chunked, Framing};
 pub use bystanders::Bystanders;
 pub use cli::{Ended, Running, cli, newest, start};

@@ -136,7 +136,8 @@ impl Reference {
         let full = response.header("content-type").unwrap_or_default();
         let media = full.split(';').next().unwrap();
         assert!(content.contains_key(media), "{full:?} is not documented: {what}");
-        let value = if media.ends_with("json") { response.json() } else { json!(response.text()) };
+        let value =
+            if media.ends_with("/json") || media.ends_with("+json") { response.json() } else { json!(response.text()) };
         self.describes(&format!("{pointer}/content/{}/schema", escaped(media)), &value)
             .unwrap_or_else(|error| panic!("{error}\n{what}"));
     }

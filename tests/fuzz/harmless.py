@@ -77,7 +77,7 @@ def harmless_body(method, path, kind, body):
         harmless_submit(value)
     if method == "PATCH" and is_queue(value.get("queue")):
         value["queue"] = "default"
-    if method == "PUT" and path.startswith("/v1/queues/") and value.get("paused") in (None, True, False):
+    if method == "PUT" and path.startswith("/v1/queues/") and isinstance(value.get("paused"), (bool, type(None))):
         value["paused"] = True
     return json.dumps(value).encode()
 
@@ -88,6 +88,7 @@ OF_A_SCRIPT = {
     "tag": r"[^\x00-\x1f\x7f-\x9f]{1,100}",
     "queue": r"[a-z0-9_-]{1,64}",
     "cwd": r"/[^\x00]*",
+    "follow": r"true|false",
 }
 NUMBERS_OF_A_SCRIPT = {"priority": (-1_000, 1_000), "timeout_s": (1, 315_360_000), "delay_s": (0, 315_360_000)}
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import {goTo, harness, line, openPage, shot} from './browser.mjs';
+import {goTo, harness, line, openPage, shot, until} from './browser.mjs';
 
 export async function every_line_once_whatever_dies({browser, base, api}) {
   const script = 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); echo "attempt $RUNABOUT_ATTEMPT line $i"; sleep 0.01; done';
@@ -82,4 +82,29 @@ async function printed(api, id) {
     after = events.at(-1).seq;
   }
   return text.split('\n').filter(Boolean);
+}
+
+export async function the_browsers_own_event_source({browser, base, api}) {
+  const script = 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); echo "attempt $RUNABOUT_ATTEMPT line $i"; sleep 0.01; done';
+  const id = await api.submit({script, on_interrupt: 'requeue'});
+  const page = await openPage(browser, base, {role: 'viewer'});
+  await page.evaluate(id => {
+    window.got = [];
+    window.source = new EventSource(`/v1/runs/${id}/events`);
+    for (const type of ['hello', 'event', 'gap', 'caught_up', 'end']) {
+      window.source.addEventListener(type, message => window.got.push(JSON.parse(message.data)));
+    }
+  }, id);
+  const printed = () => page.evaluate(() => window.got.filter(one => one.kind === 'output').map(one => one.data.text).join(''));
+  await until('the first attempt', async () => (await printed()).includes('attempt 1 line 20\n'));
+  await harness('kill');
+  await until('the browser has noticed', () => page.evaluate(() => window.source.readyState === EventSource.CONNECTING));
+  await harness('start');
+  await until('the second attempt', async () => (await printed()).includes('attempt 2 line 20\n'));
+  await api.call('POST', `/v1/runs/${id}/cancel`, {});
+  await until('the end', () => page.evaluate(() => window.got.at(-1).type === 'end'));
+  const seqs = await page.evaluate(() => window.got.filter(one => one.type === 'event').map(one => one.seq));
+  assert.deepEqual(seqs, seqs.map((_, at) => at + 1), 'an event twice, missing, or out of order');
+  // Coming back after the end it is told to stay away, and does.
+  await until('it rests', () => page.evaluate(() => window.source.readyState === EventSource.CLOSED));
 }

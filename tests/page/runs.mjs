@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import {goTo, line, openPage, shot, shownLines, until} from './browser.mjs';
+import {goTo, harness, line, openPage, shot, shownLines, until} from './browser.mjs';
 
 export async function submit_watch_and_cancel({browser, base, api}) {
   const page = await openPage(browser, base, {role: 'operator'});
@@ -27,7 +27,7 @@ export async function submit_watch_and_cancel({browser, base, api}) {
   assert.deepEqual(await shownLines(page), ['hello there', 'line 1', 'line 2', 'line 3']);
   const id = Number(/runs\/(\d+)/.exec(page.url())[1]), run = await api.get(`/v1/runs/${id}`);
   assert.deepEqual([run.name, run.priority, run.timeout_s, run.tags, run.env_keys], ['watched', 7, 300, ['one', 'two'], ['GREETING']]);
-  assert.match(await page.title(), /running/);
+  await until('the title says so', async () => /running/.test(await page.title()));
   await page.getByRole('button', {name: 'Cancel …'}).click();
   await page.getByRole('dialog').getByText('SIGTERM').waitFor();
   await shot(page, 'cancel');
@@ -102,4 +102,51 @@ export async function filter_and_page({browser, base, api}) {
   await page.getByText('Nothing fits').waitFor();
   await page.goBack();
   await until('the three again', async () => (await rows.count()) === 3);
+}
+
+export async function the_list_lives_and_nothing_jumps({browser, base, api}) {
+  const page = await openPage(browser, base, {role: 'viewer'});
+  const state = name => page.locator('ol.runs > li', {hasText: name}).first().locator('.state').textContent();
+  const ids = () => page.$$eval('ol.runs .what', all => all.map(one => Number(one.hash.split('/')[2])));
+  await page.locator('ol.runs').waitFor();
+  await page.mouse.move(0, 0);
+  // At the top, with no hand on it, a new run comes in by itself, and its row changes as it goes on.
+  const first = await api.submit({script: 'exec sleep 600', name: 'arrives'});
+  await until('it is there and runs', async () => (await ids())[0] === first && (await state('arrives')).includes('Running'));
+  await api.call('POST', `/v1/runs/${first}/events`, {kind: 'progress', data: {percent: 30, message: 'a third'}});
+  await page.locator('ol.runs').getByText('a third').waitFor();
+  // Under a hand it does not: it waits.
+  await page.locator('ol.runs > li').nth(2).hover();
+  const before = await ids();
+  for (let count = 0; count < 3; count += 1) await api.submit({command: ['true'], name: `late ${count}`});
+  await page.getByRole('button', {name: '3 new runs'}).waitFor();
+  assert.deepEqual(await ids(), before, 'the list jumped');
+  await shot(page, 'new-runs');
+  await api.call('POST', `/v1/runs/${first}/cancel`, {});
+  await until('its row tells', async () => (await state('arrives')).includes('Canceled'));
+  await page.getByRole('button', {name: '3 new runs'}).click();
+  await until('they are in', async () => (await ids())[0] === first + 3);
+  // Over the death of the daemon it goes on from where it was.
+  await page.mouse.move(0, 0);
+  await harness('kill');
+  await page.getByText('Disconnected.').waitFor();
+  await harness('start');
+  await page.getByText('Disconnected.').waitFor({state: 'detached'});
+  const after = await api.submit({command: ['true'], name: 'after all'});
+  await until('the new one is in and ended', async () => (await ids())[0] === after && (await state('after all')).includes('Succeeded'));
+  // A filter shows what fits it, and only that.
+  await goTo(page, '#/runs?name=wanted');
+  await page.getByText('Nothing fits').waitFor();
+  await api.submit({command: ['true'], name: 'unwanted'});
+  const wanted = await api.submit({command: ['true'], name: 'wanted'});
+  await until('the one that fits', async () => JSON.stringify(await ids()) === JSON.stringify([wanted]));
+  // Going back finds the list where it was.
+  await goTo(page, '#/runs');
+  await until('the whole list', async () => (await ids()).length > 3);
+  await page.evaluate(() => scrollTo(0, 300));
+  const scrolled = await page.evaluate(() => scrollY);
+  await page.locator('ol.runs .what').nth(5).click();
+  await page.getByRole('link', {name: 'Details'}).waitFor();
+  await page.goBack();
+  await until('the same place', async () => (await page.evaluate(() => scrollY)) === scrolled);
 }

@@ -100,3 +100,15 @@ It exits as the command did: with its own code, or 128+N ended by signal N, 124 
 
 /// After the help of `add`.
 pub const ADD_HELP: &str = submit_help!("add", "");
+
+/// After the help of `logs`.
+pub const LOGS_HELP: &str = "\
+Of several runs each line stands behind its run's number: `42| a line`. With -f they are followed
+together, over one connection, until all have ended; without, one is printed after the other.
+With several, --after takes `latest` or -N alone: the newest N events of all of them with -f, else
+of each.
+
+Examples:
+  runabout logs last                       what the newest run has printed so far
+  runabout logs -f --after -20 42          its 20 newest events, and what comes
+  runabout logs -f 41 42 43                three at once";

@@ -15,7 +15,7 @@ use std::str::FromStr;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use self::help::{ADD_HELP, EXAMPLES, FOOTER, RUN_HELP, submit_usage};
+use self::help::{ADD_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
 pub use self::queue::QueueOptions;
 pub use self::shell::Shell;
 pub use self::submit::SubmitOptions;
@@ -80,7 +80,8 @@ pub enum Command {
         /// A run's number, or `last`
         id: Id,
     },
-    /// Print what a run printed
+    /// Print what runs printed
+    #[command(after_help = LOGS_HELP)]
     Logs(LogsOptions),
     /// Wait until runs have ended; exit as the first of them that failed
     Wait {
@@ -226,17 +227,18 @@ pub struct LsOptions {
     pub limit: u32,
 }
 
-/// Which part of a run's output to print.
+/// Which part of which runs' output to print.
 #[derive(Args, Debug)]
 pub struct LogsOptions {
-    /// Go on until the run has ended
+    /// Go on until they have ended
     #[arg(short, long)]
     pub follow: bool,
     /// Start after this event: a number, -N for the newest N, `latest`, or INSTANCE-SEQ
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true, value_parser = cursor)]
     pub after: Option<String>,
-    /// A run's number, or `last`
-    pub id: Id,
+    /// Runs' numbers, or `last`
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<Id>,
 }
 
 /// How far a run is.
@@ -271,6 +273,9 @@ pub struct EnrollOptions {
     /// A note, for people
     #[arg(long)]
     pub label: Option<String>,
+    /// Print a link that opens the daemon's page with it, and the same as a QR code
+    #[arg(long)]
+    pub web: bool,
 }
 
 /// A run, as a person names it.
@@ -405,6 +410,9 @@ mod tests {
         }
         assert!(read("runabout logs --after -20 last").is_ok());
         assert!(read("runabout logs --after newest last").is_err());
+        assert!(read("runabout logs -f").is_err());
+        let of_two = read("runabout logs -f 41 last").expect("two").command;
+        assert!(matches!(of_two, Command::Logs(LogsOptions { ids, .. }) if ids == [Id::Number(41), Id::Last]));
     }
 
     #[test]

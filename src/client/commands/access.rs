@@ -4,7 +4,7 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Context, one_line};
+use super::{Context, one_line, web};
 use crate::client::args::EnrollOptions;
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
@@ -36,8 +36,10 @@ struct SessionView {
     current: bool,
 }
 
-/// Makes an enrollment token and prints it alone.
+/// Makes an enrollment token and prints it alone, or in the page's link.
 pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Failure> {
+    // Before there is a token that nobody could use.
+    let url = if options.web { Some(web::page_url(context).await?) } else { None };
     let mut wish = Map::new();
     wish.insert("role".to_owned(), options.role.into());
     let more = [
@@ -48,10 +50,16 @@ pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Fai
     wish.extend(more.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))));
     let ask = Ask::new(Method::POST, "/v1/enrollment-tokens").with(&Value::Object(wish));
     let body = context.daemon.ask(&ask).await?;
-    if context.json {
-        print::answer(&one_line(&body)?)?;
-    } else {
-        print::answer(&read::<Enrollment>(&body)?.token)?;
+    let token = read::<Enrollment>(&body)?.token;
+    match (context.json, url) {
+        (true, None) => print::answer(&one_line(&body)?)?,
+        (true, Some(url)) => {
+            let mut made: Map<String, Value> = read(&body)?;
+            made.insert("link".to_owned(), web::link(&url, &token).into());
+            print::answer(&Value::Object(made).to_string())?;
+        }
+        (false, None) => print::answer(&token)?,
+        (false, Some(url)) => web::show(&web::link(&url, &token))?,
     }
     Ok(0)
 }

@@ -2,7 +2,7 @@
 //!
 //! The bytes are the command's own. Unlike `run`, it may never change the run: a closed output only ends the reading.
 
-use super::{Context, single_line};
+use super::{Context, logs_of_several, single_line};
 use crate::client::args::LogsOptions;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
@@ -12,7 +12,8 @@ use crate::client::sink::Outputs;
 
 /// Prints it.
 pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure> {
-    let run = context.number(options.id).await?;
+    let runs = context.numbers(&options.ids).await?;
+    let [run] = runs[..] else { return logs_of_several::logs(context, &options, runs).await };
     let outputs = Outputs::open()?;
     let cursor = options.after.as_deref().unwrap_or("0");
     let mut follower = Follower::new(&context.daemon, run, cursor, false);
@@ -21,7 +22,7 @@ pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure
             Step::Event(told) if context.json => outputs.line(&single_line(&told.line)).await?,
             Step::Event(Told { what: What::Output(stream, bytes), .. }) => outputs.piece(stream, &bytes).await?,
             Step::Event(_) => {}
-            Step::Gap(Gap { from, to, reason, line }) => {
+            Step::Gap(Gap { from, to, reason, line, .. }) => {
                 if context.json {
                     outputs.line(&single_line(&line)).await?;
                 }

@@ -8,6 +8,7 @@ mod completions;
 mod drain;
 mod login;
 mod logs;
+mod logs_of_several;
 mod ls;
 mod manual;
 mod progress;
@@ -16,6 +17,7 @@ mod run;
 mod runs;
 mod show;
 mod wait;
+mod web;
 
 use serde_json::value::RawValue;
 

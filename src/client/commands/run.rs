@@ -123,7 +123,7 @@ impl Following<'_> {
                         What::Started | What::Queued | What::Other => {}
                     }
                 }
-                Step::Gap(Gap { from, to, reason, line }) => {
+                Step::Gap(Gap { from, to, reason, line, .. }) => {
                     if self.context.json {
                         outputs.line(&single_line(&line)).await?;
                     }

@@ -13,11 +13,11 @@ use crate::run::RunId;
 use crate::store::{Head, PAGE_BYTES_MAX as READ_BYTES_MAX, PAGE_ROWS_MAX};
 
 /// Events that a page shows unless told otherwise.
-const PAGE_DEFAULT: i64 = 1_000;
+pub(super) const PAGE_DEFAULT: i64 = 1_000;
 /// Events that a page shows at most.
-const PAGE_MAX: i64 = 10_000;
+pub(super) const PAGE_MAX: i64 = 10_000;
 /// Bytes of events at which a page is cut short: 1 MiB.
-const PAGE_BYTES_MAX: usize = 1_048_576;
+pub(super) const PAGE_BYTES_MAX: usize = 1_048_576;
 
 /// `GET /v1/runs/:id/events`: a stream where one is asked for, else a page.
 pub async fn read(request: Request) -> Answer {
@@ -41,68 +41,66 @@ async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> A
         // the pace of all readers: else a client that asks often enough would set the pace.
         let _ = store.flush().await;
     }
-    let head = store.head(run).await?;
+    let mut head = store.head(run).await?;
     let mut after = resolve(cursor, &head, store.instance()).map_err(|error| refusal(error, store.instance()))?;
-    let mut page = Page::new(head);
-    'full: while page.count < limit {
-        let rows = (limit - page.count).min(PAGE_ROWS_MAX);
+    let mut text = PageText::default();
+    'full: while text.count() < limit {
+        let rows = (limit - text.count()).min(PAGE_ROWS_MAX);
         let piece = store.page(run, after, rows, READ_BYTES_MAX).await?;
-        page.head = piece.head;
+        head = piece.head;
         if piece.events.is_empty() {
             break;
         }
         for event in &piece.events {
-            // As it is sent: control bytes are six times as long in JSON.
-            let encoded = event.encode();
-            if page.count > 0 && page.bytes() + encoded.len() > PAGE_BYTES_MAX {
+            if !text.event(&event.encode(), PAGE_BYTES_MAX) {
                 break 'full;
             }
             if event.seq != after + 1 {
-                page.gap(&page.head.gap(after + 1, event.seq - 1));
+                text.gap(&head.gap(after + 1, event.seq - 1));
             }
             after = event.seq;
-            page.event(&encoded);
         }
     }
-    Ok(raw_json(StatusCode::Ok, page.finish()))
+    let Head { first_seq, last_seq, status, .. } = head;
+    let rest = format!(r#""first_seq":{first_seq},"last_seq":{last_seq},"status":"{status}""#);
+    Ok(raw_json(StatusCode::Ok, text.finish(&rest)))
 }
 
 /// A page under construction, as the text that it becomes: events are encoded once and never parsed again.
-struct Page {
-    head: Head,
+#[derive(Default)]
+pub(super) struct PageText {
     events: String,
     gaps: Vec<String>,
     count: usize,
 }
 
-impl Page {
-    fn new(head: Head) -> Page {
-        Page { head, events: String::new(), gaps: Vec::new(), count: 0 }
+impl PageText {
+    /// Events that are in it.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
-    fn bytes(&self) -> usize {
-        self.events.len()
-    }
-
-    fn event(&mut self, encoded: &str) {
+    /// Adds an event, unless it is full with those before. Measured as it is sent: control bytes are six times as long
+    /// in JSON.
+    pub(super) fn event(&mut self, encoded: &str, bytes_max: usize) -> bool {
         if self.count > 0 {
+            if self.events.len() + encoded.len() > bytes_max {
+                return false;
+            }
             self.events.push(',');
         }
         self.events.push_str(encoded);
         self.count += 1;
+        true
     }
 
-    fn gap(&mut self, gap: &Gap) {
+    pub(super) fn gap(&mut self, gap: &Gap) {
         self.gaps.push(serde_json::to_string(&Frame::gap(gap)).unwrap_or_default());
     }
 
-    fn finish(self) -> String {
-        let Head { first_seq, last_seq, status, .. } = self.head;
-        format!(
-            r#"{{"events":[{}],"gaps":[{}],"first_seq":{first_seq},"last_seq":{last_seq},"status":"{status}"}}"#,
-            self.events,
-            self.gaps.join(",")
-        )
+    /// The page, with the fields that say where things stand.
+    pub(super) fn finish(self, rest: &str) -> String {
+        format!(r#"{{"events":[{}],"gaps":[{}],{rest}}}"#, self.events, self.gaps.join(","))
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file a resource; a handler decodes, makes one call, and encodes.
 
+pub mod all_events;
 pub mod drain;
 pub mod enrollment;
 pub mod events;

@@ -45,6 +45,7 @@ pub async fn system(request: Request) -> Answer {
             "database_bytes": app.database_bytes(),
             "runs": runs,
             "readers": readers,
+            "url": app.page.map(|page| page.url()),
         }),
     )
 }

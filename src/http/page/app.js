@@ -44,9 +44,9 @@ function update() {
 
 function draw() {
   isDue = false;
+  render(frame(), root);
   const title = page.view?.title;
   document.title = title ? `${title} · Runabout` : 'Runabout';
-  render(frame(), root);
   page.view?.rendered?.(root);
 }
 

@@ -5,7 +5,7 @@ use crate::http::app::{Request, head};
 use crate::http::query::Query;
 use crate::http::{Head, Problem};
 
-const CURSORS: &str = "must be a seq, \"latest\", -N for the newest N, or INSTANCE-SEQ";
+const CURSORS: &str = "must be a seq (of all runs an id), \"latest\", -N for the newest N, or INSTANCE-SEQ";
 const SSE: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
 

@@ -1,6 +1,7 @@
 //! Streams of events. `reader` decides what a reader is told and when, `seat` holds its place, `asked` reads what the
 //! request wants; the transports frame what the reader is told, and nothing else.
 
+mod all_runs;
 mod asked;
 mod body;
 pub mod log;

@@ -12,9 +12,9 @@ pub use self::incoming::{change_from, events_from, name, queue_name, spec_from, 
 use crate::access::Role;
 use crate::clock::UnixMs;
 use crate::event::Gap;
-use crate::feed::{Ended, Hello};
+use crate::feed::{AllHello, Ended, Hello};
 use crate::run::{Command, Run, Spec};
-use crate::store::{EnrollmentToken, Queue, Session};
+use crate::store::{AllHead, EnrollmentToken, Queue, Session};
 
 /// A run, as a client sees it. Values of `env` and `stdin` are never given back.
 #[derive(Serialize)]
@@ -188,6 +188,9 @@ impl<'a> EnrollmentTokenBody<'a> {
 pub enum Frame<'a> {
     /// First.
     Hello { run: i64, instance: &'a str, after: i64, first_seq: i64, last_seq: i64, status: &'static str },
+    /// The same of all runs at once.
+    #[serde(rename = "hello")]
+    AllHello { instance: &'a str, after: i64, first_id: i64, last_id: i64 },
     /// Events that are gone.
     Gap {
         from: i64,
@@ -200,8 +203,14 @@ pub enum Frame<'a> {
     Cursor { id: i64 },
     /// Once, when the stored events are out.
     CaughtUp { seq: i64 },
+    /// The same of all runs at once.
+    #[serde(rename = "caught_up")]
+    AllCaughtUp { id: i64 },
     /// When nothing else was said for a while.
     Heartbeat { last_seq: i64 },
+    /// The same of all runs at once.
+    #[serde(rename = "heartbeat")]
+    AllHeartbeat { last_id: i64 },
     /// Last.
     End { run: i64, status: &'static str, reason: Option<&'static str>, exit_code: Option<i64>, last_seq: i64 },
 }
@@ -212,6 +221,12 @@ impl<'a> Frame<'a> {
         let Hello { after, head } = hello;
         let (first_seq, last_seq) = (head.first_seq, head.last_seq);
         Frame::Hello { run, instance, after: *after, first_seq, last_seq, status: head.status.as_str() }
+    }
+
+    /// What a reader of all runs is told first.
+    pub fn all_hello(instance: &'a str, hello: &AllHello) -> Frame<'a> {
+        let AllHello { after, head: AllHead { first_id, last_id, .. } } = *hello;
+        Frame::AllHello { instance, after, first_id, last_id }
     }
 
     /// What a reader is told last.
