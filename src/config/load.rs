@@ -292,6 +292,8 @@ mod tests {
             stream_buffer_bytes = 262_144
             stream_total_bytes = 8_388_608
             stream_stall_s = 120
+            output_bytes_per_run = 67_108_864
+            disk_free_bytes = 8_388_608
             [output]
             flush_ms = 50
             flush_unwatched_ms = 1000
@@ -299,6 +301,9 @@ mod tests {
             kill_grace_s = 10
             shutdown_grace_s = 10
             [retention]
+            runs_days = 30
+            runs_count = 10_000
+            db_bytes = 0
             interval_s = 600
             [sessions]
             ttl_s = 2_592_000
@@ -331,7 +336,7 @@ mod tests {
     fn all_that_is_wrong_is_said_at_once() {
         let path = file(
             "wrong",
-            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = 1\n[tls]\ncert = \"server.pem\"\n[access]\nallowed_origins = [\"null\"]",
+            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = -1\n[tls]\ncert = \"server.pem\"\n[access]\nallowed_origins = [\"null\"]",
         );
         let error =
             load(&Flags { listen: Some("7867".to_owned()), log: None }, env(&[("RUNABOUT_LOG", "loud")]), Some(&path))
