@@ -292,6 +292,8 @@ mod tests {
             stream_buffer_bytes = 262_144
             stream_total_bytes = 8_388_608
             stream_stall_s = 120
+            output_bytes_per_run = 67_108_864
+            disk_free_bytes = 8_388_608
             [output]
             flush_ms = 50
             flush_unwatched_ms = 1000
@@ -299,6 +301,9 @@ mod tests {
             kill_grace_s = 10
             shutdown_grace_s = 10
             [retention]
+            runs_days = 30
+            runs_count = 10_000
+            db_bytes = 0
             interval_s = 600
             [sessions]
             ttl_s = 2_592_000

@@ -39,7 +39,7 @@ impl World {
             runs_days: 0,
             runs_count: 10_000,
             disk_free_bytes_min: 0,
-            check_max: Duration::from_secs(1),
+            check_max: Duration::ZERO,
         };
         let store = Store::open(&dir.join("runabout.db"), &config, &bell, &Stop::new(bell.clone()), &metrics);
         let limits = HubLimits { reader_events, reader_bytes: 1 << 20, total_bytes: 1 << 26 };
