@@ -127,13 +127,23 @@ fn the_page_is_small_and_loads_nothing_from_elsewhere() {
     assert!(bytes <= COMPRESSED_BYTES_MAX, "{bytes} bytes");
 }
 
+/// The first number of node's version, `v20.1.0`; `None` where there is no node.
+fn node_version() -> Option<u32> {
+    let output = Command::new("node").arg("--version").output().ok()?;
+    let version = String::from_utf8(output.stdout).ok()?;
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
 /// Why a script cannot be run here; `None` when it can.
 fn missing(needs_browser: bool) -> Option<&'static str> {
-    if !Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success()) {
+    let Some(node) = node_version() else {
         return Some("node is not installed (Debian: apt-get install nodejs npm)");
-    }
+    };
     if !needs_browser {
         return None;
+    }
+    if node < 20 {
+        return Some("node is older than 20, which playwright-core needs");
     }
     if attack_browser::browser().is_none() {
         return Some("no Chromium is installed (Debian: apt-get install chromium-headless-shell)");
