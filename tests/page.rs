@@ -3,7 +3,8 @@
 //! The scenarios are in `tests/page/`, in JavaScript, since that is what a browser is driven with; they ask this test for
 //! what they cannot do themselves, by lines on their standard output.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -169,13 +170,13 @@ fn lines_are_read_as_a_terminal_would_leave_them() {
 struct Scenarios(Child);
 
 impl Scenarios {
-    fn start(daemon: &Daemon, base: &str, browser: &str) -> Scenarios {
+    fn start(daemon: &Daemon, base: &str, browser: &str, elsewhere: &str) -> Scenarios {
         let mut command = Command::new("node");
         command.arg("tests/page/main.mjs").current_dir(root());
         if let Ok(wanted) = std::env::var("SCENARIOS") {
             command.args(wanted.split_whitespace());
         }
-        command.env("BASE", base).env("TOKEN", daemon.enroll("admin"));
+        command.env("BASE", base).env("TOKEN", daemon.enroll("admin")).env("ELSEWHERE", elsewhere);
         command.env("BROWSER", path_of(browser)).env("SHOTS", root().join("target/page-shots"));
         // The browser writes to its home.
         command.env("HOME", daemon.dir()).env("XDG_CONFIG_HOME", daemon.dir()).env("XDG_CACHE_HOME", daemon.dir());
@@ -197,6 +198,21 @@ fn path_of(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
     found.unwrap_or_else(|| Path::new(program).to_owned())
+}
+
+/// Serves one of the examples for as long as the tests run, whatever is asked for; answers its origin.
+fn served_elsewhere(name: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let text = std::fs::read_to_string(root().join("examples").join(name)).unwrap();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            // The head is one packet, and what it asks for does not matter.
+            let _ = client.read(&mut [0; 4_096]);
+            let _ = write!(client, "HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n{text}");
+        }
+    });
+    origin
 }
 
 /// Does what a scenario asks for; answers one line.
@@ -225,12 +241,14 @@ fn the_page_works_in_a_browser() {
         return;
     }
     let browser = attack_browser::browser().unwrap();
-    let mut daemon = Daemon::with_config("[runs]\nkill_grace_s = 2\n");
+    let elsewhere = served_elsewhere("dashboard.html");
+    let config = format!("[runs]\nkill_grace_s = 2\n[access]\nallowed_origins = [\"{elsewhere}\"]\n");
+    let mut daemon = Daemon::with_config(&config);
     daemon.put("/v1/queues/default", &json!({"slots": 4})).expect(200);
     let Address::Tcp(address) = daemon.tcp().address().clone() else { unreachable!() };
     // It comes back where the open page looks for it.
     daemon.rebuild(|builder| builder.listen(&address.to_string()));
-    let mut scenarios = Scenarios::start(&daemon, &format!("http://{address}"), browser);
+    let mut scenarios = Scenarios::start(&daemon, &format!("http://{address}"), browser, &elsewhere);
     let (mut say, said) = (scenarios.0.stdin.take().unwrap(), BufReader::new(scenarios.0.stdout.take().unwrap()));
     let (sender, lines) = channel();
     // Ends with the scenarios' standard output.

@@ -1,15 +1,16 @@
 // Runs the scenarios one after another in one browser, each in a page of its own, and says what each took.
 //
-//   BASE, TOKEN, BROWSER in the environment; SHOTS is where pictures go. Arguments: the names of some scenarios.
+//   BASE, TOKEN, BROWSER, ELSEWHERE (where the example lies) in the environment; SHOTS is where pictures go. Arguments: the names of some scenarios.
 
 import * as access from './access.mjs';
 import {Api, startBrowser} from './browser.mjs';
+import * as elsewhere from './elsewhere.mjs';
 import * as looks from './looks.mjs';
 import * as output from './output.mjs';
 import * as resume from './resume.mjs';
 import * as runs from './runs.mjs';
 
-const scenarios = Object.entries({...access, ...runs, ...output, ...resume, ...looks});
+const scenarios = Object.entries({...access, ...runs, ...output, ...resume, ...elsewhere, ...looks});
 const wanted = process.argv.slice(2);
 const browser = await startBrowser();
 const api = new Api(process.env.BASE, process.env.TOKEN);
