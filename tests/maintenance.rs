@@ -6,19 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::common::{Client, DEADLINE, Daemon, eventually, voluntary_switches};
-
-/// A second connection to the database, as the sqlite3 shell's would be.
-fn beside(daemon: &Daemon) -> Connection {
-    let connection = Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
-    connection.busy_timeout(DEADLINE).unwrap();
-    connection
-}
-
-#[track_caller]
-fn number(connection: &Connection, sql: &str) -> i64 {
-    connection.query_row(sql, [], |row| row.get(0)).unwrap()
-}
+use crate::common::{Client, DEADLINE, Daemon, beside, eventually, number, voluntary_switches};
 
 fn rows(connection: &Connection, table: &str) -> i64 {
     number(connection, &format!("SELECT count(*) FROM {table}"))

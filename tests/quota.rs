@@ -1,10 +1,9 @@
 //! The output quota: of what a run prints, its beginning and the newest stay; what went is a gap that says so, wherever
 //! one reads; everything else that happened to the run stays, and the counters are true.
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::common::{DEADLINE, Daemon, Frame, Reader, eventually, output_of};
+use crate::common::{DEADLINE, Daemon, Frame, Reader, beside, eventually, number, output_of};
 
 const MIB: usize = 1_024 * 1_024;
 /// Each line of what is printed, newline included.
@@ -12,17 +11,6 @@ const LINE: usize = 16;
 
 fn daemon(quota: usize) -> Daemon {
     Daemon::with_config(&format!("[limits]\noutput_bytes_per_run = {quota}"))
-}
-
-fn beside(daemon: &Daemon) -> Connection {
-    let connection = Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
-    connection.busy_timeout(DEADLINE).unwrap();
-    connection
-}
-
-#[track_caller]
-fn number(connection: &Connection, sql: &str) -> i64 {
-    connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 /// A command that prints so many numbered lines.

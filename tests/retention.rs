@@ -6,18 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::common::{Client, DEADLINE, Daemon, Reader, eventually};
-
-fn beside(daemon: &Daemon) -> Connection {
-    let connection = Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
-    connection.busy_timeout(DEADLINE).unwrap();
-    connection
-}
-
-#[track_caller]
-fn number(connection: &Connection, sql: &str) -> i64 {
-    connection.query_row(sql, [], |row| row.get(0)).unwrap()
-}
+use crate::common::{Client, DEADLINE, Daemon, Reader, beside, eventually, number};
 
 fn is_gone(daemon: &Client, run: i64) -> bool {
     let response = daemon.get(&format!("/v1/runs/{run}"));

@@ -6,24 +6,12 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use serde_json::json;
 
-use crate::common::{Clock, DEADLINE, Daemon, eventually, now_ms, voluntary_switches};
+use crate::common::{Clock, DEADLINE, Daemon, beside, eventually, now_ms, number, voluntary_switches};
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
-
-fn beside(daemon: &Daemon) -> Connection {
-    let connection = Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
-    connection.busy_timeout(DEADLINE).unwrap();
-    connection
-}
-
-#[track_caller]
-fn number(connection: &Connection, sql: &str) -> i64 {
-    connection.query_row(sql, [], |row| row.get(0)).unwrap()
-}
 
 fn keyed(daemon: &Daemon, key: &str) -> i64 {
     let call = daemon.call("POST", "/v1/runs").header("Idempotency-Key", key).json(&json!({"script": "true"}));

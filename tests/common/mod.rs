@@ -12,6 +12,7 @@ mod bystanders;
 mod cli;
 mod clock;
 mod daemon;
+mod database;
 mod http;
 mod pages;
 mod process;
@@ -32,6 +33,7 @@ pub use bystanders::Bystanders;
 pub use cli::{Ended, Running, cli, newest, start};
 pub use clock::{Clock, now_ms};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
+pub use database::{beside, number};
 pub use http::{Call, Client, Connection, Response};
 pub use process::{
     Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
