@@ -13,6 +13,9 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::event::Kind;
 use crate::run::Status;
 
+/// What may carry events to a reader.
+const TRANSPORTS: [&str; 4] = ["websocket", "sse", "ndjson", "log"];
+
 impl EncodeLabelValue for Status {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         self.as_str().encode(encoder)
@@ -159,12 +162,17 @@ impl Metrics {
         for cause in ["signal", "due", "safety"] {
             drop(self.scheduler_wakeups.get_or_create(&OfCause { cause }));
         }
-        for transport in ["websocket", "sse", "ndjson", "log"] {
+        for transport in TRANSPORTS {
             drop(self.readers.get_or_create(&OfTransport { transport }));
         }
         for what in ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events"] {
             drop(self.pruned.get_or_create(&OfWhat { what }));
         }
+    }
+
+    /// Live readers over all that carries events.
+    pub fn readers_now(&self) -> i64 {
+        TRANSPORTS.iter().map(|transport| self.readers.get_or_create(&OfTransport { transport }).get()).sum()
     }
 
     /// The text that `GET /metrics` answers; the process's own figures are read now.

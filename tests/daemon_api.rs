@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{DEADLINE, Daemon, Reader, eventually};
+use crate::common::{DEADLINE, Daemon, Reader, Via, eventually};
 
 #[test]
 fn queues_are_made_changed_and_deleted() {
@@ -103,7 +103,9 @@ fn the_daemon_tells_who_it_is_and_how_it_is() {
     assert!(system["database_bytes"].as_i64().unwrap() > 4_096 && system["started_at"].is_string(), "{system}");
     let runs = json!({"queued": 0, "running": 1, "succeeded": 0, "failed": 1, "canceled": 0, "timed_out": 0, "interrupted": 0});
     assert_eq!((&system["runs"], &system["readers"]), (&runs, &1.into()));
-    drop(reader);
+    let others = [Via::Sse, Via::Ndjson].map(|via| Reader::open_by(via, &daemon, running, 0));
+    assert_eq!(daemon.get("/v1/system").json()["readers"], 3);
+    drop((reader, others));
     eventually(DEADLINE, "a reader that went is not counted", || daemon.get("/v1/system").json()["readers"] == 0);
     gate.open();
     daemon.wait_ended(running);

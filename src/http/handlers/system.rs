@@ -6,7 +6,7 @@ use tide::StatusCode;
 use crate::http::Problem;
 use crate::http::app::{self, Answer, Request, json_body, no_query, text};
 use crate::http::audit::did;
-use crate::metrics::{OfRoute, OfTransport};
+use crate::metrics::OfRoute;
 use crate::run::Status;
 use crate::wake::Phase;
 
@@ -35,7 +35,6 @@ pub async fn system(request: Request) -> Answer {
     let counts = app.store.counts();
     let runs: Map<_, _> =
         Status::ALL.iter().map(|status| (status.to_string(), counts[*status as usize].into())).collect();
-    let readers = app.metrics.readers.get_or_create(&OfTransport { transport: "websocket" }).get();
     app::json(
         StatusCode::Ok,
         &json!({
@@ -44,7 +43,7 @@ pub async fn system(request: Request) -> Answer {
             "started_at": app.started_at.to_string(),
             "database_bytes": app.database_bytes(),
             "runs": runs,
-            "readers": readers,
+            "readers": app.metrics.readers_now(),
             "url": app.page.map(|page| page.url()),
         }),
     )

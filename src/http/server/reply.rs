@@ -162,6 +162,9 @@ pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Resu
         (None, Some(length)) => Reply::whole(read_whole(body, length)?),
         (None, None) => return Err(Problem::internal("an answer whose length nobody knows")),
     };
+    if !has_body {
+        answer.remove_header("content-type");
+    }
     let mut response = Response::new(body);
     *response.status_mut() = status;
     for (name, values) in answer.iter() {
