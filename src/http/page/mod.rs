@@ -1,7 +1,7 @@
 //! The web page: its files, embedded as they lie here, and served to everybody.
 //!
 //! The page is a client of the public API and nothing more: no file here is made for a request, none knows who asks, and
-//! none comes from anywhere else. What it may do in a browser is bounded by [`POLICY`].
+//! none comes from anywhere else. What it may do in a browser is bounded by `POLICY`.
 
 use std::sync::LazyLock;
 
