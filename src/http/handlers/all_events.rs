@@ -40,7 +40,7 @@ fn filter(query: &mut Query) -> EventFilter {
     });
     let runs = list(query, "runs", run, || "must be a comma list of runs' numbers".to_owned());
     if runs.as_ref().is_some_and(|runs| runs.len() > FILTER_RUNS_MAX) {
-        query.wrong("runs", "too_many", format!("at most {FILTER_RUNS_MAX} runs"));
+        query.wrong("runs", "range", format!("must be at most {FILTER_RUNS_MAX} runs"));
     }
     EventFilter::new(kinds, query.text("queue", queue_name), runs)
 }
