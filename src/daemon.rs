@@ -274,12 +274,13 @@ impl Daemon {
             page: self.page,
         });
         let sessions = Arc::new(StoredSessions::new(self.store.clone()));
-        let gate = Gate::new(self.config.access.clone(), sessions, runner.tokens.clone(), self.store.instance());
+        let access = self.config.access.clone();
+        let gate = Gate::new(access, sessions, runner.tokens.clone(), self.store.instance(), routes::is_open);
         let metrics = self.metrics.clone();
         let observer = Arc::new(move |route, status| {
             metrics.http_requests.get_or_create(&OfRoute { route, status }).inc();
         });
-        Site { app: routes::routes(app), gate, limits: self.config.limits.clone(), observer }
+        Site { app: routes::router(app), gate, limits: self.config.limits.clone(), observer }
     }
 
     /// Starts to end what a dead daemon left running.

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use runabout::http::error::CODES;
+use runabout::http::routes::{Needs, ROUTES};
 use serde_json::{Value, json};
 
-use crate::common::{Daemon, METHODS, Reference, escaped, walk};
+use crate::common::{Daemon, Reference, escaped, walk};
 
 /// The reference as this daemon serves it.
 pub fn reference(daemon: &Daemon) -> Reference {
@@ -14,24 +15,12 @@ pub fn reference(daemon: &Daemon) -> Reference {
 
 /// The daemon's own table of routes, with the paths as the reference writes them: who may, by method and path.
 fn table() -> BTreeMap<(String, String), &'static str> {
-    let mut table = BTreeMap::new();
-    for entry in include_str!("../src/http/routes.rs").split("Path::at(&mut server, \"").skip(1) {
-        let (path, taken) = entry.split_once(';').unwrap().0.split_once('"').unwrap();
-        let path = path.replace(":id", "{id}").replace(":name", "{name}").replace('*', "{file}");
-        for method in METHODS {
-            let Some((_, needs)) = taken.split_once(&format!(".{method}(")) else { continue };
-            let role = match needs.split(',').next().unwrap() {
-                "ANYONE" => "",
-                "VIEWER" => "viewer",
-                "OPERATOR" | "OPERATOR_OR_RUN" => "operator",
-                "ADMIN" => "admin",
-                other => panic!("{path}: who is {other}?"),
-            };
-            table.insert((method.to_uppercase(), path.clone()), role);
-        }
-    }
-    assert!(table.len() > 25, "{table:?}");
-    table
+    let written = |path: &str| path.replace(":id", "{id}").replace(":name", "{name}").replace('*', "{file}");
+    let role = |needs: Needs| match needs {
+        Needs::Nothing => "",
+        Needs::Role(role) | Needs::RoleOrRun(role) => role.as_str(),
+    };
+    ROUTES.iter().map(|route| ((route.method.to_string(), written(route.path)), role(route.needs))).collect()
 }
 
 #[test]

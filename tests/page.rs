@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use runabout::http::page::FILES;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
@@ -24,15 +25,6 @@ const SCENARIOS: Duration = Duration::from_secs(300);
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The paths that the page's own table names.
-fn paths() -> Vec<String> {
-    let table = include_str!("../src/http/page/mod.rs");
-    let names = table.split("    file!(\"").skip(1).map(|entry| entry.split_once('"').unwrap().0);
-    let paths: Vec<String> = names.map(|name| format!("/page/{name}")).chain(["/".to_owned()]).collect();
-    assert!(paths.len() > 20, "{paths:?}");
-    paths
 }
 
 #[track_caller]
@@ -61,8 +53,8 @@ fn is_bounded(answer: &Response) {
 fn everybody_gets_the_pages_files_and_keeps_them_until_they_change() {
     let daemon = Daemon::start();
     let stranger = daemon.tcp();
-    for path in paths() {
-        let answer = stranger.get(&path).expect(200);
+    for path in FILES.iter().map(|file| file.path) {
+        let answer = stranger.get(path).expect(200);
         is_bounded(&answer);
         let wanted = match path.rsplit_once('.') {
             Some((_, "js")) => "text/javascript; charset=utf-8",
@@ -82,7 +74,7 @@ fn everybody_gets_the_pages_files_and_keeps_them_until_they_change() {
         assert_eq!((same.header("etag"), same.header("cache-control")), (Some(tag), Some("no-cache")));
         assert!(same.body.is_empty());
         assert_eq!(again("\"other\"").expect(200).body, answer.body);
-        let head = stranger.call("HEAD", &path).send().expect(200);
+        let head = stranger.call("HEAD", path).send().expect(200);
         assert_eq!(head.header("content-length"), Some(answer.body.len().to_string().as_str()), "{path}");
         assert_eq!((head.header("etag"), head.body.len()), (Some(tag), 0));
     }
@@ -111,7 +103,7 @@ fn only_the_pages_files_are_open() {
 #[test]
 fn the_page_is_small_and_loads_nothing_from_elsewhere() {
     let mut bytes = 0;
-    for path in paths() {
+    for path in FILES.iter().map(|file| file.path) {
         let name = path.trim_start_matches("/page/").trim_start_matches('/');
         let file = root().join("src/http/page").join(if name.is_empty() { "index.html" } else { name });
         let gzip = Command::new("gzip").arg("-9c").arg(&file).output().expect("gzip");

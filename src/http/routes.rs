@@ -1,8 +1,6 @@
 //! The one table of paths: what each takes, and which role that needs. `Allow` comes from here.
 
-use std::future::Future;
-use std::sync::Arc;
-
+use futures_lite::future::Boxed;
 use tide::http::Method;
 use tide::{Response, Server};
 
@@ -17,7 +15,7 @@ use crate::access::{Identity, Role};
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Everybody; the gate knows these paths too.
+    /// Everybody, without a token.
     Nothing,
     /// This role or one above it.
     Role(Role),
@@ -31,122 +29,131 @@ const OPERATOR_OR_RUN: Needs = Needs::RoleOrRun(Role::Operator);
 const ADMIN: Needs = Needs::Role(Role::Admin);
 const ANYONE: Needs = Needs::Nothing;
 
-/// Every path that is answered.
-pub fn routes(app: App) -> Server<App> {
+/// A method of a path: who may use it, and what answers.
+pub struct Route {
+    /// As tide writes it: `:id` and `:name` stand for one segment, `*` for the rest.
+    pub path: &'static str,
+    /// The method; a GET answers HEAD too.
+    pub method: Method,
+    /// Who may.
+    pub needs: Needs,
+    handler: fn(Request) -> Boxed<Answer>,
+}
+
+/// The table as it is read: method, path, who may, handler.
+macro_rules! routes {
+    ($($method:ident $path:literal $needs:ident $handler:path;)+) => {
+        /// Every route. The router, `Allow`, roles, the gate's open paths, the labels of the metrics and the tests read it.
+        pub const ROUTES: &[Route] = &[$(Route {
+            path: $path,
+            method: Method::$method,
+            needs: $needs,
+            handler: |request| Box::pin($handler(request)),
+        },)+];
+    };
+}
+
+routes! {
+    Get    "/"                         ANYONE          page::read;
+    Get    "/page/*"                   ANYONE          page::read;
+    Get    "/healthz"                  ANYONE          system::healthz;
+    Get    "/readyz"                   ANYONE          system::readyz;
+    Get    "/openapi.json"             ANYONE          openapi::read;
+    Get    "/metrics"                  VIEWER          system::metrics;
+    Get    "/v1/system"                VIEWER          system::system;
+    Post   "/v1/maintenance"           ADMIN           system::maintenance;
+    Get    "/v1/drain"                 VIEWER          drain::get;
+    Put    "/v1/drain"                 ADMIN           drain::put;
+    Delete "/v1/drain"                 ADMIN           drain::delete;
+    Get    "/v1/runs"                  VIEWER          runs::list;
+    Post   "/v1/runs"                  OPERATOR        runs::submit;
+    Get    "/v1/runs/:id"              VIEWER          runs::get;
+    Patch  "/v1/runs/:id"              OPERATOR        runs::change;
+    Delete "/v1/runs/:id"              OPERATOR        runs::delete;
+    Get    "/v1/runs/:id/exit_code"    VIEWER          runs::exit_code;
+    Post   "/v1/runs/:id/cancel"       OPERATOR        runs::cancel;
+    Post   "/v1/runs/:id/retry"        OPERATOR        runs::retry;
+    Get    "/v1/runs/:id/events"       VIEWER          events::read;
+    Post   "/v1/runs/:id/events"       OPERATOR_OR_RUN events::append;
+    Get    "/v1/runs/:id/log"          VIEWER          log::read;
+    Get    "/v1/events"                VIEWER          all_events::read;
+    Get    "/v1/queues"                VIEWER          queues::list;
+    Get    "/v1/queues/:name"          VIEWER          queues::get;
+    Put    "/v1/queues/:name"          ADMIN           queues::put;
+    Delete "/v1/queues/:name"          ADMIN           queues::delete;
+    Get    "/v1/enrollment-tokens"     ADMIN           enrollment::list;
+    Post   "/v1/enrollment-tokens"     ADMIN           enrollment::make;
+    Delete "/v1/enrollment-tokens/:id" ADMIN           enrollment::delete;
+    Post   "/v1/enroll"                ANYONE          enrollment::enroll;
+    Get    "/v1/sessions"              ADMIN           sessions::list;
+    Delete "/v1/sessions/:id"          ADMIN           sessions::revoke;
+    Get    "/v1/session"               VIEWER          sessions::who_am_i;
+    Delete "/v1/session"               VIEWER          sessions::log_out;
+}
+
+/// Answers by [`ROUTES`].
+pub fn router(app: App) -> Server<App> {
     let mut server = tide::with_state(app);
-    Path::at(&mut server, "/").get(ANYONE, page::read);
-    Path::at(&mut server, "/page/*").get(ANYONE, page::read);
-    Path::at(&mut server, "/healthz").get(ANYONE, system::healthz);
-    Path::at(&mut server, "/readyz").get(ANYONE, system::readyz);
-    Path::at(&mut server, "/openapi.json").get(ANYONE, openapi::read);
-    Path::at(&mut server, "/metrics").get(VIEWER, system::metrics);
-    Path::at(&mut server, "/v1/system").get(VIEWER, system::system);
-    Path::at(&mut server, "/v1/maintenance").post(ADMIN, system::maintenance);
-    Path::at(&mut server, "/v1/drain").get(VIEWER, drain::get).put(ADMIN, drain::put).delete(ADMIN, drain::delete);
-    Path::at(&mut server, "/v1/runs").get(VIEWER, runs::list).post(OPERATOR, runs::submit);
-    Path::at(&mut server, "/v1/runs/:id")
-        .get(VIEWER, runs::get)
-        .patch(OPERATOR, runs::change)
-        .delete(OPERATOR, runs::delete);
-    Path::at(&mut server, "/v1/runs/:id/exit_code").get(VIEWER, runs::exit_code);
-    Path::at(&mut server, "/v1/runs/:id/cancel").post(OPERATOR, runs::cancel);
-    Path::at(&mut server, "/v1/runs/:id/retry").post(OPERATOR, runs::retry);
-    Path::at(&mut server, "/v1/runs/:id/events").get(VIEWER, events::read).post(OPERATOR_OR_RUN, events::append);
-    Path::at(&mut server, "/v1/runs/:id/log").get(VIEWER, log::read);
-    Path::at(&mut server, "/v1/events").get(VIEWER, all_events::read);
-    Path::at(&mut server, "/v1/queues").get(VIEWER, queues::list);
-    Path::at(&mut server, "/v1/queues/:name")
-        .get(VIEWER, queues::get)
-        .put(ADMIN, queues::put)
-        .delete(ADMIN, queues::delete);
-    Path::at(&mut server, "/v1/enrollment-tokens").get(ADMIN, enrollment::list).post(ADMIN, enrollment::make);
-    Path::at(&mut server, "/v1/enrollment-tokens/:id").delete(ADMIN, enrollment::delete);
-    Path::at(&mut server, "/v1/enroll").post(ANYONE, enrollment::enroll);
-    Path::at(&mut server, "/v1/sessions").get(ADMIN, sessions::list);
-    Path::at(&mut server, "/v1/sessions/:id").delete(ADMIN, sessions::revoke);
-    Path::at(&mut server, "/v1/session").get(VIEWER, sessions::who_am_i).delete(VIEWER, sessions::log_out);
+    for route in ROUTES {
+        server.at(route.path).method(route.method, move |request| answer(route, request));
+    }
+    for path in ROUTES.chunk_by(|one, next| one.path == next.path) {
+        let path = path[0].path;
+        let allow = allow(path);
+        server.at(path).all(move |_| {
+            let response = labeled(Problem::wrong_method(&allow).into(), path);
+            async { Ok(response) }
+        });
+    }
     server.at("/*").all(async |request: Request| {
         Ok(Response::from(Problem::not_found(format!("there is nothing at {}", request.url().path()))))
     });
     server
 }
 
-/// A method of [`Path`] for each of HTTP's.
-macro_rules! verbs {
-    ($($verb:ident = $method:ident),+) => {$(
-        fn $verb<F>(self, needs: Needs, handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Path<'a>
-        where
-            F: Future<Output = Answer> + Send + 'static,
-        {
-            self.take(Method::$method, needs, handler)
+/// Whether everybody may send this, without a token.
+pub fn is_open(method: &str, path: &str) -> bool {
+    let method = if method == "HEAD" { "GET" } else { method };
+    let is_it = |route: &Route| match route.path.strip_suffix('*') {
+        // A file that is not there is not told apart from any other path.
+        Some(folder) => path.starts_with(folder) && page::is_file(path),
+        None => route.path == path,
+    };
+    ROUTES.iter().any(|route| route.needs == Needs::Nothing && route.method.as_ref() == method && is_it(route))
+}
+
+/// The methods that a path takes, as `Allow` lists them.
+fn allow(path: &str) -> String {
+    let of_path = ROUTES.iter().filter(|route| route.path == path);
+    let mut allow: Vec<&str> = of_path.map(|route| route.method.as_ref()).collect();
+    if allow.contains(&"GET") {
+        allow.push("HEAD");
+    }
+    allow.join(", ")
+}
+
+async fn answer(route: &'static Route, request: Request) -> tide::Result {
+    let asker = (route.method != Method::Get).then(|| Asker::of(&request));
+    let answer = match allowed(&request, route.needs) {
+        Ok(()) => (route.handler)(request).await,
+        Err(problem) => Err(problem),
+    };
+    let response = answer.unwrap_or_else(|problem| {
+        if problem.status == 500 {
+            ::log::error!("{}: {}", route.path, problem.detail);
         }
-    )+};
+        problem.into()
+    });
+    let response = labeled(response, route.path);
+    if let Some(asker) = asker {
+        asker.tell(&response);
+    }
+    Ok(response)
 }
 
-/// One path under construction; when it is dropped, every method that it does not take is answered with 405.
-struct Path<'a> {
-    server: &'a mut Server<App>,
-    path: &'static str,
-    methods: Vec<Method>,
-}
-
-impl<'a> Path<'a> {
-    fn at(server: &'a mut Server<App>, path: &'static str) -> Path<'a> {
-        Path { server, path, methods: Vec::new() }
-    }
-
-    fn take<F>(
-        mut self,
-        method: Method,
-        needs: Needs,
-        handler: impl Fn(Request) -> F + Send + Sync + 'static,
-    ) -> Path<'a>
-    where
-        F: Future<Output = Answer> + Send + 'static,
-    {
-        self.methods.push(method);
-        let path = self.path;
-        let handler = Arc::new(handler);
-        self.server.at(path).method(method, move |request: Request| {
-            let handler = handler.clone();
-            let asker = (method != Method::Get).then(|| Asker::of(&request));
-            async move {
-                let answer = match allowed(&request, needs) {
-                    Ok(()) => handler(request).await,
-                    Err(problem) => Err(problem),
-                };
-                let mut response = answer.unwrap_or_else(|problem| {
-                    if problem.status == 500 {
-                        ::log::error!("{path}: {}", problem.detail);
-                    }
-                    problem.into()
-                });
-                response.insert_ext(RouteLabel(path));
-                if let Some(asker) = asker {
-                    asker.tell(&response);
-                }
-                Ok(response)
-            }
-        });
-        self
-    }
-
-    verbs! { get = Get, post = Post, put = Put, patch = Patch, delete = Delete }
-}
-
-impl Drop for Path<'_> {
-    fn drop(&mut self) {
-        let mut allow: Vec<&str> = self.methods.iter().map(|method| method.as_ref()).collect();
-        if allow.contains(&"GET") {
-            allow.push("HEAD");
-        }
-        let (allow, path) = (allow.join(", "), self.path);
-        self.server.at(path).all(move |_| {
-            let mut response = Response::from(Problem::wrong_method(&allow));
-            response.insert_ext(RouteLabel(path));
-            async { Ok(response) }
-        });
-    }
+fn labeled(mut response: Response, path: &'static str) -> Response {
+    response.insert_ext(RouteLabel(path));
+    response
 }
 
 /// The one place where it is decided who may what; nothing that has a scope gets by without its route naming it.

@@ -1,6 +1,6 @@
 //! The gate: Host, Origin and who is asking, for every request and every upgrade alike, before any routing.
 //!
-//! Nothing passes it unseen: what is open to everybody stands in one function here.
+//! Nothing passes it unseen: what is open to everybody is what the table of routes says.
 
 mod forwarded;
 pub mod host;
@@ -22,7 +22,7 @@ use self::who::Presented;
 pub use self::who::{Locals, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
 use crate::access::{How, Identity, Token};
 use crate::config::{Access, Authority};
-use crate::http::{Problem, page};
+use crate::http::Problem;
 use crate::run_tokens::RunTokens;
 
 /// The other end of a connection.
@@ -67,12 +67,20 @@ pub struct Gate {
     run_tokens: RunTokens,
     throttle: Arc<Throttle>,
     cookie_name: String,
+    /// Whether everybody may send this method to this path.
+    is_open: fn(&str, &str) -> bool,
 }
 
 impl Gate {
     /// A gate for the database `instance`, with the sessions that are in it and the commands that run now.
-    pub fn new(access: Access, sessions: Arc<dyn Sessions>, run_tokens: RunTokens, instance: &str) -> Gate {
-        Gate { access, sessions, run_tokens, throttle: Arc::default(), cookie_name: cookie_name(instance) }
+    pub fn new(
+        access: Access,
+        sessions: Arc<dyn Sessions>,
+        run_tokens: RunTokens,
+        instance: &str,
+        is_open: fn(&str, &str) -> bool,
+    ) -> Gate {
+        Gate { access, sessions, run_tokens, throttle: Arc::default(), cookie_name: cookie_name(instance), is_open }
     }
 
     /// Looks at a request, in the order of the contract: Host, Origin, who.
@@ -111,7 +119,7 @@ impl Gate {
             return Err(origin::refusal());
         }
         let identity = match source {
-            _ if is_open(parts) => {
+            _ if (self.is_open)(parts.method.as_str(), parts.uri.path()) => {
                 if parts.method == Method::POST {
                     admission.peer.check_tries()?;
                 }
@@ -170,17 +178,6 @@ impl Gate {
                 Ok(identity)
             }
         }
-    }
-}
-
-/// What everybody may: the page's files, the reference, whether it lives, whether it serves, and trading an enrollment
-/// token.
-fn is_open(parts: &Parts) -> bool {
-    match parts.uri.path() {
-        path if page::is_file(path) => [Method::GET, Method::HEAD].contains(&parts.method),
-        "/healthz" | "/readyz" | "/openapi.json" => [Method::GET, Method::HEAD].contains(&parts.method),
-        "/v1/enroll" => parts.method == Method::POST,
-        _ => false,
     }
 }
 

@@ -24,6 +24,7 @@ use super::{Listeners, Rope, RouteLabel, Site, Streamed, Tls, bind_tcp, bind_uni
 use crate::access::{How, Identity, Role, Token, TokenKind};
 use crate::config::{Access, Limits};
 use crate::http::middleware::{Gate, Locals};
+use crate::http::routes::is_open;
 use crate::http::{Body, Head, Peer, Problem, Sessions};
 use crate::run_tokens::RunTokens;
 use crate::wake::{Bell, Phase, Stop};
@@ -168,7 +169,7 @@ impl Daemon {
         let thread = std::thread::spawn(move || {
             let executor = Arc::new(Executor::new());
             let observer = Arc::new(move |label, status| noted.lock().expect("lock").push((label, status)));
-            let gate = Gate::new(access, Arc::new(OneSession), RunTokens::default(), "inst");
+            let gate = Gate::new(access, Arc::new(OneSession), RunTokens::default(), "inst", is_open);
             let site = Site { app: app(executor.clone()), gate, limits, observer };
             let served = serve(Listeners { tcp: Some(tcp), tls, unix }, site, locals, stopping, executor.clone());
             smol::block_on(executor.run(served));
