@@ -69,7 +69,14 @@ fn ctrl_c_twice_leaves_it_running_and_exits_130() {
 fn a_lost_terminal_leaves_it_running() {
     let daemon = Daemon::start();
     let gate = daemon.gate("gate");
-    let running = start(&daemon, &["run", "-s", &format!("echo up; {}; echo done", gate.wait())]);
+    // The tests may themselves run under nohup, whose ignored SIGHUP every program inherits.
+    let cli = daemon.cli();
+    let mut command = Command::new("env");
+    command
+        .args(["--default-signal=HUP", binary()])
+        .envs(cli.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.args(["run", "-s", &format!("echo up; {}; echo done", gate.wait())]);
+    let running = Running::start(command);
     running.until_said("up\n");
     signal(running.pid(), Signal::HUP);
     assert_eq!(running.ended().status.signal(), Some(1));
