@@ -89,15 +89,8 @@ pub fn group_id(group: &str) -> Option<u32> {
     named.map_or_else(|| group.parse().ok(), |fields| fields.get(2)?.parse().ok())
 }
 
-/// Whether a process of this user is in the group: by what the kernel says of the process, else by the group's entry.
-///
-/// The primary group, which the caller knows from the socket, is not looked at here.
-pub fn is_member(pid: i32, uid: u32, gid: u32) -> bool {
-    process_groups(pid, uid).is_some_and(|groups| groups.contains(&gid)) || is_listed(uid, gid)
-}
-
 /// The supplementary groups of a process, if it is still one of this user's.
-fn process_groups(pid: i32, uid: u32) -> Option<Vec<u32>> {
+pub fn process_groups(pid: i32, uid: u32) -> Option<Vec<u32>> {
     let status = read_to_string(format!("/proc/{pid}/status")).ok()?;
     let numbers = |label: &str| -> Option<Vec<u32>> {
         let line = status.lines().find_map(|line| line.strip_prefix(label))?;
@@ -107,7 +100,8 @@ fn process_groups(pid: i32, uid: u32) -> Option<Vec<u32>> {
     (numbers("Uid:")?.get(1) == Some(&uid)).then(|| numbers("Groups:"))?
 }
 
-fn is_listed(uid: u32, gid: u32) -> bool {
+/// Whether the group's entry names the user.
+pub fn is_listed(uid: u32, gid: u32) -> bool {
     let Some(user) = user_name(uid) else { return false };
     let entry =
         entries("/etc/group").into_iter().find(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(gid));

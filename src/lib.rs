@@ -74,6 +74,7 @@ pub mod accounts;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod credentials;
 pub mod daemon;
 pub mod event;
 pub mod feed;

@@ -74,6 +74,36 @@ fn the_sockets_group_has_its_role_and_everybody_else_none() {
 }
 
 #[test]
+fn a_client_of_another_pid_namespace_is_judged_by_its_user_and_groups() {
+    let can = |flags: &&&str| {
+        let tried = std::process::Command::new("unshare").args([flags, "true"]).output();
+        tried.is_ok_and(|tried| tried.status.success())
+    };
+    let Some(flags) = ["-pf", "-Urpf"].iter().find(can) else {
+        eprintln!("skipped: this user may not make a PID namespace");
+        return;
+    };
+    let dir = TempDir::new();
+    std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let socket = dir.path().join("open.sock");
+    let config = format!("[access]\nsocket = {socket:?}\nsocket_group = \"0\"\nsocket_role = \"viewer\"\n");
+    let daemon = Daemon::builder().config(&config).socket(&socket).wrapper(&["unshare", flags, "--kill-child"]);
+    let daemon = daemon.start_in(dir);
+    assert_eq!(daemon.get("/v1/session").expect(200).json()["role"], "admin");
+    if geteuid().is_root() {
+        let member = ask_as(&daemon, 4_001, 0, "/v1/session").unwrap().expect(200).json();
+        assert_eq!(member["role"], "viewer");
+        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o666)).unwrap();
+        ask_as(&daemon, 4_002, 4_002, "/v1/runs").unwrap().expect_problem(403, "forbidden");
+        ask_as(&daemon, 4_002, 4_002, "/v1/runs").unwrap().expect_problem(403, "forbidden");
+        let log = daemon.log();
+        let refusals: Vec<&str> = log.lines().filter(|line| line.contains("refused at the Unix socket")).collect();
+        assert_eq!(refusals.len(), 1, "{log}");
+        assert!(refusals[0].contains("uid 4002, gid 4002, in another PID namespace"), "{log}");
+    }
+}
+
+#[test]
 fn without_a_token_tcp_says_how_to_get_one() {
     let daemon = Daemon::start();
     let tcp = daemon.tcp();

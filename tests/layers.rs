@@ -16,6 +16,7 @@ const ORDER: &[&str] = &[
     "memory",
     "state_dir",
     "accounts",
+    "credentials",
     "tls",
     "config",
     "logging",

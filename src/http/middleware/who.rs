@@ -8,16 +8,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::http::HeaderMap;
-use hyper::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
-use rustix::net::UCred;
-
 use super::throttle::Throttle;
 use crate::access::{How, Identity, Role, Token, TokenKind};
 use crate::accounts;
 use crate::config::Access;
+use crate::credentials::Credentials;
 use crate::http::Problem;
 use crate::http::head::once;
+use hyper::http::HeaderMap;
+use hyper::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 
 /// Where sessions are looked up.
 pub trait Sessions: Send + Sync + 'static {
@@ -90,15 +89,13 @@ impl Locals {
     ///
     /// # Errors
     /// 403 for everybody who is not meant.
-    pub fn identify(&self, peer: &UCred) -> Result<Identity, Problem> {
-        let (uid, gid) = (peer.uid.as_raw(), peer.gid.as_raw());
+    pub fn identify(&self, peer: &Credentials) -> Result<Identity, Problem> {
+        let uid = peer.uid;
         let role = if uid == self.uid || uid == 0 {
             Role::Admin
         } else {
             match self.group {
-                Some(group) if gid == group || accounts::is_member(peer.pid.as_raw_nonzero().get(), uid, group) => {
-                    self.role
-                }
+                Some(group) if peer.is_in(group) => self.role,
                 _ => {
                     return Err(Problem::forbidden(
                         "the Unix socket is for the daemon's own user, root, and access.socket_group",
@@ -233,12 +230,10 @@ mod tests {
 
     #[test]
     fn the_daemons_user_and_root_are_admins() {
-        use rustix::process::{Gid, Pid, Uid, getpid};
         let locals = Locals { uid: 1_000, group: Some(50), role: Role::Operator };
         let who = |uid, gid| {
-            let pid: Pid = getpid();
             locals
-                .identify(&UCred { pid, uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) })
+                .identify(&Credentials { uid, gid, pid: None, groups: None })
                 .map(|identity| identity.role)
                 .map_err(|problem| problem.status)
         };
@@ -246,5 +241,8 @@ mod tests {
             (who(1_000, 1), who(0, 0), who(4_242, 50), who(4_242, 51)),
             (Ok(Role::Admin), Ok(Role::Admin), Ok(Role::Operator), Err(403))
         );
+        let supplementary = Locals { group: Some(60), ..locals };
+        let peer = Credentials { uid: 4_242, gid: 51, pid: None, groups: Some(vec![60]) };
+        assert_eq!(supplementary.identify(&peer).map(|identity| identity.role).ok(), Some(Role::Operator));
     }
 }

@@ -40,12 +40,17 @@ pub use self::rope::Rope;
 pub use self::tls::Tls;
 pub use self::transport::{Taken, Transport, raw_stream};
 use super::middleware::{Locals, Source};
+use crate::access::Identity;
+use crate::credentials::Credentials;
+use crate::http::Problem;
 use crate::wake::{Phase, Stop};
 
 /// How long it waits before it tries to accept again where the system would not: descriptors or memory ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often that is logged, at most.
 const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(60);
+/// How often it is logged, at most, that somebody was sent away from the Unix socket.
+const REFUSED_LOG_PAUSE: Duration = Duration::from_secs(60);
 /// How long answers that are under way may take once everything else has ended.
 const DRAIN: Duration = Duration::from_millis(500);
 /// After this long without a byte either way the kernel asks whether a client is still there.
@@ -161,6 +166,7 @@ async fn accept_unix<S>(
 {
     let stall = Duration::from_secs(shared.site.limits.stream_stall_s);
     let mut logged = None;
+    let mut refused = Refused::default();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -169,10 +175,44 @@ async fn accept_unix<S>(
                 continue;
             }
         };
-        let Ok(peer) = rustix::net::sockopt::socket_peercred(stream.get_ref()) else { continue };
-        let source = Source::Unix(locals.identify(&peer));
+        let peer = refused.unless_meant(Credentials::of_peer(stream.get_ref()), &locals);
+        let source = Source::Unix(peer);
         let transport = Transport::unix(stream, stall);
         spawn(executor, connection::serve(shared.clone(), source, transport, Phase::Closing));
+    }
+}
+
+/// Who was sent away from the Unix socket: a line at once, then one a minute at most, however often somebody tries.
+#[derive(Default)]
+struct Refused {
+    logged: Option<Instant>,
+    since: usize,
+}
+
+impl Refused {
+    /// The peer as it may come in, or why not.
+    fn unless_meant(&mut self, peer: io::Result<Credentials>, locals: &Locals) -> Result<Identity, Problem> {
+        let peer = peer.map_err(|error| {
+            self.log(&format!("somebody whom the kernel does not tell ({error})"));
+            Problem::forbidden("the kernel does not tell who is at the other end of the Unix socket")
+        })?;
+        locals.identify(&peer).inspect_err(|_| {
+            let process = peer.pid.map_or("in another PID namespace".to_owned(), |pid| format!("pid {pid}"));
+            self.log(&format!("uid {}, gid {}, {process}", peer.uid, peer.gid));
+        })
+    }
+
+    fn log(&mut self, who: &str) {
+        if self.logged.is_some_and(|last| last.elapsed() < REFUSED_LOG_PAUSE) {
+            self.since += 1;
+            return;
+        }
+        let more = match std::mem::take(&mut self.since) {
+            0 => String::new(),
+            more => format!("; so were {more} more since the last such line"),
+        };
+        log::warn!("refused at the Unix socket, which is for members of access.socket_group: {who}{more}");
+        self.logged = Some(Instant::now());
     }
 }
 

@@ -1,0 +1,101 @@
+//! Who is at the other end of a Unix socket, by the kernel's word.
+//!
+//! A peer in another PID namespace, such as another container, has no number here; its user and groups are told all the
+//! same. `rustix` has no answer for such a peer, and none for its groups, which is why there is `unsafe` here.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _};
+
+use crate::accounts;
+
+/// SO_PEERGROUPS of socket(7), since Linux 4.13; where the number means nothing, or something else, it is an error.
+const PEER_GROUPS: libc::c_int = 59;
+/// Groups of one process, at most: NGROUPS_MAX of the kernel's limits.h.
+const GROUPS_MAX: usize = 65_536;
+
+/// What the kernel says of a peer, as of when it connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its effective user.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
+    /// Its process; `None` where that is in another PID namespace.
+    pub pid: Option<i32>,
+    /// Its supplementary groups; `None` where the kernel does not tell.
+    pub groups: Option<Vec<u32>>,
+}
+
+impl Credentials {
+    /// Of the peer of a connected socket.
+    ///
+    /// # Errors
+    /// Where it is no such socket.
+    pub fn of_peer(socket: impl AsFd) -> io::Result<Credentials> {
+        let mut numbers = [0_u32; 3];
+        // The kernel's `struct ucred`: pid, uid, gid.
+        ask(&socket, libc::SO_PEERCRED, &mut numbers)?;
+        let [pid, uid, gid] = numbers;
+        let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0);
+        Ok(Credentials { uid, gid, pid, groups: groups_of(&socket).ok() })
+    }
+
+    /// Whether it is in a group: by the kernel's word, else by its process where there is one here, else by the group's
+    /// entry.
+    pub fn is_in(&self, group: u32) -> bool {
+        let has = |groups: &[u32]| groups.contains(&group);
+        let by_process = || self.pid.and_then(|pid| accounts::process_groups(pid, self.uid));
+        self.gid == group
+            || self.groups.as_deref().map_or_else(|| by_process().is_some_and(|groups| has(&groups)), has)
+            || accounts::is_listed(self.uid, group)
+    }
+}
+
+fn groups_of(socket: &impl AsFd) -> io::Result<Vec<u32>> {
+    let mut groups = vec![0; 32];
+    let count = match ask(socket, PEER_GROUPS, &mut groups) {
+        Err(error) if error.raw_os_error() == Some(libc::ERANGE) => {
+            groups.resize(GROUPS_MAX, 0);
+            ask(socket, PEER_GROUPS, &mut groups)?
+        }
+        count => count?,
+    };
+    groups.truncate(count);
+    Ok(groups)
+}
+
+/// Reads an option of a socket that is numbers; answers how many there are.
+fn ask(socket: &impl AsFd, option: libc::c_int, numbers: &mut [u32]) -> io::Result<usize> {
+    let bytes = size_of_val(numbers);
+    let mut length = libc::socklen_t::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: the memory is ours for the call, `length` says how much of it there is, and any bytes are numbers.
+    let done =
+        unsafe { libc::getsockopt(socket, libc::SOL_SOCKET, option, numbers.as_mut_ptr().cast(), &raw mut length) };
+    if done == 0 { Ok(length as usize / size_of::<u32>()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn the_kernel_tells_user_groups_and_process() {
+        let (one, _other) = UnixStream::pair().expect("a pair");
+        let peer = Credentials::of_peer(&one).expect("told");
+        let own = rustix::process::getgroups().expect("groups");
+        assert_eq!((peer.uid, peer.gid), (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()));
+        assert_eq!(peer.pid, i32::try_from(std::process::id()).ok());
+        let mut told = peer.groups.clone().expect("Linux 4.13 or newer");
+        let mut own: Vec<u32> = own.into_iter().map(|group| group.as_raw()).collect();
+        told.sort_unstable();
+        own.sort_unstable();
+        assert_eq!(told, own);
+        assert!(peer.is_in(peer.gid) && !peer.is_in(4_242_424));
+        assert!(Credentials::of_peer(std::fs::File::open("/").expect("opened")).is_err());
+    }
+}
