@@ -3,6 +3,7 @@
 //! Nothing here decides what happens to a run; it decides who is there when it happens.
 
 mod listening;
+mod room;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -63,7 +64,7 @@ struct Refusal(u8, String);
 
 /// Serves until it is told to stop; answers the process's exit code.
 pub fn serve(args: ServeArgs) -> ExitCode {
-    match prepare(&args).and_then(|prepared| prepared.map_or(Ok(0), run)) {
+    match prepare(&args).and_then(|prepared| prepared.map_or(Ok(0), run_where_there_is_room)) {
         Ok(code) => ExitCode::from(code),
         Err(Refusal(code, why)) => {
             logging::refuse(&why);
@@ -103,6 +104,15 @@ fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
     }
     logging::start(format, config.log);
     Ok(Some(Prepared { config, state_dir, account, tls }))
+}
+
+/// Runs; where it could not start for want of room, that is what is said, and what to do.
+fn run_where_there_is_room(prepared: Prepared) -> Result<u8, Refusal> {
+    let state_dir = prepared.state_dir.clone();
+    run(prepared).map_err(|Refusal(code, why)| match room::missing(&state_dir) {
+        Some(missing) => Refusal(code, format!("{missing} ({why})")),
+        None => Refusal(code, why),
+    })
 }
 
 fn run(prepared: Prepared) -> Result<u8, Refusal> {

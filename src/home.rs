@@ -163,7 +163,11 @@ impl Lock {
         file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
         let remembered = text(&file).lines().nth(1).and_then(HighWater::parse);
         let lock = Lock { file, lines: Mutex::new(Lines { who: String::new(), remembered }) };
-        lock.change(|lines| lines.who = format!("pid {}, starting", std::process::id())).map_err(failed)?;
+        match lock.change(|lines| lines.who = format!("pid {}, starting", std::process::id())) {
+            // It is held all the same, and what has to be read can be; some file systems write nothing in place.
+            Err(error) if is_for_want_of_room(&error) => log::warn!("{}: {error}", path.display()),
+            other => other.map_err(failed)?,
+        }
         Ok(lock)
     }
 
@@ -208,6 +212,10 @@ pub fn held_by(dir: &Path) -> io::Result<Option<String>> {
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(holder(&lock))),
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_for_want_of_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn text(lock: &File) -> String {

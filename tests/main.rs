@@ -25,6 +25,7 @@ mod daemon_api;
 mod damaged;
 mod disk_failing;
 mod disk_full;
+mod disk_full_start;
 mod doctor;
 mod drain;
 mod enroll_web;

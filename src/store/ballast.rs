@@ -1,24 +1,34 @@
 //! The ballast: a file that takes up space, to be given back on a full disk, where not even a delete can be written.
 //!
-//! It holds nothing. It is only ever removed, and only by the daemon that has the directory's lock.
+//! It holds nothing. It is only ever removed, and only by the daemon that has the directory's lock. Where there is no room
+//! for all of it, a part is kept: opening the database takes some pages, and so does each end of a run.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
 /// What it takes up: a write-ahead log that is due for its checkpoint, all of which may be new to the database's file,
 /// and half as much again for what is written meanwhile.
 pub(super) const BALLAST_BYTES: u64 = 6 * 1_024 * 1_024;
 
+/// The parts of it that are tried where there is no room for the whole, each as a divisor. The least is more than the
+/// start of a daemon takes.
+const PARTS: [u64; 4] = [2, 4, 8, 16];
+
+/// Files that a start makes: the log, its index, the socket.
+pub(super) const START_FILES: u64 = 3;
+
 /// Whether it is there.
 #[derive(Debug, PartialEq, Eq)]
 enum Is {
     /// It can be given back.
     Kept,
+    /// There was room for a part of it, which can be given back.
+    Part,
     /// It was given back.
     Given,
     /// There never was room for it.
@@ -33,21 +43,18 @@ pub(super) struct Ballast {
 }
 
 impl Ballast {
-    /// Takes over what an earlier daemon left; a half of one goes.
+    /// Takes over what an earlier daemon left.
     pub fn find(dir: &Path) -> Ballast {
         let path = dir.join("runabout.ballast");
         let is = match std::fs::metadata(&path) {
             Ok(file) if file.len() == BALLAST_BYTES => Is::Kept,
-            Ok(_) => {
-                remove(&path);
-                Is::Missing
-            }
+            Ok(_) => Is::Part,
             Err(_) => Is::Missing,
         };
         Ballast { path, is }
     }
 
-    /// Whether it is there.
+    /// Whether all of it is there.
     pub fn is_kept(&self) -> bool {
         self.is == Is::Kept
     }
@@ -57,47 +64,77 @@ impl Ballast {
         self.is == Is::Given
     }
 
-    /// Makes it unless it is there; whether it is there then.
+    /// Makes it unless it is there; whether all of it is there then.
     pub fn make(&mut self) -> bool {
         if self.is == Is::Kept {
             return true;
         }
-        match take_up(&self.path) {
-            Ok(()) => self.is = Is::Kept,
-            Err(error) => {
-                log::debug!("no ballast: {error}");
-                remove(&self.path);
-            }
+        if self.is == Is::Part {
+            // The caller has seen room for the whole beside it.
+            remove(&self.path);
+            self.is = Is::Missing;
+        }
+        if self.take_up(BALLAST_BYTES) {
+            self.is = Is::Kept;
         }
         self.is == Is::Kept
     }
 
+    /// Where there is none, makes as much of it as there is room for.
+    pub fn make_part(&mut self) {
+        if matches!(self.is, Is::Kept | Is::Part) || self.make() {
+            return;
+        }
+        if PARTS.iter().any(|part| self.take_up(BALLAST_BYTES / part)) {
+            self.is = Is::Part;
+        }
+    }
+
     /// Gives the space back; whether there was any.
     pub fn give_back(&mut self) -> bool {
-        let was_kept = self.is == Is::Kept;
-        if was_kept {
+        let was_there = matches!(self.is, Is::Kept | Is::Part);
+        if was_there {
             remove(&self.path);
             self.is = Is::Given;
         }
-        was_kept
+        was_there
+    }
+
+    fn take_up(&self, bytes: u64) -> bool {
+        if is_short_of_files(&self.path) {
+            return false;
+        }
+        let taken = take_up(&self.path, bytes);
+        if let Err(error) = &taken {
+            log::debug!("no ballast of {bytes} bytes: {error}");
+            remove(&self.path);
+        }
+        taken.is_ok()
     }
 }
 
-fn take_up(path: &Path) -> io::Result<()> {
+/// Whether the file system has so few files left that the ballast must not have one of them.
+fn is_short_of_files(path: &Path) -> bool {
+    let vfs = statvfs(path.parent().unwrap_or(Path::new("/")));
+    // Some file systems count no files.
+    vfs.is_ok_and(|vfs| vfs.f_files > 0 && vfs.f_favail <= START_FILES)
+}
+
+fn take_up(path: &Path, bytes: u64) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     // The umask may have taken more off the mode than others' share.
     file.set_permissions(Permissions::from_mode(0o600))?;
-    match fallocate(&file, FallocateFlags::empty(), 0, BALLAST_BYTES) {
+    match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
         // A file system that cannot promise space is made to hold it.
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(&mut file),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(&mut file, bytes),
         Err(error) => Err(error.into()),
     }
 }
 
-fn fill(file: &mut File) -> io::Result<()> {
+fn fill(file: &mut File, bytes: u64) -> io::Result<()> {
     let piece = [0_u8; 64 * 1_024];
-    for _ in 0..BALLAST_BYTES / piece.len() as u64 {
+    for _ in 0..bytes / piece.len() as u64 {
         file.write_all(&piece)?;
     }
     Ok(())
@@ -130,7 +167,10 @@ mod tests {
         assert!(found.give_back() && found.is_given());
         assert_eq!(blocks(), 0);
         std::fs::write(dir.join("runabout.ballast"), "half of one").expect("written");
-        assert!(!Ballast::find(&dir).give_back());
+        let mut half = Ballast::find(&dir);
+        assert!(!half.is_kept() && half.make() && half.is_kept(), "it is made whole");
+        std::fs::write(dir.join("runabout.ballast"), "half of one").expect("written");
+        assert!(Ballast::find(&dir).give_back());
         assert_eq!(blocks(), 0, "it goes");
         std::fs::remove_dir_all(dir).expect("removed");
     }

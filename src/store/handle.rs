@@ -74,12 +74,13 @@ impl Store {
         metrics: &Arc<Metrics>,
     ) -> Result<Store, OpenError> {
         let mut room = Room::new(path, config.disk_free_bytes_min, config.quota_bytes);
-        let mut conn = migrate::open(path, config.check_max)?;
+        let (mut conn, sharing) = migrate::open_in(&mut room, path, config.check_max)?;
         let state = lineage::settle(&mut conn, config.remembered.as_ref())?;
         (config.remember)(&state.high_water());
         let rules = config.rules(retention::figure(&conn, "PRAGMA page_size")?);
         room.set_wall(&conn, Load::Whole)?;
         room.keep_ballast();
+        room.keep_part();
         migrate::accept(&conn)?;
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
         // Unbounded in form alone: it never holds more than all queues' slots.
@@ -109,6 +110,7 @@ impl Store {
             remember: config.remember.clone(),
             rules,
             path: path.to_owned(),
+            sharing,
             room,
             recoveries: 0,
             checkpoint_due: None,

@@ -12,6 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::recovery::log_is_left;
+use super::room::Room;
 use super::{StoreError, check, lineage, sql};
 
 /// `application_id` of our files: "Runa" in ASCII.
@@ -90,14 +91,38 @@ impl From<StoreError> for OpenError {
     }
 }
 
+/// Who may have the database open beside this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// Whoever may read the file: the index of the log is a file of its own.
+    All,
+    /// Nobody: the index is in memory, which takes no room on a disk that has none.
+    Nobody,
+}
+
+/// Opens `path` whatever room there is: with what the ballast gives back, and if need be alone.
+pub(super) fn open_in(room: &mut Room, path: &Path, check_max: Duration) -> Result<(Connection, Sharing), OpenError> {
+    let first = match open(path, check_max, Sharing::All) {
+        Err(OpenError::Failed(why)) if room.has_none() => OpenError::Failed(why),
+        other => return other.map(|conn| (conn, Sharing::All)),
+    };
+    if room.give_ballast_back() {
+        if let Ok(conn) = open(path, check_max, Sharing::All) {
+            return Ok((conn, Sharing::All));
+        }
+    }
+    let conn = open(path, check_max, Sharing::Nobody).map_err(|_| first)?;
+    log::warn!("the disk is full: until there is room nobody else can open the database");
+    Ok((conn, Sharing::Nobody))
+}
+
 /// Opens `path`, making it if it is not there, and brings its schema up to date; after a stop that was not clean, looks
 /// for damage for `check_max` so long. Until [`accept`] nothing of a log that is there moves into the file, nor goes when it is closed.
-pub(super) fn open(path: &Path, check_max: Duration) -> Result<Connection, OpenError> {
+fn open(path: &Path, check_max: Duration, sharing: Sharing) -> Result<Connection, OpenError> {
     check::before_open(path)?;
     let is_unclean = log_is_left(path);
     make(path).map_err(|error| OpenError::Failed(error.to_string()))?;
-    let mut conn = Connection::open(path)?;
-    be_patient(&conn)?;
+    let mut conn = open_as(path, sharing)?;
     if is_unclean {
         leave_log(&conn)?;
     }
@@ -124,9 +149,8 @@ pub(super) fn open(path: &Path, check_max: Duration) -> Result<Connection, OpenE
 }
 
 /// Opens it once more, as it is.
-pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let conn = Connection::open(path)?;
-    be_patient(&conn)?;
+pub(super) fn connect(path: &Path, sharing: Sharing) -> Result<Connection, StoreError> {
+    let conn = open_as(path, sharing)?;
     configure(&conn).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     Ok(conn)
 }
@@ -151,9 +175,15 @@ fn make(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn be_patient(conn: &Connection) -> rusqlite::Result<()> {
+fn open_as(path: &Path, sharing: Sharing) -> rusqlite::Result<Connection> {
+    let conn = Connection::open(path)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    conn.busy_timeout(LOCK_PATIENCE)
+    conn.busy_timeout(LOCK_PATIENCE)?;
+    if sharing == Sharing::Nobody {
+        // Before the first read, which would make the index.
+        conn.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    }
+    Ok(conn)
 }
 
 fn configure(conn: &Connection) -> Result<(), OpenError> {

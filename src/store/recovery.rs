@@ -15,6 +15,7 @@ use std::time::Duration;
 use rusqlite::{Connection, named_params};
 use rustix::io::Errno;
 
+use super::migrate::Sharing;
 use super::room::Load;
 use super::state::State;
 use super::thread::StoreThread;
@@ -58,13 +59,33 @@ impl StoreThread {
         opened
     }
 
-    fn open_anew(&mut self, sealed: i64) -> Result<(), StoreError> {
+    /// Closes the connection and opens it anew; the log stays as it is.
+    fn reconnect(&mut self, sharing: Sharing) -> Result<(), StoreError> {
         // SQLite keeps the log's index while anybody has it open, so that this one closes first.
         let old = std::mem::replace(&mut self.conn, Connection::open_in_memory()?);
         migrate::leave_log(&old)?;
         old.close().map_err(|(_, error)| error)?;
-        self.conn = migrate::connect(&self.path)?;
+        self.conn = migrate::connect(&self.path, sharing)?;
+        self.sharing = sharing;
         self.watch_log();
+        Ok(())
+    }
+
+    /// Lets others open the database again, which was opened on a disk without room for that.
+    pub(super) fn share_if_there_is_room(&mut self) {
+        if self.sharing == Sharing::All || self.broken.is_some() || self.room.has_none() {
+            return;
+        }
+        let shared = self.reconnect(Sharing::All).or_else(|_| self.reconnect(Sharing::Nobody));
+        match shared.and_then(|()| self.room.set_wall(&self.conn, Load::Whole)) {
+            Ok(()) if self.sharing == Sharing::All => log::info!("there is room: others can open the database again"),
+            Ok(()) => {}
+            Err(error) => self.give_up(&format!("{error:?}")),
+        }
+    }
+
+    fn open_anew(&mut self, sealed: i64) -> Result<(), StoreError> {
+        self.reconnect(self.sharing)?;
         if let Err(error) = write_back(&self.conn) {
             let is_full = refined(error.clone(), &self.conn) == StoreError::Full;
             if !(is_full && self.room.give_ballast_back()) {

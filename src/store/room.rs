@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rustix::fs::statvfs;
+use rustix::fs::{Mode, OFlags, open, statvfs};
+use rustix::io::Errno;
 
-use super::ballast::{BALLAST_BYTES, Ballast};
+use super::ballast::{BALLAST_BYTES, Ballast, START_FILES};
 use super::retention::{figure, pages_used};
 use super::{Shortage, StoreError};
 
@@ -20,6 +21,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const MARGIN_BYTES: u64 = 1_024 * 1_024;
 /// With less than this free the start gives the ballast back: opening takes a few pages.
 const START_BYTES_MIN: u64 = 1_024 * 1_024;
+/// The index of the write-ahead log, as it begins.
+const INDEX_BYTES: usize = 32 * 1_024;
 /// The wall, where even output stops, in percent of the quota.
 const WALL_PERCENT: u64 = 125;
 /// Where submits stop while something can be pruned: half-way between the quota, around which pruning keeps a busy
@@ -65,7 +68,7 @@ impl Room {
     pub fn new(database: &Path, floor_bytes: u64, quota_bytes: u64) -> Room {
         let dir = database.parent().unwrap_or(Path::new("/")).to_owned();
         let mut ballast = Ballast::find(&dir);
-        if free_bytes(&dir).is_some_and(|free| free < START_BYTES_MIN) {
+        if has_none(&dir) {
             ballast.give_back();
         }
         Room {
@@ -183,6 +186,16 @@ impl Room {
         }
     }
 
+    /// Keeps as much of a ballast as there is room for, so that the next start finds something to give back.
+    pub fn keep_part(&mut self) {
+        self.ballast.make_part();
+    }
+
+    /// Whether so little is free that the database may not be opened, as all programs open it.
+    pub fn has_none(&self) -> bool {
+        has_none(&self.dir) || refuses_a_file(&self.dir)
+    }
+
     /// Gives the ballast back to what must be written; whether there was any.
     pub fn give_ballast_back(&mut self) -> bool {
         let given = self.ballast.give_back();
@@ -207,6 +220,22 @@ impl Room {
 /// What is free for us on the file system of a directory.
 fn free_bytes(dir: &Path) -> Option<u64> {
     statvfs(dir).ok().map(|vfs| vfs.f_bavail.saturating_mul(vfs.f_frsize))
+}
+
+/// Whether less is free than a start takes, in bytes or in files.
+fn has_none(dir: &Path) -> bool {
+    // Some file systems count no files.
+    statvfs(dir).is_ok_and(|vfs| {
+        vfs.f_bavail.saturating_mul(vfs.f_frsize) < START_BYTES_MIN || (vfs.f_files > 0 && vfs.f_favail < START_FILES)
+    })
+}
+
+/// Whether a file as large as the index of the log finds no room: a quota of its user is in no figure of the file system.
+fn refuses_a_file(dir: &Path) -> bool {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let written =
+        open(dir, flags, Mode::RUSR | Mode::WUSR).and_then(|file| rustix::io::write(&file, &[0; INDEX_BYTES]));
+    matches!(written, Err(Errno::NOSPC | Errno::DQUOT) | Ok(0..INDEX_BYTES))
 }
 
 fn page_bytes(conn: &Connection) -> Result<u64, StoreError> {

@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode};
 use super::backlog::Backlog;
 use super::committed::Committed;
 use super::job::{Job, Write};
-use super::migrate::{self, DAMAGED};
+use super::migrate::{self, DAMAGED, Sharing};
 use super::recovery::refined;
 use super::retention::Rules;
 use super::room::{Load, Room};
@@ -71,6 +71,8 @@ pub(super) struct StoreThread {
     pub rules: Rules,
     /// The database's file.
     pub path: PathBuf,
+    /// Who may have it open beside this thread.
+    pub sharing: Sharing,
     pub room: Room,
     /// Recoveries since the last commit.
     pub recoveries: u32,
@@ -96,6 +98,7 @@ impl StoreThread {
             }
             self.checkpoint_if_due();
             self.room.keep_ballast();
+            self.share_if_there_is_room();
         }
     }
 
@@ -104,6 +107,8 @@ impl StoreThread {
             // Whoever reads beside us, and would hold the log for longer than this, keeps it.
             let _ = self.conn.busy_timeout(CLOSING_BUSY);
             self.checkpoint("TRUNCATE");
+            // The log has gone: what it took up is there for the next start, before anybody else has it.
+            self.room.keep_part();
         }
         if self.broken.is_some() {
             // Closing would write: what is there is for the next start to look at.

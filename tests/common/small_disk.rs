@@ -47,12 +47,33 @@ pub struct SmallDisk {
 impl SmallDisk {
     /// Mounts one of this size in place of the state directory of a daemon that is to be started in `dir`.
     pub fn mount(dir: &TempDir, mib: u64) -> SmallDisk {
+        SmallDisk::mount_with(dir, &format!("size={mib}m"))
+    }
+
+    /// The same with other options of tmpfs(5).
+    pub fn mount_with(dir: &TempDir, options: &str) -> SmallDisk {
         let state = dir.path().join("state");
         std::fs::create_dir(&state).unwrap();
-        let options = format!("size={mib}m,mode=700");
+        let options = format!("{options},mode=700");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&state).status();
         assert!(mounted.unwrap().success());
         SmallDisk { dir: dir.path().to_owned(), state }
+    }
+
+    /// Makes and mounts a file system of another kind in a file; `None`, with a word, where that cannot be done.
+    pub fn mount_image(dir: &TempDir, kind: &str, mib: u64) -> Option<SmallDisk> {
+        let (image, state) = (dir.path().join("image"), dir.path().join("state"));
+        let words = "truncate -s \"${1}m\" \"$2\" && mkfs.\"$3\" -q \"$2\" && mkdir \"$4\" && mount -o loop \"$2\" \"$4\" && \
+                     chmod 700 \"$4\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", words, "sh", &mib.to_string()]).arg(&image).arg(kind).arg(&state);
+        let done = command.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").output().unwrap();
+        if done.status.success() {
+            return Some(SmallDisk { dir: dir.path().to_owned(), state });
+        }
+        eprintln!("skipped on {kind}: {}", String::from_utf8_lossy(&done.stderr));
+        let _ = std::fs::remove_dir(&state);
+        None
     }
 
     /// What is free.
@@ -63,7 +84,12 @@ impl SmallDisk {
 
     /// Somebody else fills it, until so much is left.
     pub fn fill(&self, leave_bytes: u64) {
-        let mut filler = OpenOptions::new().create(true).append(true).open(self.filler()).unwrap();
+        let mut filler = match OpenOptions::new().create(true).append(true).open(self.filler()) {
+            Ok(filler) => filler,
+            // Not even a name finds room.
+            Err(error) if error.kind() == ErrorKind::StorageFull => return,
+            Err(error) => panic!("{error}"),
+        };
         while self.free_bytes() > leave_bytes {
             let piece = vec![b'x'; (self.free_bytes() - leave_bytes).min(65_536) as usize];
             match filler.write(&piece) {
