@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
-use crate::run::{Reason, RunId, Status, words};
+use crate::run::{Outcome, RunId, words};
 
 /// The largest `output` event, in bytes of the command's output.
 pub const OUTPUT_BYTES_MAX: usize = 16 * 1024;
@@ -154,15 +154,8 @@ pub fn json_string(text: &str) -> String {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finished {
     /// How it ended.
-    pub status: Status,
-    /// Why.
-    pub reason: Reason,
-    /// The command's exit code.
-    pub exit_code: Option<i64>,
-    /// The signal that ended it.
-    pub signal: Option<i64>,
-    /// Why it could not start.
-    pub error: Option<String>,
+    #[serde(flatten)]
+    pub outcome: Outcome,
     /// From the start of the last attempt to its end; null when there was none.
     pub duration_ms: Option<i64>,
     /// The run's name.

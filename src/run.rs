@@ -76,14 +76,24 @@ impl Status {
     pub const fn is_terminal(self) -> bool {
         !matches!(self, Status::Queued | Status::Running)
     }
+}
 
-    /// The table of transitions: what may follow `self`. Everything else is refused.
-    pub const fn may_become(self, next: Status) -> bool {
-        match self {
-            Status::Queued => matches!(next, Status::Running | Status::Canceled),
-            Status::Running => !matches!(next, Status::Running),
-            _ => false,
-        }
+/// The table of transitions: whether a run that stands at `from` may stand at `to` next. `None` is a run that is not
+/// there: not yet, or no longer. What stays where it is was changed otherwise.
+pub const fn may_follow(from: Option<Status>, to: Option<Status>) -> bool {
+    use Status::{Canceled, Queued, Running};
+    match (from, to) {
+        // Submit.
+        (None, Some(Queued)) => true,
+        // Change, claim, cancel.
+        (Some(Queued), Some(Queued | Running | Canceled)) => true,
+        // Requeue, end.
+        (Some(Running), Some(_)) => true,
+        // Remove.
+        (Some(from), None) => from.is_terminal(),
+        // Change what is kept.
+        (Some(from), Some(to)) => from.is_terminal() && from as u8 == to as u8,
+        (None, _) => false,
     }
 }
 
@@ -176,20 +186,14 @@ pub struct Spec {
 pub struct Run {
     /// Its number.
     pub id: RunId,
-    /// Where it stands.
-    pub status: Status,
-    /// Why it ended.
-    pub reason: Option<Reason>,
+    /// Where it stands, and how its last attempt ended.
+    pub outcome: Outcome,
     /// What was asked for.
     pub spec: Spec,
+    /// Whether nothing holds it back; counts while it is queued.
+    pub ready: bool,
     /// The attempt that runs or will run next, or the last one; from 1.
     pub attempt: i64,
-    /// Exit code of the last attempt.
-    pub exit_code: Option<i64>,
-    /// Signal number that ended the last attempt.
-    pub signal: Option<i64>,
-    /// Why it could not start.
-    pub error: Option<String>,
     /// `data` of the newest `progress` event, as JSON text.
     pub progress: Option<String>,
     /// While it runs.
@@ -228,28 +232,32 @@ pub enum Exit {
 /// The signal that the kernel kills with for memory.
 const SIGKILL: i64 = 9;
 
-/// What an attempt's end makes of its run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
-    /// `Queued` when it is requeued.
+/// Where a run stands and, once an attempt is over, how that ended: in the database, in events, for every reader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Where it stands; `queued` after an attempt that is followed by another.
     pub status: Status,
-    /// Why.
-    pub reason: Reason,
-    /// The recorded exit code.
+    /// Why it ended; `None` until then.
+    pub reason: Option<Reason>,
+    /// The command's exit code.
     pub exit_code: Option<i64>,
-    /// The recorded signal.
+    /// The number of the signal that ended it.
     pub signal: Option<i64>,
     /// Why it could not start.
     pub error: Option<String>,
 }
 
-impl Ending {
-    /// The end of a run that was canceled before it ever started.
-    pub const CANCELED_IN_QUEUE: Ending =
-        Ending { status: Status::Canceled, reason: Reason::Canceled, exit_code: None, signal: None, error: None };
+impl Outcome {
+    /// Of a run that has just been submitted.
+    pub const QUEUED: Outcome =
+        Outcome { status: Status::Queued, reason: None, exit_code: None, signal: None, error: None };
 
-    /// Who asked first decides; without anybody, the exit does.
-    pub fn of(asked: Option<Ask>, exit: &Exit, on_interrupt: OnInterrupt) -> Ending {
+    /// Of a run that was canceled before it ever started.
+    pub const CANCELED_IN_QUEUE: Outcome =
+        Outcome { status: Status::Canceled, reason: Some(Reason::Canceled), ..Outcome::QUEUED };
+
+    /// What an attempt's end makes of its run. Who asked first decides; without anybody, the exit does.
+    pub fn of(asked: Option<Ask>, exit: &Exit, on_interrupt: OnInterrupt) -> Outcome {
         let interrupted = match on_interrupt {
             OnInterrupt::Fail => Status::Interrupted,
             OnInterrupt::Requeue => Status::Queued,
@@ -272,22 +280,22 @@ impl Ending {
             Exit::SpawnFailed(why) => (None, None, Some(why.clone())),
             Exit::Unknown => (None, None, None),
         };
-        Ending { status, reason, exit_code, signal, error }
+        Outcome { status, reason: Some(reason), exit_code, signal, error }
     }
-}
 
-/// The exit code that `run`, `wait` and `/exit_code` answer with, after `timeout(1)` and the shell:
-/// 128+N for a signal, 124 timed out, 143 canceled, 125 never ran or interrupted, 126 and 127 as the shell.
-pub fn shell_exit_code(status: Status, reason: Option<Reason>, exit_code: Option<i64>, signal: Option<i64>) -> i64 {
-    match (status, reason) {
-        (Status::TimedOut, _) => 124,
-        (Status::Canceled, _) => 143,
-        (Status::Interrupted, _) | (_, Some(Reason::SpawnFailed)) => 125,
-        _ => match (exit_code, signal) {
-            (Some(code), _) => code,
-            (None, Some(signal)) => 128 + signal,
-            (None, None) => 125,
-        },
+    /// The exit code that `run`, `wait` and `/exit_code` answer with, after `timeout(1)` and the shell:
+    /// 128+N for a signal, 124 timed out, 143 canceled, 125 never ran or interrupted.
+    pub fn shell_exit_code(&self) -> i64 {
+        match (self.status, self.reason) {
+            (Status::TimedOut, _) => 124,
+            (Status::Canceled, _) => 143,
+            (Status::Interrupted, _) | (_, Some(Reason::SpawnFailed)) => 125,
+            _ => match (self.exit_code, self.signal) {
+                (Some(code), _) => code,
+                (None, Some(signal)) => 128 + signal,
+                (None, None) => 125,
+            },
+        }
     }
 }
 
@@ -297,18 +305,28 @@ mod tests {
 
     #[test]
     fn terminal_is_final() {
-        for &status in Status::ALL {
-            for &next in Status::ALL {
-                assert!(!(status.is_terminal() && status.may_become(next)), "{status} became {next}");
+        for &status in Status::ALL.iter().filter(|status| status.is_terminal()) {
+            for &next in Status::ALL.iter().filter(|next| **next != status) {
+                assert!(!may_follow(Some(status), Some(next)), "{status} became {next}");
             }
+            assert!(may_follow(Some(status), None), "{status} can be removed");
+            assert!(!may_follow(None, Some(status)), "nothing begins as {status}");
         }
     }
 
     #[test]
+    fn what_lives_is_not_removed() {
+        assert!(!may_follow(Some(Status::Queued), None));
+        assert!(!may_follow(Some(Status::Running), None));
+        assert!(!may_follow(None, None));
+    }
+
+    #[test]
     fn who_asked_first_decides_whatever_the_exit_code() {
-        let ending = Ending::of(Some(Ask::Timeout), &Exit::Code(0), OnInterrupt::Fail);
-        assert_eq!((ending.status, ending.reason, ending.exit_code), (Status::TimedOut, Reason::Timeout, Some(0)));
-        let requeued = Ending::of(Some(Ask::Shutdown), &Exit::Signal(15), OnInterrupt::Requeue);
+        let outcome = Outcome::of(Some(Ask::Timeout), &Exit::Code(0), OnInterrupt::Fail);
+        let told = (outcome.status, outcome.reason, outcome.exit_code);
+        assert_eq!(told, (Status::TimedOut, Some(Reason::Timeout), Some(0)));
+        let requeued = Outcome::of(Some(Ask::Shutdown), &Exit::Signal(15), OnInterrupt::Requeue);
         assert_eq!(requeued.status, Status::Queued);
     }
 }

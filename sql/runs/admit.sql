@@ -6,4 +6,4 @@ WHERE id IN (SELECT id FROM runs INDEXED BY runs_due
              WHERE status = 'queued' AND ready = 0 AND not_before <= :now
              ORDER BY not_before
              LIMIT 500)
-RETURNING queue
+RETURNING id, queue

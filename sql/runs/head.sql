@@ -1,5 +1,5 @@
 -- What a reader of events needs to know of a run: where it stands, which seqs there are, and which the quota took.
-SELECT status, reason, exit_code,
+SELECT status, reason, exit_code, signal, error,
        (SELECT MIN(seq) FROM run_events WHERE run = runs.id) AS first_seq,
        (SELECT MAX(seq) FROM run_events WHERE run = runs.id) AS last_seq,
        trimmed_runs.after_seq AS trimmed_after,

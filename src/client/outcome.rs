@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use crate::run::{Reason, Status, shell_exit_code};
+use crate::run::{self, Reason, Status};
 
 /// The part of a run, of a `finished` event and of an `end` that says how it ended.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -40,8 +40,9 @@ impl Outcome {
             };
         }
         let Some(status) = Status::parse(&self.status) else { return 125 };
-        let code = shell_exit_code(status, reason, self.exit_code, self.signal);
-        u8::try_from(code & 0xff).unwrap_or(125)
+        let &Outcome { exit_code, signal, .. } = self;
+        let known = run::Outcome { status, reason, exit_code, signal, error: None };
+        u8::try_from(known.shell_exit_code() & 0xff).unwrap_or(125)
     }
 
     /// What a person should be told beyond the exit code; `None` when the command ended by itself.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::hub::{Encoded, Hub, Live, Subscription};
 use crate::event::{Cursor, Finished, Gap};
-use crate::run::{Reason, RunId, Status};
+use crate::run::{Outcome, RunId};
 use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX, StoreError};
 
 /// Events that are handed to the transport at once, at most: bounds its memory, and lets it flush once for many.
@@ -27,11 +27,7 @@ pub struct Hello {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// How.
-    pub status: Status,
-    /// Why.
-    pub reason: Option<Reason>,
-    /// The command's exit code.
-    pub exit_code: Option<i64>,
+    pub outcome: Outcome,
     /// Its last event.
     pub last_seq: i64,
 }
@@ -201,9 +197,9 @@ impl Follower {
         if self.cursor >= page.head.last_seq {
             self.caught_up = true;
             self.tell_caught_up();
-            let Head { status, reason, exit_code, last_seq, .. } = page.head;
-            if status.is_terminal() && !matches!(self.ready.back(), Some(Step::End(_))) {
-                self.ready.push_back(Step::End(Ended { status, reason, exit_code, last_seq }));
+            let Head { outcome, last_seq, .. } = &page.head;
+            if outcome.status.is_terminal() && !matches!(self.ready.back(), Some(Step::End(_))) {
+                self.ready.push_back(Step::End(Ended { outcome: outcome.clone(), last_seq: *last_seq }));
             }
         }
     }
@@ -217,9 +213,9 @@ impl Follower {
     fn hand_out(&mut self, events: Vec<Arc<Encoded>>) {
         let Some(last) = events.last().cloned() else { return };
         self.ready.push_back(Step::Events(events));
-        if let Some(Finished { status, reason, exit_code, .. }) = last.finished {
+        if let Some(Finished { outcome, .. }) = &last.finished {
             self.tell_caught_up();
-            let ended = Ended { status, reason: Some(reason), exit_code, last_seq: last.seq };
+            let ended = Ended { outcome: outcome.clone(), last_seq: last.seq };
             self.ready.push_back(Step::End(ended));
         }
     }
@@ -231,7 +227,7 @@ impl Follower {
 /// When the run is not there or the store cannot be read.
 pub async fn wait_for_end(hub: &Hub, run: RunId) -> Result<(), StoreError> {
     let live = hub.subscribe_to_end(run);
-    while !hub.store().head(run).await?.status.is_terminal() {
+    while !hub.store().head(run).await?.outcome.status.is_terminal() {
         if matches!(live.next().await, Live::Event(_) | Live::Closed) {
             break;
         }

@@ -220,6 +220,7 @@ impl From<StoreError> for Problem {
             StoreError::RunNotFinished(_) => Problem::run_not_finished(detail),
             StoreError::RunNotQueued(_) => Problem::run_not_queued(detail),
             StoreError::RunFinished(_) => Problem::run_finished(detail),
+            StoreError::NoSuchMove { .. } => Problem::internal(detail),
             StoreError::QueueFull { limit } => {
                 Problem::queue_full(detail).retry_after_s(QUEUE_FULL_RETRY_S).with_details(json!({ "limit": limit }))
             }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension, named_params};
+use rusqlite::named_params;
 
 use super::quota::Output;
-use super::runs::{command_from, end, get, parsed};
+use super::runs::{command_from, get, parsed};
 use super::thread::Reader;
 use super::writer::Writer;
-use super::{StoreError, sql};
-use crate::event::Kind;
-use crate::run::{Ask, Command, Ending, Exit, OnInterrupt, RunId, Status};
+use super::{StoreError, life, sql};
+use crate::run::{Ask, Command, Exit, OnInterrupt, Outcome, RunId, Status};
 
 /// A run that was just claimed: its attempt and `started` event are on the medium, its process is not there yet.
 #[derive(Clone, Debug)]
@@ -66,7 +65,7 @@ pub(super) fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
 
 /// Lets what is due in, then fills every free slot.
 pub(super) fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
-    admit(tx)?;
+    life::admit(tx)?;
     let free: Vec<(String, i64)> = tx
         .state
         .queues
@@ -84,54 +83,27 @@ pub(super) fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
-    while tx.state.next_due.is_some_and(|due| due <= tx.now) {
-        let mut statement = tx.prepare(sql::RUNS_ADMIT)?;
-        let mut rows = statement.query(named_params! {":now": tx.now.0})?;
-        while let Some(row) = rows.next()? {
-            let queue = tx.state.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default());
-            queue.delayed -= 1;
-            queue.ready += 1;
-        }
-        tx.state.due_changed = true;
-        tx.state.look_up_due(tx.conn)?;
-    }
-    Ok(())
-}
-
 fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
     let now = tx.now;
-    let mut statement = tx.prepare(sql::RUNS_CLAIM)?;
-    let claimed = statement
-        .query_row(named_params! {":queue": queue, ":now": now.0}, |row| {
-            let since: i64 = row.get::<_, Option<i64>>("not_before")?.unwrap_or(0).max(row.get("created_at")?);
-            let output_bytes: i64 = row.get("output_bytes")?;
-            let claimed = Claimed {
-                run: RunId(row.get("id")?),
-                attempt: row.get("attempt")?,
-                command: command_from(row)?,
-                cwd: row.get("cwd")?,
-                env: parsed(row.get_ref("env")?.as_str()?),
-                stdin: row.get("stdin")?,
-                timeout_s: row.get("timeout_s")?,
-                waited_ms: (now.0 - since).max(0),
-            };
-            Ok((claimed, output_bytes))
-        })
-        .optional()?;
+    let claimed = life::start(tx, queue, |row| {
+        let since: i64 = row.get::<_, Option<i64>>("not_before")?.unwrap_or(0).max(row.get("created_at")?);
+        let claimed = Claimed {
+            run: RunId(row.get("id")?),
+            attempt: row.get("attempt")?,
+            command: command_from(row)?,
+            cwd: row.get("cwd")?,
+            env: parsed(row.get_ref("env")?.as_str()?),
+            stdin: row.get("stdin")?,
+            timeout_s: row.get("timeout_s")?,
+            waited_ms: (now.0 - since).max(0),
+        };
+        Ok((claimed, row.get("output_bytes")?))
+    })?;
     let Some((claimed, output_bytes)) = claimed else {
         // The counts said that there was one: somebody else wrote to the database. Find them again.
         tx.state.recount_queued(tx.conn)?;
         return Ok(false);
     };
-    tx.prepare(sql::ATTEMPTS_START)?.execute(named_params! {
-        ":run": claimed.run.0, ":attempt": claimed.attempt, ":now": now.0,
-    })?;
-    tx.append(claimed.run, Kind::Started, format!(r#"{{"attempt":{}}}"#, claimed.attempt))?;
-    tx.state.count_move(Some(Status::Queued), Some(Status::Running));
-    let counts = tx.state.queue_mut(queue);
-    counts.ready -= 1;
-    counts.running += 1;
     let output = Output::of_earlier_attempts(tx.conn, claimed.run, output_bytes)?;
     tx.state.output.insert(claimed.run, output);
     tx.claimed.push(claimed);
@@ -160,9 +132,9 @@ pub(super) fn finish(
     process: Option<&ProcessMark>,
     asked: Option<Ask>,
     exit: &Exit,
-) -> Result<Option<Ending>, StoreError> {
+) -> Result<Option<Outcome>, StoreError> {
     let run = get(tx.conn, tx.state, id)?;
-    if run.status != Status::Running || run.attempt != attempt {
+    if run.outcome.status != Status::Running || run.attempt != attempt {
         return Ok(None);
     }
     if let Some(process) = process {
@@ -172,33 +144,17 @@ pub(super) fn finish(
     tx.append_output(pieces)?;
     // Whoever asked first decides, but what somebody canceled is not started again.
     let on_interrupt = if run.cancel_requested_at.is_some() { OnInterrupt::Fail } else { run.spec.on_interrupt };
-    let ending = Ending::of(asked, exit, on_interrupt);
+    let outcome = Outcome::of(asked, exit, on_interrupt);
     tx.prepare(sql::ATTEMPTS_END)?.execute(named_params! {
-        ":run": id.0, ":attempt": attempt, ":now": tx.now.0, ":exit_code": ending.exit_code,
-        ":signal": ending.signal, ":reason": ending.reason.as_str(),
+        ":run": id.0, ":attempt": attempt, ":now": tx.now.0, ":exit_code": outcome.exit_code,
+        ":signal": outcome.signal, ":reason": outcome.reason.map(|reason| reason.as_str()),
     })?;
-    if ending.status == Status::Queued {
-        requeue(tx, id, attempt, &ending, &run.spec.queue)?;
+    if outcome.status == Status::Queued {
+        life::requeue(tx, &run, &outcome)?;
     } else {
-        end(tx, &run, &ending)?;
+        life::end(tx, &run, &outcome)?;
     }
-    Ok(Some(ending))
-}
-
-fn requeue(tx: &mut Writer<'_>, id: RunId, attempt: i64, ending: &Ending, queue: &str) -> Result<(), StoreError> {
-    let output_bytes = tx.state.output.remove(&id).unwrap_or_default().printed;
-    tx.prepare(sql::RUNS_REQUEUE)?.execute(named_params! {":id": id.0, ":output_bytes": output_bytes})?;
-    let told = serde_json::json!({
-        "attempt": attempt, "reason": ending.reason, "exit_code": ending.exit_code, "signal": ending.signal,
-    });
-    tx.append(id, Kind::AttemptEnded, told.to_string())?;
-    tx.append(id, Kind::Queued, format!(r#"{{"attempt":{}}}"#, attempt + 1))?;
-    tx.state.count_move(Some(Status::Running), Some(Status::Queued));
-    let counts = tx.state.queue_mut(queue);
-    counts.running -= 1;
-    counts.ready += 1;
-    tx.claim_wanted = true;
-    Ok(())
+    Ok(Some(outcome))
 }
 
 /// What the database says is running.

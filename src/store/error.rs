@@ -4,7 +4,7 @@ use std::fmt;
 
 use rusqlite::ErrorCode;
 
-use crate::run::RunId;
+use crate::run::{RunId, Status};
 
 /// Why the store did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub enum StoreError {
     RunNotQueued(RunId),
     /// It has ended already.
     RunFinished(RunId),
+    /// The table of transitions has no such move; a fault of this program.
+    NoSuchMove {
+        /// Whose.
+        run: RunId,
+        /// Where it stands; `None`: it is not there.
+        from: Option<Status>,
+        /// Where it was to stand.
+        to: Option<Status>,
+    },
     /// `limits.queued_runs` is reached.
     QueueFull {
         /// The limit.
@@ -111,6 +120,10 @@ impl fmt::Display for StoreError {
                 write!(out, "run {run} is no longer queued; only keep, name and tags can be changed now")
             }
             StoreError::RunFinished(run) => write!(out, "run {run} has ended; nothing can be appended to it"),
+            StoreError::NoSuchMove { run, from, to } => {
+                let word = |status: &Option<Status>| status.map_or("absent", Status::as_str);
+                write!(out, "run {run} cannot go from {} to {}", word(from), word(to))
+            }
             StoreError::QueueFull { limit } => {
                 write!(out, "{limit} runs are queued, which is the limit (limits.queued_runs); try again later")
             }

@@ -4,14 +4,14 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Rows, named_params};
 
 use super::expiry::Budget;
-use super::runs::absent;
+use super::runs::{absent, outcome_from};
 use super::state::State;
 use super::thread::Reader;
 use super::writer::Writer;
 use super::{Store, StoreError, sql};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
-use crate::run::{Reason, RunId, Status};
+use crate::run::{Outcome, RunId};
 
 /// Rows of one read at most: an open read statement grows the WAL.
 pub const PAGE_ROWS_MAX: usize = 500;
@@ -21,12 +21,8 @@ pub const PAGE_BYTES_MAX: usize = 256 * 1024;
 /// What a reader of events needs to know of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Where it stands.
-    pub status: Status,
-    /// Why it ended.
-    pub reason: Option<Reason>,
-    /// How its last attempt exited.
-    pub exit_code: Option<i64>,
+    /// Where it stands, and how its last attempt ended.
+    pub outcome: Outcome,
     /// The oldest event that is still there.
     pub first_seq: i64,
     /// The newest event.
@@ -85,7 +81,7 @@ impl Store {
 /// Appends a client's events, all or none; answers the last `seq`.
 pub(super) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<i64, StoreError> {
     let mut last = head(tx.conn, tx.state, run)?;
-    if last.status.is_terminal() {
+    if last.outcome.status.is_terminal() {
         return Err(StoreError::RunFinished(run));
     }
     tx.may_add()?;
@@ -105,9 +101,7 @@ pub(super) fn head(conn: &Connection, state: &State, run: RunId) -> Result<Head,
         .query_row(named_params! {":id": run.0}, |row| {
             let last_seq = row.get::<_, Option<i64>>("last_seq")?.unwrap_or(0);
             Ok(Head {
-                status: Status::parse(row.get_ref("status")?.as_str()?).unwrap_or(Status::Interrupted),
-                reason: row.get_ref("reason")?.as_str_or_null()?.and_then(Reason::parse),
-                exit_code: row.get("exit_code")?,
+                outcome: outcome_from(row)?,
                 first_seq: row.get::<_, Option<i64>>("first_seq")?.unwrap_or(last_seq + 1),
                 last_seq,
                 trimmed: row.get::<_, Option<i64>>("trimmed_after")?.zip(row.get("trimmed_to")?),

@@ -22,7 +22,7 @@ use super::{
 use crate::clock::UnixMs;
 use crate::event::Kind;
 use crate::metrics::Metrics;
-use crate::run::{Ask, Ending, Exit, Run, RunId};
+use crate::run::{Ask, Exit, Outcome, Run, RunId};
 use crate::wake::{Bell, Stop};
 
 /// Jobs that may wait for the thread; who comes then waits for a place.
@@ -269,7 +269,7 @@ impl Store {
         process: Option<ProcessMark>,
         asked: Option<Ask>,
         exit: Exit,
-    ) -> Result<Option<Ending>, StoreError> {
+    ) -> Result<Option<Outcome>, StoreError> {
         self.write(move |tx| attempts::finish(tx, run, attempt, process.as_ref(), asked, &exit)).await
     }
 

@@ -15,6 +15,7 @@ mod events;
 mod expiry;
 mod handle;
 mod job;
+mod life;
 mod lineage;
 mod lists;
 mod migrate;

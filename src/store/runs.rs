@@ -1,15 +1,15 @@
-//! Runs: submit, get, change, cancel, end, retry, delete.
+//! Runs: what a client may do with one, decided before anything is written: submit, get, change, cancel, retry, delete.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value, json as json_value};
 
 use super::expiry::Budget;
 use super::state::State;
-use super::writer::{Writer, json};
-use super::{StoreError, events, sql};
+use super::writer::Writer;
+use super::{StoreError, events, life, sql};
 use crate::clock::UnixMs;
-use crate::event::{Finished, Kind};
-use crate::run::{Command, Ending, OnInterrupt, Reason, Run, RunId, Spec, Status};
+use crate::event::Kind;
+use crate::run::{Command, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
 
 /// A run to be made.
 #[derive(Clone, Debug)]
@@ -82,46 +82,23 @@ pub(super) fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, Sto
     tx.may_grow()?;
     let id = RunId(tx.state.last_run + 1);
     let ready = spec.not_before.is_none_or(|at| at <= tx.now);
-    let (command, script) = match &spec.command {
-        Command::Argv(argv) => (Some(json(argv)), None),
-        Command::Script(script) => (None, Some(script)),
-    };
-    tx.prepare(sql::RUNS_INSERT)?.execute(named_params! {
-        ":id": id.0, ":name": spec.name, ":queue": spec.queue, ":priority": spec.priority, ":ready": ready,
-        ":tags": json(&spec.tags), ":command": command, ":script": script, ":cwd": spec.cwd,
-        ":env": json(&spec.env), ":stdin": spec.stdin, ":timeout_s": spec.timeout_s,
-        ":not_before": spec.not_before.map(|at| at.0), ":on_interrupt": spec.on_interrupt.as_str(),
-        ":keep": spec.keep, ":created_at": tx.now.0, ":retry_of": new.retry_of.map(|run| run.0),
-    })?;
-    for tag in &spec.tags {
-        tx.prepare(sql::RUNS_TAG)?.execute(named_params! {":tag": tag, ":run": id.0})?;
-    }
+    let last_seq = life::enter(tx, id, new, ready)?;
+    retag(tx, id, &[], &spec.tags)?;
     if let Some(IdempotencyKey { key, request_sha256 }) = &new.idempotency {
         tx.prepare(sql::IDEMPOTENCY_INSERT)?.execute(named_params! {
             ":key": key, ":run": id.0, ":request_sha256": request_sha256, ":now": tx.now.0,
         })?;
     }
-    let data = match new.retry_of {
-        None => format!(r#"{{"attempt":1,"by":{}}}"#, crate::event::json_string(&new.by)),
-        Some(old) => format!(r#"{{"attempt":1,"by":{},"retry_of":{old}}}"#, crate::event::json_string(&new.by)),
-    };
-    let last_seq = tx.append(id, Kind::Queued, data)?;
-    tx.state.last_run = id.0;
-    tx.state.count_move(None, Some(Status::Queued));
-    enter_queue(tx, &spec.queue, ready);
-    Ok(Submitted { run: fresh(id, spec.clone(), last_seq, tx.now, new.retry_of), created: true })
+    Ok(Submitted { run: fresh(id, new, ready, last_seq, tx.now), created: true })
 }
 
-fn fresh(id: RunId, spec: Spec, last_seq: i64, now: UnixMs, retry_of: Option<RunId>) -> Run {
+fn fresh(id: RunId, new: &NewRun, ready: bool, last_seq: i64, now: UnixMs) -> Run {
     Run {
         id,
-        status: Status::Queued,
-        reason: None,
-        spec,
+        outcome: Outcome::QUEUED,
+        spec: new.spec.clone(),
+        ready,
         attempt: 1,
-        exit_code: None,
-        signal: None,
-        error: None,
         progress: None,
         pid: None,
         last_seq,
@@ -130,7 +107,7 @@ fn fresh(id: RunId, spec: Spec, last_seq: i64, now: UnixMs, retry_of: Option<Run
         started_at: None,
         ended_at: None,
         cancel_requested_at: None,
-        retry_of,
+        retry_of: new.retry_of,
     }
 }
 
@@ -161,14 +138,12 @@ pub(super) fn absent(state: &State, run: RunId) -> StoreError {
 
 fn from_row(row: &Row<'_>, state: &State) -> rusqlite::Result<Run> {
     let id = RunId(row.get("id")?);
-    let status = Status::parse(row.get_ref("status")?.as_str()?).unwrap_or(Status::Interrupted);
     let recorded: i64 = row.get("output_bytes")?;
     let time =
         |column: &str| -> rusqlite::Result<Option<UnixMs>> { Ok(row.get::<_, Option<i64>>(column)?.map(UnixMs)) };
     Ok(Run {
         id,
-        status,
-        reason: row.get_ref("reason")?.as_str_or_null()?.and_then(Reason::parse),
+        outcome: outcome_from(row)?,
         spec: Spec {
             command: command_from(row)?,
             name: row.get("name")?,
@@ -183,10 +158,8 @@ fn from_row(row: &Row<'_>, state: &State) -> rusqlite::Result<Run> {
             on_interrupt: OnInterrupt::parse(row.get_ref("on_interrupt")?.as_str()?).unwrap_or(OnInterrupt::Fail),
             keep: row.get("keep")?,
         },
+        ready: row.get("ready")?,
         attempt: row.get("attempt")?,
-        exit_code: row.get("exit_code")?,
-        signal: row.get("signal")?,
-        error: row.get("error")?,
         progress: row.get("progress")?,
         pid: row.get("pid")?,
         last_seq: row.get::<_, Option<i64>>("last_seq")?.unwrap_or(0),
@@ -196,6 +169,17 @@ fn from_row(row: &Row<'_>, state: &State) -> rusqlite::Result<Run> {
         ended_at: time("ended_at")?,
         cancel_requested_at: time("cancel_requested_at")?,
         retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
+    })
+}
+
+/// The outcome of a row that has its five columns.
+pub(super) fn outcome_from(row: &Row<'_>) -> rusqlite::Result<Outcome> {
+    Ok(Outcome {
+        status: Status::parse(row.get_ref("status")?.as_str()?).unwrap_or(Status::Interrupted),
+        reason: row.get_ref("reason")?.as_str_or_null()?.and_then(Reason::parse),
+        exit_code: row.get("exit_code")?,
+        signal: row.get("signal")?,
+        error: row.get("error")?,
     })
 }
 
@@ -215,13 +199,13 @@ pub(super) fn parsed<T: serde::de::DeserializeOwned + Default>(text: &str) -> T 
 /// Changes a run; until it has ended that is an event.
 pub(super) fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<Run, StoreError> {
     let mut run = get(tx.conn, tx.state, id)?;
-    if change.needs_queued() && run.status != Status::Queued {
+    if change.needs_queued() && run.outcome.status != Status::Queued {
         return Err(StoreError::RunNotQueued(id));
     }
     if let Some(queue) = change.queue.as_ref().filter(|queue| !tx.state.queues.contains_key(*queue)) {
         return Err(StoreError::QueueUnknown(queue.clone()));
     }
-    let old = run.spec.clone();
+    let old = run.clone();
     let mut told = Map::new();
     told.insert("by".into(), by.into());
     let spec = &mut run.spec;
@@ -253,66 +237,33 @@ pub(super) fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) 
         spec.not_before = not_before;
         told.insert("not_before".into(), json_value!(not_before.map(|at| at.to_string())));
     }
-    let ready = run.spec.not_before.is_none_or(|at| at <= tx.now);
-    let was_ready = is_ready(tx, id)?;
-    let ready = if old.not_before == run.spec.not_before { was_ready } else { ready };
-    if run.status == Status::Queued {
-        leave_queue(tx, &old.queue, was_ready);
-        enter_queue(tx, &run.spec.queue, ready);
+    if old.spec.not_before != run.spec.not_before {
+        run.ready = run.spec.not_before.is_none_or(|at| at <= tx.now);
     }
-    write_change(tx, &run, &old, ready)?;
-    if run.status.is_terminal() && old.keep != run.spec.keep {
-        tx.state.prunable += if run.spec.keep { -1 } else { 1 };
+    life::change(tx, &old, &run)?;
+    retag(tx, id, &old.spec.tags, &run.spec.tags)?;
+    let is_over = run.outcome.status.is_terminal();
+    if is_over && old.spec.keep != run.spec.keep {
         tx.state.look_up_expiry(tx.conn)?;
     }
     // Beside who asked.
     let is_change = told.len() > 1;
-    if is_change && !run.status.is_terminal() {
+    if is_change && !is_over {
         run.last_seq = tx.append(id, Kind::Changed, Value::Object(told).to_string())?;
     }
     Ok(run)
 }
 
-fn write_change(tx: &Writer<'_>, run: &Run, old: &Spec, ready: bool) -> Result<(), StoreError> {
-    let spec = &run.spec;
-    tx.prepare(sql::RUNS_CHANGE)?.execute(named_params! {
-        ":id": run.id.0, ":name": spec.name, ":tags": json(&spec.tags), ":keep": spec.keep, ":queue": spec.queue,
-        ":priority": spec.priority, ":timeout_s": spec.timeout_s, ":not_before": spec.not_before.map(|at| at.0),
-        ":ready": ready,
-    })?;
-    if old.tags != spec.tags {
-        for tag in &old.tags {
-            tx.prepare(sql::RUNS_UNTAG)?.execute(named_params! {":tag": tag, ":run": run.id.0})?;
+fn retag(tx: &Writer<'_>, id: RunId, old: &[String], new: &[String]) -> Result<(), StoreError> {
+    if old != new {
+        for tag in old {
+            tx.prepare(sql::RUNS_UNTAG)?.execute(named_params! {":tag": tag, ":run": id.0})?;
         }
-        for tag in &spec.tags {
-            tx.prepare(sql::RUNS_TAG)?.execute(named_params! {":tag": tag, ":run": run.id.0})?;
+        for tag in new {
+            tx.prepare(sql::RUNS_TAG)?.execute(named_params! {":tag": tag, ":run": id.0})?;
         }
     }
     Ok(())
-}
-
-fn is_ready(tx: &Writer<'_>, id: RunId) -> Result<bool, StoreError> {
-    Ok(tx.prepare(sql::RUNS_IS_READY)?.exists(named_params! {":id": id.0})?)
-}
-
-fn enter_queue(tx: &mut Writer<'_>, queue: &str, ready: bool) {
-    let queue = tx.state.queue_mut(queue);
-    if ready {
-        queue.ready += 1;
-    } else {
-        queue.delayed += 1;
-        tx.state.due_changed = true;
-    }
-}
-
-fn leave_queue(tx: &mut Writer<'_>, queue: &str, was_ready: bool) {
-    let queue = tx.state.queue_mut(queue);
-    if was_ready {
-        queue.ready -= 1;
-    } else {
-        queue.delayed -= 1;
-        tx.state.due_changed = true;
-    }
 }
 
 /// Records that a run's end is asked for. A queued run ends here; whether a running one must be told is the answer.
@@ -323,62 +274,24 @@ pub(super) fn cancel(
     reason: Option<&str>,
 ) -> Result<(Run, bool), StoreError> {
     let run = get(tx.conn, tx.state, id)?;
-    if run.status.is_terminal() {
+    let status = run.outcome.status;
+    if status.is_terminal() {
         return Ok((run, false));
     }
     if run.cancel_requested_at.is_none() {
         tx.prepare(sql::RUNS_REQUEST_CANCEL)?.execute(named_params! {":id": id.0, ":now": tx.now.0})?;
         tx.append(id, Kind::CancelRequested, json_value!({"by": by, "reason": reason}).to_string())?;
     }
-    if run.status == Status::Queued {
-        end(tx, &run, &Ending::CANCELED_IN_QUEUE)?;
+    if status == Status::Queued {
+        life::end(tx, &run, &Outcome::CANCELED_IN_QUEUE)?;
     }
-    Ok((get(tx.conn, tx.state, id)?, run.status == Status::Running))
-}
-
-/// Writes a run's end and its last event.
-pub(super) fn end(tx: &mut Writer<'_>, run: &Run, ending: &Ending) -> Result<(), StoreError> {
-    debug_assert!(run.status.may_become(ending.status));
-    let was_ready = is_ready(tx, run.id)?;
-    let output_bytes = tx.state.output.get(&run.id).map_or(run.output_bytes, |output| output.printed);
-    tx.prepare(sql::RUNS_END)?.execute(named_params! {
-        ":id": run.id.0, ":status": ending.status.as_str(), ":reason": ending.reason.as_str(),
-        ":exit_code": ending.exit_code, ":signal": ending.signal, ":error": ending.error,
-        ":output_bytes": output_bytes, ":now": tx.now.0,
-    })?;
-    let duration_ms = run.started_at.map(|started| (tx.now.0 - started.0).max(0));
-    tx.ended.push((ending.status, duration_ms));
-    let finished = Finished {
-        status: ending.status,
-        reason: ending.reason,
-        exit_code: ending.exit_code,
-        signal: ending.signal,
-        error: ending.error.clone(),
-        duration_ms,
-        name: run.spec.name.clone(),
-        queue: run.spec.queue.clone(),
-        tags: run.spec.tags.clone(),
-    };
-    tx.append(run.id, Kind::Finished, json(&finished))?;
-    tx.state.output.remove(&run.id);
-    tx.state.count_move(Some(run.status), Some(ending.status));
-    if !run.spec.keep {
-        tx.state.prunable += 1;
-        tx.state.ended(tx.now);
-    }
-    if run.status == Status::Queued {
-        leave_queue(tx, &run.spec.queue, was_ready);
-    } else {
-        tx.state.queue_mut(&run.spec.queue).running -= 1;
-        tx.claim_wanted = true;
-    }
-    Ok(())
+    Ok((get(tx.conn, tx.state, id)?, status == Status::Running))
 }
 
 /// A new run of the same specification, less key and delay.
 pub(super) fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
     let old = get(tx.conn, tx.state, id)?;
-    if !old.status.is_terminal() {
+    if !old.outcome.status.is_terminal() {
         return Err(StoreError::RunNotFinished(id));
     }
     let spec = Spec { not_before: None, ..old.spec };
@@ -397,21 +310,15 @@ pub(super) fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
 /// Removes a finished run but for its events, which are marked to follow.
 pub(super) fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     let run = get(tx.conn, tx.state, id)?;
-    if !run.status.is_terminal() {
+    if !run.outcome.status.is_terminal() {
         return Err(StoreError::RunNotFinished(id));
     }
-    for tag in &run.spec.tags {
-        tx.prepare(sql::RUNS_UNTAG)?.execute(named_params! {":tag": tag, ":run": id.0})?;
-    }
+    retag(tx, id, &run.spec.tags, &[])?;
     tx.prepare(sql::ATTEMPTS_DELETE)?.execute(named_params! {":run": id.0})?;
     tx.prepare(sql::TRIMMED_DELETE)?.execute(named_params! {":run": id.0})?;
     tx.prepare(sql::IDEMPOTENCY_RELEASE)?.execute(named_params! {":run": id.0, ":now": tx.now.0})?;
-    tx.prepare(sql::RUNS_DELETE)?.execute(named_params! {":id": id.0})?;
-    tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_run_id", ":value": id.0})?;
+    life::remove(tx, &run)?;
     events::doom(tx, id)?;
-    tx.removed_runs += 1;
     tx.state.doomed = true;
-    tx.state.count_move(Some(run.status), None);
-    tx.state.prunable -= i64::from(!run.spec.keep);
     Ok(())
 }

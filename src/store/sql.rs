@@ -66,7 +66,6 @@ statements! {
     RUNS_HAS_TAG = "runs/has_tag";
     RUNS_HEAD = "runs/head";
     RUNS_INSERT = "runs/insert";
-    RUNS_IS_READY = "runs/is_ready";
     RUNS_LIST = "runs/list";
     RUNS_LIST_BY_NAME = "runs/list_by_name";
     RUNS_LIST_BY_QUEUE = "runs/list_by_queue";

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, named_params};
 
+use super::life::Standing;
 use super::quota::Output;
 use super::{StoreError, retention, sql};
 use crate::clock::{BUILT, UnixMs};
@@ -159,13 +160,18 @@ impl State {
         self.queues.get_mut(name).expect("it was just inserted")
     }
 
-    /// A run goes from one status to another, or comes, or goes.
-    pub fn count_move(&mut self, from: Option<Status>, to: Option<Status>) {
-        if let Some(from) = from {
-            self.counts[from as usize] -= 1;
-        }
-        if let Some(to) = to {
-            self.counts[to as usize] += 1;
+    /// Counts a run that stands there, once more or once less.
+    pub fn count_run(&mut self, run: Standing<'_>, by: i64) {
+        self.counts[run.status as usize] += by;
+        match run.status {
+            Status::Queued if run.ready => self.queue_mut(run.queue).ready += by,
+            Status::Queued => {
+                self.queue_mut(run.queue).delayed += by;
+                self.due_changed = true;
+            }
+            Status::Running => self.queue_mut(run.queue).running += by,
+            _ if run.keep => {}
+            _ => self.prunable += by,
         }
     }
 

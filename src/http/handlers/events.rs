@@ -9,7 +9,7 @@ use crate::http::app::{self, Answer, Request, no_query, query, raw_json, run_id}
 use crate::http::streams::{self, Asked, Following, Form};
 use crate::http::types::{Frame, events_from};
 use crate::http::{Problem, Violation};
-use crate::run::RunId;
+use crate::run::{Outcome, RunId};
 use crate::store::{Head, PAGE_BYTES_MAX as READ_BYTES_MAX, PAGE_ROWS_MAX};
 
 /// Events that a page shows unless told otherwise.
@@ -61,7 +61,7 @@ async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> A
             after = event.seq;
         }
     }
-    let Head { first_seq, last_seq, status, .. } = head;
+    let Head { first_seq, last_seq, outcome: Outcome { status, .. }, .. } = head;
     let rest = format!(r#""first_seq":{first_seq},"last_seq":{last_seq},"status":"{status}""#);
     Ok(raw_json(StatusCode::Ok, text.finish(&rest)))
 }

@@ -18,7 +18,7 @@ use crate::http::query::Query;
 use crate::http::streams::{self, Asked, Following};
 use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
 use crate::http::{Problem, Violation};
-use crate::run::{Ask, Run, RunId, Spec, Status, shell_exit_code};
+use crate::run::{Ask, Run, RunId, Spec, Status};
 use crate::store::{Filter, IdempotencyKey, NewRun, StoreError};
 
 /// Runs that a list shows unless told otherwise.
@@ -205,14 +205,14 @@ pub async fn get(request: Request) -> Answer {
 /// `GET /v1/runs/:id/exit_code`
 pub async fn exit_code(request: Request) -> Answer {
     let run = waited_for(&request).await?;
-    if !run.status.is_terminal() {
+    let Run { id, outcome, .. } = run;
+    if !outcome.status.is_terminal() {
         return Err(Problem::run_not_finished(format!(
-            "run {} is {}; add ?wait_s=300 to wait for its end",
-            run.id, run.status
+            "run {id} is {}; add ?wait_s=300 to wait for its end",
+            outcome.status
         )));
     }
-    let code = shell_exit_code(run.status, run.reason, run.exit_code, run.signal);
-    Ok(text(StatusCode::Ok, format!("{code}\n")))
+    Ok(text(StatusCode::Ok, format!("{}\n", outcome.shell_exit_code())))
 }
 
 /// The run in the path, when it has ended or `wait_s` is up.

@@ -114,7 +114,7 @@ impl Following {
         let instance = app.store.instance();
         let opened = Follower::open(&app.hub, run, cursor).await;
         let (follower, hello) = opened.map_err(|error| refusal(error, instance))?;
-        let is_over = hello.head.status.is_terminal() && hello.after == hello.head.last_seq;
+        let is_over = hello.head.outcome.status.is_terminal() && hello.after == hello.head.last_seq;
         // The Follower's way through a page must survive whatever else happens meanwhile.
         let steps = stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)));
         let following = Following::new(run, &Frame::hello(run.0, instance, &hello), hello.after, steps);

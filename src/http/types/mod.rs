@@ -13,7 +13,7 @@ use crate::access::Role;
 use crate::clock::UnixMs;
 use crate::event::Gap;
 use crate::feed::{AllHello, Ended, Hello};
-use crate::run::{Command, Run, Spec};
+use crate::run::{Command, Outcome, Run, Spec};
 use crate::store::{AllHead, EnrollmentToken, Queue, Session};
 
 /// A run, as a client sees it. Values of `env` and `stdin` are never given back.
@@ -58,8 +58,8 @@ impl<'a> RunBody<'a> {
         RunBody {
             id: run.id.0,
             name,
-            status: run.status.as_str(),
-            reason: run.reason.map(|reason| reason.as_str()),
+            status: run.outcome.status.as_str(),
+            reason: run.outcome.reason.map(|reason| reason.as_str()),
             queue,
             priority: *priority,
             tags,
@@ -68,9 +68,9 @@ impl<'a> RunBody<'a> {
             cwd,
             env_keys: env.keys().map(String::as_str).collect(),
             attempt: run.attempt,
-            exit_code: run.exit_code,
-            signal: run.signal,
-            error: &run.error,
+            exit_code: run.outcome.exit_code,
+            signal: run.outcome.signal,
+            error: &run.outcome.error,
             progress: run.progress.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             pid: run.pid,
             last_seq: run.last_seq,
@@ -220,7 +220,7 @@ impl<'a> Frame<'a> {
     pub fn hello(run: i64, instance: &'a str, hello: &Hello) -> Frame<'a> {
         let Hello { after, head } = hello;
         let (first_seq, last_seq) = (head.first_seq, head.last_seq);
-        Frame::Hello { run, instance, after: *after, first_seq, last_seq, status: head.status.as_str() }
+        Frame::Hello { run, instance, after: *after, first_seq, last_seq, status: head.outcome.status.as_str() }
     }
 
     /// What a reader of all runs is told first.
@@ -231,8 +231,9 @@ impl<'a> Frame<'a> {
 
     /// What a reader is told last.
     pub fn end(run: i64, ended: &Ended) -> Frame<'a> {
-        let Ended { status, reason, exit_code, last_seq } = *ended;
-        Frame::End { run, status: status.as_str(), reason: reason.map(|r| r.as_str()), exit_code, last_seq }
+        let Ended { outcome: Outcome { status, reason, exit_code, .. }, last_seq } = ended;
+        let (status, reason) = (status.as_str(), reason.map(|reason| reason.as_str()));
+        Frame::End { run, status, reason, exit_code: *exit_code, last_seq: *last_seq }
     }
 
     /// These events were removed.
