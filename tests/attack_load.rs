@@ -313,3 +313,33 @@ fn a_flood_of_requests_on_one_connection_is_its_senders_business() {
     });
     bystanders.were_served("a flood of requests");
 }
+
+#[test]
+fn a_client_that_has_gone_is_noticed_behind_whatever_it_sent() {
+    let daemon = Daemon::start();
+    let run = daemon.submit(&json!({"script": "true", "delay_s": 3_600}));
+    let tcp = daemon.tcp_as("viewer");
+    let before = open_descriptors(daemon.pid());
+    let extras = [b"G".to_vec(), tcp.call("GET", "/healthz").head().into_bytes(), vec![b'x'; 100_000]];
+    for client in [&tcp, &*daemon] {
+        for path in ["log?follow=true", "events?follow=true"] {
+            for extra in &extras {
+                let call =
+                    client.call("GET", &format!("/v1/runs/{run}/{path}")).header("Accept", "application/x-ndjson");
+                let (response, _, mut socket) = call.open().unwrap();
+                response.expect(200);
+                // What the daemon does not take of it stays behind.
+                socket.read_within(Duration::from_millis(1));
+                let _ = socket.write_all(&extra[..1]);
+                let _ = socket.write_all(&extra[1..]);
+            }
+        }
+        for extra in &extras {
+            let mut socket = client.connect();
+            let head = client.call("GET", &format!("/v1/runs/{run}?wait_s=300")).head();
+            socket.write_all(&[head.as_bytes(), extra].concat()).unwrap();
+        }
+    }
+    eventually(DEADLINE, "no reader is left", || daemon.metrics().sum("readers") == 0.0);
+    eventually(DEADLINE, "no connection is left", || open_descriptors(daemon.pid()) <= before);
+}

@@ -397,10 +397,11 @@ fn json_of_many_small_values_takes_memory_once_and_gives_it_back() {
 fn a_path_that_two_programs_would_read_in_two_ways_is_refused() {
     let daemon = Daemon::start();
     let tcp = daemon.tcp_as("admin");
-    // What is behind a # belongs to nobody's path: the parser drops it before anything is compared with it.
-    let fragment = tcp.call("GET", "/v1/none#/../runs").send();
-    fragment.expect_problem(404, "not_found");
     for path in [
+        "/v1/none#/../runs",
+        "/v1/runs#",
+        "/v1/runs?limit=1#x",
+        "/#",
         "/v1/../v1/runs",
         "/v1/./runs",
         "/..",
@@ -449,4 +450,31 @@ fn a_path_that_two_programs_would_read_in_two_ways_is_refused() {
             assert!(!text.contains("\"runs\":["), "{path} was routed: {text}");
         }
     }
+}
+
+#[test]
+fn a_fragment_is_found_in_every_request_of_a_connection_and_in_its_target_alone() {
+    let daemon = Daemon::start();
+    let get = |path: &str| daemon.call("GET", path).header("X-Colour", "#fff").head();
+    let body = br##"{"script":"true","name":"#1","delay_s":60}"##;
+    let submit = daemon.call("POST", "/v1/runs").body("application/json", body).head();
+    let chunks = format!("{:x}\r\n{}\r\n0\r\n\r\n", body.len(), String::from_utf8_lossy(body));
+    let chunked = daemon.call("POST", "/v1/runs").header("Content-Type", "application/json");
+    let chunked = chunked.header("Transfer-Encoding", "chunked").head();
+    let sent = [
+        get("/v1/runs").into_bytes(),
+        get("/v1/runs#a").into_bytes(),
+        submit.into_bytes(),
+        body.to_vec(),
+        get("/v1/queues#GET%20/v1/runs").into_bytes(),
+        chunked.into_bytes(),
+        chunks.into_bytes(),
+        get("/v1/runs?limit=1#").into_bytes(),
+        get("/v1/runs?limit=1").into_bytes(),
+        get("/v1/runs?name=%231").into_bytes(),
+        daemon.call("GET", "/healthz#").header("Connection", "close").head().into_bytes(),
+    ];
+    let answer = daemon.raw(&sent.concat(), DEADLINE);
+    let wanted = [200, 400, 201, 400, 201, 400, 200, 200, 400];
+    assert_eq!(statuses(&answer), wanted, "{}", String::from_utf8_lossy(&answer));
 }

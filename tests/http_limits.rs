@@ -1,6 +1,6 @@
 //! What is refused before it is understood: too long, too deep, twice, or not HTTP at all; and what is gone.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use serde_json::json;
@@ -153,4 +153,59 @@ fn every_deleted_run_stays_known_as_gone() {
     let next = daemon.sh("true");
     assert!(next > *runs.last().unwrap(), "no id is given out twice");
     problem("one not given out yet", &daemon.get(&format!("/v1/runs/{}", next + 1)), "run_not_found");
+}
+
+#[test]
+fn who_asks_whether_to_send_a_body_is_told_to_only_where_it_would_be_read() {
+    let daemon = Daemon::with_config("[limits]\nbody_bytes = 2000\n");
+    let viewer = daemon.tcp_as("viewer");
+    let ask = |client: &crate::common::Client, method: &str, path: &str, headers: &[(&str, &str)]| {
+        let call = client.call(method, path).header("Expect", "100-continue");
+        let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+        let mut socket = client.connect();
+        socket.write_all(call.head().as_bytes()).unwrap();
+        let mut answer = [0; 4_096];
+        let count = socket.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..count]).into_owned()
+    };
+    let (json, length) = (("Content-Type", "application/json"), ("Content-Length", "20"));
+    for (method, path, headers, status) in [
+        ("POST", "/v1/runs", vec![json, length], 100),
+        ("POST", "/v1/runs", vec![json, length, ("Content-Encoding", "identity")], 100),
+        ("POST", "/v1/runs", vec![length], 415),
+        ("POST", "/v1/runs", vec![("Content-Type", "text/plain"), length], 415),
+        ("POST", "/v1/runs", vec![("Content-Type", "text/plain"), ("Transfer-Encoding", "chunked")], 415),
+        ("POST", "/v1/runs", vec![json, length, ("Content-Encoding", "gzip")], 415),
+        ("POST", "/v1/runs", vec![json, ("Content-Length", "2001")], 413),
+        ("POST", "/v1/runs", vec![json, length, ("Idempotency-Key", "a b")], 400),
+        ("PUT", "/v1/queues/x", vec![("Content-Type", "text/plain"), length], 415),
+        ("POST", "/v1/runs/1/events", vec![("Content-Type", "text/plain"), length], 415),
+        ("POST", "/v1/enroll", vec![length], 415),
+        ("POST", "/v1/nowhere", vec![json, length], 404),
+        ("PUT", "/v1/runs", vec![json, length], 405),
+    ] {
+        let answer = ask(&daemon, method, path, &headers);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{method} {path} {headers:?}: {answer}");
+    }
+    let answer = ask(&viewer, "POST", "/v1/runs", &[json, length]);
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    let answer = ask(&daemon.tcp(), "POST", "/v1/runs", &[json, length]);
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+#[test]
+fn a_body_that_is_encoded_is_not_read() {
+    let daemon = Daemon::start();
+    for coding in ["gzip", "br", "identity, gzip", "x", "\u{e9}"] {
+        let call = submit(&daemon, r#"{"script":"true"}"#).header("Content-Encoding", coding).send();
+        problem(coding, &call, "unsupported_media_type");
+        assert_eq!(call.header("accept-encoding"), Some("identity"), "{coding}");
+    }
+    for coding in ["identity", "Identity", ""] {
+        submit(&daemon, r#"{"script":"true"}"#).header("Content-Encoding", coding).send().expect(201);
+    }
+    let script = daemon.call("POST", "/v1/runs").body("text/x-shellscript", b"true").header("Content-Encoding", "gzip");
+    problem("a script", &script.send(), "unsupported_media_type");
+    // Without a body there is nothing to be decoded.
+    daemon.call("GET", "/v1/runs").header("Content-Encoding", "gzip").send().expect(200);
 }

@@ -145,16 +145,22 @@ pub async fn body(request: &Request) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// The fields of a JSON body; an empty one has none and needs no type.
-pub async fn json_body(request: &Request) -> Result<Fields, Problem> {
+/// The type of the body, which must be one of these, and the whole of it; an empty one needs no type.
+pub async fn typed_body(request: &Request, types: &[&str]) -> Result<(String, Vec<u8>), Problem> {
     let content_type = content_type(request)?;
-    if !matches!(content_type.as_str(), "" | "application/json") {
-        return Err(unsupported(&content_type, "application/json"));
+    let wanted = || unsupported(&content_type, &types.join("' or 'Content-Type: "));
+    let is_known = types.contains(&content_type.as_str());
+    let is_announced = request.ext::<Body>().is_some_and(Body::is_announced);
+    if !is_known && (is_announced || !content_type.is_empty()) {
+        return Err(wanted());
     }
     let body = body(request).await?;
-    if !body.is_empty() && content_type.is_empty() {
-        return Err(unsupported("", "application/json"));
-    }
+    if is_known || body.is_empty() { Ok((content_type, body)) } else { Err(wanted()) }
+}
+
+/// The fields of a JSON body; an empty one has none and needs no type.
+pub async fn json_body(request: &Request) -> Result<Fields, Problem> {
+    let (_, body) = typed_body(request, &["application/json"]).await?;
     Fields::of_body(&body)
 }
 

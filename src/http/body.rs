@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use hyper::http::header::{CONTENT_ENCODING, HeaderMap};
 use smol::Timer;
 
 use super::Problem;
@@ -18,14 +19,16 @@ pub struct Body {
     incoming: Mutex<Option<Incoming>>,
     bytes_max: usize,
     deadline: Duration,
+    /// How it is encoded, where it is.
+    coding: Option<String>,
     ended: Arc<AtomicBool>,
 }
 
 impl Body {
-    /// A body of at most `bytes_max` bytes that must have come `deadline` after it is asked for.
-    pub fn new(incoming: Incoming, bytes_max: usize, deadline: Duration) -> Body {
+    /// A body behind these headers, of at most `bytes_max` bytes, that must have come `deadline` after it is asked for.
+    pub fn new(incoming: Incoming, headers: &HeaderMap, bytes_max: usize, deadline: Duration) -> Body {
         let ended = Arc::new(AtomicBool::new(incoming.is_end_stream()));
-        Body { incoming: Mutex::new(Some(incoming)), bytes_max, deadline, ended }
+        Body { incoming: Mutex::new(Some(incoming)), bytes_max, deadline, coding: coding(headers), ended }
     }
 
     /// The same with a lower limit, where it is lower.
@@ -34,19 +37,32 @@ impl Body {
         Body { bytes_max: self.bytes_max.min(bytes_max), ..self }
     }
 
+    /// Whether its head says that there is something in it. Of one that comes in chunks nobody knows.
+    pub fn is_announced(&self) -> bool {
+        let incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        incoming.as_ref().is_some_and(|incoming| incoming.size_hint().lower() > 0)
+    }
+
     /// Becomes true when all of it has been read.
     pub fn ended(&self) -> Arc<AtomicBool> {
         self.ended.clone()
     }
 
-    /// All of it. A second call gets nothing.
+    /// All of it. A second call gets nothing. A client that asked whether to send it is told to by this, and by nothing
+    /// before: whatever can be refused without it is to be refused first.
     ///
     /// # Errors
-    /// 413 where it is longer than the limit, at once where its declared length is; 408 where it took too long; 400 where it
+    /// 415 where it is encoded; 413 where it is longer than the limit, at once where its declared length is; 408 where it took too long; 400 where it
     /// is not sent as HTTP says.
     pub async fn read(&self) -> Result<Vec<u8>, Problem> {
         let taken = self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(incoming) = taken else { return Ok(Vec::new()) };
+        if let Some(coding) = self.coding.as_ref().filter(|_| !incoming.is_end_stream()) {
+            let problem = Problem::unsupported_media_type(format!(
+                "a body of the Content-Encoding {coding:?} is not read here; send it as it is"
+            ));
+            return Err(problem.with_header("accept-encoding", "identity"));
+        }
         if incoming.size_hint().lower() > self.bytes_max as u64 {
             return Err(self.too_large());
         }
@@ -76,4 +92,12 @@ impl Body {
     fn too_large(&self) -> Problem {
         Problem::body_too_large(format!("a body may have {} bytes here: limits.body_bytes", self.bytes_max))
     }
+}
+
+/// What the body would have to be decoded from.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let all = values.collect::<Vec<_>>().join(",");
+    let mut codings = all.split(',').map(str::trim);
+    codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).map(str::to_owned)
 }

@@ -10,9 +10,7 @@ use tide::{Response, StatusCode};
 
 use crate::clock::UnixMs;
 use crate::feed::wait_for_end;
-use crate::http::app::{
-    self, Answer, Request, by, content_type, json, json_body, no_query, nothing, query, run_id, text,
-};
+use crate::http::app::{self, Answer, Request, by, json, json_body, no_query, nothing, query, run_id, text};
 use crate::http::audit::did;
 use crate::http::query::Query;
 use crate::http::streams::{self, Asked, Following};
@@ -27,6 +25,8 @@ const LIST_DEFAULT: i64 = 50;
 const LIST_MAX: i64 = 500;
 /// The longest `wait_s`, in seconds: shorter than what proxies and clients give up after.
 pub(super) const WAIT_MAX_S: i64 = 300;
+/// The type of a body that is a script.
+const SHELL_SCRIPT: &str = "text/x-shellscript";
 /// Characters of an idempotency key.
 const KEY_CHARS_MAX: usize = 255;
 /// Characters of a cancel's reason.
@@ -35,17 +35,11 @@ const REASON_CHARS_MAX: usize = 1_000;
 /// `POST /v1/runs`
 pub async fn submit(request: Request) -> Answer {
     let key = idempotency_key(&request)?;
-    let content_type = content_type(&request)?;
     let asked = Asked::from_the_start(&request)?;
     let mut query = query(&request);
     let follow = query.boolean("follow").unwrap_or(false);
-    let body = app::body(&request).await?;
-    let fields = match content_type.as_str() {
-        "text/x-shellscript" => script_fields(query, &body),
-        "application/json" => json_fields(query, &body),
-        "" if body.is_empty() => json_fields(query, &body),
-        other => return Err(app::unsupported(other, "application/json' or 'Content-Type: text/x-shellscript")),
-    };
+    let (content_type, body) = app::typed_body(&request, &["application/json", SHELL_SCRIPT]).await?;
+    let fields = if content_type == SHELL_SCRIPT { script_fields(query, &body) } else { json_fields(query, &body) };
     let spec = spec_of(&request, fields?).await?;
     let idempotency = key.map(|key| idempotency_of(key, &request, &content_type, &body));
     let new = NewRun { spec, idempotency, retry_of: None, by: by(&request)? };

@@ -16,7 +16,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 
 use super::reply::{self, Reply};
-use super::target;
+use super::target::{self, Fragment};
 use crate::config::Limits;
 use crate::http::middleware::{Admission, Entry, Gate, Source, origin};
 use crate::http::{Body, Head, Problem};
@@ -65,7 +65,8 @@ impl<S: Clone + Send + Sync + 'static> Site<S> {
     ) -> (Option<RouteLabel>, Response<Reply>) {
         let on_upgrade = is_upgradable(&request).then(|| hyper::upgrade::on(&mut request));
         let (parts, incoming) = request.into_parts();
-        let body = Body::new(incoming, self.limits.body_bytes, Duration::from_secs(self.limits.body_s));
+        let body_within = Duration::from_secs(self.limits.body_s);
+        let body = Body::new(incoming, &parts.headers, self.limits.body_bytes, body_within);
         let ended = body.ended();
         let Admission { peer, readable_by, set_cookie, outcome } = self.gate.admit(source, &parts).await;
         let (label, mut response) = match outcome {
@@ -134,10 +135,12 @@ fn is_upgradable(request: &Request<Incoming>) -> bool {
 
 /// The request as tide sees it: a constant authority, the path as it came, and no header.
 fn crossing(parts: &Parts) -> Result<tide::http::Request, Problem> {
+    if parts.extensions.get::<Fragment>().is_some() {
+        return Err(Problem::bad_request("the target holds a #, which is never sent; percent-encode it as %23"));
+    }
     target::check(&parts.uri)?;
     check_transfer_encoding(&parts.headers)?;
-    let path_and_query = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let url = tide::http::Url::parse(&format!("http://runabout{path_and_query}"));
+    let url = tide::http::Url::parse(&format!("http://runabout{}", target::as_sent(&parts.uri)));
     match url {
         Ok(url) if url.path() == parts.uri.path() => Ok(tide::http::Request::new(method(&parts.method), url)),
         _ => Err(Problem::bad_request("the path is not one that everybody reads alike")),

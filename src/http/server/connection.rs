@@ -11,15 +11,19 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use futures_lite::io::AsyncWriteExt;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use smol::{Async, Timer};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
 use super::census::Permit;
+use super::metered::Metered;
 use super::reply::Busy;
+use super::target::{Fragment, as_sent};
 use super::tls::Tls;
-use super::transport::{Metered, Transport};
+use super::transport::Transport;
 use super::{BURST, DRAIN, Shared};
 use crate::http::Problem;
 use crate::http::error::PROBLEM_JSON;
@@ -63,7 +67,10 @@ where
     let _counted = Counted::new(&shared);
     let state = transport.state();
     let limits = &shared.site.limits;
-    let answer = service_fn(|request| {
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        if state.lines().had_fragment(as_sent(request.uri())) {
+            request.extensions_mut().insert(Fragment);
+        }
         let (shared, source, busy) = (&shared, &source, Busy::new(state.clone()));
         async move { Ok::<_, Infallible>(shared.site.answer(source, request).await.map(|reply| reply.until_sent(busy))) }
     });

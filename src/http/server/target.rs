@@ -6,6 +6,15 @@ use hyper::Uri;
 
 use crate::http::Problem;
 
+/// Marks a request whose target had a `#` and more behind it, which is no longer in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fragment;
+
+/// Path and query.
+pub(super) fn as_sent(target: &Uri) -> &str {
+    target.path_and_query().map_or("/", |target| target.as_str())
+}
+
 /// Looks at the request's target.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use futures_rustls::rustls::{ServerConfig, crypto};
 use futures_rustls::server::TlsStream;
 use smol::Async;
 
-use super::transport::{Metered, Taken};
+use super::metered::{Metered, Taken};
 use crate::config;
 use crate::tls::{certificates, private_key, provider};
 
@@ -119,6 +120,11 @@ impl Secured {
     /// Says that nothing more comes, in TLS and then in TCP.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_close(cx)
+    }
+
+    /// The socket below.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().0.socket().as_fd()
     }
 
     /// Says it in TCP alone, to a client that takes nothing.

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -17,11 +17,13 @@ use futures_lite::future::Boxed;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use hyper::body::Bytes;
 use hyper::upgrade::Upgraded;
-use rustix::net::{Shutdown, shutdown};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smol::{Async, Timer};
 use smol_hyper::rt::FuturesIo;
 
 use super::census::Permit;
+use super::fragment::Lines;
+use super::metered::{Metered, Taken};
 use super::tls::Secured;
 
 /// How long a client that is sent away may take to read why and close: without it the kernel would answer what it still
@@ -30,6 +32,8 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a client that has closed its side is still answered: some send a request and close their half at once, and
 /// nothing tells them from those that have gone but a write that fails.
 const HALF_CLOSED: Duration = Duration::from_millis(250);
+/// How often a client is looked at that has sent more than its answer needs, while that is under way.
+const GLANCE: Duration = Duration::from_secs(2);
 /// What is read and thrown away while it lingers, in bytes.
 const LINGER_BYTES_MAX: usize = 1_048_576;
 /// Reads in a row that find something before everybody else gets a turn: a client that never stops sending would have the
@@ -48,6 +52,8 @@ pub struct Transport {
     has_written: bool,
     /// When the client closed its side, and what waits until that is told.
     eof: Option<(Instant, Timer)>,
+    /// When it is looked at next, where it sent what nobody reads.
+    glance: Option<Timer>,
     state: Arc<State>,
     closing: Closing,
     /// Its place among the connections that are open at once.
@@ -63,6 +69,8 @@ pub(super) struct State {
     pub is_hurried: AtomicBool,
     /// When the answer that is under way must have ended.
     cut_after: Mutex<Option<Boxed<()>>>,
+    /// What the client sends, as long as it is HTTP.
+    lines: Mutex<Lines>,
 }
 
 impl State {
@@ -82,6 +90,11 @@ impl State {
         .await;
     }
 
+    /// What the client sends, line by line.
+    pub fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Boxed<()>>> {
         self.cut_after.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,77 +112,6 @@ enum Closing {
     Ending(Timer),
     Lingering(Timer, usize),
     Closed,
-}
-
-/// When the client last took a byte: shared with whoever wants to know whether it still does.
-#[derive(Clone, Debug)]
-pub struct Taken {
-    base: Instant,
-    ms: Arc<AtomicU64>,
-}
-
-impl Taken {
-    fn new() -> Taken {
-        Taken { base: Instant::now(), ms: Arc::default() }
-    }
-
-    fn note(&self) {
-        self.ms.store(u64::try_from(self.base.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// When the client last took a byte, or when it connected.
-    pub fn last(&self) -> Instant {
-        self.base + Duration::from_millis(self.ms.load(Ordering::Relaxed))
-    }
-}
-
-/// A socket that notes when its other end takes a byte, below all that encrypts.
-pub(super) struct Metered<S> {
-    socket: S,
-    taken: Taken,
-}
-
-impl<S> Metered<S> {
-    /// A fresh socket.
-    pub fn new(socket: S) -> Metered<S> {
-        Metered { socket, taken: Taken::new() }
-    }
-
-    /// When the other end last took a byte.
-    pub fn taken(&self) -> Taken {
-        self.taken.clone()
-    }
-
-    /// The socket itself.
-    #[cfg(feature = "tls")]
-    pub fn socket(&self) -> &S {
-        &self.socket
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_read(cx, bytes)
-    }
-}
-
-impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Metered<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = ready!(Pin::new(&mut this.socket).poll_write(cx, bytes));
-        this.taken.note();
-        Poll::Ready(written)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Sockets have no buffer on this side.
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The reactor's own close does nothing: without this the client would not learn that there is no more.
-        Poll::Ready(Ok(shutdown(&self.socket, Shutdown::Write)?))
-    }
 }
 
 impl Transport {
@@ -197,6 +139,7 @@ impl Transport {
             stalled: None,
             has_written: false,
             eof: None,
+            glance: None,
             state: Arc::default(),
             closing: Closing::Open,
             _permit: permit,
@@ -206,6 +149,15 @@ impl Transport {
     /// When the client last took a byte.
     pub fn taken(&self) -> Taken {
         self.taken.clone()
+    }
+
+    /// Closes after an upgrade as an answer closes: the client can read what was said last.
+    ///
+    /// # Errors
+    /// Where the connection is broken already.
+    pub async fn linger(&mut self) -> io::Result<()> {
+        self.state.is_hurried.store(false, Ordering::Relaxed);
+        poll_fn(|cx| Pin::new(&mut *self).poll_close(cx)).await
     }
 
     /// What the connection tells it.
@@ -228,6 +180,24 @@ impl Transport {
         }
         timer.set_at(until);
         Pin::new(timer).poll(cx).map(|_| ())
+    }
+
+    /// Notices that the client has gone behind bytes that nobody reads: an end that lies behind them is not found by
+    /// reading, because while an answer is under way no more is read than the next request may need.
+    fn notice_gone(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let is_unread = self.reads_in_a_row > 0 && self.eof.is_none() && self.state.is_busy.load(Ordering::Relaxed);
+        if !is_unread {
+            self.glance = None;
+            return Ok(());
+        }
+        while Pin::new(self.glance.get_or_insert_with(|| Timer::after(GLANCE))).poll(cx).is_ready() {
+            self.glance = None;
+            let takes = self.taken.last() + HALF_CLOSED > Instant::now();
+            if !takes && self.io.has_hung_up() {
+                return Err(io::Error::new(io::ErrorKind::ConnectionReset, "the client has gone"));
+            }
+        }
+        Ok(())
     }
 
     /// What was done, or an error where the client has taken nothing for too long.
@@ -256,6 +226,17 @@ impl Io {
             Io::Tls(stream) => stream.taken(),
             Io::Unix(stream) => stream.taken(),
         }
+    }
+
+    /// Whether the other end has closed, be there something to read before that or not.
+    fn has_hung_up(&self) -> bool {
+        let socket = match self {
+            Io::Tcp(stream) => stream.socket().as_fd(),
+            Io::Tls(stream) => stream.socket(),
+            Io::Unix(stream) => stream.socket().as_fd(),
+        };
+        let mut asked = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
+        poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|found| found > 0)
     }
 
     /// Whether something that was written has not left yet.
@@ -320,6 +301,9 @@ impl AsyncRead for Transport {
                 }
                 Poll::Ready(Ok(0)) if !bytes.is_empty() => this.eof = Some((Instant::now(), Timer::never())),
                 read => {
+                    if let (Poll::Ready(Ok(count)), Some(_)) = (&read, this.stall) {
+                        this.state.lines().read(&bytes[..*count]);
+                    }
                     this.reads_in_a_row += 1;
                     return read;
                 }
@@ -339,6 +323,7 @@ impl AsyncWrite for Transport {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.notice_gone(cx)?;
         let flushed = this.io.poll_flush(cx);
         this.unless_stalled(flushed, cx)
     }
