@@ -41,10 +41,13 @@ const WRITE_BUFFER_BYTES_MAX: usize = WRITE_BUFFER_BYTES + 128 * 1024;
 /// The longest message that a client may send.
 const INCOMING_BYTES_MAX: usize = 64 * 1024;
 
-/// Close codes: gone away, revoked, deleted, and the daemon's own fault.
+/// Close codes: those of RFC 6455, 7.4.1, and two of this protocol's own.
 mod code {
     pub const NORMAL: u16 = 1000;
     pub const GOING_AWAY: u16 = 1001;
+    pub const PROTOCOL_ERROR: u16 = 1002;
+    pub const NOT_UTF8: u16 = 1007;
+    pub const TOO_BIG: u16 = 1009;
     pub const INTERNAL: u16 = 1011;
     pub const SESSION_ENDED: u16 = 4401;
     pub const RUN_DELETED: u16 = 4410;
@@ -112,13 +115,23 @@ enum Next {
 enum End {
     /// With a close frame of this code.
     Close(u16, &'static str),
+    /// With the answer to the client's own close, which lies ready.
+    Answer,
     /// Without a word: the client is gone, or takes nothing.
     Drop,
 }
 
 impl From<tungstenite::Error> for End {
-    fn from(_: tungstenite::Error) -> End {
-        End::Drop
+    fn from(error: tungstenite::Error) -> End {
+        use tungstenite::Error;
+        use tungstenite::error::ProtocolError;
+        match error {
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Drop,
+            Error::Protocol(_) => End::Close(code::PROTOCOL_ERROR, "what came is no frame that a client may send"),
+            Error::Utf8(_) => End::Close(code::NOT_UTF8, "a text must be UTF-8"),
+            Error::Capacity(_) => End::Close(code::TOO_BIG, "a message may have 64 KiB here"),
+            _ => End::Drop,
+        }
     }
 }
 
@@ -148,9 +161,7 @@ async fn serve(seat: &Seat, transport: Transport, already_read: Bytes, batches: 
     let end = match connection.follow(batches, pin!(seat.session_end())).await {
         Ok(end) | Err(end) => end,
     };
-    if let End::Close(code, reason) = end {
-        close(&mut connection.socket, code, reason).await;
-    }
+    close(&mut connection.socket, end).await;
 }
 
 /// One client, and what is known of it.
@@ -180,7 +191,9 @@ impl Connection {
                     }
                 }
                 Next::Batch(None) => return Ok(Ending::Broken.into()),
-                Next::Said(None | Some(Err(_)) | Some(Ok(Message::Close(_)))) => return Ok(End::Drop),
+                Next::Said(Some(Ok(Message::Close(_)))) => return Ok(End::Answer),
+                Next::Said(Some(Err(error))) => return Ok(error.into()),
+                Next::Said(None) => return Ok(End::Drop),
                 Next::Said(Some(Ok(message))) => {
                     if matches!(message, Message::Pong(_)) {
                         unanswered = None;
@@ -268,17 +281,30 @@ async fn timely(
     async { writing.await.map_err(End::from) }.or(stalled).await
 }
 
-/// Says why it ends and waits a moment for the client's own close.
-async fn close(socket: &mut Socket, code: u16, reason: &'static str) {
-    let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
-    let closed = async {
-        if socket.close(Some(frame)).await.is_ok() {
-            while let Some(Ok(_)) = socket.next().await {}
+/// Says why it ends, or answers the client's own close, and waits a moment for the client to hear it.
+async fn close(socket: &mut Socket, end: End) {
+    let (frame, grace) = match end {
+        End::Close(code, reason) => {
+            let grace = match code {
+                code::GOING_AWAY | code::SESSION_ENDED => CLOSE_GRACE_SHORT,
+                _ => CLOSE_GRACE,
+            };
+            (Some(CloseFrame { code: CloseCode::from(code), reason: reason.into() }), grace)
         }
+        End::Answer => (None, CLOSE_GRACE),
+        End::Drop => return,
     };
-    let grace = match code {
-        code::GOING_AWAY | code::SESSION_ENDED => CLOSE_GRACE_SHORT,
-        _ => CLOSE_GRACE,
+    let closed = async {
+        let told = match frame {
+            Some(frame) => socket.close(Some(frame)).await,
+            None => SinkExt::flush(socket).await,
+        };
+        if told.is_ok() {
+            // Nothing comes behind its close, nor is anything read as a frame behind what was none.
+            while let Some(Ok(_)) = socket.next().await {}
+            // What it still sends is thrown away: answered with a reset it would take what was said with it.
+            let _ = socket.get_mut().linger().await;
+        }
     };
     let late = async {
         Timer::after(grace).await;
