@@ -68,6 +68,8 @@
 //! - **read all runs**: the same by `id` and through a filter. Ids skip: that none is missed rests on the order of
 //!   commits, as [`feed`] says.
 //! - **stop**: accept, claims, runs, streams, store: the mirror of the start, each waited for.
+//!
+//! What a change of each common kind touches stands in `CONTRIBUTING.md`.
 
 pub mod access;
 pub mod accounts;
