@@ -4,6 +4,7 @@
 
 mod listening;
 mod room;
+mod socket;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -165,9 +166,10 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         page: place.page,
     };
     let _clock = executor.spawn(daemon.follow_clock(jumps));
+    let _socket = place.socket.clone().map(|(own, again)| executor.spawn(own.keep(again)));
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
     let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &place.said)));
-    if let Some(socket) = place.socket {
+    if let Some((socket, _)) = place.socket {
         socket.remove();
     }
     // The lock goes last, so that the next daemon finds nothing half done.

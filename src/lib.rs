@@ -60,6 +60,8 @@
 //! - **too little room**: what the database cannot take is rolled back and waits: output in its window and then in the
 //!   command's pipes, ends and claims with whoever asks. While it waits, transactions carry only what must be (ends,
 //!   cancels, deletes), from the ballast if need be; once a second everything is tried again.
+//! - **files that are taken away**: at most a second before a commit, and at each checkpoint, the open files are compared
+//!   with what has their names; while they differ nothing is written, and reads go on.
 //! - **a medium that fails**: an error of COMMIT is not a rollback, so that a small commit is made in its place; then the
 //!   database is opened anew, written back and read again, and what had failed is tried again. Else the daemon ends.
 //! - **expire**: the maintenance task sleeps until the first thing is due or a commit says that there is too much; then

@@ -26,6 +26,7 @@ mod damaged;
 mod disk_failing;
 mod disk_full;
 mod disk_full_start;
+mod displaced;
 mod doctor;
 mod drain;
 mod enroll_web;

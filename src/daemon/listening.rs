@@ -10,11 +10,12 @@ use std::sync::Arc;
 use smol::Async;
 
 use super::Refusal;
+use super::socket::OwnSocket;
 use crate::config::{Config, Listen};
 use crate::home::Home;
 use crate::http::address::PageAddress;
 use crate::http::middleware::Locals;
-use crate::http::server::{Listeners, SocketFile, Tls, bind_tcp, bind_unix, take_tcp};
+use crate::http::server::{Listeners, Tls, UnixAgain, bind_tcp, bind_unix, take_tcp};
 use crate::systemd::Handed;
 
 /// Where the daemon can be reached.
@@ -25,8 +26,8 @@ pub(super) struct Place {
     pub url: String,
     /// As browsers are told, where it listens on TCP.
     pub page: Option<PageAddress>,
-    /// The file of the Unix socket, where it is the daemon's own.
-    pub socket: Option<SocketFile>,
+    /// The Unix socket, where it is the daemon's own, and who takes it when it is made again.
+    pub socket: Option<(OwnSocket, UnixAgain)>,
 }
 
 pub(super) fn listen(
@@ -55,7 +56,8 @@ pub(super) fn listen(
             let path = home.socket(config.access.socket.as_deref()).map_err(failed)?;
             let bound = bind_unix(&path, locals.group());
             let (unix, file) = bound.map_err(|error| failed(format!("{}: {error}", path.display())))?;
-            (unix, path, Some(file))
+            let own = OwnSocket::new(file, path.clone(), locals.group());
+            (unix, path, Some(own))
         }
     };
     let socket_url = format!("unix:{}", path.display());
@@ -67,10 +69,12 @@ pub(super) fn listen(
         Some(address) => (format!("listening on http://{address}"), format!("http://{}", near(address))),
         None => (format!("listening on {}", path.display()), socket_url),
     };
-    Ok((Listeners { tcp, tls, unix }, Place { said, url, page, socket }))
+    let (again, unix_again) = async_channel::bounded(1);
+    let socket = socket.map(|own| (own, again));
+    Ok((Listeners { tcp, tls, unix, unix_again }, Place { said, url, page, socket }))
 }
 
-fn take_unix(unix: UnixListener) -> Result<(Async<UnixListener>, PathBuf, Option<SocketFile>), Refusal> {
+fn take_unix(unix: UnixListener) -> Result<(Async<UnixListener>, PathBuf, Option<OwnSocket>), Refusal> {
     let address = unix.local_addr().map_err(failed)?;
     let Some(path) = address.as_pathname().map(PathBuf::from) else {
         return Err(failed("the Unix socket that was handed over has no path by which clients could find it"));

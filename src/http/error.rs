@@ -245,6 +245,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::Full => Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S),
             StoreError::ReadOnly
+            | StoreError::Displaced
             | StoreError::Io { .. }
             | StoreError::Damaged(_)
             | StoreError::Unavailable(_)

@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, named_params};
 
 use super::migrate::APPLICATION_ID;
 use super::{OpenError, lineage, sql};
+use crate::event::HighWater;
 
 /// Pages of one step of a copy: 1 MiB. After each, whoever else needs the medium has as long as it took.
 const STEP_PAGES: i32 = 256;
@@ -143,6 +144,20 @@ impl Beside {
                 last_at: row.get("last_at")?,
             })
         })?)
+    }
+
+    /// How far it has come, by a few looks into its indexes.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub(super) fn reached(&self) -> Result<HighWater, OpenError> {
+        let newest = |statement: &str| self.conn.query_row(statement, [], |row| row.get::<_, Option<i64>>(0));
+        let removed =
+            |key: &str| self.conn.query_row(sql::META_GET, named_params! {":key": key}, |row| row.get::<_, i64>(0));
+        let instance = self.conn.query_row(sql::META_GET, named_params! {":key": "instance"}, |row| row.get(0))?;
+        let run = newest(sql::RUNS_MAX_ID)?.unwrap_or(0).max(removed("removed_run_id")?);
+        let event = newest(sql::EVENTS_MAX_ID)?.unwrap_or(0).max(removed("removed_event_id")?);
+        Ok(HighWater { instance, run, event })
     }
 
     /// Its file's measures.

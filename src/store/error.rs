@@ -53,6 +53,8 @@ pub enum StoreError {
     NoRoom(Shortage),
     /// The file system takes no writes; nothing was written.
     ReadOnly,
+    /// The open files are not those that the next start would find; nothing was written.
+    Displaced,
     /// SQLite found no room; nothing was written. A caller is told [`StoreError::NoRoom`] in its place.
     Full,
     /// The medium failed. `is_write`: at a write, not at a flush or a read.
@@ -104,7 +106,7 @@ impl StoreError {
 
     /// Whether the store says in the log itself when this begins and when it ends.
     pub fn is_told_by_the_store(&self) -> bool {
-        matches!(self, StoreError::NoRoom(_) | StoreError::ReadOnly)
+        matches!(self, StoreError::NoRoom(_) | StoreError::ReadOnly | StoreError::Displaced)
     }
 }
 
@@ -147,6 +149,12 @@ impl fmt::Display for StoreError {
                 out,
                 "the file system that holds the database takes no writes; what is stored can be read. Once it can be \
                  written again (see dmesg, mount), the daemon goes on by itself"
+            ),
+            StoreError::Displaced => write!(
+                out,
+                "the database's file was deleted, moved, replaced or overwritten under the daemon, or its disk was \
+                 unmounted: nothing more is written, and what was stored can be read. Put it back, and the daemon goes on \
+                 by itself, or restart it; its log names the file"
             ),
             StoreError::Full => write!(out, "the disk that holds the database is full; nothing was written"),
             StoreError::Unavailable(_) | StoreError::Io { .. } | StoreError::Damaged(_) => {

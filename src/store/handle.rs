@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 
 use super::job::{Job, WriteOf};
+use super::place::Place;
 use super::room::{Load, Room};
 use super::shared::Shared;
 use super::state::{Counts, Queue};
@@ -82,6 +83,7 @@ impl Store {
         room.keep_ballast();
         room.keep_part();
         migrate::accept(&conn)?;
+        let place = Place::of(&conn, path, sharing);
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
         // Unbounded in form alone: it never holds more than all queues' slots.
         let (claims_in, claims) = async_channel::unbounded();
@@ -111,6 +113,7 @@ impl Store {
             rules,
             path: path.to_owned(),
             sharing,
+            place,
             room,
             recoveries: 0,
             checkpoint_due: None,
@@ -408,7 +411,11 @@ impl Store {
     pub async fn probe(&self) -> Result<(), StoreError> {
         match self.shared.broken() {
             Some(_) => self.write(recovery::probe).await,
-            None => self.read(|_| Ok(())).await,
+            None => {
+                let (reply, answer) = async_channel::bounded(1);
+                self.send(Job::Look(reply)).await?;
+                answer.recv().await.map_err(gone)?
+            }
         }
     }
 

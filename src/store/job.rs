@@ -18,6 +18,8 @@ pub(super) enum Job {
     Read(Box<dyn FnOnce(&Reader<'_>) + Send>),
     /// Moves the write-ahead log into the database.
     Checkpoint(Sender<()>),
+    /// Whether the files that are open are still in their place.
+    Look(Sender<Result<(), StoreError>>),
     /// Nothing follows.
     Close(Sender<()>),
 }

@@ -19,6 +19,7 @@ mod life;
 mod lineage;
 mod lists;
 mod migrate;
+mod place;
 mod queues;
 mod quota;
 mod recovery;

@@ -16,6 +16,7 @@ use rusqlite::{Connection, named_params};
 use rustix::io::Errno;
 
 use super::migrate::Sharing;
+use super::place::Place;
 use super::room::Load;
 use super::state::State;
 use super::thread::StoreThread;
@@ -48,6 +49,7 @@ impl StoreThread {
 
     fn try_recover(&mut self) -> Result<(), StoreError> {
         let sealed = seal_patiently(&self.conn)?;
+        self.place.was_written(&self.conn, &self.path, None);
         let mut opened = self.open_anew(sealed);
         for pause in PAUSES {
             if opened.is_ok() {
@@ -61,6 +63,8 @@ impl StoreThread {
 
     /// Closes the connection and opens it anew; the log stays as it is.
     fn reconnect(&mut self, sharing: Sharing) -> Result<(), StoreError> {
+        // Another file would be opened in its place.
+        self.look_at_place(true)?;
         // SQLite keeps the log's index while anybody has it open, so that this one closes first.
         let old = std::mem::replace(&mut self.conn, Connection::open_in_memory()?);
         migrate::leave_log(&old)?;
@@ -68,12 +72,16 @@ impl StoreThread {
         self.conn = migrate::connect(&self.path, sharing)?;
         self.sharing = sharing;
         self.watch_log();
+        // The log is opened by the first read.
+        read_seal(&self.conn)?;
+        self.place = Place::of(&self.conn, &self.path, sharing);
         Ok(())
     }
 
     /// Lets others open the database again, which was opened on a disk without room for that.
     pub(super) fn share_if_there_is_room(&mut self) {
-        if self.sharing == Sharing::All || self.broken.is_some() || self.room.has_none() {
+        let is_useless = || self.broken.is_some() || self.room.has_none();
+        if self.sharing == Sharing::All || is_useless() || self.look_at_place(true).is_err() {
             return;
         }
         let shared = self.reconnect(Sharing::All).or_else(|_| self.reconnect(Sharing::Nobody));
@@ -98,6 +106,7 @@ impl StoreThread {
         }
         self.room.set_wall(&self.conn, Load::Whole)?;
         self.state = State::load(&self.conn)?;
+        self.place.was_written(&self.conn, &self.path, None);
         self.publish_state();
         Ok(())
     }

@@ -16,6 +16,7 @@ use super::backlog::Backlog;
 use super::committed::Committed;
 use super::job::{Job, Write};
 use super::migrate::{self, DAMAGED, Sharing};
+use super::place::Place;
 use super::recovery::refined;
 use super::retention::Rules;
 use super::room::{Load, Room};
@@ -73,6 +74,7 @@ pub(super) struct StoreThread {
     pub path: PathBuf,
     /// Who may have it open beside this thread.
     pub sharing: Sharing,
+    pub place: Place,
     pub room: Room,
     /// Recoveries since the last commit.
     pub recoveries: u32,
@@ -103,14 +105,17 @@ impl StoreThread {
     }
 
     fn close(mut self) {
-        if self.broken.is_none() {
+        let is_in_place = self.look_at_place(true).is_ok() || self.place.lacks_log_alone(&self.path);
+        if !is_in_place {
+            self.set_log_aside();
+        } else if self.broken.is_none() {
             // Whoever reads beside us, and would hold the log for longer than this, keeps it.
             let _ = self.conn.busy_timeout(CLOSING_BUSY);
-            self.checkpoint("TRUNCATE");
+            self.move_log("TRUNCATE");
             // The log has gone: what it took up is there for the next start, before anybody else has it.
             self.room.keep_part();
         }
-        if self.broken.is_some() {
+        if self.broken.is_some() || !is_in_place {
             // Closing would write: what is there is for the next start to look at.
             std::mem::forget(self.conn);
         } else if let Err((_, error)) = self.conn.close() {
@@ -149,6 +154,7 @@ impl StoreThread {
                     }
                     let _ = reply.try_send(());
                 }
+                Job::Look(reply) => _ = reply.try_send(self.look_at_place(true)),
                 Job::Close(reply) => closed = Some(reply),
             }
             next = if taken < BATCH_MAX && closed.is_none() { self.next_job() } else { None };
@@ -234,6 +240,7 @@ impl StoreThread {
     fn load_of_next_try(&mut self, load: Load, error: &StoreError, count: usize) -> Option<Load> {
         match error {
             _ if self.broken.is_some() => None,
+            StoreError::Displaced => None,
             StoreError::Full | StoreError::ReadOnly if load == Load::Whole => {
                 self.room.hold(&self.conn, error);
                 Some(Load::Lean)
@@ -276,13 +283,29 @@ impl StoreThread {
 
     /// Moves the log's pages into the database; the log's file is kept, since growing it costs a second flush.
     fn checkpoint(&mut self, mode: &str) {
-        let done = self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i64>(0));
-        let Err(error) = done else {
+        if self.look_at_place(true).is_err() {
+            self.checkpoint_due = Some(Instant::now() + CHECKPOINT_RETRY);
+            return;
+        }
+        self.move_log(mode);
+    }
+
+    fn move_log(&mut self, mode: &str) {
+        let pragma = format!("PRAGMA wal_checkpoint({mode})");
+        // Whether it was kept from it, the pages in the log, those of them that are in the file now.
+        let done = self.conn.query_row(&pragma, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let Err(error) = done.map(|(busy, pages, moved): (i64, i64, i64)| {
+            let reached = self.state.high_water();
+            let is_whole = busy == 0 && pages == moved;
+            self.place.was_written(&self.conn, &self.path, is_whole.then(|| reached.clone()));
+            (self.remember)(&reached);
+        }) else {
             WAL_PAGES.set(0);
             self.checkpoint_due = None;
-            (self.remember)(&self.state.high_water());
             return;
         };
+        // What failed may have moved a part.
+        self.place.was_written(&self.conn, &self.path, None);
         let is_first = self.checkpoint_due.replace(Instant::now() + CHECKPOINT_RETRY).is_none();
         match refined(error.into(), &self.conn) {
             error @ StoreError::Io { .. } => _ = self.recover(&error),

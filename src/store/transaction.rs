@@ -33,6 +33,7 @@ impl StoreThread {
         if writes.is_empty() && !(is_whole && self.backlog.waiting_bytes() > 0) {
             return Ok(Vec::new());
         }
+        self.look_at_place(false)?;
         if !is_whole {
             self.room.set_wall(&self.conn, load)?;
         }

@@ -10,6 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_channel::{Receiver, Sender};
 use rustix::fs::{Gid, Mode, chown, fchmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use smol::Async;
@@ -27,7 +28,12 @@ pub struct Listeners {
     pub tls: Option<Arc<Tls>>,
     /// The Unix socket.
     pub unix: Async<UnixListener>,
+    /// What takes its place, when its file had vanished.
+    pub unix_again: Receiver<Async<UnixListener>>,
 }
+
+/// Hands a new Unix socket to who accepts.
+pub type UnixAgain = Sender<Async<UnixListener>>;
 
 /// The file of the Unix socket.
 #[derive(Debug)]
@@ -38,11 +44,14 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
+    /// Whether it is there, and not another one by now.
+    pub fn is_there(&self) -> bool {
+        std::fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode))
+    }
+
     /// Takes it away, unless it is another one by now.
-    pub fn remove(self) {
-        let is_ours = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
-        let removed = if is_ours { std::fs::remove_file(&self.path) } else { Ok(()) };
+    pub fn remove(&self) {
+        let removed = if self.is_there() { std::fs::remove_file(&self.path) } else { Ok(()) };
         if let Err(error) = removed {
             log::warn!("the socket {} stays: {error}", self.path.display());
         }

@@ -22,21 +22,22 @@ mod transport;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use async_channel::Receiver;
 use event_listener::Event;
 use futures_lite::FutureExt;
-use futures_lite::future::zip;
+use futures_lite::future::{self, zip};
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
 use smol::{Async, Executor, Timer};
 
 pub use self::bridge::{Observer, RouteLabel, Site};
 use self::census::Census;
 use self::connection::Arrived;
-pub use self::listen::{Listeners, SocketFile, bind_tcp, bind_unix, take_tcp};
+pub use self::listen::{Listeners, SocketFile, UnixAgain, bind_tcp, bind_unix, take_tcp};
 pub use self::metered::Taken;
 pub use self::reply::Streamed;
 pub use self::rope::Rope;
@@ -88,14 +89,14 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let shared = Arc::new(Shared { site, stop: stop.clone(), open: Open::default(), turned_away: AtomicUsize::new(0) });
-    let Listeners { tcp, tls, unix } = listeners;
+    let Listeners { tcp, tls, unix, unix_again } = listeners;
     let tcp = async {
         if let Some(tcp) = tcp {
             accept_tcp(&tcp, tls.as_ref(), &shared, &executor).or(stop.wait(Phase::Stopping)).await;
         }
     };
     let unix = async {
-        accept_unix(&unix, locals, &shared, &executor).or(stop.wait(Phase::Closing)).await;
+        accept_unix(unix, &unix_again, locals, &shared, &executor).or(stop.wait(Phase::Closing)).await;
     };
     zip(tcp, unix).await;
     let drained = async {
@@ -159,8 +160,16 @@ async fn accept_tcp<S>(
     }
 }
 
+/// What comes next at the Unix socket.
+enum Next {
+    Accepted(io::Result<Async<UnixStream>>),
+    /// Its file had vanished; this one has its name now.
+    Listener(Async<UnixListener>),
+}
+
 async fn accept_unix<S>(
-    listener: &Async<UnixListener>,
+    mut listener: Async<UnixListener>,
+    again: &Receiver<Async<UnixListener>>,
     locals: Locals,
     shared: &Arc<Shared<S>>,
     executor: &Executor<'static>,
@@ -171,8 +180,23 @@ async fn accept_unix<S>(
     let mut logged = None;
     let mut refused = Refused::default();
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let replaced = async {
+            match again.recv().await {
+                Ok(listener) => Next::Listener(listener),
+                // Nobody makes it again.
+                Err(_) => future::pending().await,
+            }
+        };
+        let accepted = async { Next::Accepted(listener.accept().await.map(|(stream, _)| stream)) };
+        let stream = match future::or(accepted, replaced).await {
+            Next::Listener(new) => {
+                listener = new;
+                continue;
+            }
+            Next::Accepted(accepted) => accepted,
+        };
+        let stream = match stream {
+            Ok(stream) => stream,
             Err(error) => {
                 pause(&error, &mut logged).await;
                 continue;

@@ -171,7 +171,13 @@ impl Daemon {
             let observer = Arc::new(move |label, status| noted.lock().expect("lock").push((label, status)));
             let gate = Gate::new(access, Arc::new(OneSession), RunTokens::default(), "inst", is_open);
             let site = Site { app: app(executor.clone()), gate, limits, observer };
-            let served = serve(Listeners { tcp: Some(tcp), tls, unix }, site, locals, stopping, executor.clone());
+            let served = serve(
+                Listeners { tcp: Some(tcp), tls, unix, unix_again: async_channel::bounded(1).1 },
+                site,
+                locals,
+                stopping,
+                executor.clone(),
+            );
             smol::block_on(executor.run(served));
             file.remove();
         });
