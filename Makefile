@@ -4,6 +4,7 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 SCRATCH ?= .scratch
 FUZZ_S ?= 300
+BARE ?= /var/tmp/runabout-bare
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release/runabout
 # Where Cargo.toml's list of the package's files has it.
@@ -12,7 +13,7 @@ DEB = $(TARGET)/dist/runabout_$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Carg
 ARCH := $(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check fuzz bench build install deb dist cross clean
+.PHONY: help demo run test check fuzz bench build install uninstall deb dist cross bare clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{ printf "%-14s  %s\n", $$1, $$2 }'
@@ -61,6 +62,9 @@ install: $(RELEASE) ## Install it in PREFIX (/usr/local), with units, manual and
 	@dist/stage $(RELEASE) $(MANUAL) $(TARGET)/stage
 	@DESTDIR='$(DESTDIR)' $(TARGET)/stage/install '$(PREFIX)'
 
+uninstall: ## Take away what `make install` has put in PREFIX; state and configuration stay
+	@DESTDIR='$(DESTDIR)' dist/install --remove '$(PREFIX)'
+
 deb: $(RELEASE) ## Make a Debian package in target/dist
 	@tests/setup cargo-deb
 	@dist/manual $(RELEASE) $(MANUAL)
@@ -76,6 +80,9 @@ dist: ## Make a static binary for this kind of processor and its tarball in targ
 cross: $(RELEASE) ## The same for 64-bit ARM and for every 32-bit Raspberry Pi, tried under qemu-user
 	@failed=0; for target in aarch64-unknown-linux-musl arm-unknown-linux-musleabihf; do \
 		dist/build $$target $(RELEASE) || failed=$$?; done; exit $$failed
+
+bare: ## Try all that the README says in a new Debian 13 with systemd (as root; BARE=DIR keeps it for the next time)
+	@tests/bare/run '$(BARE)'
 
 clean: ## Remove what was built, and the scratch state
 	$(CARGO) clean

@@ -14,8 +14,6 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 type Lines = io::Lines<BufReader<Box<dyn Read>>>;
@@ -110,7 +108,7 @@ impl Told {
 fn print(data: &Value) -> Result<(), Failure> {
     let bytes = match data["text"].as_str() {
         Some(text) => text.as_bytes().to_vec(),
-        None => STANDARD.decode(data["base64"].as_str().unwrap_or_default())?,
+        None => decode(data["base64"].as_str().unwrap_or_default()),
     };
     match data["stream"] == "stderr" {
         true => io::stderr().write_all(&bytes)?,
@@ -119,10 +117,34 @@ fn print(data: &Value) -> Result<(), Failure> {
     Ok(io::stdout().flush()?)
 }
 
+/// Base64's alphabet stands for six bits a letter; the padding at its end stands for nothing.
+fn decode(base64: &str) -> Vec<u8> {
+    let value = |letter: u8| match letter {
+        b'A'..=b'Z' => Some(letter - b'A'),
+        b'a'..=b'z' => Some(letter - b'a' + 26),
+        b'0'..=b'9' => Some(letter - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let (mut bytes, mut bits, mut waiting) = (Vec::new(), 0_u32, 0);
+    for six in base64.bytes().filter_map(value) {
+        bits = bits << 6 | u32::from(six);
+        waiting += 6;
+        if waiting >= 8 {
+            waiting -= 8;
+            bytes.push((bits >> waiting) as u8);
+        }
+    }
+    bytes
+}
+
 /// Sends a request; the answer's status and, line by line, its body.
 fn request(method: &str, path: &str, key: &str, body: &str) -> Result<(u16, Lines), Failure> {
     let url = std::env::var("RUNABOUT_URL").unwrap_or_else(|_| "http://127.0.0.1:7867".to_owned());
-    let mut head = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n");
+    let host =
+        if url.starts_with("unix:") { "localhost" } else { url.trim_start_matches("http://").trim_end_matches('/') };
+    let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {host}\r\nAccept: application/x-ndjson\r\n");
     if let Ok(token) = std::env::var("RUNABOUT_TOKEN") {
         head.push_str(&format!("Authorization: Bearer {token}\r\n"));
     }
@@ -138,7 +160,7 @@ fn request(method: &str, path: &str, key: &str, body: &str) -> Result<(u16, Line
             Box::new(socket)
         }
         None => {
-            let mut socket = TcpStream::connect(url.trim_start_matches("http://").trim_end_matches('/'))?;
+            let mut socket = TcpStream::connect(host)?;
             socket.set_read_timeout(Some(SILENCE))?;
             socket.write_all((head + body).as_bytes())?;
             Box::new(socket)

@@ -18,6 +18,7 @@ set -eu
 run=$1
 
 if [ "$(id -u)" -eq 0 ]; then default=/var/lib/runabout; else default=${XDG_STATE_HOME:-$HOME/.local/state}/runabout; fi
+[ -S "$default/runabout.sock" ] || [ ! -S /run/runabout/runabout.sock ] || default=/run/runabout
 url=${RUNABOUT_URL:-unix:${RUNABOUT_STATE_DIR:-$default}/runabout.sock}
 
 # stream PATH: one object a line, or a refusal. A token travels by curl's standard input, for `ps` shows arguments to

@@ -5,7 +5,8 @@
 #   submit-and-wait.sh job.sh 'name=nightly&queue=default&timeout_s=3600'
 #
 # RUNABOUT_URL says where the daemon is: http://HOST:PORT with a session's token in RUNABOUT_TOKEN, or
-# unix:/path/of/its/socket; without it, the socket in RUNABOUT_STATE_DIR or in the default state directory.
+# unix:/path/of/its/socket; without it, the socket in RUNABOUT_STATE_DIR, in the default state directory, or of
+# the machine's service.
 #
 # Neither a lost connection nor a restart of the daemon makes it submit twice (the key sees to that) or give up: it
 # asks again until there is an answer.
@@ -14,6 +15,7 @@ set -eu
 script=${1:--} query=${2-}
 
 if [ "$(id -u)" -eq 0 ]; then default=/var/lib/runabout; else default=${XDG_STATE_HOME:-$HOME/.local/state}/runabout; fi
+[ -S "$default/runabout.sock" ] || [ ! -S /run/runabout/runabout.sock ] || default=/run/runabout
 url=${RUNABOUT_URL:-unix:${RUNABOUT_STATE_DIR:-$default}/runabout.sock}
 
 # api PATH [CURL OPTIONS]: the answer's body, then a line with the status. A token travels by curl's standard input,

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Follows a run live by server-sent events with curl alone, and goes on where it was after whatever broke the connection.
 #
-#   watch.sh RUN                   prints each event's JSON on a line; with jq: watch.sh 42 | jq -r '.data.text // empty'
+#   watch.sh RUN                   prints each event's JSON on a line; with jq: watch.sh 42 | jq -j '.data.text // empty'
 #
 # The stream names its own place: an `id:` line after which the daemon goes on when it is sent back as `Last-Event-ID`.
 # A 204 then says that the run has ended and that all of it was told.
@@ -16,6 +16,7 @@ set -eu
 run=$1
 
 if [ "$(id -u)" -eq 0 ]; then default=/var/lib/runabout; else default=${XDG_STATE_HOME:-$HOME/.local/state}/runabout; fi
+[ -S "$default/runabout.sock" ] || [ ! -S /run/runabout/runabout.sock ] || default=/run/runabout
 url=${RUNABOUT_URL:-unix:${RUNABOUT_STATE_DIR:-$default}/runabout.sock}
 
 work=$(mktemp -d)

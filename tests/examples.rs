@@ -73,6 +73,22 @@ fn watch_prints_every_event_once_across_a_restart() {
 }
 
 #[test]
+fn watch_through_jq_gives_the_bytes_that_were_printed() {
+    let head = std::fs::read_to_string(example("watch.sh")).unwrap();
+    let filter = head.lines().find_map(|line| line.split_once("watch.sh 42 ")).expect("the head shows it").1;
+    if Command::new("jq").arg("--version").output().is_err() {
+        return println!("skipped: there is no jq");
+    }
+    let daemon = Daemon::start();
+    let run = daemon.sh("echo one; printf two; sleep 0.1; echo; echo three");
+    daemon.wait_ended(run);
+    let mut command = of(&daemon, Path::new("/bin/sh"));
+    command.args(["-c", &format!("{} {run} {filter}", example("watch.sh").display())]);
+    let ended = Running::start(command).ended().expect(0);
+    assert_eq!(ended.text(), "one\ntwo\nthree\n");
+}
+
+#[test]
 fn watch_says_why_it_cannot() {
     let daemon = Daemon::start();
     let mut command = of(&daemon, &example("watch.sh"));

@@ -100,6 +100,7 @@ fn install_puts_everything_in_its_place_and_keeps_what_was_changed() {
         "opt/x/share/bash-completion/completions/runabout",
         "opt/x/share/zsh/site-functions/_runabout",
         "opt/x/share/fish/vendor_completions.d/runabout.fish",
+        "opt/x/lib/sysusers.d/runabout.conf",
         "etc/runabout/config.toml",
     ] {
         assert!(root.join(file).exists(), "{file}");
@@ -107,4 +108,45 @@ fn install_puts_everything_in_its_place_and_keeps_what_was_changed() {
     std::fs::write(root.join("etc/runabout/config.toml"), "# mine").unwrap();
     install();
     assert_eq!(std::fs::read_to_string(root.join("etc/runabout/config.toml")).unwrap(), "# mine");
+
+    // From the source tree, where the manual need not have been made.
+    done(Command::new(dist("install")).args(["--remove", "/opt/x"]).env("DESTDIR", &root));
+    let left = done(Command::new("find").arg(&root).args(["-type", "f", "-printf", "%P\n"]));
+    assert_eq!(left, "etc/runabout/config.toml\n", "what somebody has written stays");
+}
+
+#[test]
+fn the_tarball_has_the_documentation_and_the_examples() {
+    let dir = TempDir::new();
+    let stage = dir.path().join("stage");
+    done(Command::new(dist("stage")).arg(binary()).arg(manual(&dir)).arg(&stage));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let package = std::fs::read_to_string(source.join("Cargo.toml")).unwrap();
+    for name in ["README.md", "docs/service.md", "examples/watch.sh", "examples/client.rs", "examples/nightly.timer"] {
+        assert!(stage.join(name).exists(), "{name}");
+    }
+    for asset in ["docs/*.md", "examples/[fsw]*.sh", "examples/*.rs", "examples/nightly.*"] {
+        assert!(package.contains(&format!("[\"{asset}\", \"usr/share/doc/runabout/")), "{asset}");
+    }
+    assert!(!stage.join("examples/demo.sh").exists(), "it is for the source tree");
+    // A link that leads nowhere is found by the first who follows it.
+    for page in ["README.md", "docs/service.md", "docs/commands.md", "docs/tls.md", "SECURITY.md"] {
+        let text = std::fs::read_to_string(source.join(page)).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            if link.contains("://") {
+                continue;
+            }
+            let there = source.join(page).parent().unwrap().join(file);
+            let there = if file.is_empty() { source.join(page) } else { there };
+            let target = std::fs::read_to_string(&there).unwrap_or_else(|error| panic!("{page}: {link}: {error}"));
+            let slug = |line: &str| {
+                let kept = line.trim_start_matches('#').trim().to_lowercase();
+                kept.chars().filter(|c| c.is_alphanumeric() || " -".contains(*c)).collect::<String>().replace(' ', "-")
+            };
+            let is_there =
+                heading.is_empty() || target.lines().any(|line| line.starts_with('#') && slug(line) == heading);
+            assert!(is_there, "{page}: {link}: there is no such heading");
+        }
+    }
 }
