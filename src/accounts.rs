@@ -2,13 +2,17 @@
 //!
 //! What cannot be read is nobody's name and nobody's group.
 
-use std::fs::read_to_string;
-use std::path::PathBuf;
+use std::fs::{metadata, read_to_string};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use rustix::thread::CapabilitySet;
 
+/// Where Linux keeps a file's POSIX access list.
+const ACCESS_LIST: &str = "system.posix_acl_access";
+
 /// An account that commands can run as: its line of /etc/passwd, and its groups.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Its name.
     pub name: String,
@@ -28,6 +32,11 @@ impl Account {
     /// The account of this name or, where there is no such name, of this number.
     pub fn find(user: &str) -> Option<Account> {
         Account::find_in(&entries("/etc/passwd"), &entries("/etc/group"), user)
+    }
+
+    /// The account of this number.
+    pub fn find_uid(uid: u32) -> Option<Account> {
+        Account::find(&user_name(uid)?)
     }
 
     /// The account that `runs.user` names, if this process may run commands as it.
@@ -54,6 +63,31 @@ impl Account {
         Err(format!(
             "runs.user: the daemon is {who}, so it cannot run commands as {user:?}; allowed: \"\" and its own user"
         ))
+    }
+
+    /// Whether it may read this file, as far as modes say; where an access list says more, it counts as allowed.
+    pub fn may_read(&self, file: &Path) -> bool {
+        self.may(file, 0o4)
+    }
+
+    /// Whether it may make this directory its own, as far as modes say; as [`Account::may_read`].
+    pub fn may_enter(&self, dir: &Path) -> bool {
+        self.may(dir, 0o1)
+    }
+
+    /// What cannot be looked at is not known to be forbidden.
+    fn may(&self, path: &Path, bits: u32) -> bool {
+        let Ok(path) = path.canonicalize() else { return true };
+        let allows = |path: &Path, bits: u32| {
+            let Ok(there) = metadata(path) else { return true };
+            let shift = match (there.uid() == self.uid, self.groups.contains(&there.gid())) {
+                (true, _) => 6,
+                (false, true) => 3,
+                (false, false) => 0,
+            };
+            there.mode() >> shift & bits == bits || rustix::fs::getxattr(path, ACCESS_LIST, &mut [0_u8; 0]).is_ok()
+        };
+        self.uid == 0 || (allows(&path, bits) && path.ancestors().skip(1).all(|dir| allows(dir, 0o1)))
     }
 
     fn find_in(passwd: &[Vec<String>], group: &[Vec<String>], user: &str) -> Option<Account> {
@@ -140,6 +174,37 @@ mod tests {
         let odd = find("1000").expect("there");
         assert_eq!((odd.name.as_str(), odd.uid, odd.home, odd.shell.as_str()), ("1000", 7, None, "/bin/sh"));
         assert_eq!(find("100").or(find("8")).or(find("")).or(find("bad")).or(find("+")), None);
+    }
+
+    #[test]
+    fn what_an_account_may_is_what_its_bits_say_all_the_way_down() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let place = std::env::temp_dir().join(format!("runabout-may-{}", std::process::id()));
+        let (dir, file) = (place.join("a"), place.join("a/key"));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        std::fs::write(&file, "").expect("a file");
+        let (own, group) = (metadata(&file).expect("there").uid(), metadata(&file).expect("there").gid());
+        let account = |uid, gid| Account {
+            name: "x".to_owned(),
+            uid,
+            gid,
+            groups: vec![gid],
+            home: None,
+            shell: "/bin/sh".to_owned(),
+        };
+        let chmod = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("ours");
+        };
+        let (stranger, member) = (account(4_242_424, 4_242_424), account(4_242_424, group));
+        chmod(&file, 0o640);
+        chmod(&dir, 0o755);
+        assert!(!stranger.may_read(&file) && member.may_read(&file) && stranger.may_enter(&dir));
+        chmod(&file, 0o604);
+        assert!(stranger.may_read(&file) && !member.may_read(&file), "a group's bits hold for its members");
+        chmod(&dir, 0o700);
+        assert!(!stranger.may_read(&file) && !stranger.may_enter(&dir) && account(own, 7).may_enter(&dir));
+        assert!(account(0, 0).may_read(&file) && stranger.may_read(&place.join("none")));
+        std::fs::remove_dir_all(place).expect("removed");
     }
 
     #[test]

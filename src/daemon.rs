@@ -7,7 +7,7 @@ mod room;
 mod socket;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,9 +101,14 @@ fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
     let account = config.runs.user.as_deref().map(Account::for_runs).transpose().map_err(usage)?;
     let tls = Tls::load(&config.tls).map_err(usage)?;
     if args.check {
-        return Ok(None);
+        // By hand it is root who checks what a service of another user will read.
+        let kept = state_dir::owner(&state_dir).and_then(|owner| kept_from(&owner, file.as_deref(), &config));
+        return kept.map_or(Ok(None), |why| Err(usage(why)));
     }
     logging::start(format, config.log);
+    for overridden in &config.overridden {
+        log::warn!("{overridden}");
+    }
     Ok(Some(Prepared { config, state_dir, account, tls }))
 }
 
@@ -114,6 +119,14 @@ fn run_where_there_is_room(prepared: Prepared) -> Result<u8, Refusal> {
         Some(missing) => Refusal(code, format!("{missing} ({why})")),
         None => Refusal(code, why),
     })
+}
+
+/// What the daemon's user may not read of its own configuration, for people.
+fn kept_from(user: &Account, file: Option<&Path>, config: &Config) -> Option<String> {
+    match file.filter(|file| !user.may_read(file)) {
+        Some(file) => Some(format!("{}: user {}, whom the daemon runs as, may not read it", file.display(), user.name)),
+        None => config.kept_from(user),
+    }
 }
 
 fn run(prepared: Prepared) -> Result<u8, Refusal> {
@@ -149,7 +162,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     if let Err(error) = home.announce(&place.said) {
         log::warn!("the lock file does not say who holds it: {error}");
     }
-    let mut world = World::new(store.instance()).reached_at(place.url);
+    let mut world = World::new(store.instance()).reached_at(place.url, place.path);
     if let Some(account) = account {
         world = world.of_user(account);
     }
@@ -284,6 +297,7 @@ impl Daemon {
             started_at: UnixMs::now(),
             database: self.database.clone(),
             page: self.page,
+            user: self.world.user(),
         });
         let sessions = Arc::new(StoredSessions::new(self.store.clone()));
         let access = self.config.access.clone();

@@ -1,19 +1,25 @@
 //! Where the daemon keeps its files: a rule over paths, the same for the daemon and its clients.
 //!
-//! It touches no file, and reads no environment but what it is given.
+//! It reads no environment but what it is given, and of files only whose the directory is.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::accounts::Account;
 
 /// The longest path of a Unix socket: `sun_path` of unix(7) has 108 bytes, one of them for the NUL.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Root's, and that of the daemon of the whole machine.
+pub const SYSTEM_STATE_DIR: &str = "/var/lib/runabout";
 
 /// The directory where neither a flag nor `RUNABOUT_STATE_DIR` nor systemd names one.
 ///
 /// `None` where there is not even a home.
 pub fn default_state_dir(env: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<PathBuf> {
     if is_root {
-        return Some(PathBuf::from("/var/lib/runabout"));
+        return Some(PathBuf::from(SYSTEM_STATE_DIR));
     }
     let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
     // The XDG specification: a relative path is invalid and ignored.
@@ -29,6 +35,12 @@ pub fn state_dir(flag: Option<&Path>, env: impl Fn(&str) -> Option<OsString>, is
         .or_else(|| given("RUNABOUT_STATE_DIR").map(PathBuf::from))
         .or_else(|| given("STATE_DIRECTORY").and_then(first))
         .or_else(|| default_state_dir(&env, is_root))
+}
+
+/// Whose the directory is, where that is not root: the daemon's user, whoever looks after it. `None` where there is none yet.
+pub fn owner(state_dir: &Path) -> Option<Account> {
+    let uid = std::fs::metadata(state_dir).ok()?.uid();
+    if uid == 0 { None } else { Account::find_uid(uid) }
 }
 
 /// The database's file.

@@ -84,7 +84,8 @@ fn a_copy_of_a_busy_daemon_is_one_whole_moment() {
     assert_eq!(one(&database, half_told), 0);
     let system = daemon.get("/v1/system").json();
     let due = json!({
-        "file": name, "bytes": std::fs::metadata(&copy).unwrap().len(), "instance": system["instance"],
+        "database": daemon.state_dir().join("runabout.db"), "file": name,
+        "bytes": std::fs::metadata(&copy).unwrap().len(), "instance": system["instance"],
         "runs": one(&database, "SELECT COUNT(*) FROM runs"),
         "queued": one(&database, "SELECT COUNT(*) FROM runs WHERE status = 'queued'"), "sessions": 0,
         "last_run": runs, "last_event": one(&database, "SELECT MAX(id) FROM run_events"), "daemon_running": true,
@@ -179,6 +180,29 @@ fn over_a_network_it_says_where_to_go() {
         assert!(refused.stderr.contains("your commands go to http://pi.local:7867"), "{refused:?}");
     }
     assert!(!copy.exists());
+}
+
+#[test]
+fn it_copies_the_database_of_the_daemon_that_ls_asks_and_names_it() {
+    let (daemon, stale) = (Daemon::start(), Daemon::start());
+    daemon.wait_ended(daemon.sh("echo hello"));
+    let (copy, name) = path(&daemon, "copy.db");
+    let there = |command: &mut Command| {
+        command.env("RUNABOUT_URL", format!("unix:{}/runabout.sock", daemon.state_dir().display()));
+        command.env("RUNABOUT_STATE_DIR", stale.state_dir());
+    };
+    let listed = cli_with(&daemon, &["ls", "--json"], there).expect(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    let told = cli_with(&daemon, &["backup", &name], there).expect(0).text();
+    assert!(told.contains(&format!("a copy of {}/runabout.db: ", daemon.state_dir().display())), "{told}");
+    assert_eq!(one(&open(&copy), "SELECT COUNT(*) FROM runs"), 1);
+    let strange = |command: &mut Command| {
+        command.env("RUNABOUT_URL", "unix:/run/elsewhere.sock");
+    };
+    for command in [&["backup", "--force", &name][..], &["doctor"], &["restore", &name]] {
+        let refused = cli_with(&daemon, command, strange).expect(2);
+        assert!(refused.stderr.contains("--state-dir"), "{refused:?}");
+    }
 }
 
 #[test]

@@ -61,6 +61,12 @@ fn flags_beat_the_environment_and_the_environment_beats_the_file() {
     let Address::Tcp(address) = daemon.tcp().address().clone() else { unreachable!() };
     assert!(![1, 2].contains(&address.port()), "--listen decides");
     assert!(daemon.state_dir().join("runabout.db").is_file(), "--state-dir decides");
+    let log = daemon.log();
+    assert!(
+        log.contains("the configuration's limits.queued_runs has no effect: RUNABOUT_LIMITS_QUEUED_RUNS=2"),
+        "{log}"
+    );
+    assert!(!log.contains("limits.body_bytes"), "nothing overrules it: {log}");
     daemon.put("/v1/queues/default", &serde_json::json!({"paused": true})).expect(200);
     daemon.sh("true");
     daemon.sh("true");

@@ -14,9 +14,9 @@ const ORDER: &[&str] = &[
     "run_tokens",
     // What everything stands on.
     "memory",
-    "state_dir",
     "accounts",
     "credentials",
+    "state_dir",
     "tls",
     "config",
     "logging",

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::common::{Address, Builder, DEADLINE, Daemon, Frame, Reader, TempDir, eventually, resident_bytes};
+use crate::common::{Address, Builder, DEADLINE, Daemon, Frame, Reader, TempDir, binary, eventually, resident_bytes};
 
 /// The first bytes of a handshake that says it is long and never goes on.
 const HALF_HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
@@ -402,4 +403,36 @@ fn a_pair_that_cannot_be_served_is_refused_at_the_start() {
     assert!(code == 2 && said.contains("tls.cert"), "{said}");
     let daemon = secured(&authority, "").listen("0.0.0.0:0").start();
     drop(daemon);
+}
+
+#[test]
+fn a_check_by_root_says_what_the_daemons_user_may_not_read() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: needs root");
+    }
+    let authority = Authority::new();
+    let (cert, key) = authority.sign(&["localhost"], |_| {});
+    let dir = authority.dir.path();
+    let (state, file) = (dir.join("state"), dir.join("config.toml"));
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(&file, config(&(cert.clone(), key.clone()), "")).unwrap();
+    let chmod = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    for (path, mode) in [(dir, 0o755), (&file, 0o644), (&cert, 0o644), (&key, 0o600)] {
+        chmod(path, mode);
+    }
+    let check = || {
+        let mut command = Command::new(binary());
+        command.args(["serve", "--check", "--state-dir"]).arg(&state).arg("--config").arg(&file);
+        outcome(&mut command)
+    };
+    assert_eq!(check().0, 0);
+    // As the machine's service has it: the directory is its user's, and openssl made the key for root.
+    std::os::unix::fs::chown(&state, Some(65_534), None).unwrap();
+    let (code, _, said) = check();
+    assert!(code == 2 && said.contains("tls.key") && said.contains("user nobody"), "{said}");
+    chmod(&key, 0o644);
+    assert_eq!(check().0, 0);
+    chmod(&file, 0o600);
+    let (code, _, said) = check();
+    assert!(code == 2 && said.contains("config.toml"), "{said}");
 }

@@ -63,6 +63,7 @@ pub(super) fn load(
     let mut loading = Loading {
         config: Config::default(),
         faults: Vec::new(),
+        in_file: Vec::new(),
         listen_said_by: "default".to_owned(),
         tls_said_by: String::new(),
     };
@@ -84,6 +85,8 @@ pub(super) fn load(
 struct Loading {
     config: Config,
     faults: Vec<Fault>,
+    /// The keys that the file sets.
+    in_file: Vec<String>,
     /// The strongest source that set `listen`: the one to blame for it.
     listen_said_by: String,
     /// The strongest source that set a key of `[tls]`.
@@ -112,7 +115,10 @@ impl Loading {
         for (name, value) in values {
             let is_table = table.is_empty() && KEYS.iter().any(|key| !key.table.is_empty() && key.table == name);
             match (KEYS.iter().find(|key| key.table == table && key.name == name), value) {
-                (Some(key), value) => self.set(source, key, value),
+                (Some(key), value) => {
+                    self.in_file.push(key.shown());
+                    self.set(source, key, value);
+                }
                 (None, Value::Table(inner)) if is_table => self.take_table(source, name, inner),
                 (None, _) if is_table => self.fault(source, name, format!("allowed: a table, [{name}]")),
                 (None, _) => self.unknown(source, table, name),
@@ -131,7 +137,9 @@ impl Loading {
         } else {
             format!("{table}.{name}")
         };
-        self.fault(source, &key, format!("unknown key; allowed: {}", known.join(", ")));
+        let is_at_top = !table.is_empty() && KEYS.iter().any(|key| key.table.is_empty() && key.name == name);
+        let place = if is_at_top { format!("; `{name}` stands above the first [table]") } else { String::new() };
+        self.fault(source, &key, format!("unknown key; allowed: {}{place}", known.join(", ")));
     }
 
     fn take_env(&mut self, env: impl IntoIterator<Item = (OsString, OsString)>) {
@@ -140,9 +148,17 @@ impl Loading {
                 continue;
             };
             let source = format!("environment, {}", key.variable());
+            let before = self.config.clone();
             match value.to_str() {
                 Some(text) => self.set(&source, key, &from_text(key, text)),
                 None => self.fault(&source, &key.shown(), format!("not UTF-8; allowed: {}", key.allowed())),
+            }
+            let shown = key.shown();
+            if self.config != before && self.in_file.contains(&shown) {
+                let (name, value) = (key.variable(), value.to_string_lossy());
+                self.config.overridden.push(format!(
+                    "the configuration's {shown} has no effect: {name}={value} in the environment comes first (a unit's Environment=?)"
+                ));
             }
         }
     }
@@ -328,6 +344,9 @@ mod tests {
             ("RUNABOUT_LIMITS_NO_SUCH", "1"),
         ]);
         let config = load(&flags, vars, Some(&path)).expect("valid");
+        let overruled = |key: &str| config.overridden.iter().any(|line| line.contains(key));
+        assert!(overruled("listen has no effect: RUNABOUT_LISTEN=127.0.0.1:2") && overruled("runs.kill_grace_s"));
+        assert!(!overruled("log") && config.overridden.len() == 3, "{:?}", config.overridden);
         assert_eq!((config.listen, config.log, config.runs.kill_grace_s), (Listen::Nowhere, log::LevelFilter::Warn, 2));
         assert_eq!(config.access.allowed_hosts, ["b.example", "c"]);
     }
@@ -336,7 +355,7 @@ mod tests {
     fn all_that_is_wrong_is_said_at_once() {
         let path = file(
             "wrong",
-            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = -1\n[tls]\ncert = \"server.pem\"\n[access]\nallowed_origins = [\"null\"]",
+            "listn = 1\n[limits]\nhead_s = -1\nbody_bytes = \"1\"\ndisk_free_bytes = -1\n[tls]\ncert = \"server.pem\"\n[access]\nallowed_origins = [\"null\"]\nlisten = \"none\"",
         );
         let error =
             load(&Flags { listen: Some("7867".to_owned()), log: None }, env(&[("RUNABOUT_LOG", "loud")]), Some(&path))
@@ -360,6 +379,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("a whole number from 1 to 3600"), "{text}");
+        assert!(text.contains("access.listen: unknown key") && text.contains("above the first [table]"), "{text}");
     }
 
     #[test]

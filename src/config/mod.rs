@@ -13,6 +13,7 @@ pub use load::{ConfigError, Fault, Flags};
 pub use net::{Authority, Cidr, Host, Origin};
 
 use crate::access::Role;
+use crate::accounts::Account;
 
 /// The whole configuration, valid by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Config {
     pub retention: Retention,
     /// How long tokens live.
     pub sessions: Sessions,
+    /// What the file says and the environment overrules, a line for people each: a unit's `Environment=` is easily missed.
+    pub overridden: Vec<String>,
 }
 
 /// `listen`: where TCP connections are taken.
@@ -237,6 +240,7 @@ impl Default for Config {
             runs: Runs::default(),
             retention: Retention::default(),
             sessions: Sessions::default(),
+            overridden: Vec::new(),
         }
     }
 }
@@ -254,6 +258,17 @@ impl Config {
         file: Option<&Path>,
     ) -> Result<Config, ConfigError> {
         load::load(flags, env, file)
+    }
+
+    /// The first file of the certificate that this account may not read, and what to do, for people.
+    pub fn kept_from(&self, user: &Account) -> Option<String> {
+        let files = [("tls.cert", &self.tls.cert), ("tls.key", &self.tls.key)];
+        let named = files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?)));
+        let (key, file) = named.into_iter().find(|(_, file)| !user.may_read(file))?;
+        let (file, name) = (file.display(), &user.name);
+        Some(format!(
+            "{key}: {file}: user {name}, whom the daemon runs as, may not read it; chgrp {name} {file} && chmod 640 {file}"
+        ))
     }
 
     /// Whether plain HTTP, or what there is of TLS, may be spoken at this address.

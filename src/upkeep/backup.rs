@@ -58,7 +58,8 @@ pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
         fresh.name(&options.file, options.force).map_err(|error| own(&options.file, &error))?;
     }
     let daemon = held_by(&dir).ok().flatten();
-    tell(global.json, (!to_stdout).then_some(&*options.file), bytes, &copied, daemon.is_some())?;
+    let file = (!to_stdout).then_some(&*options.file);
+    tell(global.json, &database, file, bytes, &copied, daemon.is_some())?;
     Ok(0)
 }
 
@@ -136,19 +137,28 @@ fn send(fresh: Fresh) -> Result<(), Failure> {
     io::copy(&mut copy, &mut out).and_then(|_| out.flush()).map_err(failed)
 }
 
-fn tell(json: bool, file: Option<&Path>, bytes: u64, copied: &Summary, daemon: bool) -> Result<(), Failure> {
+fn tell(
+    json: bool,
+    database: &Path,
+    file: Option<&Path>,
+    bytes: u64,
+    copied: &Summary,
+    daemon: bool,
+) -> Result<(), Failure> {
     let Summary { instance, runs, queued, sessions, last_run, last_event, .. } = copied;
     let text = if json {
         json!({
-            "file": file.map(|file| file.to_string_lossy()), "bytes": bytes, "instance": instance, "runs": runs,
+            "database": database.to_string_lossy(), "file": file.map(|file| file.to_string_lossy()), "bytes": bytes, "instance": instance, "runs": runs,
             "queued": queued, "sessions": sessions, "last_run": last_run, "last_event": last_event,
             "daemon_running": daemon,
         })
         .to_string()
     } else {
-        let name = file.map_or("standard output".into(), |file| print::printable(&file.to_string_lossy()).into_owned());
+        let shown = |path: &Path| print::printable(&path.to_string_lossy()).into_owned();
+        let name = file.map_or("standard output".to_owned(), shown);
         let beside = if daemon { "made while the daemon works" } else { "no daemon runs" };
-        format!("{name}: {}, {}, events up to {last_event}; checked; {beside}", size(bytes), count(*runs, "run"))
+        let (size, runs) = (size(bytes), count(*runs, "run"));
+        format!("{name}: a copy of {}: {size}, {runs}, events up to {last_event}; checked; {beside}", shown(database))
     };
     // The copy itself may be what standard output is for.
     match file {

@@ -1,40 +1,57 @@
-//! Which state directory of this machine is meant.
+//! Which state directory of this machine is meant: that of the daemon that every other command goes to.
 //!
-//! It touches nothing; it only looks which of the usual places has a database.
+//! It touches nothing and asks nobody: which directory belongs to which socket is a rule over paths, so that whoever
+//! answers at a socket cannot send root to a directory of his own.
 
 use std::path::{Path, PathBuf};
 
 use crate::client::args::Global;
 use crate::client::failure::Failure;
-use crate::client::target::Target;
-use crate::state_dir::{database_path, default_state_dir, state_dir};
+use crate::client::target::{SYSTEM_SOCKET, Target};
+use crate::state_dir::{SYSTEM_STATE_DIR, database_path, default_state_dir, socket_path};
 
 /// The state directory, as an absolute path: that of `--state-dir`, or of the daemon that other commands would go to.
 ///
 /// # Errors
-/// [`Failure::Usage`] where they would go to another machine, or there is no home to look in.
+/// [`Failure::Usage`] where they would go to another machine or to a socket that tells nothing of its directory, or there
+/// is no home to look in.
 pub fn chosen(global: &Global) -> Result<PathBuf, Failure> {
-    let env = |name: &str| std::env::var_os(name);
-    let is_root = rustix::process::geteuid().is_root();
-    if global.state_dir.is_none() {
-        match Target::choose(global) {
-            Ok(target) if !target.is_local() => return Err(elsewhere(&target)),
-            Err(failure @ Failure::Usage(_)) => return Err(failure),
-            _ => {}
-        }
-    }
-    let named = state_dir(global.state_dir.as_deref(), env, is_root);
-    // This may itself be somebody's service, whose STATE_DIRECTORY is then none of a daemon's.
-    let usual = if global.state_dir.is_none() { default_state_dir(env, is_root) } else { None };
-    let is_there = |dir: &Path| database_path(dir).exists();
-    let dir = match (named, usual) {
-        (Some(named), Some(usual)) if !is_there(&named) && is_there(&usual) => usual,
-        (Some(named), _) => named,
-        (None, usual) => usual.ok_or_else(|| {
-            Failure::Usage("there is no home directory to look in; name a state directory with --state-dir".to_owned())
-        })?,
+    let dir = match (&global.state_dir, Target::choose(global)) {
+        (Some(dir), _) => dir.clone(),
+        (None, Ok(Target::Socket { path, .. })) => of_socket(&path, Path::exists)?,
+        (None, Ok(target)) => return Err(elsewhere(&target)),
+        (None, Err(failure @ Failure::Usage(_))) => return Err(failure),
+        // In a run, whose daemon is not to be found by its socket.
+        (None, Err(_)) => usual()?,
     };
     std::path::absolute(&dir).map_err(|error| Failure::Usage(format!("{}: {error}", dir.display())))
+}
+
+/// The directory of the daemon whose socket this is, or would be if it ran.
+fn of_socket(path: &Path, is_there: impl Fn(&Path) -> bool) -> Result<PathBuf, Failure> {
+    if path == Path::new(SYSTEM_SOCKET) {
+        return Ok(SYSTEM_STATE_DIR.into());
+    }
+    let Some(dir) = path.parent().filter(|dir| socket_path(dir) == path) else {
+        return Err(Failure::Usage(format!(
+            "your commands go to {}, which does not say where its daemon keeps its files: name that directory with \
+             --state-dir",
+            path.display()
+        )));
+    };
+    // A daemon that is down has no socket. This may itself be somebody's service, whose STATE_DIRECTORY is none of ours.
+    let usual = usual().ok().filter(|usual| {
+        let is_empty = !is_there(path) && !is_there(&database_path(dir));
+        is_empty && std::env::var_os("RUNABOUT_STATE_DIR").is_none() && is_there(&database_path(usual))
+    });
+    Ok(usual.unwrap_or_else(|| dir.to_path_buf()))
+}
+
+fn usual() -> Result<PathBuf, Failure> {
+    let is_root = rustix::process::geteuid().is_root();
+    default_state_dir(|name| std::env::var_os(name), is_root).ok_or_else(|| {
+        Failure::Usage("there is no home directory to look in; name a state directory with --state-dir".to_owned())
+    })
 }
 
 fn elsewhere(target: &Target) -> Failure {
@@ -42,4 +59,19 @@ fn elsewhere(target: &Target) -> Failure {
         "this works on the daemon's files, and your commands go to {target}: run it on that machine, as by \
          `ssh HOST sudo runabout …`, or name a directory of this one with --state-dir"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_tells_the_directory_and_a_strange_one_does_not() {
+        let of = |socket: &str, there: &str| of_socket(Path::new(socket), |path| path == Path::new(there)).ok();
+        assert_eq!(of(SYSTEM_SOCKET, "/home/a/.local/state/runabout/runabout.db"), Some(SYSTEM_STATE_DIR.into()));
+        assert_eq!(of("/srv/rb/runabout.sock", "/srv/rb/runabout.sock"), Some("/srv/rb".into()));
+        assert_eq!(of("/srv/rb/runabout.sock", "/srv/rb/runabout.db"), Some("/srv/rb".into()));
+        assert_eq!(of("/srv/rb/runabout.sock", ""), Some("/srv/rb".into()), "the first start of one");
+        assert_eq!(of("/run/own.sock", "/run/own.sock"), None);
+    }
 }

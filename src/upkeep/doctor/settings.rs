@@ -8,14 +8,14 @@ use crate::accounts::Account;
 use crate::client::print::printable;
 use crate::clock::UnixMs;
 use crate::config::{Config, Flags};
+use crate::state_dir::{SYSTEM_STATE_DIR, owner};
 use crate::tls;
 
 /// A certificate that ends sooner is one to renew.
 const TLS_DAYS_LEFT_MIN: i64 = 14;
 const DAY_MS: i64 = 86_400_000;
-/// What the unit of the whole machine names, and its state directory.
+/// What the unit of the whole machine names.
 const SYSTEM_CONFIG: &str = "/etc/runabout/config.toml";
-const SYSTEM_STATE_DIR: &str = "/var/lib/runabout";
 
 /// What the configuration says, and how it is.
 pub(super) fn configuration(dir: &Path, file: Option<&Path>, pid: Option<i32>) -> (Config, Finding) {
@@ -116,6 +116,9 @@ fn certificate(patient: &Patient) -> Option<Finding> {
             return Some(Finding::fail(CHECK, format!("{}: {why}", path.display()), "the daemon would not start"));
         }
     };
+    if let Some(why) = owner(&patient.dir).and_then(|owner| patient.config.kept_from(&owner)) {
+        return Some(Finding::fail(CHECK, why, "the daemon would not start"));
+    }
     let now = UnixMs::now();
     let renew = "renew it, then SIGHUP makes the daemon read it again";
     Some(if now > to {
