@@ -86,7 +86,7 @@ fn the_environment_is_the_daemons_without_what_is_its_own() {
     assert_eq!((found["ORDINARY"].as_str(), found["LISTENER"].as_str()), ("kept = \"as is\"", "kept"));
     assert_eq!(found["PYTHONUNBUFFERED"], "1");
     let own: Vec<&str> = found.keys().map(String::as_str).filter(|name| name.starts_with("RUNABOUT_")).collect();
-    let names = ["ATTEMPT", "INSTANCE", "RUN_ID", "RUN_TOKEN", "URL"].map(|name| format!("RUNABOUT_{name}"));
+    let names = ["ATTEMPT", "INSTANCE", "RUN_ID", "RUN_TOKEN", "SOCKET", "URL"].map(|name| format!("RUNABOUT_{name}"));
     assert_eq!(own, names);
     assert_eq!((&found["RUNABOUT_RUN_ID"], found["RUNABOUT_ATTEMPT"].as_str()), (&run, "1"));
     let system = daemon.get("/v1/system").expect(200).json();

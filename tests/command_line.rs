@@ -4,9 +4,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::common::{Address, Daemon, Random, Running, TempDir, cli, newest, start};
+use crate::common::{Address, DEADLINE, Daemon, Random, Running, TempDir, cli, eventually, newest, start};
 
 #[test]
 fn run_exits_as_the_command_did_and_says_nothing_of_its_own() {
@@ -84,6 +84,37 @@ fn what_is_said_wrong_is_2_and_what_is_not_there_is_3() {
     }
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     cli(&daemon, &["--url", &format!("http://{refused}"), "ls"]).expect(3);
+}
+
+#[test]
+fn what_only_somebody_can_change_is_told_off_a_terminal_too() {
+    let daemon = Daemon::start();
+    cli(&daemon, &["queue", "held", "--pause"]).expect(0);
+    let said = daemon.dir().join("said");
+    let mut command = daemon.cli();
+    command.args(["run", "-q", "held", "--", "true"]).stderr(std::fs::File::create(&said).unwrap());
+    let mut waiting = command.spawn().unwrap();
+    eventually(DEADLINE, "the script is told", || {
+        std::fs::read_to_string(&said).unwrap().contains("queue \"held\" is paused (runabout queue held --resume)")
+    });
+    cli(&daemon, &["queue", "held", "--resume"]).expect(0);
+    eventually(DEADLINE, "the run ends", || waiting.try_wait().unwrap().is_some_and(|status| status.success()));
+}
+
+#[test]
+fn logs_say_why_there_is_no_output() {
+    let daemon = Daemon::start();
+    let runs = [["no-such-program"], ["true"]].map(|command| daemon.submit(&json!({ "command": command })));
+    runs.iter().for_each(|run| _ = daemon.wait_ended(*run));
+    let (lost, fine) = (runs[0].to_string(), runs[1].to_string());
+    let reason = format!("run {lost} could not start: not found: no-such-program");
+    for arguments in
+        [&["logs", &lost][..], &["logs", "-f", &lost], &["logs", &lost, &fine], &["logs", "-f", &lost, &fine]]
+    {
+        let ended = cli(&daemon, arguments).expect(0);
+        assert!(ended.stdout.is_empty() && ended.stderr.contains(&reason), "{arguments:?}: {ended:?}");
+    }
+    assert_eq!(cli(&daemon, &["logs", &fine]).expect(0).stderr, "");
 }
 
 #[test]

@@ -41,6 +41,7 @@ mod layers;
 mod litestream;
 mod locked;
 mod log;
+mod login;
 mod logs_of_several;
 mod maintenance;
 mod metrics;

@@ -115,6 +115,27 @@ fn it_is_written_down_nowhere() {
 }
 
 #[test]
+fn the_line_for_curl_reports_with_tcp_and_without() {
+    let page = include_str!("../docs/commands.md");
+    let line = page.split("Without the binary:\n\n```\n").nth(1).unwrap().split("```").next().unwrap();
+    if std::process::Command::new("curl").arg("--version").output().is_err() {
+        return println!("skipped: there is no curl");
+    }
+    for listen in ["127.0.0.1:0", "none"] {
+        let daemon = Daemon::builder().listen(listen).start();
+        let run = daemon.submit(&json!({"script": format!("echo $RUNABOUT_SOCKET\n{line}")}));
+        let ended = daemon.wait_ended(run);
+        assert_eq!(
+            (&ended["exit_code"], &ended["progress"]),
+            (&json!(0), &json!({"percent": 40})),
+            "{listen}: {ended}"
+        );
+        let said = String::from_utf8(output_of(&daemon.events(run)).0).unwrap();
+        assert_eq!(said.lines().next(), daemon.state_dir().join("runabout.sock").to_str(), "{listen}");
+    }
+}
+
+#[test]
 fn a_script_reports_and_queues_more_by_the_command_line() {
     for listen in ["127.0.0.1:0", "none"] {
         let daemon = Daemon::builder().listen(listen).start();

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::common::{DEADLINE, Daemon, binary, eventually, output_of, proc_exists};
+use crate::common::{DEADLINE, Daemon, Running, binary, eventually, output_of, proc_exists};
 
 const USER: &str = "nobody";
 
@@ -87,6 +87,31 @@ fn directory_and_program_are_looked_for_as_that_user() {
         assert_eq!((&ended["status"], &ended["reason"]), (&"failed".into(), &"spawn_failed".into()), "{ended}");
         assert_eq!(ended["error"], error);
     }
+}
+
+#[test]
+fn a_caller_whose_directory_that_user_may_not_enter_is_told_and_gets_its_home() {
+    let Some(fields) = user() else { return };
+    let daemon = daemon();
+    assert_eq!(daemon.get("/v1/system").json()["user"], USER);
+    let (private, open) = (daemon.dir().join("private"), std::env::temp_dir().canonicalize().unwrap());
+    std::fs::create_dir(&private).unwrap();
+    std::fs::set_permissions(&private, PermissionsExt::from_mode(0o700)).unwrap();
+    let from = |dir: &Path, more: &[&str]| {
+        let mut command = daemon.cli();
+        command.current_dir(dir).arg("run").args(more).args(["--", "pwd"]);
+        Running::start(command).ended()
+    };
+    let home = if Path::new(&fields[5]).is_dir() { fields[5].as_str() } else { "/" };
+    let ended = from(&private, &[]).expect(0);
+    assert_eq!(ended.text(), format!("{home}\n"));
+    assert!(ended.stderr.contains(&format!("run as {USER}, who may not enter")), "{ended:?}");
+    assert!(ended.stderr.contains("-C names another directory"), "{ended:?}");
+    // What it may enter is sent as ever, and what was named is meant.
+    let ended = from(&open, &[]).expect(0);
+    assert_eq!((ended.text(), &*ended.stderr), (format!("{}\n", open.display()), ""));
+    let named = from(&private, &["-C", "."]).expect(125);
+    assert!(named.stderr.contains("permission denied"), "{named:?}");
 }
 
 #[test]

@@ -226,15 +226,29 @@ impl Daemon {
         }
     }
 
-    /// To those without a session the daemon tells how curl gets one; who uses this program logs in.
+    /// To those without a session the daemon tells how curl gets one; who uses this program logs in. It does not know as
+    /// whom else they could come.
     fn in_our_words(&self, problem: Problem) -> Problem {
-        let Target::Network(address) = &self.target else { return problem };
-        if problem.code != "unauthorized" {
-            return problem;
-        }
+        let address = match (&self.target, &*problem.code) {
+            (Target::Network(address), "unauthorized") => address,
+            (target, "forbidden") if self.run_token.is_none() => {
+                let instead = match target {
+                    Target::Socket { .. } => {
+                        "root and the daemon's own user are admin here: sudo runabout …".to_owned()
+                    }
+                    Target::Network(_) => format!(
+                        "that is of your session at {target}; --url or --state-dir names another daemon, and `runabout \
+                         logout` goes back to this machine's"
+                    ),
+                };
+                return Problem { detail: format!("{}; {instead}", problem.detail), ..problem };
+            }
+            _ => return problem,
+        };
         let token = if address.token.is_some() { "unknown there, expired or revoked" } else { "missing" };
         let detail = format!(
-            "the session's token for {0} is {token}; log in: on its machine, `runabout enroll` prints a token for `runabout login {0}`",
+            "the session's token for {0} is {token}; log in: on its machine, `runabout enroll` (the machine's service: \
+             `sudo runabout enroll`) prints a token for `runabout login {0}`",
             self.target
         );
         Problem { detail, ..problem }

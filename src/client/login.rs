@@ -44,6 +44,20 @@ pub fn save(login: &Login) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
+/// Forgets it, if anything was saved.
+///
+/// # Errors
+/// [`Failure::Own`] when the file cannot be removed.
+pub fn forget() -> Result<(), Failure> {
+    let Some(path) = path() else { return Ok(()) };
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::Own(format!("cannot remove {}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn path() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let config = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;

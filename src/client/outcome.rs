@@ -28,10 +28,15 @@ impl Outcome {
         Status::parse(&self.status).is_some_and(Status::is_terminal)
     }
 
+    /// Whether there was no command to print anything.
+    pub fn never_started(&self) -> bool {
+        self.reason.as_deref().and_then(Reason::parse) == Some(Reason::SpawnFailed)
+    }
+
     /// What `run` and `wait` exit with.
     pub fn exit_code(&self) -> u8 {
         let reason = self.reason.as_deref().and_then(Reason::parse);
-        if reason == Some(Reason::SpawnFailed) {
+        if self.never_started() {
             // The daemon's words for what a shell tells by 127 and 126.
             return match self.error.as_deref() {
                 Some(error) if error.starts_with("not found: ") => 127,

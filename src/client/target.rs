@@ -94,6 +94,11 @@ impl Target {
         give(self, Some(token))
     }
 
+    /// The same place, with the token and the authority that were saved for it.
+    pub fn of_login(self, login: Login) -> Target {
+        give_login(self, login)
+    }
+
     /// Whether it is a daemon on this machine to which nothing would let us in but a run's token: one to look for by
     /// its socket. Any other address that a script put in place of its own is meant, whatever comes of it.
     fn is_unusable_in_run(&self) -> bool {

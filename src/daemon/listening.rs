@@ -26,6 +26,8 @@ pub(super) struct Place {
     pub url: String,
     /// As browsers are told, where it listens on TCP.
     pub page: Option<PageAddress>,
+    /// Its Unix socket.
+    pub path: PathBuf,
     /// The Unix socket, where it is the daemon's own, and who takes it when it is made again.
     pub socket: Option<(OwnSocket, UnixAgain)>,
 }
@@ -71,7 +73,7 @@ pub(super) fn listen(
     };
     let (again, unix_again) = async_channel::bounded(1);
     let socket = socket.map(|own| (own, again));
-    Ok((Listeners { tcp, tls, unix, unix_again }, Place { said, url, page, socket }))
+    Ok((Listeners { tcp, tls, unix, unix_again }, Place { said, url, page, path, socket }))
 }
 
 fn take_unix(unix: UnixListener) -> Result<(Async<UnixListener>, PathBuf, Option<OwnSocket>), Refusal> {

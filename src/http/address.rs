@@ -2,7 +2,7 @@
 //!
 //! Says what the daemon itself knows; behind a proxy or another name only a person knows better.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 /// Addresses beyond any network of ours (RFC 5737, RFC 3849): which way out leads there is asked, nothing is sent.
 const ELSEWHERE: [(&str, &str); 2] = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")];
@@ -18,16 +18,22 @@ pub struct PageAddress {
 
 impl PageAddress {
     /// As a browser takes it. "Every address" is none that one connects to: then it is the one that faces the network,
-    /// as it is now, or this machine's own where there is no network.
+    /// as it is now, or this host's name where there is no way out to be asked for, as on a network of its own.
     pub fn url(&self) -> String {
         let PageAddress { https, bound } = *self;
-        let host = match bound.ip().to_canonical() {
-            ip if ip.is_unspecified() => facing_the_network(ip).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            ip => ip,
-        };
         let scheme = if https { "https" } else { "http" };
-        format!("{scheme}://{}", SocketAddr::new(host, bound.port()))
+        let (port, bound) = (bound.port(), bound.ip().to_canonical());
+        match if bound.is_unspecified() { facing_the_network(bound) } else { Some(bound) } {
+            Some(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
+            None => format!("{scheme}://{}:{port}", local_name()),
+        }
     }
+}
+
+/// The name by which multicast DNS finds this host, which the daemon answers to.
+fn local_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    if name.contains('.') || name == "localhost" { name } else { format!("{name}.local") }
 }
 
 fn facing_the_network(bound: IpAddr) -> Option<IpAddr> {

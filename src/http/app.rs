@@ -50,6 +50,8 @@ pub struct AppParts {
     pub streams: OpenStreams,
     /// Where a stream's task lives.
     pub spawn: Spawn,
+    /// Whom commands run as.
+    pub user: String,
     /// Where it listens, if on TCP.
     pub page: Option<PageAddress>,
     /// When the daemon started.

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{Access, access};
 
 use super::procfs;
-use crate::accounts::Account;
+use crate::accounts::{Account, user_name};
 use crate::run_tokens::RunToken;
 use crate::store::Claimed;
 
@@ -40,6 +40,8 @@ pub struct World {
     oom: Oom,
     /// Where a command reaches the daemon.
     url: Option<String>,
+    /// The daemon's Unix socket.
+    socket: Option<PathBuf>,
     /// Whom commands run as, where that was said.
     account: Option<Account>,
 }
@@ -64,12 +66,12 @@ impl World {
         let own = || Account::find(&rustix::process::getuid().as_raw().to_string());
         let home = home.or_else(|| own()?.home);
         let (instance, boot_id, oom) = (instance.to_owned(), procfs::boot_id(), Oom::by_trial());
-        World { environment, home, instance, boot_id, oom, url: None, account: None }
+        World { environment, home, instance, boot_id, oom, url: None, socket: None, account: None }
     }
 
     /// The same, with commands told that they reach the daemon there.
-    pub fn reached_at(self, url: String) -> World {
-        World { url: Some(url), ..self }
+    pub fn reached_at(self, url: String, socket: PathBuf) -> World {
+        World { url: Some(url), socket: Some(socket), ..self }
     }
 
     /// The same, with commands running as this user, in its home and by its names.
@@ -87,6 +89,13 @@ impl World {
     pub fn becomes(&self) -> Option<&Account> {
         let own = rustix::process::geteuid().as_raw();
         self.account.as_ref().filter(|account| account.uid != own)
+    }
+
+    /// Whom commands run as: a name, or a number that has none.
+    pub fn user(&self) -> String {
+        let own = || rustix::process::geteuid().as_raw();
+        let named = self.account.as_ref().map(|account| account.name.clone());
+        named.or_else(|| user_name(own())).unwrap_or_else(|| own().to_string())
     }
 
     /// The name of the database whose runs these are.
@@ -109,6 +118,9 @@ impl World {
         all.push(own(("RUNABOUT_ATTEMPT", claimed.attempt.to_string())));
         all.push(own(("RUNABOUT_INSTANCE", self.instance.clone())));
         all.extend(self.url.iter().map(|url| own(("RUNABOUT_URL", url.clone()))));
+        // Another user reaches the socket only where it was made for that; then it is the URL, too.
+        let by_socket = self.becomes().is_none() || self.url.as_ref().is_some_and(|url| url.starts_with("unix:"));
+        all.extend(self.socket.iter().filter(|_| by_socket).map(|path| ("RUNABOUT_SOCKET".into(), path.into())));
         all.push(own(("RUNABOUT_RUN_TOKEN", token.reveal().to_owned())));
         all
     }

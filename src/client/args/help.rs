@@ -34,7 +34,8 @@ Environment:
   RUNABOUT_CA          as --ca, for https
   SSL_CERT_FILE        the system's authorities, where they are not in one of the usual places
   RUNABOUT_STATE_DIR   the state directory
-  RUNABOUT_RUN_TOKEN   set in a run's command, as are RUNABOUT_URL and RUNABOUT_RUN_ID: for `progress`
+  RUNABOUT_RUN_TOKEN   set in a run's command, as are RUNABOUT_URL, RUNABOUT_SOCKET (the daemon's, for curl)
+                       and RUNABOUT_RUN_ID: for `progress`
   NO_COLOR             no colours, also on a terminal
 
 Exit codes:
@@ -80,7 +81,8 @@ macro_rules! submit_help {
             "  runabout ",
             $name,
             " -i -- psql mydb < report.sql\n\n",
-            "Over the local socket, the caller's directory and PATH go along unless -C or -e PATH=… are given.",
+            "Over the local socket, the caller's directory and PATH go along unless -C or -e PATH=… are given; a directory\n",
+            "that the command's user may not enter does not. PYTHONUNBUFFERED=1 is set, too.",
             $more
         )
     };

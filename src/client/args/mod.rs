@@ -163,6 +163,11 @@ It is saved in $XDG_CONFIG_HOME/runabout/login.toml (~/.config/runabout/login.to
         /// An enrollment or session token [default: RUNABOUT_TOKEN, else a line of standard input]
         token: Option<String>,
     },
+    /// End the session that `login` saved, and forget it
+    #[command(after_help = "\
+From then on commands go to this machine's own daemon again. A daemon that cannot be reached keeps the session until it
+expires; there, `runabout sessions --revoke ID` ends it.")]
+    Logout,
     /// List sessions, or revoke one
     Sessions {
         /// End this session; its open streams end with it
@@ -323,6 +328,9 @@ impl Cli {
             }
             Command::Login { .. } if url.is_some() || state_dir.is_some() => {
                 Some("`login` takes the daemon's URL as its argument: no --url, no --state-dir")
+            }
+            Command::Logout if url.is_some() || state_dir.is_some() => {
+                Some("`logout` ends the one session that `login` saved: no --url, no --state-dir")
             }
             Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) if url.is_some() => Some(
                 "this works on the daemon's files: no --url; run it on the daemon's machine, as by \

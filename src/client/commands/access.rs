@@ -50,6 +50,10 @@ pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Fai
     wish.extend(more.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))));
     let ask = Ask::new(Method::POST, "/v1/enrollment-tokens").with(&Value::Object(wish));
     let body = context.daemon.ask(&ask).await?;
+    if let Some(url) = context.daemon.url() {
+        // After a login on the daemon's own machine that is easily forgotten.
+        print::note(&format!("this token is for {url}, where your commands go"));
+    }
     let token = read::<Enrollment>(&body)?.token;
     match (context.json, url) {
         (true, None) => print::answer(&one_line(&body)?)?,
@@ -67,6 +71,9 @@ pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Fai
 /// Lists sessions; the one that asks is marked.
 pub async fn sessions(context: &Context) -> Result<u8, Failure> {
     let body = context.daemon.ask(&Ask::get("/v1/sessions")).await?;
+    if let Some(url) = context.daemon.url() {
+        print::note(&format!("these are of {url}, where your commands go"));
+    }
     if context.json {
         let listed: Value = read(&body)?;
         print::answer(&listed["sessions"].to_string())?;

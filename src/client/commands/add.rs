@@ -11,9 +11,10 @@ use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::caller::Caller;
 use super::{Context, one_line};
 use crate::client::args::SubmitOptions;
-use crate::client::connection::Ask;
+use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
 use crate::client::patience::{Patience, ask_until_answered};
 use crate::client::print;
@@ -26,7 +27,7 @@ const LOST_SUBMIT_S: u64 = 60;
 
 /// Submits and prints the number.
 pub async fn add(context: &Context, options: SubmitOptions) -> Result<u8, Failure> {
-    let submit = Submit::new(options, context.daemon.is_local())?;
+    let submit = Submit::new(options, &context.daemon).await?;
     let body = submit.send(context).await?;
     if context.json {
         print::answer(&one_line(&body)?)?;
@@ -45,7 +46,7 @@ pub struct Submit {
 
 impl Submit {
     /// From the words, the files they name and, for a daemon on this machine, the caller's world.
-    pub fn new(options: SubmitOptions, local: bool) -> Result<Submit, Failure> {
+    pub async fn new(options: SubmitOptions, daemon: &Daemon) -> Result<Submit, Failure> {
         let script = match (&options.script, &options.file) {
             (Some(script), _) => Some(script.clone()),
             (None, Some(path)) => Some(script_from(path)?),
@@ -57,7 +58,7 @@ impl Submit {
             (true, false) => Some(text_of(io::stdin().lock(), "standard input")?),
             (false, _) => None,
         };
-        let caller = if local { Caller::here(&options)? } else { Caller::default() };
+        let caller = Caller::of(daemon, &options).await?;
         let (key, own_key) = match &options.key {
             Some(key) => (key.clone(), true),
             None => (random_key()?, false),
@@ -82,35 +83,6 @@ impl Submit {
                 other => other,
             }
         })
-    }
-}
-
-/// What a daemon on the same machine is told of who calls.
-#[derive(Debug, Default)]
-struct Caller {
-    cwd: Option<String>,
-    path: Option<String>,
-}
-
-impl Caller {
-    fn here(options: &SubmitOptions) -> Result<Caller, Failure> {
-        let cwd = match &options.cwd {
-            Some(given) if Path::new(given).is_absolute() => given.clone(),
-            given => {
-                let here = std::env::current_dir().map_err(|error| {
-                    Failure::Usage(format!("the directory we are in cannot be named ({error}); give one with -C"))
-                })?;
-                let whole = match given.as_deref() {
-                    None | Some(".") => here,
-                    Some(below) => here.join(below),
-                };
-                whole.into_os_string().into_string().map_err(|name| {
-                    Failure::Usage(format!("{name:?}: a directory's name must be UTF-8; give another with -C"))
-                })?
-            }
-        };
-        // A PATH that is not UTF-8 cannot travel in JSON; the daemon's own serves then.
-        Ok(Caller { cwd: Some(cwd), path: std::env::var("PATH").ok() })
     }
 }
 
@@ -217,17 +189,6 @@ mod tests {
         assert_eq!(body(told, None, None, caller())["env"], json!({"PATH": "/own"}));
         let remote = SubmitOptions { cwd: Some("/there".to_owned()), ..options() };
         assert_eq!(body(remote, None, None, Caller::default())["cwd"], json!("/there"));
-    }
-
-    #[test]
-    fn a_directory_is_named_from_where_the_caller_is() {
-        let here = std::env::current_dir().expect("a directory").display().to_string();
-        let cwd = |given: Option<&str>| {
-            Caller::here(&SubmitOptions { cwd: given.map(str::to_owned), ..options() }).expect("a caller").cwd
-        };
-        assert_eq!(cwd(None), Some(here.clone()));
-        assert_eq!(cwd(Some("/srv")), Some("/srv".to_owned()));
-        assert_eq!(cwd(Some("below")), Some(format!("{here}/below")));
     }
 
     #[test]

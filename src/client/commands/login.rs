@@ -1,4 +1,4 @@
-//! `login`: trades a token for a session, or proves that one works, and saves it.
+//! `login`: trades a token for a session, or proves that one works, and saves it. `logout`: ends and forgets it.
 //!
 //! Only what the daemon has accepted is saved; the token is never printed.
 
@@ -53,6 +53,26 @@ pub async fn login(global: &Global, address: &str, token: Option<String>) -> Res
     let ca = authority_of(&target)?;
     let path = login::save(&Login { url: target.to_string(), token, ca })?;
     print::note(&format!("logged in to {target} as {}; saved in {}", printable(&role), path.display()));
+    Ok(0)
+}
+
+/// Ends the saved session there, and forgets it here whatever comes of that.
+pub async fn logout(global: &Global) -> Result<u8, Failure> {
+    let Some(login) = login::read()? else {
+        print::note("nobody is logged in here");
+        return Ok(0);
+    };
+    let target = parse(&login.url, "login.toml")?.of_login(login).known_by(global)?;
+    let ended = Daemon::new(target.clone()).ask(&Ask::new(Method::DELETE, "/v1/session")).await;
+    login::forget()?;
+    match ended {
+        Ok(_) => print::note(&format!("logged out of {target}")),
+        // It is over there, too, however that came.
+        Err(Failure::Refused(problem)) if problem.status == 401 => print::note(&format!("logged out of {target}")),
+        Err(failure) => {
+            print::warn(&format!("forgotten here, but {target} keeps the session until it expires: {failure}"));
+        }
+    }
     Ok(0)
 }
 

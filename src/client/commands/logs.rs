@@ -6,6 +6,7 @@ use super::{Context, logs_of_several, single_line};
 use crate::client::args::LogsOptions;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
+use crate::client::outcome::Outcome;
 use crate::client::position::{Gap, Told, What};
 use crate::client::print;
 use crate::client::sink::Outputs;
@@ -21,6 +22,10 @@ pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure
         match follower.next().await? {
             Step::Event(told) if context.json => outputs.line(&single_line(&told.line)).await?,
             Step::Event(Told { what: What::Output(stream, bytes), .. }) => outputs.piece(stream, &bytes).await?,
+            Step::Event(Told { what: What::Finished(outcome), .. }) if outcome.never_started() => {
+                // Nothing else would say why there is no output.
+                print::warn(&start_text(run, &outcome));
+            }
             Step::Event(_) => {}
             Step::Gap(Gap { from, to, reason, line, .. }) => {
                 if context.json {
@@ -35,6 +40,11 @@ pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure
             Step::End(_) => return Ok(0),
         }
     }
+}
+
+/// What a person is told about a command that printed nothing because it never was.
+pub fn start_text(run: i64, outcome: &Outcome) -> String {
+    format!("run {run} could not start: {}", outcome.complaint(run).unwrap_or_default())
 }
 
 /// What a person is told about events that are gone.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 
-use super::logs::gap_text;
+use super::logs::{gap_text, start_text};
 use super::{Context, single_line};
 use crate::client::args::LogsOptions;
 use crate::client::connection::Ask;
@@ -141,6 +141,10 @@ impl Lines {
         }
         match told.what {
             What::Output(stream, bytes) => self.piece(told.run, stream, &bytes).await,
+            What::Finished(outcome) if outcome.never_started() => {
+                print::warn(&start_text(told.run, &outcome));
+                self.end_of(told.run).await
+            }
             What::Finished(_) | What::Queued => self.end_of(told.run).await,
             What::Started | What::Other => Ok(()),
         }

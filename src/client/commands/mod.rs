@@ -4,6 +4,7 @@
 
 mod access;
 mod add;
+mod caller;
 mod completions;
 mod drain;
 mod login;
@@ -38,6 +39,9 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::Login { address, token } = cli.command {
         return login::login(&cli.global, &address, token).await;
     }
+    if let Command::Logout = cli.command {
+        return login::logout(&cli.global).await;
+    }
     if let Command::Progress(options) = cli.command {
         return progress::progress(&cli.global, options).await;
     }
@@ -53,6 +57,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         // Taken before they come here.
         Command::Serve(_)
         | Command::Login { .. }
+        | Command::Logout
         | Command::Progress(_)
         | Command::Completions { .. }
         | Command::Manual { .. } => Ok(2),

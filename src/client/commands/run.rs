@@ -4,7 +4,6 @@
 //! only the first two may end the run.
 
 use std::cell::Cell;
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use futures_lite::future;
@@ -37,7 +36,7 @@ const LEFT_RUNNING: u8 = 130;
 /// Submits, follows, and gives the command's exit code.
 pub async fn run(context: &Context, options: SubmitOptions) -> Result<u8, Failure> {
     // Standard input may be read here: until that is done, Ctrl-C ends us as it always does.
-    let submit = Submit::new(options, context.daemon.is_local())?;
+    let submit = Submit::new(options, &context.daemon).await?;
     let mut interrupts = Interrupts::listen()?;
     let mut interrupted = false;
     let Some(body) = submitted(context, &submit, &mut interrupts, &mut interrupted).await? else {
@@ -175,17 +174,18 @@ impl Following<'_> {
     /// Tells a person once, after a second, what stands in front. Never ends.
     async fn tell_why_it_waits(&self) -> Result<Ended, Failure> {
         Timer::after(Duration::from_millis(QUEUED_NOTE_MS)).await;
-        if self.waits.get() && std::io::stderr().is_terminal() {
+        if self.waits.get() {
             // That it waits is no failure, and not being able to say why is none either.
-            let why = self.why_it_waits().await.ok().flatten();
-            if let Some(why) = why.filter(|_| self.waits.get()) {
-                print::note(&why);
+            match self.why_it_waits().await.ok().flatten().filter(|_| self.waits.get()) {
+                Some(Wait::Passes(why)) => print::note(&why),
+                Some(Wait::ForSomebody(why)) => print::warn(&why),
+                None => {}
             }
         }
         future::pending().await
     }
 
-    async fn why_it_waits(&self) -> Result<Option<String>, Failure> {
+    async fn why_it_waits(&self) -> Result<Option<Wait>, Failure> {
         let daemon = &self.context.daemon;
         let run: RunView = read(&daemon.ask(&Ask::get(format!("/v1/runs/{}", self.run))).await?)?;
         if run.outcome.status != "queued" {
@@ -194,7 +194,8 @@ impl Following<'_> {
         // A daemon that cannot be drained does not know the path.
         let drain = daemon.ask(&Ask::get("/v1/drain")).await.and_then(|body| read::<DrainView>(&body));
         if drain.is_ok_and(|drain| drain.draining) {
-            return Ok(Some("queued: the daemon is drained and starts nothing (runabout drain --undo)".to_owned()));
+            let why = "queued: the daemon is drained and starts nothing (runabout drain --undo)";
+            return Ok(Some(Wait::ForSomebody(why.to_owned())));
         }
         let name = encoded(&run.queue);
         let queue: QueueView = read(&daemon.ask(&Ask::get(format!("/v1/queues/{name}"))).await?)?;
@@ -202,17 +203,26 @@ impl Following<'_> {
         let page: RunsPage = read(&daemon.ask(&Ask::get(path)).await?)?;
         let ahead: Result<Vec<RunView>, Failure> = page.runs.iter().map(|run| read(run.get().as_bytes())).collect();
         let ahead: Vec<i64> = ahead?.iter().map(|run| run.id).collect();
-        Ok(Some(waiting_text(&run, &queue, &ahead)))
+        Ok(Some(waiting(&run, &queue, &ahead)))
     }
 }
 
-fn waiting_text(run: &RunView, queue: &QueueView, ahead: &[i64]) -> String {
+/// Why a run waits.
+#[derive(Debug, PartialEq, Eq)]
+enum Wait {
+    /// By itself that will be over: news for a terminal.
+    Passes(String),
+    /// Until somebody does something, so that a script is told, too.
+    ForSomebody(String),
+}
+
+fn waiting(run: &RunView, queue: &QueueView, ahead: &[i64]) -> Wait {
     let name = &queue.name;
     if queue.paused {
-        return format!("queued: queue \"{name}\" is paused");
+        return Wait::ForSomebody(format!("queued: queue \"{name}\" is paused (runabout queue {name} --resume)"));
     }
     if let Some(not_before) = &run.not_before {
-        return format!("queued: held back until {}", print::printable(not_before));
+        return Wait::Passes(format!("queued: held back until {}", print::printable(not_before)));
     }
     let slots = if queue.slots == 1 { "1 slot".to_owned() } else { format!("{} slots", queue.slots) };
     let named: Vec<String> = ahead.iter().take(AHEAD_NAMED).map(i64::to_string).collect();
@@ -221,7 +231,7 @@ fn waiting_text(run: &RunView, queue: &QueueView, ahead: &[i64]) -> String {
         [one] => format!("run {one}"),
         more => format!("runs {}{}", more.join(", "), if ahead.len() > AHEAD_NAMED { ", …" } else { "" }),
     };
-    format!("queued behind {behind}: queue \"{name}\" has {slots}")
+    Wait::Passes(format!("queued behind {behind}: queue \"{name}\" has {slots}"))
 }
 
 #[cfg(test)]
@@ -232,13 +242,15 @@ mod tests {
     fn a_person_is_told_what_stands_in_front() {
         let mut queue = QueueView { name: "default".to_owned(), slots: 1, ..QueueView::default() };
         let mut run = RunView::default();
-        assert_eq!(waiting_text(&run, &queue, &[12]), "queued behind run 12: queue \"default\" has 1 slot");
+        let passes = |text: &str| Wait::Passes(text.to_owned());
+        assert_eq!(waiting(&run, &queue, &[12]), passes("queued behind run 12: queue \"default\" has 1 slot"));
         queue.slots = 4;
         let many = "queued behind runs 15, 14, 13, …: queue \"default\" has 4 slots";
-        assert_eq!(waiting_text(&run, &queue, &[15, 14, 13, 12]), many);
+        assert_eq!(waiting(&run, &queue, &[15, 14, 13, 12]), passes(many));
         run.not_before = Some("2026-11-23T06:32:01.000Z".to_owned());
-        assert!(waiting_text(&run, &queue, &[]).starts_with("queued: held back until 2026"));
+        assert_eq!(waiting(&run, &queue, &[]), passes("queued: held back until 2026-11-23T06:32:01.000Z"));
         queue.paused = true;
-        assert_eq!(waiting_text(&run, &queue, &[]), "queued: queue \"default\" is paused");
+        let paused = "queued: queue \"default\" is paused (runabout queue default --resume)";
+        assert_eq!(waiting(&run, &queue, &[]), Wait::ForSomebody(paused.to_owned()));
     }
 }

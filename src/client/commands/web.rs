@@ -34,14 +34,17 @@ pub async fn page_url(context: &Context) -> Result<String, Failure> {
     let url = read::<System>(&body)?.url.ok_or_else(|| {
         Failure::Refused(Box::new(Problem {
             detail: "the daemon listens on no TCP address, so that no browser reaches it: start it with --listen \
-                     ADDR:PORT, or name the address of a proxy before it with --url"
+                     ADDR:PORT (the units of a person's daemon set RUNABOUT_LISTEN=none: systemctl edit, \
+                     Environment=RUNABOUT_LISTEN=127.0.0.1:7868), or name the address of a proxy before it with --url"
                 .to_owned(),
             ..Problem::default()
         }))
     })?;
     if is_only_here(&url) {
-        print::note(&format!(
-            "{url} is for browsers on the daemon's own machine; for others it has to --listen at an address of the network"
+        // A phone would look for the page on itself, and by ssh there is no terminal here.
+        print::warn(&format!(
+            "{url} is for browsers on the daemon's own machine, or at the end of a tunnel to it; for a phone set `listen` \
+             to an address of the network, with [tls]"
         ));
     }
     Ok(url)

@@ -45,6 +45,7 @@ pub async fn system(request: Request) -> Answer {
             "runs": runs,
             "readers": app.metrics.readers_now(),
             "url": app.page.map(|page| page.url()),
+            "user": app.user,
         }),
     )
 }
