@@ -1,6 +1,6 @@
 //! Runabout queues commands durably in SQLite, runs them, records everything that happens to them as numbered events,
 //! and pushes those to any number of readers, each of which sees every event once, in order, however often it
-//! drops off and comes back.
+//! disconnects and reconnects.
 //!
 //! ```text
 //!            TCP, Unix socket                                     one thread: the executor

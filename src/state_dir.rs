@@ -37,10 +37,11 @@ pub fn state_dir(flag: Option<&Path>, env: impl Fn(&str) -> Option<OsString>, is
         .or_else(|| default_state_dir(&env, is_root))
 }
 
-/// Whose the directory is, where that is not root: the daemon's user, whoever looks after it. `None` where there is none yet.
+/// The daemon's user where that is neither root nor us, by whose the directory is. `None` also where there is none yet.
 pub fn owner(state_dir: &Path) -> Option<Account> {
     let uid = std::fs::metadata(state_dir).ok()?.uid();
-    if uid == 0 { None } else { Account::find_uid(uid) }
+    let is_known = uid == 0 || uid == rustix::process::geteuid().as_raw();
+    if is_known { None } else { Account::find_uid(uid) }
 }
 
 /// The database's file.

@@ -38,7 +38,7 @@ pub struct RestoreOptions {
     /// Pause all queues, so that nothing that was queued in it starts by itself
     #[arg(long)]
     pub pause: bool,
-    /// End all sessions: everybody has to be let in again
+    /// End all sessions: everybody has to log in again
     #[arg(long)]
     pub no_sessions: bool,
 }
