@@ -11,7 +11,8 @@
 //!            │                          │    ▲
 //!            ▼                          ▼    │ committed: events on their way out
 //!   ───────────────── store: handle ── jobs ─┴─────────────────── a channel
-//!                       thread: batch, BEGIN … COMMIT, answer     one thread: SQLite
+//!                       thread: batch, BEGIN … COMMIT, answer     one thread: writes SQLite
+//!                       reads: one snapshot a read                one thread: reads SQLite
 //!                       ▲                 ▲
 //!                       │ claims          │ backlog: output on its way in
 //!   scheduler ──────────┴── runner: process, output, appender, running, orphans
@@ -26,10 +27,18 @@
 //! ends of an encrypted connection have in common; without its Cargo feature both have a stub in its place. [`systemd`] is
 //! what the service manager is told and hands over.
 //!
-//! # Two threads
-//! Everything async runs on one executor on the main thread, beside the reactor's helper. SQLite has a thread of its
-//! own. Between them there are three ways: jobs go down a bounded channel; output waits in the [`store::Backlog`], from
-//! where every commit takes it along; what was committed waits in [`store::Committed`] until the fan-out hands it on.
+//! # Three threads
+//! Everything async runs on one executor on the main thread, beside the reactor's helper. SQLite has two threads, each
+//! with a connection of its own: one writes, one only reads, so that a commit that waits for the medium holds up no read
+//! and no number of reads holds up a commit. Towards them jobs go down two bounded channels; output waits in the
+//! [`store::Backlog`], from where every commit takes it along; what was committed waits in [`store::Committed`] until the
+//! fan-out hands it on.
+//!
+//! A transaction does urgent work first (what a person or a command waits for) and takes no more once its time is over;
+//! a read is bounded in rows, bytes and time and gives what it has found. A read takes its snapshot after it was asked
+//! for: who was answered a write reads it. SQLite shows a commit only once it is flushed, so that a read sees nothing that
+//! a crash takes back, and what it does not see yet is pushed later. Before it moves the log into the database the writer
+//! waits for the read that is under way; else reads without a pause would keep the log from ever beginning anew.
 //!
 //! # One Event
 //! [`wake::Bell`] is rung by every commit. It wakes the scheduler, which claims if a hint says that something can be

@@ -76,8 +76,8 @@ pub async fn run(store: &Store, bell: &Bell, stop: &Stop, metrics: &Arc<Metrics>
         metrics.scheduler_wakeups.get_or_create(&OfCause { cause }).inc();
     }
     store.open_claims(false);
-    // A claim that was under way is published before this question is answered.
-    let _ = store.queues().await;
+    // A claim that was under way is published before this is answered.
+    let _ = store.barrier().await;
     while let Ok(claimed) = store.claims().try_recv() {
         start(claimed);
     }

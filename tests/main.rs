@@ -57,6 +57,7 @@ mod page;
 mod process_tree;
 mod push;
 mod quota;
+mod reads;
 mod restore;
 mod resume;
 mod retention;

@@ -248,6 +248,7 @@ impl From<StoreError> for Problem {
             | StoreError::Displaced
             | StoreError::Io { .. }
             | StoreError::Damaged(_)
+            | StoreError::Stalled(_)
             | StoreError::Unavailable(_)
             | StoreError::Failed(_) => Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S),
         }

@@ -12,7 +12,8 @@ use std::collections::{HashMap, VecDeque};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, named_params};
 
 use super::events::{event_from, kind_of};
-use super::thread::Reader;
+use super::reads::Reader;
+use super::runs::last_run;
 use super::{PAGE_BYTES_MAX, PAGE_ROWS_MAX, Store, StoreError, sql};
 use crate::event::{Event, EventFilter, Kind};
 use crate::run::RunId;
@@ -57,7 +58,7 @@ impl Store {
     /// Where all runs' events stand; fails where the filter names a run that never was.
     pub async fn all_head(&self, filter: EventFilter) -> Result<AllHead, StoreError> {
         self.read(move |reader| {
-            let last_run = reader.state.last_run;
+            let last_run = last_run(reader.conn)?;
             let unknown = filter.runs().and_then(|runs| runs.iter().find(|run| run.0 < 1 || run.0 > last_run));
             unknown.map_or_else(|| head(reader), |run| Err(StoreError::RunNotFound(*run)))
         })
@@ -123,7 +124,7 @@ fn page(
     let mut of_runs = OfRuns::new(reader.conn, filter.queue(), head.removed_id);
     let mut get = reader.conn.prepare_cached(sql::EVENTS_GET)?;
     let mut bytes = 0;
-    let end = look(reader.conn, filter, Way::Up(after), &mut |entry| {
+    let end = look(reader, filter, Way::Up(after), &mut |entry| {
         if filter.shows(entry.kind, entry.run) && of_runs.shows(entry.id, entry.run)? {
             let event = get.query_row(named_params! {":id": entry.id}, |row| event_from(row, entry.run))?;
             bytes += event.data.len();
@@ -140,7 +141,7 @@ fn page(
 fn newest(reader: &Reader<'_>, filter: &EventFilter, before: i64, count: usize) -> Result<NewestPiece, StoreError> {
     let mut of_runs = OfRuns::new(reader.conn, filter.queue(), removed_id(reader)?);
     let mut found = 0;
-    let down_to = look(reader.conn, filter, Way::Down(before), &mut |entry| {
+    let down_to = look(reader, filter, Way::Down(before), &mut |entry| {
         if filter.shows(entry.kind, entry.run) && of_runs.shows(entry.id, entry.run)? {
             found += 1;
         }
@@ -175,28 +176,28 @@ type See<'a> = &'a mut dyn FnMut(Entry) -> Result<bool, StoreError>;
 
 /// Shows `see` every event that the filter might show, in order, until it has had enough or enough was looked at.
 /// Answers how far that was; `None` where nothing is left beyond it.
-fn look(conn: &Connection, filter: &EventFilter, way: Way, see: See<'_>) -> Result<Option<i64>, StoreError> {
+fn look(reader: &Reader<'_>, filter: &EventFilter, way: Way, see: See<'_>) -> Result<Option<i64>, StoreError> {
     match filter.runs() {
-        Some(runs) if filter.wants_output() => look_at_runs(conn, runs, way, see),
+        Some(runs) if filter.wants_output() => look_at_runs(reader, runs, way, see),
         _ if filter.wants_output() => {
             let statement = if way.is_up() { sql::EVENTS_ALL_AFTER } else { sql::EVENTS_ALL_BEFORE };
-            look_along(conn, statement, PAGE_ROWS_MAX, way, see)
+            look_along(reader, statement, PAGE_ROWS_MAX, way, see)
         }
         _ => {
             let statement = if way.is_up() { sql::EVENTS_TOLD_AFTER } else { sql::EVENTS_TOLD_BEFORE };
-            look_along(conn, statement, LOOK_ROWS_MAX, way, see)
+            look_along(reader, statement, LOOK_ROWS_MAX, way, see)
         }
     }
 }
 
 fn look_along(
-    conn: &Connection,
+    reader: &Reader<'_>,
     statement: &str,
     rows_max: usize,
     way: Way,
     see: See<'_>,
 ) -> Result<Option<i64>, StoreError> {
-    let mut statement = conn.prepare_cached(statement)?;
+    let mut statement = reader.conn.prepare_cached(statement)?;
     let limit = rows_max as i64;
     let mut rows = match way {
         Way::Up(after) => statement.query(named_params! {":after": after, ":rows": limit})?,
@@ -209,7 +210,7 @@ fn look_along(
         count += 1;
         // What is passed by lies in the pages that are read, too.
         bytes += row.get::<_, i64>(3)? as usize;
-        if !see(entry)? || count == rows_max || bytes >= PAGE_BYTES_MAX {
+        if !see(entry)? || count == rows_max || bytes >= PAGE_BYTES_MAX || reader.is_over() {
             return Ok(Some(id));
         }
     }
@@ -217,7 +218,8 @@ fn look_along(
 }
 
 /// The events of several runs, merged by id: each run is read by its own index, some entries ahead.
-fn look_at_runs(conn: &Connection, runs: &[RunId], way: Way, see: See<'_>) -> Result<Option<i64>, StoreError> {
+fn look_at_runs(reader: &Reader<'_>, runs: &[RunId], way: Way, see: See<'_>) -> Result<Option<i64>, StoreError> {
+    let conn = reader.conn;
     let mut walks = runs.iter().map(|run| Walk::start(conn, *run, way)).collect::<Result<Vec<_>, _>>()?;
     let mut count = 0;
     loop {
@@ -226,7 +228,7 @@ fn look_at_runs(conn: &Connection, runs: &[RunId], way: Way, see: See<'_>) -> Re
         let Some(entry) = next.map(|walk| walk.take(conn)).transpose()?.flatten() else { return Ok(None) };
         let id = entry.id;
         count += 1;
-        if !see(entry)? || count == PAGE_ROWS_MAX {
+        if !see(entry)? || count == PAGE_ROWS_MAX || reader.is_over() {
             return Ok(Some(id));
         }
     }

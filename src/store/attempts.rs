@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::named_params;
 
 use super::quota::Output;
-use super::runs::{command_from, get, parsed};
-use super::thread::Reader;
+use super::reads::Reader;
+use super::runs::{command_from, get_in, parsed};
 use super::writer::Writer;
 use super::{StoreError, life, sql};
 use crate::run::{Ask, Command, Exit, OnInterrupt, Outcome, RunId, Status};
@@ -133,7 +133,7 @@ pub(super) fn finish(
     asked: Option<Ask>,
     exit: &Exit,
 ) -> Result<Option<Outcome>, StoreError> {
-    let run = get(tx.conn, tx.state, id)?;
+    let run = get_in(tx, id)?;
     if run.outcome.status != Status::Running || run.attempt != attempt {
         return Ok(None);
     }

@@ -17,7 +17,7 @@ impl Store {
         let changed = self.shared.drain(drain);
         self.bell.ring();
         // A claim that was under way is published before this question is answered.
-        self.read(|_| Ok(())).await?;
+        self.barrier().await?;
         Ok(changed)
     }
 

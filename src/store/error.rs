@@ -1,6 +1,7 @@
 //! What a caller of the store can be told. Texts are for people and never hold SQL or paths.
 
 use std::fmt;
+use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
@@ -66,6 +67,8 @@ pub enum StoreError {
     },
     /// The database's file is not what SQLite wrote.
     Damaged(String),
+    /// A write has been waiting for the medium for this long; reads go on.
+    Stalled(Duration),
     /// The store could not be asked, or not in time.
     Unavailable(String),
     /// The store has given up and the daemon ends; the outcome of what was under way is unknown.
@@ -155,6 +158,12 @@ impl fmt::Display for StoreError {
                 "the database's file was deleted, moved, replaced or overwritten under the daemon, or its disk was \
                  unmounted: nothing more is written, and what was stored can be read. Put it back, and the daemon goes on \
                  by itself, or restart it; its log names the file"
+            ),
+            StoreError::Stalled(time) => write!(
+                out,
+                "a write has been waiting for the medium for {} s; reads go on. Where the file system is frozen for a \
+                 snapshot (fsfreeze) writes go on by themselves once it is thawed; else look at the disk (dmesg)",
+                time.as_secs()
             ),
             StoreError::Full => write!(out, "the disk that holds the database is full; nothing was written"),
             StoreError::Unavailable(_) | StoreError::Io { .. } | StoreError::Damaged(_) => {

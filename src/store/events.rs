@@ -4,9 +4,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Rows, named_params};
 
 use super::expiry::Budget;
+use super::reads::Reader;
 use super::runs::{absent, outcome_from};
-use super::state::State;
-use super::thread::Reader;
 use super::writer::Writer;
 use super::{Store, StoreError, sql};
 use crate::clock::UnixMs;
@@ -52,7 +51,7 @@ pub struct EventPage {
 impl Store {
     /// Where a run stands.
     pub async fn head(&self, run: RunId) -> Result<Head, StoreError> {
-        self.read(move |reader| head(reader.conn, reader.state, run)).await
+        self.read(move |reader| head(reader.conn, run)).await
     }
 
     /// A page of a run's events after a cursor, bounded in rows and bytes.
@@ -80,7 +79,7 @@ impl Store {
 
 /// Appends a client's events, all or none; answers the last `seq`.
 pub(super) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<i64, StoreError> {
-    let mut last = head(tx.conn, tx.state, run)?;
+    let mut last = head(tx.conn, run)?;
     if last.outcome.status.is_terminal() {
         return Err(StoreError::RunFinished(run));
     }
@@ -95,7 +94,7 @@ pub(super) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)])
 }
 
 /// Where a run stands.
-pub(super) fn head(conn: &Connection, state: &State, run: RunId) -> Result<Head, StoreError> {
+pub(super) fn head(conn: &Connection, run: RunId) -> Result<Head, StoreError> {
     let mut statement = conn.prepare_cached(sql::RUNS_HEAD)?;
     let found = statement
         .query_row(named_params! {":id": run.0}, |row| {
@@ -108,7 +107,7 @@ pub(super) fn head(conn: &Connection, state: &State, run: RunId) -> Result<Head,
             })
         })
         .optional()?;
-    found.ok_or_else(|| absent(state, run))
+    found.map_or_else(|| Err(absent(conn, run)?), Ok)
 }
 
 /// A page of a run's events, bounded in rows and bytes.
@@ -119,7 +118,7 @@ fn page(
     rows_max: usize,
     bytes_max: usize,
 ) -> Result<EventPage, StoreError> {
-    let head = head(reader.conn, reader.state, run)?;
+    let head = head(reader.conn, run)?;
     let mut events = Vec::new();
     if after < head.last_seq {
         let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE)?;
@@ -137,7 +136,7 @@ fn page_before(
     rows_max: usize,
     bytes_max: usize,
 ) -> Result<EventPage, StoreError> {
-    let head = head(reader.conn, reader.state, run)?;
+    let head = head(reader.conn, run)?;
     let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE_BEFORE)?;
     let rows = statement.query(named_params! {":run": run.0, ":before": before, ":rows": rows_max as i64})?;
     let events = read_rows(run, rows, bytes_max)?;

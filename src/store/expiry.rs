@@ -85,12 +85,12 @@ impl Store {
 
     /// Removes one piece of what has expired.
     pub async fn remove_expired(&self) -> Result<Removed, StoreError> {
-        self.write(remove_piece).await
+        self.write_bulk(remove_piece).await
     }
 
     /// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is no more.
     pub async fn vacuum(&self, vacuum: Vacuum) -> Result<u64, StoreError> {
-        self.write(move |tx| vacuum_piece(tx, vacuum)).await
+        self.write_bulk(move |tx| vacuum_piece(tx, vacuum)).await
     }
 
     /// The clock was set: what is due is looked for again.
@@ -100,7 +100,7 @@ impl Store {
 
     /// What was made between two times of a clock that was wrong then lives as long as it was to: later by this much.
     pub async fn shift(&self, from: UnixMs, to: UnixMs, by_ms: i64) -> Result<usize, StoreError> {
-        let shifted = self.write(move |tx| shift(tx, from.0, to.0, by_ms)).await;
+        let shifted = self.write_bulk(move |tx| shift(tx, from.0, to.0, by_ms)).await;
         self.forget_cached_sessions();
         shifted
     }

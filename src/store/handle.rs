@@ -1,6 +1,6 @@
 //! The handle by which everything async reaches the store thread: one short function a request.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,16 +9,18 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 
 use super::job::{Job, WriteOf};
+use super::migrate::Sharing;
 use super::place::Place;
+use super::reads::{Door, READS_MAX, Read, ReadThread};
 use super::room::{Load, Room};
 use super::shared::Shared;
 use super::state::{Counts, Queue};
-use super::thread::{Reader, StoreThread};
+use super::thread::StoreThread;
 use super::writer::Writer;
 use super::{
     Backlog, Change, Claimed, Committed, EnrollmentToken, Filter, LeftRun, NewEnrollmentToken, NewRun, OpenError,
     ProcessMark, Redeem, RunPage, Session, StoreConfig, StoreError, Submitted, TokenSha256, attempts, events, lineage,
-    lists, migrate, queues, recovery, retention, runs, sessions,
+    lists, migrate, queues, retention, runs, sessions,
 };
 use crate::clock::UnixMs;
 use crate::event::Kind;
@@ -33,12 +35,13 @@ const SESSIONS_CACHED_MAX: usize = 1_024;
 /// A use of a session is written down when the last one written is older than this, in seconds.
 const TOUCH_S: i64 = 3_600;
 
-/// Reaches the store thread; cheap to clone.
+/// Reaches the store's two threads; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    jobs: Sender<Job>,
+    pub(super) jobs: Sender<Job>,
+    pub(super) reads: Sender<Read>,
     pub(super) shared: Arc<Shared>,
-    backlog: Backlog,
+    pub(super) backlog: Backlog,
     committed: Committed,
     claims: Receiver<Claimed>,
     pub(super) bell: Bell,
@@ -63,7 +66,7 @@ struct SessionCache {
 }
 
 impl Store {
-    /// Opens the database and starts its thread.
+    /// Opens the database and starts its threads.
     ///
     /// # Errors
     /// When the file is not ours, is newer than this binary, or cannot be opened.
@@ -84,11 +87,17 @@ impl Store {
         room.keep_part();
         migrate::accept(&conn)?;
         let place = Place::of(&conn, path, sharing);
+        let door = Arc::<Door>::default();
+        if sharing == Sharing::All {
+            door.open(path)?;
+        }
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
+        let (reads, asked) = async_channel::bounded(READS_MAX);
         // Unbounded in form alone: it never holds more than all queues' slots.
         let (claims_in, claims) = async_channel::unbounded();
         let store = Store {
             jobs,
+            reads,
             shared: Arc::default(),
             backlog: Backlog::default(),
             committed: Committed::default(),
@@ -101,6 +110,7 @@ impl Store {
             conn,
             state,
             jobs: inbox,
+            door: door.clone(),
             shared: store.shared.clone(),
             backlog: store.backlog.clone(),
             committed: store.committed.clone(),
@@ -117,14 +127,19 @@ impl Store {
             room,
             recoveries: 0,
             checkpoint_due: None,
-            delayed: VecDeque::new(),
+            left: Vec::new(),
             broken: None,
         };
         store.shared.publish(&thread.state, &rules);
-        std::thread::Builder::new()
-            .name("store".into())
-            .spawn(move || thread.run())
-            .map_err(|error| OpenError::Failed(error.to_string()))?;
+        let reading = ReadThread {
+            reads: asked,
+            jobs: store.jobs.clone(),
+            door,
+            shared: store.shared.clone(),
+            metrics: metrics.clone(),
+        };
+        start("store", stop, move || thread.run())?;
+        start("reads", stop, move || reading.run())?;
         Ok(store)
     }
 
@@ -132,23 +147,28 @@ impl Store {
         &self,
         work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = async_channel::bounded(1);
-        self.send(Job::Write(Box::new(WriteOf { work, result: None, reply }))).await?;
-        answer.recv().await.map_err(gone)?
+        self.write_as(true, work).await
     }
 
-    /// Has something read; for the other files of the store that have requests of their own.
-    pub(super) async fn read<T: Send + 'static>(
+    /// The same for what is much and may wait for what is urgent.
+    pub(super) async fn write_bulk<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_as(false, work).await
+    }
+
+    async fn write_as<T: Send + 'static>(
+        &self,
+        is_urgent: bool,
+        work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = async_channel::bounded(1);
-        // Whoever asked may have gone meanwhile.
-        self.send(Job::Read(Box::new(move |reader| drop(reply.try_send(work(reader)))))).await?;
+        self.send(Job::Write(Box::new(WriteOf { is_urgent, work, result: None, reply }))).await?;
         answer.recv().await.map_err(gone)?
     }
 
-    async fn send(&self, job: Job) -> Result<(), StoreError> {
+    pub(super) async fn send(&self, job: Job) -> Result<(), StoreError> {
         self.jobs.send(job).await.map_err(gone)
     }
 
@@ -203,7 +223,7 @@ impl Store {
 
     /// One run.
     pub async fn run(&self, run: RunId) -> Result<Run, StoreError> {
-        self.read(move |reader| runs::get(reader.conn, reader.state, run)).await
+        self.read(move |reader| runs::get(reader.conn, run, reader.printed(run))).await
     }
 
     /// A page of runs.
@@ -235,7 +255,7 @@ impl Store {
 
     /// Appends a client's events, all or none; answers the last `seq`.
     pub async fn append(&self, run: RunId, events: Vec<(Kind, String)>) -> Result<i64, StoreError> {
-        self.write(move |tx| events::append(tx, run, &events)).await
+        self.write_bulk(move |tx| events::append(tx, run, &events)).await
     }
 
     /// Commits what the backlog has ready; answers what a commit lately took.
@@ -284,14 +304,13 @@ impl Store {
     // ---- queues
 
     /// Every queue with what is in it, by name.
-    pub async fn queues(&self) -> Result<Vec<(String, Queue)>, StoreError> {
-        self.read(|reader| Ok(reader.state.queues.iter().map(|(name, queue)| (name.clone(), queue.clone())).collect()))
-            .await
+    pub fn queues(&self) -> Vec<(String, Queue)> {
+        self.shared.queues()
     }
 
     /// One queue.
-    pub async fn queue(&self, name: String) -> Result<Queue, StoreError> {
-        self.read(move |reader| reader.state.queues.get(&name).cloned().ok_or(StoreError::QueueNotFound(name))).await
+    pub fn queue(&self, name: &str) -> Result<Queue, StoreError> {
+        self.shared.queue(name).ok_or_else(|| StoreError::QueueNotFound(name.to_owned()))
     }
 
     /// Makes or changes a queue; answers whether it is new.
@@ -397,45 +416,33 @@ impl Store {
         self.sessions.generation.fetch_add(1, Ordering::SeqCst);
         self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
-
-    // ---- housekeeping
-
-    /// Whether the store's thread is there and takes what it is sent, whatever it has to say.
-    pub async fn answers(&self) -> bool {
-        let (reply, answer) = async_channel::bounded(1);
-        let asked = self.send(Job::Read(Box::new(move |_| _ = reply.try_send(())))).await;
-        asked.is_ok() && answer.recv().await.is_ok()
-    }
-
-    /// Whether the store answers and can write; where the last write failed, by writing.
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        match self.shared.broken() {
-            Some(_) => self.write(recovery::probe).await,
-            None => {
-                let (reply, answer) = async_channel::bounded(1);
-                self.send(Job::Look(reply)).await?;
-                answer.recv().await.map_err(gone)?
-            }
-        }
-    }
-
-    /// Moves the write-ahead log into the database.
-    pub async fn checkpoint(&self) -> Result<(), StoreError> {
-        let (reply, answer) = async_channel::bounded(1);
-        self.send(Job::Checkpoint(reply)).await?;
-        answer.recv().await.map_err(gone)
-    }
-
-    /// Commits what waits, checkpoints and closes the database. Every later request is refused.
-    pub async fn close(&self) {
-        let (reply, closed) = async_channel::bounded(1);
-        if self.send(Job::Close(reply)).await.is_ok() {
-            let _ = closed.recv().await;
-        }
-        self.jobs.close();
-    }
 }
 
-fn gone<E>(_: E) -> StoreError {
+pub(super) fn gone<E>(_: E) -> StoreError {
+    closed()
+}
+
+/// What is answered once the store is closed.
+pub(super) fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".into())
+}
+
+/// Starts one of the two threads. Where a panic ends it the daemon ends too: nothing would work any more.
+fn start(name: &str, stop: &Stop, work: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+    let ends = Ends(stop.clone());
+    let started = std::thread::Builder::new().name(name.into()).spawn(move || {
+        let _ends = ends;
+        work();
+    });
+    started.map(drop).map_err(|error| OpenError::Failed(error.to_string()))
+}
+
+struct Ends(Stop);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail();
+        }
+    }
 }

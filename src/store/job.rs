@@ -1,21 +1,24 @@
-//! What travels over the channel to the store thread: three classes of jobs, each with its typed answer.
+//! What travels over the channel to the store thread: jobs of a transaction in two classes, each with its typed answer,
+//! and a few that are none. Reads have a thread of their own.
 
 use std::time::Duration;
 
 use async_channel::Sender;
 
 use super::StoreError;
-use super::thread::Reader;
+use super::reads::Read;
 use super::writer::Writer;
 
 /// One request to the store thread.
 pub(super) enum Job {
-    /// Urgent: commits at once, together with all that waits.
+    /// Commits at once, together with all that waits, as far as there is time: urgent work first.
     Write(Box<dyn Write>),
     /// Output: commits what the backlog has ready.
     Flush(Sender<Result<Duration, StoreError>>),
-    /// Sees what was committed, changes nothing.
-    Read(Box<dyn FnOnce(&Reader<'_>) + Send>),
+    /// Where the database cannot be opened a second time: reads what was committed.
+    Read(Read),
+    /// Answered once everything that was sent before it is done.
+    Barrier(Sender<()>),
     /// Moves the write-ahead log into the database.
     Checkpoint(Sender<()>),
     /// Whether the files that are open are still in their place.
@@ -27,6 +30,8 @@ pub(super) enum Job {
 /// A job of a transaction: run maybe more than once, since a batch that fails is tried again one by one;
 /// answered once, after the COMMIT.
 pub(super) trait Write: Send {
+    /// Whether somebody, or a command, waits for it. The rest is work in bulk: clients' events, what expires.
+    fn is_urgent(&self) -> bool;
     /// Works inside the transaction; a refusal must not have written anything.
     fn run(&mut self, tx: &mut Writer<'_>) -> Result<(), StoreError>;
     /// Tells the caller.
@@ -35,6 +40,7 @@ pub(super) trait Write: Send {
 
 /// A [`Write`] made of a closure and the place its result waits in for the COMMIT.
 pub(super) struct WriteOf<F, T> {
+    pub is_urgent: bool,
     pub work: F,
     pub result: Option<T>,
     pub reply: Sender<Result<T, StoreError>>,
@@ -45,6 +51,10 @@ where
     F: FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send,
     T: Send,
 {
+    fn is_urgent(&self) -> bool {
+        self.is_urgent
+    }
+
     fn run(&mut self, tx: &mut Writer<'_>) -> Result<(), StoreError> {
         self.result = Some((self.work)(tx)?);
         Ok(())

@@ -4,8 +4,8 @@
 
 use rusqlite::{Row, named_params};
 
+use super::reads::Reader;
 use super::runs::get;
-use super::thread::Reader;
 use super::{StoreError, sql};
 use crate::run::{Run, RunId, Status};
 
@@ -35,8 +35,8 @@ pub struct RunPage {
     pub next_before: Option<RunId>,
 }
 
-/// Candidates that one page of a list looks at, at most: beyond it the page is cut short and `next` goes on,
-/// so that a filter that hides almost everything costs no more than any other.
+/// Candidates that one page of a list looks at, at most: beyond it, or when the read has taken its time, the page is cut
+/// short and `next` goes on, so that a filter that hides almost everything costs no more than any other.
 const LIST_SCAN_MAX: usize = 10_000;
 
 /// A page of runs, newest first. The filter with the best index leads, the others sift.
@@ -53,7 +53,14 @@ pub(super) fn list(reader: &Reader<'_>, filter: &Filter) -> Result<RunPage, Stor
         ids.truncate(filter.limit);
         next_before = ids.last().copied();
     }
-    let runs = ids.into_iter().map(|id| get(reader.conn, reader.state, id)).collect::<Result<_, _>>()?;
+    let mut runs = Vec::with_capacity(ids.len());
+    for id in &ids {
+        runs.push(get(reader.conn, *id, reader.printed(*id))?);
+        if reader.is_over() && runs.len() < ids.len() {
+            next_before = Some(*id);
+            break;
+        }
+    }
     Ok(RunPage { runs, next_before })
 }
 
@@ -104,7 +111,7 @@ fn sift(
         if ids.len() > filter.limit {
             break;
         }
-        if looked_at == LIST_SCAN_MAX {
+        if looked_at == LIST_SCAN_MAX || reader.is_over() {
             return Ok((ids, Some(id)));
         }
     }

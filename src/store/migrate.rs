@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::recovery::log_is_left;
 use super::room::Room;
@@ -19,8 +19,12 @@ use super::{StoreError, check, lineage, sql};
 pub(super) const APPLICATION_ID: i64 = 0x5275_6e61;
 /// How long another process may hold the lock before a write is refused.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-/// SQLite's page cache, in KiB.
-const CACHE_KIB: i64 = 768;
+/// SQLite's page cache, in KiB, of the connection that writes …
+const CACHE_KIB: i64 = 512;
+/// … and of the one that reads, whose pages every commit makes old.
+const READ_CACHE_KIB: i64 = 256;
+/// How long a read waits while another process keeps everybody out, as it does to set up the shared memory anew.
+const READ_PATIENCE: Duration = Duration::from_secs(1);
 /// Statements kept prepared: all there are.
 const STATEMENTS: usize = 128;
 
@@ -152,6 +156,21 @@ fn open(path: &Path, check_max: Duration, sharing: Sharing) -> Result<Connection
 pub(super) fn connect(path: &Path, sharing: Sharing) -> Result<Connection, StoreError> {
     let conn = open_as(path, sharing)?;
     configure(&conn).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    Ok(conn)
+}
+
+/// Opens it for those who only read; while somebody has it open who may write.
+pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.busy_timeout(READ_PATIENCE)?;
+    conn.execute_batch(&format!(
+        "PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA mmap_size = 0;
+         PRAGMA cache_size = -{READ_CACHE_KIB};"
+    ))?;
     Ok(conn)
 }
 

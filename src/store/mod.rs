@@ -1,7 +1,9 @@
-//! The store: SQLite behind one blocking thread, reached by typed jobs over a channel.
+//! The store: SQLite behind two blocking threads, one that writes and one that reads, each with its own connection and
+//! reached by typed jobs over a channel.
 //!
 //! The only place that names rusqlite. It knows neither who reads events nor how they are shown.
 
+mod alive;
 mod all_events;
 mod attempts;
 pub mod backlog;
@@ -22,6 +24,7 @@ mod migrate;
 mod place;
 mod queues;
 mod quota;
+mod reads;
 mod recovery;
 mod retention;
 mod room;

@@ -61,11 +61,12 @@ impl StoreThread {
         opened
     }
 
-    /// Closes the connection and opens it anew; the log stays as it is.
+    /// Closes the connection and opens it anew; the log stays as it is. Whoever reads does so by it until the door is open.
     fn reconnect(&mut self, sharing: Sharing) -> Result<(), StoreError> {
         // Another file would be opened in its place.
         self.look_at_place(true)?;
-        // SQLite keeps the log's index while anybody has it open, so that this one closes first.
+        // SQLite keeps the log's index while anybody has it open, so that all of ours close first.
+        self.door.shut();
         let old = std::mem::replace(&mut self.conn, Connection::open_in_memory()?);
         migrate::leave_log(&old)?;
         old.close().map_err(|(_, error)| error)?;
@@ -85,7 +86,8 @@ impl StoreThread {
             return;
         }
         let shared = self.reconnect(Sharing::All).or_else(|_| self.reconnect(Sharing::Nobody));
-        match shared.and_then(|()| self.room.set_wall(&self.conn, Load::Whole)) {
+        let shared = shared.and_then(|()| self.room.set_wall(&self.conn, Load::Whole));
+        match shared.and_then(|()| self.open_door()) {
             Ok(()) if self.sharing == Sharing::All => log::info!("there is room: others can open the database again"),
             Ok(()) => {}
             Err(error) => self.give_up(&format!("{error:?}")),
@@ -108,7 +110,12 @@ impl StoreThread {
         self.state = State::load(&self.conn)?;
         self.place.was_written(&self.conn, &self.path, None);
         self.publish_state();
-        Ok(())
+        self.open_door()
+    }
+
+    /// Lets others read by a connection of their own, where there may be another.
+    fn open_door(&self) -> Result<(), StoreError> {
+        if self.sharing == Sharing::All { self.door.open(&self.path) } else { Ok(()) }
     }
 
     /// Writes nothing more and asks the daemon to end: the next start reads the truth.

@@ -4,7 +4,6 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value, json as json_value};
 
 use super::expiry::Budget;
-use super::state::State;
 use super::writer::Writer;
 use super::{StoreError, events, life, sql};
 use crate::clock::UnixMs;
@@ -120,30 +119,45 @@ fn find_by_key(tx: &mut Writer<'_>, new: &NewRun) -> Result<Option<Run>, StoreEr
     match known {
         None => Ok(None),
         Some((_, sha256)) if sha256 != request_sha256 => Err(StoreError::IdempotencyMismatch),
-        Some((run, _)) => get(tx.conn, tx.state, RunId(run)).map(Some),
+        Some((run, _)) => get_in(tx, RunId(run)).map(Some),
     }
 }
 
-/// One run as it stands.
-pub(super) fn get(conn: &Connection, state: &State, run: RunId) -> Result<Run, StoreError> {
+/// One run as it stands. `printed`: what the store's memory says of its output while it runs.
+pub(super) fn get(conn: &Connection, run: RunId, printed: Option<i64>) -> Result<Run, StoreError> {
     let mut statement = conn.prepare_cached(sql::RUNS_GET)?;
-    let found = statement.query_row(named_params! {":id": run.0}, |row| from_row(row, state)).optional()?;
-    found.ok_or_else(|| absent(state, run))
+    let found = statement.query_row(named_params! {":id": run.0}, |row| from_row(row, printed)).optional()?;
+    found.map_or_else(|| Err(absent(conn, run)?), Ok)
 }
 
-/// Gone or never there: every id up to the last one was given out.
-pub(super) fn absent(state: &State, run: RunId) -> StoreError {
-    if run.0 >= 1 && run.0 <= state.last_run { StoreError::RunPruned(run) } else { StoreError::RunNotFound(run) }
+/// One run as it stands in a transaction.
+pub(super) fn get_in(tx: &Writer<'_>, run: RunId) -> Result<Run, StoreError> {
+    get(tx.conn, run, tx.state.output.get(&run).map(|output| output.printed))
 }
 
-fn from_row(row: &Row<'_>, state: &State) -> rusqlite::Result<Run> {
-    let id = RunId(row.get("id")?);
-    let recorded: i64 = row.get("output_bytes")?;
+/// What is said of a run that is not there: gone or never there, since every id up to the last one was given out.
+pub(super) fn absent(conn: &Connection, run: RunId) -> Result<StoreError, StoreError> {
+    let was_there = run.0 >= 1 && run.0 <= last_run(conn)?;
+    Ok(if was_there { StoreError::RunPruned(run) } else { StoreError::RunNotFound(run) })
+}
+
+/// The highest id of a run that was ever given out.
+pub(super) fn last_run(conn: &Connection) -> Result<i64, StoreError> {
+    let newest: Option<i64> = conn.prepare_cached(sql::RUNS_MAX_ID)?.query_row([], |row| row.get(0))?;
+    let mut removed = conn.prepare_cached(sql::META_GET)?;
+    let removed: i64 = removed.query_row(named_params! {":key": "removed_run_id"}, |row| row.get(0))?;
+    Ok(newest.unwrap_or(0).max(removed))
+}
+
+fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
+    let outcome = outcome_from(row)?;
+    // Of a run that does not run its row is right, and the memory may be of before.
+    let printed = printed.filter(|_| outcome.status == Status::Running);
     let time =
         |column: &str| -> rusqlite::Result<Option<UnixMs>> { Ok(row.get::<_, Option<i64>>(column)?.map(UnixMs)) };
     Ok(Run {
-        id,
-        outcome: outcome_from(row)?,
+        id: RunId(row.get("id")?),
+        outcome,
         spec: Spec {
             command: command_from(row)?,
             name: row.get("name")?,
@@ -163,7 +177,7 @@ fn from_row(row: &Row<'_>, state: &State) -> rusqlite::Result<Run> {
         progress: row.get("progress")?,
         pid: row.get("pid")?,
         last_seq: row.get::<_, Option<i64>>("last_seq")?.unwrap_or(0),
-        output_bytes: state.output.get(&id).map_or(recorded, |output| output.printed),
+        output_bytes: printed.map_or_else(|| row.get("output_bytes"), Ok)?,
         created_at: UnixMs(row.get("created_at")?),
         started_at: time("started_at")?,
         ended_at: time("ended_at")?,
@@ -198,7 +212,7 @@ pub(super) fn parsed<T: serde::de::DeserializeOwned + Default>(text: &str) -> T 
 
 /// Changes a run; until it has ended that is an event.
 pub(super) fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<Run, StoreError> {
-    let mut run = get(tx.conn, tx.state, id)?;
+    let mut run = get_in(tx, id)?;
     if change.needs_queued() && run.outcome.status != Status::Queued {
         return Err(StoreError::RunNotQueued(id));
     }
@@ -273,7 +287,7 @@ pub(super) fn cancel(
     by: &str,
     reason: Option<&str>,
 ) -> Result<(Run, bool), StoreError> {
-    let run = get(tx.conn, tx.state, id)?;
+    let run = get_in(tx, id)?;
     let status = run.outcome.status;
     if status.is_terminal() {
         return Ok((run, false));
@@ -285,12 +299,12 @@ pub(super) fn cancel(
     if status == Status::Queued {
         life::end(tx, &run, &Outcome::CANCELED_IN_QUEUE)?;
     }
-    Ok((get(tx.conn, tx.state, id)?, status == Status::Running))
+    Ok((get_in(tx, id)?, status == Status::Running))
 }
 
 /// A new run of the same specification, less key and delay.
 pub(super) fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
-    let old = get(tx.conn, tx.state, id)?;
+    let old = get_in(tx, id)?;
     if !old.outcome.status.is_terminal() {
         return Err(StoreError::RunNotFinished(id));
     }
@@ -309,7 +323,7 @@ pub(super) fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
 
 /// Removes a finished run but for its events, which are marked to follow.
 pub(super) fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
-    let run = get(tx.conn, tx.state, id)?;
+    let run = get_in(tx, id)?;
     if !run.outcome.status.is_terminal() {
         return Err(StoreError::RunNotFinished(id));
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
-use super::thread::Reader;
+use super::reads::Reader;
 use super::writer::Writer;
 use super::{StoreError, sql};
 use crate::access::Role;

@@ -2,21 +2,24 @@
 //!
 //! Hints spare a question; they are never a reason to act without asking.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use event_listener::{Event, EventListener};
 
 use super::StoreError;
 use super::retention::Rules;
 use super::sessions::Session;
-use super::state::{Counts, State};
+use super::state::{Counts, Queue, State};
 use crate::clock::UnixMs;
-use crate::run::Status;
+use crate::run::{RunId, Status};
 
 const NEVER: i64 = i64::MAX;
+
+/// What each run that is running has printed, in bytes.
+pub(super) type Printed = HashMap<RunId, i64>;
 
 /// Written by the store thread after each commit, read by anyone.
 #[derive(Default)]
@@ -29,6 +32,10 @@ pub(super) struct Shared {
     /// Something is to be removed before what `next_removal` said, or the clock was set.
     sooner: Event,
     counts: [AtomicI64; Status::ALL.len()],
+    queues: Mutex<BTreeMap<String, Queue>>,
+    printed: Mutex<Arc<Printed>>,
+    /// Since when the store thread waits for the medium, if it does.
+    writing_since: Mutex<Option<Instant>>,
     commit_us: AtomicU64,
     touched: Mutex<HashMap<i64, Session>>,
     failed: Mutex<Option<StoreError>>,
@@ -45,15 +52,40 @@ impl Shared {
         for (shared, count) in self.counts.iter().zip(state.counts) {
             shared.store(count, Ordering::Relaxed);
         }
+        show_queues(&mut lock(&self.queues), &state.queues);
+        show_printed(&mut lock(&self.printed), state);
+    }
+
+    /// Every queue with what is in it, by name.
+    pub fn queues(&self) -> Vec<(String, Queue)> {
+        lock(&self.queues).iter().map(|(name, queue)| (name.clone(), queue.clone())).collect()
+    }
+
+    pub fn queue(&self, name: &str) -> Option<Queue> {
+        lock(&self.queues).get(name).cloned()
+    }
+
+    pub fn printed(&self) -> Arc<Printed> {
+        lock(&self.printed).clone()
+    }
+
+    /// The store thread waits for the medium from now on, or does so no more.
+    pub fn set_writing(&self, since: Option<Instant>) {
+        *lock(&self.writing_since) = since;
+    }
+
+    /// How long the store thread has been waiting for the medium.
+    pub fn writing_for(&self) -> Duration {
+        lock(&self.writing_since).map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Why the last transaction failed, until one succeeds.
     pub fn broken(&self) -> Option<StoreError> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.failed).clone()
     }
 
     pub fn set_broken(&self, why: Option<StoreError>) {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *lock(&self.failed) = why;
     }
 
     pub fn claimable(&self) -> bool {
@@ -116,19 +148,42 @@ impl Shared {
 
     /// Remembers a session's use until some commit carries it; the newest one counts.
     pub fn touch(&self, session: Session) {
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(session.id, session);
+        lock(&self.touched).insert(session.id, session);
     }
 
     /// The commit failed: these uses wait again, unless newer ones do.
     pub fn put_back_touched(&self, sessions: Vec<Session>) {
-        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut touched = lock(&self.touched);
         for session in sessions {
             touched.entry(session.id).or_insert(session);
         }
     }
 
     pub fn take_touched(&self) -> Vec<Session> {
-        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut touched = lock(&self.touched);
         if touched.is_empty() { Vec::new() } else { touched.drain().map(|(_, session)| session).collect() }
     }
+}
+
+/// Counts change with every commit, names seldom: what stays is not made anew.
+fn show_queues(shown: &mut BTreeMap<String, Queue>, now: &BTreeMap<String, Queue>) {
+    if shown.keys().eq(now.keys()) {
+        shown.values_mut().zip(now.values()).for_each(|(shown, now)| shown.clone_from(now));
+    } else {
+        shown.clone_from(now);
+    }
+}
+
+fn show_printed(shown: &mut Arc<Printed>, state: &State) {
+    let is_shown = |(run, output): (&RunId, &super::quota::Output)| shown.get(run) == Some(&output.printed);
+    if shown.len() == state.output.len() && state.output.iter().all(is_shown) {
+        return;
+    }
+    let shown = Arc::make_mut(shown);
+    shown.retain(|run, _| state.output.contains_key(run));
+    shown.extend(state.output.iter().map(|(run, output)| (*run, output.printed)));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

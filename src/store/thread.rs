@@ -1,24 +1,24 @@
-//! The blocking thread: takes what waits, answers the reads, commits the writes as one transaction, answers them.
+//! The writing thread: takes what waits, commits it as one transaction, answers it.
 //!
 //! It answers nothing before its COMMIT, and nothing whose outcome it does not know. What fails for lack of room is tried
 //! again with less; what fails otherwise is tried again, each by itself, after the truth was found (see `recovery`).
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::backlog::Backlog;
 use super::committed::Committed;
 use super::job::{Job, Write};
-use super::migrate::{self, DAMAGED, Sharing};
+use super::migrate::{DAMAGED, Sharing};
 use super::place::Place;
+use super::reads::{self, Door};
 use super::recovery::refined;
-use super::retention::Rules;
+use super::retention::{Rules, figure};
 use super::room::{Load, Room};
 use super::shared::Shared;
 use super::state::State;
@@ -27,18 +27,14 @@ use crate::memory;
 use crate::metrics::{Metrics, OfRequest};
 use crate::wake::{Bell, Stop};
 
-/// Jobs that one transaction takes, at most: bounds how long the first of them waits for the last.
+/// Jobs that are looked at for one transaction, at most.
 const BATCH_MAX: usize = 1_024;
+/// Once its jobs have taken this long, a transaction takes no more of them: bounds how long the first waits for the last.
+pub(super) const BATCH_TIME: Duration = Duration::from_millis(25);
 /// Pages in the write-ahead log from which it is checkpointed when nothing waits: 1 MiB.
 const CHECKPOINT_IDLE_PAGES: i32 = 256;
 /// … and whatever waits: 4 MiB.
 const CHECKPOINT_BUSY_PAGES: i32 = 1_024;
-/// How long another process may hold the lock before a write is refused …
-const LOCK_PATIENCE: Duration = migrate::LOCK_PATIENCE;
-/// … and how long reads wait for it meanwhile.
-const LOCK_WAIT: Duration = Duration::from_millis(50);
-/// Jobs that wait meanwhile beside those in the channel.
-const DELAYED_MAX: usize = 4_096;
 /// How long a checkpoint that failed is left alone.
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
 /// How long the last checkpoint waits for others who read.
@@ -49,17 +45,13 @@ thread_local! {
     static WAL_PAGES: Cell<i32> = const { Cell::new(0) };
 }
 
-/// What a read works with.
-pub(super) struct Reader<'a> {
-    pub conn: &'a Connection,
-    pub state: &'a State,
-}
-
 /// Everything the thread owns or shares.
 pub(super) struct StoreThread {
     pub conn: Connection,
     pub state: State,
     pub jobs: Receiver<Job>,
+    /// Where others read.
+    pub door: Arc<Door>,
     pub shared: Arc<Shared>,
     pub backlog: Backlog,
     pub committed: Committed,
@@ -80,8 +72,8 @@ pub(super) struct StoreThread {
     pub recoveries: u32,
     /// When a checkpoint that failed is tried again.
     pub checkpoint_due: Option<Instant>,
-    /// Jobs that were taken while the database was locked, and wait for it.
-    pub delayed: VecDeque<Job>,
+    /// Jobs that were taken and that no transaction has had time for yet.
+    pub left: Vec<Box<dyn Write>>,
     /// Set where the outcome of a commit stays unknown, or the database is damaged: nothing more is written.
     pub broken: Option<String>,
 }
@@ -92,19 +84,24 @@ impl StoreThread {
         self.watch_log();
         self.publish_state();
         self.tell_writable(None);
-        while let Some(first) = self.next_job().or_else(|| self.jobs.recv_blocking().ok()) {
-            if let Some(closed) = self.batch(first) {
+        while let Ok(first) = self.jobs.recv_blocking() {
+            let mut closed = self.batch(Some(first));
+            while !self.left.is_empty() {
+                closed = self.batch(None).or(closed);
+            }
+            if let Some(closed) = closed {
                 self.close();
                 let _ = closed.send_blocking(());
                 return;
             }
-            self.checkpoint_if_due();
             self.room.keep_ballast();
             self.share_if_there_is_room();
         }
     }
 
     fn close(mut self) {
+        // The last who closes moves what is left of the log: nobody who may only read is to be that.
+        self.door.shut();
         let is_in_place = self.look_at_place(true).is_ok() || self.place.lacks_log_alone(&self.path);
         if !is_in_place {
             self.set_log_aside();
@@ -132,74 +129,62 @@ impl StoreThread {
     }
 
     /// One round; answers who waits for the close, if that was among it.
-    fn batch(&mut self, first: Job) -> Option<async_channel::Sender<()>> {
+    fn batch(&mut self, first: Option<Job>) -> Option<async_channel::Sender<()>> {
         let mut writes = Vec::new();
         let mut flushes = Vec::new();
+        let mut barriers = Vec::new();
+        let mut checkpoints = Vec::new();
         let mut closed = None;
-        let mut next = Some(first);
-        let mut taken = 0;
+        let mut next = first.or_else(|| self.jobs.try_recv().ok());
+        let mut taken = self.left.len();
         while let Some(job) = next {
             taken += 1;
             match job {
-                // Reads go first: they see only what was committed, and need not wait for a flush.
-                Job::Read(read) => self.read(read),
-                Job::Write(write) => {
-                    self.count_request("write");
-                    writes.push(write);
-                }
+                Job::Write(write) => writes.push(write),
                 Job::Flush(reply) => flushes.push(reply),
-                Job::Checkpoint(reply) => {
-                    if self.broken.is_none() {
-                        self.checkpoint("PASSIVE");
-                    }
-                    let _ = reply.try_send(());
-                }
+                Job::Barrier(reply) => barriers.push(reply),
+                Job::Checkpoint(reply) => checkpoints.push(reply),
                 Job::Look(reply) => _ = reply.try_send(self.look_at_place(true)),
+                // Before the transaction begins: it is to see only what was committed.
+                Job::Read(read) => reads::answer(&self.conn, self.shared.printed(), read),
                 Job::Close(reply) => closed = Some(reply),
             }
-            next = if taken < BATCH_MAX && closed.is_none() { self.next_job() } else { None };
+            next = if taken < BATCH_MAX && closed.is_none() { self.jobs.try_recv().ok() } else { None };
         }
-        let outcome = if writes.is_empty() && flushes.is_empty() { Ok(()) } else { self.commit(writes) };
+        self.metrics.store_requests.get_or_create(&OfRequest { kind: "write" }).inc_by(writes.len() as u64);
+        let writes = in_turn(std::mem::take(&mut self.left), writes);
+        let has_written = !writes.is_empty() || !flushes.is_empty();
+        let outcome = if has_written { self.commit(writes) } else { Ok(()) };
         for flush in flushes {
             let _ = flush.try_send(outcome.clone().map(|()| self.shared.commit_time()));
+        }
+        if !checkpoints.is_empty() && self.broken.is_none() {
+            self.checkpoint("PASSIVE");
+        }
+        barriers.iter().chain(&checkpoints).for_each(|reply| _ = reply.try_send(()));
+        self.checkpoint_if_due();
+        if has_written && self.is_idle() {
+            self.mark_commit();
         }
         closed
     }
 
-    fn next_job(&mut self) -> Option<Job> {
-        self.delayed.pop_front().or_else(|| self.jobs.try_recv().ok())
+    fn is_idle(&self) -> bool {
+        self.left.is_empty() && self.jobs.is_empty()
     }
 
-    fn read(&self, read: Box<dyn FnOnce(&Reader<'_>) + Send>) {
-        self.count_request("read");
-        read(&Reader { conn: &self.conn, state: &self.state });
+    /// Whoever is the first to read after a commit notes in the memory that all share how far it reads. While the file
+    /// system is frozen that would wait for the thaw, so that it is done here, before a freeze finds it undone.
+    fn mark_commit(&self) {
+        if let Err(error) = figure(&self.conn, "PRAGMA data_version") {
+            log::debug!("the last commit is not marked for those who read: {error:?}");
+        }
     }
 
-    /// Begins a transaction. Where somebody else holds the lock, reads go on until it is free or patience ends.
+    /// Begins a transaction, once nobody else holds the lock any more, or fails.
     pub(super) fn begin(&mut self) -> Result<(), StoreError> {
-        let until = Instant::now() + LOCK_PATIENCE;
-        self.conn.busy_timeout(LOCK_WAIT)?;
-        let begun = loop {
-            let begun = self.conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
-            let is_locked = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
-            if !begun.as_ref().is_err_and(is_locked) || Instant::now() >= until {
-                break begun;
-            }
-            while self.delayed.len() < DELAYED_MAX {
-                match self.jobs.try_recv() {
-                    Ok(Job::Read(read)) => self.read(read),
-                    Ok(job) => self.delayed.push_back(job),
-                    Err(_) => break,
-                }
-            }
-        };
-        self.conn.busy_timeout(LOCK_PATIENCE)?;
-        begun?;
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(())
-    }
-
-    fn count_request(&self, kind: &'static str) {
-        self.metrics.store_requests.get_or_create(&OfRequest { kind }).inc();
     }
 
     /// Commits the jobs, tries again what can be, and answers them. The outcome is that of the output that waits.
@@ -211,6 +196,7 @@ impl StoreThread {
     fn commit_as(&mut self, load: Load, mut writes: Vec<Box<dyn Write>>) -> Result<(), StoreError> {
         let error = match self.try_commit(load, &mut writes) {
             Ok(outcomes) => {
+                self.left.extend(writes.split_off(outcomes.len()));
                 for (write, outcome) in writes.into_iter().zip(outcomes) {
                     write.answer(outcome);
                 }
@@ -270,7 +256,7 @@ impl StoreThread {
 
     fn checkpoint_if_due(&mut self) {
         let pages = WAL_PAGES.get();
-        let is_idle = self.jobs.is_empty() && self.delayed.is_empty();
+        let is_idle = self.is_idle();
         let is_due = pages >= CHECKPOINT_BUSY_PAGES || (pages >= CHECKPOINT_IDLE_PAGES && is_idle);
         if is_due && self.broken.is_none() && self.checkpoint_due.is_none_or(|due| Instant::now() >= due) {
             self.checkpoint("PASSIVE");
@@ -287,7 +273,13 @@ impl StoreThread {
             self.checkpoint_due = Some(Instant::now() + CHECKPOINT_RETRY);
             return;
         }
+        // A read that sees an older state keeps the pages since from moving …
+        self.door.outwait();
+        self.shared.set_writing(Some(Instant::now()));
         self.move_log(mode);
+        self.shared.set_writing(None);
+        // … and one that began before all had moved keeps the log from beginning anew.
+        self.door.outwait();
     }
 
     fn move_log(&mut self, mode: &str) {
@@ -314,4 +306,13 @@ impl StoreThread {
             _ => {}
         }
     }
+}
+
+/// The order in which jobs are done: urgent ones first, each class as it came. What was left over and is not urgent is
+/// not left over for ever: the first of it goes before all.
+fn in_turn(mut left: Vec<Box<dyn Write>>, new: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
+    let overdue = left.iter().position(|write| !write.is_urgent()).map(|at| left.remove(at));
+    left.extend(new);
+    left.sort_by_key(|write| !write.is_urgent());
+    overdue.into_iter().chain(left).collect()
 }

@@ -4,7 +4,7 @@
 //! Nothing leaves before its COMMIT. What a transaction that failed had taken waits again afterwards, and the thread's
 //! memory is what it was.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::attempts::claim;
 use super::backlog::Piece;
@@ -12,7 +12,7 @@ use super::job::Write;
 use super::recovery::refined;
 use super::room::Load;
 use super::state::State;
-use super::thread::StoreThread;
+use super::thread::{BATCH_TIME, StoreThread};
 use super::writer::Writer;
 use super::{Claimed, StoreError, retention, sessions};
 use crate::clock::UnixMs;
@@ -20,7 +20,10 @@ use crate::event::{Data, Event};
 use crate::metrics::{OfKind, OfStatus, OfWhat};
 use crate::run::Status;
 
-/// What each job of a transaction is to be told.
+/// A write that took longer is told in the log: the medium, or its file system, was held.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// What each job of a transaction is to be told; fewer than jobs where the time was over.
 pub(super) type Outcomes = Vec<Result<(), StoreError>>;
 
 impl StoreThread {
@@ -39,7 +42,16 @@ impl StoreThread {
         }
         // While every second transaction fails, the memory is kept, not counted anew.
         let before = self.room.is_held().then(|| self.state.clone());
+        let started = Instant::now();
+        self.shared.set_writing(Some(started));
         let outcome = self.commit_or_roll_back(load, writes, before);
+        self.shared.set_writing(None);
+        if started.elapsed() > SLOW {
+            log::warn!(
+                "a write took {} s: the medium, or the file system on it, was held",
+                started.elapsed().as_secs()
+            );
+        }
         if !is_whole {
             self.room.set_wall(&self.conn, Load::Whole)?;
         }
@@ -86,6 +98,9 @@ impl StoreThread {
             }
             let mut outcomes = Vec::with_capacity(writes.len());
             for write in writes.iter_mut() {
+                if !outcomes.is_empty() && started.elapsed() >= BATCH_TIME {
+                    break;
+                }
                 match write.run(&mut tx) {
                     Err(error) if !error.is_refusal() => return Err(error),
                     outcome => outcomes.push(outcome),

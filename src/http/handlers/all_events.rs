@@ -64,10 +64,7 @@ fn list<T>(
 async fn page(request: &Request, filter: EventFilter, cursor: &Cursor, limit: usize) -> Answer {
     let app = request.state();
     let named = filter.runs().filter(|_| filter.wants_output()).unwrap_or_default();
-    if named.iter().filter(|run| app.store.backlog().glance(**run)).count() > 0 {
-        // As for a run's page: whoever comes sees what was printed.
-        let _ = app.store.flush().await;
-    }
+    app.store.catch_up(named).await;
     let hello = resolve_all(&app.hub, &filter, cursor).await.map_err(|error| refusal(error, app.store.instance()))?;
     let AllHello { mut after, mut head } = hello;
     let mut text = PageText::default();

@@ -36,11 +36,7 @@ pub async fn read(request: Request) -> Answer {
 
 async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> Answer {
     let store = &request.state().store;
-    if store.backlog().glance(run) {
-        // Whoever comes sees what was printed; where it cannot be written, what was. Who comes again soon sees it at
-        // the pace of all readers: else a client that asks often enough would set the pace.
-        let _ = store.flush().await;
-    }
+    store.catch_up(&[run]).await;
     let mut head = store.head(run).await?;
     let mut after = resolve(cursor, &head, store.instance()).map_err(|error| refusal(error, store.instance()))?;
     let mut text = PageText::default();

@@ -13,7 +13,7 @@ const SLOTS_MAX: i64 = 1_024;
 /// `GET /v1/queues`
 pub async fn list(request: Request) -> Answer {
     no_query(&request)?;
-    let queues = request.state().store.queues().await?;
+    let queues = request.state().store.queues();
     let bodies: Vec<_> = queues.iter().map(|(name, queue)| QueueBody::new(name, queue)).collect();
     app::json(StatusCode::Ok, &json!({ "queues": bodies }))
 }
@@ -22,7 +22,7 @@ pub async fn list(request: Request) -> Answer {
 pub async fn get(request: Request) -> Answer {
     no_query(&request)?;
     let name = request.param("name").unwrap_or_default().to_owned();
-    let queue = request.state().store.queue(name.clone()).await?;
+    let queue = request.state().store.queue(&name)?;
     app::json(StatusCode::Ok, &QueueBody::new(&name, &queue))
 }
 

@@ -98,7 +98,7 @@ fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
 async fn spec_of(request: &Request, fields: Fields) -> Result<Spec, Problem> {
     let queue = fields.peek_text("queue").filter(|queue| queue_name(queue).is_ok()).map(str::to_owned);
     match (spec_from(fields, UnixMs::now()), queue) {
-        (Err(problem), Some(queue)) => match request.state().store.queue(queue.clone()).await {
+        (Err(problem), Some(queue)) => match request.state().store.queue(&queue) {
             Err(StoreError::QueueNotFound(_)) => Err(problem.joined(StoreError::QueueUnknown(queue).into())),
             _ => Err(problem),
         },

@@ -32,10 +32,7 @@ pub struct Wanted {
 pub async fn answer(request: &Request, run: RunId, wanted: Wanted) -> Answer {
     let seat = Seat::take(request, "log");
     let app = request.state();
-    if app.store.backlog().glance(run) {
-        // Whoever comes sees what was printed; where it cannot be written, what was.
-        let _ = app.store.flush().await;
-    }
+    app.store.catch_up(&[run]).await;
     let start = match wanted.tail {
         Some(lines) => Some(start_of_last(&app.store, run, wanted.stream, lines).await?),
         None => None,
