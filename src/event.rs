@@ -8,9 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
 use crate::run::{Outcome, RunId, words};
+use crate::text::{fits_json, json_string, push_json};
 
 /// The largest `output` event, in bytes of the command's output.
 pub const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// The largest object of a stream, in bytes as it is sent. Readers that take lines or frames up to 64 KiB are common:
+/// websocat 1.13's buffer, bufio.MaxScanTokenSize of Go.
+pub const OBJECT_BYTES_MAX: usize = 60 * 1024;
+/// What of that the text of an `output` event may take; the rest is for the fields around it.
+pub const OUTPUT_JSON_BYTES_MAX: usize = OBJECT_BYTES_MAX - 256;
 /// The largest `data` of an event that a client appends, in bytes of JSON.
 pub const DATA_BYTES_MAX: usize = 16 * 1024;
 /// The most events that one request appends.
@@ -103,15 +109,16 @@ impl Event {
             self.id, self.run, self.seq, self.at, self.kind
         );
         match &self.data {
-            Data::Json(text) => out.push_str(text),
+            Data::Json(text) => push_json(text, &mut out),
             Data::Output(stream, bytes) => {
                 let _ = write!(out, r#"{{"stream":"{stream}","#);
                 match std::str::from_utf8(bytes) {
-                    Ok(text) => {
+                    // Older builds stored longer ones; as base64 they are the same bytes, and short enough.
+                    Ok(text) if fits_json(bytes, OUTPUT_JSON_BYTES_MAX) == bytes.len() => {
                         out.push_str("\"text\":");
                         out.push_str(&json_string(text));
                     }
-                    Err(_) => {
+                    _ => {
                         out.push_str("\"base64\":\"");
                         STANDARD.encode_string(bytes, &mut out);
                         out.push('"');
@@ -143,11 +150,6 @@ pub fn decode_output(text: &[u8]) -> Option<(Stream, Vec<u8>)> {
         None => STANDARD.decode(base64?).ok()?,
     };
     Some((stream, bytes))
-}
-
-/// `text` as a JSON string, quotes included.
-pub fn json_string(text: &str) -> String {
-    serde_json::to_string(text).expect("a string always serialises")
 }
 
 /// The `data` of a `finished` event.
@@ -346,6 +348,10 @@ mod tests {
         for bytes in [&b"a\"\n"[..], b"\xff\xfe", "\0\u{7f}\u{e9}\u{1f600}".as_bytes(), b""] {
             assert_eq!(decode_output(event(bytes).encode().as_bytes()), Some((Stream::Stderr, bytes.to_vec())));
         }
+        // A piece of an older build, which fits as base64 alone.
+        let long = event(&[0; OUTPUT_BYTES_MAX]).encode();
+        assert!(long.len() <= OBJECT_BYTES_MAX && long.contains("base64"), "{}", long.len());
+        assert_eq!(decode_output(long.as_bytes()), Some((Stream::Stderr, vec![0; OUTPUT_BYTES_MAX])));
         let message = Event { kind: Kind::Message, data: Data::Json("{}".into()), ..event(b"") };
         assert_eq!(decode_output(message.encode().as_bytes()), None);
         assert!(event(b"a\"\n").encode().ends_with(r#""data":{"stream":"stderr","text":"a\"\n"}}"#));

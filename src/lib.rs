@@ -20,7 +20,7 @@
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
-//! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`clock`]) does no I/O. [`store`] alone names SQLite and knows neither
+//! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names SQLite and knows neither
 //! who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only the switches of what
 //! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone; [`upkeep`] is what
 //! works on the daemon's files beside it. [`tls`] is what the two
@@ -106,6 +106,7 @@ pub mod signals;
 pub mod state_dir;
 pub mod store;
 pub mod systemd;
+pub mod text;
 pub mod tls;
 pub mod upkeep;
 pub mod wake;

@@ -3,7 +3,7 @@
 //! It never waits for whoever reads them, never panics, and lets no control byte through: a line that cannot be written at
 //! once is dropped.
 
-use std::fmt::Write as _;
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -12,6 +12,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::clock::UnixMs;
+use crate::text::{printable, printable_json, printable_lines};
 
 /// A pipe takes this much at once or not at all (PIPE_BUF of pipe(7)), so that `poll` tells whether a write would wait.
 const LINE_BYTES_MAX: usize = 4_096;
@@ -50,6 +51,7 @@ pub fn start(format: Format, level: LevelFilter) {
 
 /// Says why there will be no daemon, before there is a log: to people by the program's name, to the journal as errors.
 pub fn refuse(why: &str) {
+    let why = printable_lines(why);
     let text = match Format::of_text() {
         Format::Journal => why.lines().map(|line| format!("<{}>{line}\n", syslog(Level::Error))).collect(),
         Format::Text | Format::Json => format!("runabout: {why}\n"),
@@ -93,20 +95,11 @@ fn line(format: Format, at: UnixMs, level: Level, target: &str, message: &str) -
     line
 }
 
-/// JSON leaves DEL, the second set of control characters and those of direction as they are; a terminal does not.
 fn json_line(at: UnixMs, level: Level, target: &str, message: &str) -> String {
     let level = level.as_str().to_ascii_lowercase();
     let target = cut(target, 64);
-    let plain = serde_json::json!({"at": at.to_string(), "level": level, "target": target, "message": message});
-    let mut line = String::with_capacity(message.len() + 128);
-    for c in plain.to_string().chars() {
-        match c {
-            // All of them are in strings, and below 0x10000.
-            c if c.is_control() || is_direction(c) => drop(write!(line, "\\u{:04x}", u32::from(c))),
-            c => line.push(c),
-        }
-    }
-    line
+    let line = serde_json::json!({"at": at.to_string(), "level": level, "target": target, "message": message});
+    printable_json(&line.to_string())
 }
 
 /// The priorities of syslog(3), as sd-daemon(3) wants them.
@@ -119,28 +112,10 @@ fn syslog(level: Level) -> u8 {
     }
 }
 
-/// The text with control characters written out, and with `…` where it was longer than `room` bytes.
-fn escaped(text: &str, room: usize) -> String {
-    let mut shown = String::with_capacity(text.len().min(room));
-    for c in text.chars() {
-        if shown.len() + 12 > room {
-            shown.push('…');
-            break;
-        }
-        match c {
-            '\n' => shown.push_str("\\n"),
-            '\t' => shown.push_str("\\t"),
-            // Writing to a String cannot fail.
-            c if c.is_control() || is_direction(c) => drop(write!(shown, "\\u{{{:x}}}", u32::from(c))),
-            c => shown.push(c),
-        }
-    }
-    shown
-}
-
-/// Characters that make a terminal show a line in another order than it was written.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// The text with what a terminal would obey written out, and with `…` where that is longer than `room` bytes.
+fn escaped(text: &str, room: usize) -> Cow<'_, str> {
+    let shown = printable(text);
+    if shown.len() <= room { shown } else { Cow::Owned(format!("{}…", cut(&shown, room - '…'.len_utf8()))) }
 }
 
 fn cut(text: &str, bytes: usize) -> &str {
@@ -169,11 +144,11 @@ mod tests {
 
     #[test]
     fn no_control_byte_gets_through() {
-        let hostile = "a\u{1b}[31m\nb\u{9b}\u{202e}\0";
+        let hostile = "a\u{1b}[31m\nb\u{9b}\u{202e}\u{e0041}\0";
         for format in [Format::Text, Format::Journal, Format::Json] {
             let line = line(format, UnixMs(0), Level::Info, "runabout", hostile);
             let text = line.strip_suffix('\n').expect("one line");
-            assert!(!text.chars().any(|c| c.is_control() || is_direction(c)), "{line:?}");
+            assert!(text.is_ascii() && !text.chars().any(char::is_control), "{line:?}");
             if format == Format::Json {
                 let read: serde_json::Value = serde_json::from_str(text).expect("JSON");
                 assert_eq!(read["message"], hostile);

@@ -2,6 +2,8 @@
 
 mod process;
 
+use std::fmt::Write as _;
+
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -180,6 +182,32 @@ impl Metrics {
         let mut out = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut out, &self.registry);
+        out
+    }
+
+    /// The same in the older text format of Prometheus, 0.0.4, where a counter's family has its samples' name, and units
+    /// and the end are not told.
+    pub fn encode_as_text(&self) -> String {
+        let standard = self.encode();
+        let mut out = String::with_capacity(standard.len());
+        let mut help = None;
+        for line in standard.lines() {
+            let mut words = line.splitn(4, ' ');
+            match (words.next(), words.next(), words.next(), words.next()) {
+                // It says no type, and comes before it.
+                (Some("#"), Some("HELP"), Some(_), text) => help = text,
+                (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
+                    let total = if kind == "counter" { "_total" } else { "" };
+                    let help = help.take().unwrap_or_default();
+                    let _ = writeln!(out, "# HELP {name}{total} {help}\n# TYPE {name}{total} {kind}");
+                }
+                (Some("#"), ..) => {}
+                _ => {
+                    out.push_str(line);
+                    out.push('\n');
+                }
+            }
+        }
         out
     }
 }

@@ -277,7 +277,7 @@ impl Outcome {
             Exit::Code(code) => (Some(i64::from(*code)), None, None),
             Exit::Signal(signal) => (None, Some(i64::from(*signal)), None),
             Exit::Oom => (None, Some(SIGKILL), None),
-            Exit::SpawnFailed(why) => (None, None, Some(why.clone())),
+            Exit::SpawnFailed(why) => (None, None, Some(shortened(why))),
             Exit::Unknown => (None, None, None),
         };
         Outcome { status, reason: Some(reason), exit_code, signal, error }
@@ -297,6 +297,22 @@ impl Outcome {
             },
         }
     }
+}
+
+/// Characters of an `error`: those of the longest path (PATH_MAX, 4,096) and some words. With the longest name and tags of
+/// the same event, and six bytes a character in JSON, it stays below [`crate::event::OBJECT_BYTES_MAX`].
+const ERROR_CHARS_MAX: usize = 4_200;
+/// Of those, at the end, where the reason stands.
+const ERROR_END_CHARS: usize = 100;
+
+/// `why` without its middle, where it is longer than an `error` may be: a program's name can have 128 KiB.
+fn shortened(why: &str) -> String {
+    let count = why.chars().count();
+    if count <= ERROR_CHARS_MAX {
+        return why.to_owned();
+    }
+    let begin = why.chars().take(ERROR_CHARS_MAX - ERROR_END_CHARS - 1);
+    begin.chain(['…']).chain(why.chars().skip(count - ERROR_END_CHARS)).collect()
 }
 
 #[cfg(test)]

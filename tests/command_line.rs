@@ -323,6 +323,35 @@ fn standard_input_and_scripts_come_from_where_they_are_said_to() {
 }
 
 #[test]
+fn nothing_that_somebody_else_chose_hides_in_or_steers_a_terminal() {
+    let daemon = Daemon::start();
+    // Direction, what is not seen, tags, fillers.
+    let name = "a\u{202e}b\u{61c}c\u{ad}d\u{180e}e\u{e0041}f\u{115f}g\u{3164}h\u{2066}i\u{2028}j";
+    let printed = format!("\u{9b}31m\u{7f}\u{85}{name}");
+    let run = cli(&daemon, &["add", "-n", name, "--tag", name, "--", "printf", "%s", &printed]).expect(0);
+    let run = run.text().trim().to_owned();
+    cli(&daemon, &["wait", &run]).expect(0);
+    let safe = |arguments: &[&str]| {
+        let said = cli(&daemon, arguments).expect(0).text();
+        assert!(said.replace('\n', "").chars().all(|char| (' '..='~').contains(&char)), "{arguments:?}: {said}");
+        said
+    };
+    let shown = "a\\u{202e}b\\u{61c}c\\u{ad}d\\u{180e}e\\u{e0041}f\\u{115f}g\\u{3164}h\\u{2066}i\\u{2028}j";
+    assert!(safe(&["ls"]).contains(shown));
+    assert_eq!(safe(&["show", &run]).matches(shown).count(), 3, "name, tag and command");
+    let one: Value = serde_json::from_str(&safe(&["show", &run, "--json"])).unwrap();
+    let list: Value = serde_json::from_str(&safe(&["ls", "--json"])).unwrap();
+    for run in [&one, &list[0]] {
+        assert_eq!((&run["name"], &run["command"][2]), (&name.into(), &printed.as_str().into()));
+    }
+    let events = safe(&["logs", &run, "--json"]);
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().any(|event| event["data"]["text"] == printed.as_str()), "{events:?}");
+    let wrong = cli(&daemon, &["\u{1b}[31mx\u{202e}"]).expect(2).stderr;
+    assert!(!wrong.contains(['\u{1b}', '\u{202e}']) && wrong.contains("\\x1b[31mx\\u{202e}"), "{wrong}");
+}
+
+#[test]
 fn what_a_run_waits_for_is_told_on_a_terminal_only() {
     let daemon = Daemon::start();
     let gate = daemon.gate("gate");

@@ -115,6 +115,8 @@ fn what_is_wrong_is_told_with_its_file_its_key_and_what_is_allowed() {
     let file = dir.path().join("c.toml").display().to_string();
     for (toml, wanted) in [
         ("listn = \"x\"\n", &["listn", "unknown", "listen"][..]),
+        ("\"a\\u001b[31m\\u202e\\nb\" = 1\n", &["a\\x1b[31m\\u{202e}\\nb", "unknown"][..]),
+        ("log = \"\\u001b\\u009b\\u202e\"\n", &["log", "\\u{1b}\\u{9b}\\u{202e}"][..]),
         ("[limits]\nhead = 1\n", &["limits.head", "unknown", "head_bytes"][..]),
         ("[limit]\nhead_s = 1\n", &["limit", "unknown", "[limits]"][..]),
         ("limits = 1\n", &["limits", "table"][..]),
@@ -134,6 +136,7 @@ fn what_is_wrong_is_told_with_its_file_its_key_and_what_is_allowed() {
     ] {
         let (code, stdout, said) = check(&dir, toml, |_| {});
         assert_eq!((code, &*stdout), (2, ""), "{toml:?}: {said}");
+        assert!(!said.trim_end().contains(|char: char| char.is_control() || char == '\u{202e}'), "{toml:?}: {said:?}");
         for part in wanted.iter().chain([&&*file]) {
             assert!(said.contains(part), "{toml:?}: {part:?} is not in {said}");
         }

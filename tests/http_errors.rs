@@ -268,8 +268,8 @@ fn all_that_is_wrong_is_told_at_once() {
         Case::invalid("no time", submit(json!({"script": "a", "not_before": "tomorrow"})), &["not_before"]),
         Case::invalid(
             "a query beside JSON",
-            daemon.call("POST", "/v1/runs?queue=x").json(&json!({"script": "a"})),
-            &["queue"],
+            daemon.call("POST", "/v1/runs?queue=none&priority=high&nice=1").json(&json!({"script": "a", "x": 1})),
+            &["priority", "nice", "x", "queue"],
         ),
         Case::invalid(
             "a script's query",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ORDER: &[&str] = &[
     // The domain.
     "clock",
+    "text",
     "run",
     "event",
     "queue",
@@ -78,7 +79,7 @@ const KEPT: &[(&str, &[&str])] = &[
 /// What the domain does without: it does no I/O.
 const NOT_IN_THE_DOMAIN: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "smol", "async_io", "rustix", "libc"];
-const DOMAIN: &[&str] = &["run", "event", "queue", "access", "run_tokens"];
+const DOMAIN: &[&str] = &["text", "run", "event", "queue", "access", "run_tokens"];
 
 const LINES_MAX: usize = 500;
 

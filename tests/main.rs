@@ -38,6 +38,7 @@ mod http_errors;
 mod http_limits;
 mod indexes;
 mod layers;
+mod lines;
 mod litestream;
 mod locked;
 mod log;

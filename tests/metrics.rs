@@ -142,6 +142,47 @@ fn every_figure_is_there_in_the_form_of_the_standard() {
 }
 
 #[test]
+fn a_scraper_that_takes_the_older_text_format_alone_gets_it() {
+    let daemon = Daemon::start();
+    let asked = |accept: &str| daemon.call("GET", "/metrics").header("Accept", accept).send().expect(200);
+    let older = "text/plain; version=0.0.4; charset=utf-8";
+    let newer = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    for (accept, expected) in [
+        ("text/plain", older),
+        ("text/plain;version=0.0.4;q=0.5, */*;q=0.1", older),
+        ("text/*", older),
+        ("application/openmetrics-text;q=0.2, text/plain;version=0.0.4", older),
+        ("*/*", newer),
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1", newer),
+        ("application/json", newer),
+    ] {
+        assert_eq!(asked(accept).header("content-type"), Some(expected), "{accept}");
+    }
+    let text = asked("text/plain").text();
+    let families = parse(&asked("*/*").text());
+    let types: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    assert_eq!(types.len(), families.len());
+    let mut own = "";
+    for line in text.lines() {
+        if let Some(meta) = line.strip_prefix("# ") {
+            let mut words = meta.splitn(3, ' ');
+            let (what, name, rest) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            assert!(["HELP", "TYPE"].contains(&what) && !rest.is_empty(), "{line}");
+            own = name;
+            continue;
+        }
+        // The classic parser makes a family of its own, without a type, of a sample that is not its family's.
+        let name = line.split(['{', ' ']).next().unwrap();
+        let suffixes: &[&str] = if types[own] == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+        assert!(name.strip_prefix(own).is_some_and(|suffix| suffixes.contains(&suffix)), "{name} of {own}");
+        assert_eq!(types[own] == "counter", own.ends_with("_total"), "{own}");
+    }
+    let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(samples(&text), families.values().map(|family| family.samples.len()).sum::<usize>());
+}
+
+#[test]
 fn figures_follow_what_happens_and_stay_well_formed() {
     let daemon = Daemon::start();
     let failed = daemon.sh("echo one; exit 3");

@@ -216,7 +216,11 @@ fn of_all_runs(judge: &Judge, daemon: &Daemon) {
     daemon.delete(&format!("/v1/runs/{gone}")).expect(204);
     judge.plain("GET", &format!("{path}?after=0&kinds=output,finished"), 200);
     judge.plain("GET", &format!("{path}?runs=4242"), 404);
-    judge.plain("GET", &format!("{path}?runs={}", ["1"; 101].join(",")), 422);
+    judge.plain(
+        "GET",
+        &format!("{path}?runs={}", (1..=101).map(|run| run.to_string()).collect::<Vec<_>>().join(",")),
+        422,
+    );
     for after in ["999999999", "aaaaaaaaaaaa-1"] {
         judge.plain("GET", &format!("{path}?after={after}"), 409);
     }

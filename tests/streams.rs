@@ -38,6 +38,11 @@ fn the_form_is_the_one_that_accept_likes_best() {
             let answer = daemon.call(method, &events(run)).header("Accept", accept).send().expect(200);
             assert_eq!(answer.header("content-type"), Some(expected), "{method} {accept}");
             assert_eq!(answer.body.is_empty(), method == "HEAD");
+            // Nobody on the way may gather, compress or keep what is live.
+            let is_stream = expected != "application/json";
+            let kept = if is_stream { "no-store, no-transform" } else { "no-store" };
+            assert_eq!(answer.header("cache-control"), Some(kept), "{method} {accept}");
+            assert_eq!(answer.header("x-accel-buffering"), is_stream.then_some("no"), "{method} {accept}");
         }
     }
     let twice = daemon.call("GET", &events(run)).header("Accept", "a/b").header("Accept", "text/event-stream").send();

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::print::printable;
+use crate::text::printable;
 
 /// Why a command of the client did not succeed.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::failure::Failure;
+use crate::text::json_string;
 
 /// A saved session.
 #[derive(Clone, Debug, Deserialize)]
@@ -106,7 +107,7 @@ fn save_to(path: &Path, login: &Login) -> io::Result<()> {
 
 /// A TOML string: what a JSON string escapes, a basic string of TOML reads alike.
 fn quoted(text: &str) -> String {
-    crate::event::json_string(text)
+    json_string(text)
 }
 
 #[cfg(test)]

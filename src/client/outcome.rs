@@ -5,6 +5,7 @@
 use serde::Deserialize;
 
 use crate::run::{self, Reason, Status};
+use crate::text::printable;
 
 /// The part of a run, of a `finished` event and of an `end` that says how it ended.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,7 +57,7 @@ impl Outcome {
         match (Status::parse(&self.status), reason) {
             (_, Some(Reason::SpawnFailed)) => {
                 let why = self.error.as_deref().unwrap_or("it could not be started");
-                Some(super::print::printable(why).into_owned())
+                Some(printable(why).into_owned())
             }
             (_, Some(Reason::Oom)) => Some(format!("run {run} was killed: it ran out of memory")),
             (Some(Status::TimedOut), _) => Some(format!("run {run} timed out")),

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
 use super::failure::Failure;
+use crate::text::{printable, printable_json, printable_lines};
 
 /// Writes an answer to standard output.
 ///
@@ -33,32 +34,15 @@ pub fn note(text: &str) {
 
 /// Tells that something is wrong, on a terminal or not. A closed standard error is nobody's problem.
 pub fn warn(text: &str) {
-    let _ = writeln!(io::stderr(), "runabout: {text}");
+    let _ = writeln!(io::stderr(), "runabout: {}", printable_lines(text));
 }
 
-/// `text` without anything that a terminal would obey or that would hide what is there.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hostile) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for char in text.chars() {
-        match char {
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            _ if !is_hostile(char) => out.push(char),
-            _ if char.is_ascii() => _ = write!(out, "\\x{:02x}", u32::from(char)),
-            _ => _ = write!(out, "\\u{{{:x}}}", u32::from(char)),
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// Control characters, line separators, and what turns the direction of text or is not seen.
-fn is_hostile(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+/// Answers with JSON on one line.
+///
+/// # Errors
+/// As [`answer`].
+pub fn answer_json(json: &str) -> Result<(), Failure> {
+    answer(&printable_json(json))
 }
 
 /// Colours for standard output: on a terminal, unless `NO_COLOR` is set.
@@ -206,12 +190,6 @@ pub fn shell_words(argv: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_reaches_the_terminal_as_a_command() {
-        assert_eq!(printable("a\x1b]0;x\x07\nb\u{9b}1m\u{202e}"), "a\\x1b]0;x\\x07\\nb\\u{9b}1m\\u{202e}");
-        assert!(matches!(printable("läuft ✓"), Cow::Borrowed("läuft ✓")));
-    }
 
     #[test]
     fn columns_stand_under_each_other() {

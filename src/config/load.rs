@@ -12,6 +12,7 @@ use toml::{Table, Value};
 
 use super::keys::{KEYS, Key, Kind};
 use super::{Config, Listen};
+use crate::text::printable;
 use crate::tls::NO_TLS;
 
 /// No configuration is this long; guards against a `--config /dev/zero`.
@@ -46,6 +47,8 @@ impl fmt::Display for ConfigError {
         for (nth, Fault { source, key, message }) in self.0.iter().enumerate() {
             let newline = if nth == 0 { "" } else { "\n" };
             let colon = if key.is_empty() { "" } else { ": " };
+            // A file's keys, like its path, may be anybody's.
+            let [source, key, message] = [source, key, message].map(|text| printable(text));
             write!(out, "{newline}{source}: {key}{colon}{message}")?;
         }
         Ok(())

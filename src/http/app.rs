@@ -174,7 +174,7 @@ pub fn unsupported(found: &str, wanted: &str) -> Problem {
 
 /// A JSON answer.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    let text = serde_json::to_string(body).map_err(|error| Problem::internal(error.to_string()))?;
+    let text = crate::text::json(body).map_err(|error| Problem::internal(error.to_string()))?;
     Ok(raw_json(status, text))
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::store::{Shortage, StoreError};
+use crate::text;
 
 /// A refusal, as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,7 +207,7 @@ impl Problem {
         let Problem { status, code, detail, details, .. } = self;
         let shape = Shape { r#type: "about:blank", title, status: *status, code, detail, details };
         // Strings, numbers and a Value always can be written as JSON.
-        serde_json::to_string(&shape).unwrap_or_default()
+        text::json(&shape).unwrap_or_default()
     }
 }
 

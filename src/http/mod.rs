@@ -3,6 +3,7 @@
 //! `server` speaks the wire, `middleware` knows who is asking, `error` says no. It reaches down to feed and store, and of the
 //! runner only to the switches of what runs.
 
+pub mod accept;
 pub mod address;
 pub mod app;
 pub mod audit;

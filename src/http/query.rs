@@ -50,6 +50,34 @@ impl Query {
         wanted.into_iter().map(|(_, value)| value).collect()
     }
 
+    /// A list of at most `max` different items, with commas between them, repeated, or both: generated clients write
+    /// either. `None` where it was not given, or something is wrong with it; `allowed` says what may stand in it.
+    pub fn list<T: PartialEq>(
+        &mut self,
+        parameter: &str,
+        max: usize,
+        parse: impl Fn(&str) -> Option<T>,
+        allowed: impl Fn() -> String,
+    ) -> Option<Vec<T>> {
+        let given = self.all(parameter);
+        let mut items = Vec::new();
+        for item in given.iter().flat_map(|list| list.split(',')) {
+            match parse(item) {
+                Some(item) if items.contains(&item) => {}
+                Some(_) if items.len() >= max => {
+                    self.wrong(parameter, "range", format!("must be at most {max} {parameter}"));
+                    return None;
+                }
+                Some(item) => items.push(item),
+                None => {
+                    self.wrong(parameter, "value", allowed());
+                    return None;
+                }
+            }
+        }
+        (!given.is_empty()).then_some(items)
+    }
+
     /// A whole number in a range.
     pub fn integer(&mut self, parameter: &str, min: i64, max: i64) -> Option<i64> {
         let number = |text: &str| text.parse::<i64>().ok().filter(|number| (min..=max).contains(number));

@@ -24,7 +24,7 @@ pub const WINDOW_BYTES: usize = 256 * 1024;
 const ROOM_BYTES_MIN: usize = 4 * 1024;
 /// Waiting bytes, over all runs, that a commit takes at once.
 const FLUSH_BYTES: usize = 64 * 1024;
-/// What one commit carries, over all runs: a submit that shares it must not wait for seconds.
+/// What one commit carries, over all runs, give or take its last piece: a submit that shares it must not wait for seconds.
 const COMMIT_BYTES_MAX: usize = 1024 * 1024;
 /// How long the read of a page makes a run count as watched.
 const GLANCE: Duration = Duration::from_secs(10);

@@ -8,8 +8,9 @@ use rusqlite::{OptionalExtension, Row, named_params};
 use super::runs::NewRun;
 use super::writer::{Writer, json};
 use super::{StoreError, sql};
-use crate::event::{Finished, Kind, json_string};
+use crate::event::{Finished, Kind};
 use crate::run::{Command, Outcome, Run, RunId, Spec, Status, may_follow};
+use crate::text::json_string;
 
 /// All that the counters count a run by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

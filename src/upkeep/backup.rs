@@ -18,6 +18,7 @@ use crate::home::held_by;
 use crate::state_dir::database_path;
 use crate::store::OpenError;
 use crate::store::beside::{Beside, CopyError, Health, Summary};
+use crate::text::printable;
 
 /// 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
@@ -154,7 +155,7 @@ fn tell(
         })
         .to_string()
     } else {
-        let shown = |path: &Path| print::printable(&path.to_string_lossy()).into_owned();
+        let shown = |path: &Path| printable(&path.to_string_lossy()).into_owned();
         let name = file.map_or("standard output".to_owned(), shown);
         let beside = if daemon { "made while the daemon works" } else { "no daemon runs" };
         let (size, runs) = (size(bytes), count(*runs, "run"));

@@ -181,7 +181,7 @@ impl Restored {
                 "instance": instance, "runs": holds.runs, "queued": holds.queued, "sessions": holds.sessions,
                 "last_run": holds.last_run, "last_event": holds.last_event,
             });
-            return print::answer(&text.to_string());
+            return print::answer_json(&text.to_string());
         }
         let mut lines = vec![format!(
             "{}: {}, events up to {}; its instance is {instance} now",

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::reader::Said;
+use super::reader::{Said, wire_object};
 use super::{Call, Response, Socket};
 
 /// How objects are told apart.
@@ -47,7 +47,7 @@ impl BodyWire {
         let (response, read, socket) = call.header("Accept", framing.content_type()).stream()?;
         assert!(matches!(response.status, 200 | 201), "{:?} {}", response, response.text());
         assert_eq!(response.header("content-type"), Some(framing.content_type()));
-        assert_eq!(response.header("cache-control"), Some("no-store"));
+        assert_eq!(response.header("cache-control"), Some("no-store, no-transform"));
         assert_eq!(response.header("transfer-encoding"), Some("chunked"));
         let body = Chunked::new(socket, read);
         Ok((response, BodyWire { framing, body, event: String::new(), id: None, retry_ms: None, ended: false }))
@@ -65,7 +65,7 @@ impl BodyWire {
             Err(error) if Socket::is_timeout(&error) => return Said::Nothing,
             Err(_) => return Said::Lost,
         };
-        let object: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let object = wire_object(&text);
         self.ended = object["type"] == "end";
         Said::Object(object)
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Address, DEADLINE, Socket};
+use super::{Address, DEADLINE, Socket, wire_json};
 
 /// Where requests go, and who sends them.
 #[derive(Clone)]
@@ -262,7 +262,7 @@ impl Response {
     /// The body as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
+        wire_json(&self.text())
     }
 
     /// Fails unless the status is this one.

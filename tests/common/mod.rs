@@ -39,7 +39,7 @@ pub use process::{
     Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
     resident_bytes, signal, strace_is_there, threads, voluntary_switches,
 };
-pub use reader::{Frame, Reader, Transcript, Via};
+pub use reader::{Frame, Reader, Transcript, Via, wire_json};
 pub use reference::{METHODS, Reference, escaped, walk};
 pub use runs::{Metrics, output_of};
 pub use script::{Feed, Gate};

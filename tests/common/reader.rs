@@ -48,6 +48,26 @@ impl Via {
 /// The longest piece of output that is one event.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
 
+/// The longest object of a stream, in bytes.
+const OBJECT_BYTES_MAX: usize = 60 * 1024;
+
+/// An object of a stream, which is a line to everybody, and not too long for anybody.
+#[track_caller]
+pub(super) fn wire_object(text: &str) -> Value {
+    assert!(text.len() <= OBJECT_BYTES_MAX && !text.contains('\n'), "{} bytes: {text:.200}", text.len());
+    wire_json(text)
+}
+
+/// JSON as the daemon sends it: nothing in it ends a line by Unicode's rules, or is a control character, but for the
+/// newlines of the reference.
+#[track_caller]
+pub fn wire_json(text: &str) -> Value {
+    let is_raw = |char: &char| *char != '\n' && char.is_control() || matches!(char, '\u{2028}' | '\u{2029}');
+    let raw = text.chars().find(is_raw);
+    assert_eq!(raw, None, "{text:.500}");
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
 /// What one or several connections have told of a run, in one piece.
 #[derive(Clone, Debug, Default)]
 pub struct Transcript {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::{Error, Message, WebSocket};
 
-use super::reader::Said;
+use super::reader::{Said, wire_object};
 use super::{Client, Response, Socket};
 
 /// How a WebSocket is asked for.
@@ -89,7 +89,7 @@ impl WebSocketWire {
             self.socket.get_ref().read_within(until.saturating_duration_since(Instant::now()));
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
-                    return Said::Object(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")));
+                    return Said::Object(wire_object(&text));
                 }
                 Ok(Message::Close(frame)) => code = Some(frame.map_or(1005, |frame| u16::from(frame.code))),
                 Ok(Message::Ping(_)) => self.pings += 1,

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
 import {PLAIN, plain, segments, SHOWN_CHARS_MAX, styleAfter} from '../../src/http/page/ansi.js';
-import {duration, seconds} from '../../src/http/page/format.js';
+import {duration, seconds, shown} from '../../src/http/page/format.js';
 import {CHUNK_LINES, Lines} from '../../src/http/page/lines.js';
 import {Search} from '../../src/http/page/search.js';
 
@@ -12,6 +12,12 @@ const AT = '2026-11-23T06:32:01.123Z';
 const look = (text, style = PLAIN) => segments(text, style).segments
   .map(({text, style: {fg, bg, ...rest}}) => [text, fg, bg, Object.keys(rest).filter(name => rest[name]).join(' ')]);
 const texts = lines => lines.chunks.flatMap(chunk => chunk.lines.map(line => plain(line.text)));
+
+test('no text hides or turns what is there', () => {
+  const name = 'a\u202eb\u061cc\u00add\u180ee\u{e0041}f\u115fg\u3164h\u2066i\u200bj\x1bk\u2028';
+  assert.equal(shown(name), 'a\\u{202e}b\\u{61c}c\\u{ad}d\\u{180e}e\\u{e0041}f\\u{115f}g\\u{3164}h\\u{2066}i\\u{200b}j\\u{1b}k\\u{2028}');
+  for (const said of ['läuft ✓', 'עברית', 'two\n\tlines', '🏷️ ❤️']) assert.equal(shown(said), said);
+});
 
 test('colours of 16, 256 and all, with semicolons and with colons', () => {
   assert.deepEqual(look('a\x1b[31mb\x1b[1;97;44mc\x1b[0md'),

@@ -8,6 +8,7 @@ mod shell;
 mod submit;
 mod upkeep;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -23,6 +24,7 @@ use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
 pub use self::upkeep::{BackupOptions, DoctorOptions, DrainOptions, RestoreOptions};
 use super::duration;
 use crate::event::Cursor;
+use crate::text::printable_lines;
 
 /// One command line.
 #[derive(Debug, Parser)]
@@ -314,7 +316,11 @@ impl Cli {
     /// The code to exit with where there is nothing more to do: 0, or 2 for a mistake.
     pub fn read() -> Result<Cli, ExitCode> {
         Cli::try_parse().and_then(Cli::checked).map_err(|error| {
-            let _ = error.print();
+            // It quotes arguments, which may come from anywhere.
+            let text = printable_lines(&error.render().to_string());
+            let mut out: Box<dyn io::Write> =
+                if error.use_stderr() { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+            let _ = out.write_all(text.as_bytes());
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         })
     }

@@ -4,12 +4,13 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Context, one_line, web};
+use super::{Context, one_value, web};
 use crate::client::args::EnrollOptions;
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::client::print::{self, Colour, Paint, Table};
 use crate::client::view::read;
+use crate::text::printable;
 
 /// A whole pass over a large database on a slow card takes its time.
 const PRUNE_S: u64 = 3_600;
@@ -56,11 +57,11 @@ pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Fai
     }
     let token = read::<Enrollment>(&body)?.token;
     match (context.json, url) {
-        (true, None) => print::answer(&one_line(&body)?)?,
+        (true, None) => print::answer_json(one_value(&body)?)?,
         (true, Some(url)) => {
             let mut made: Map<String, Value> = read(&body)?;
             made.insert("link".to_owned(), web::link(&url, &token).into());
-            print::answer(&Value::Object(made).to_string())?;
+            print::answer_json(&Value::Object(made).to_string())?;
         }
         (false, None) => print::answer(&token)?,
         (false, Some(url)) => web::show(&web::link(&url, &token))?,
@@ -76,7 +77,7 @@ pub async fn sessions(context: &Context) -> Result<u8, Failure> {
     }
     if context.json {
         let listed: Value = read(&body)?;
-        print::answer(&listed["sessions"].to_string())?;
+        print::answer_json(&listed["sessions"].to_string())?;
         return Ok(0);
     }
     let mut table = Table::new(&[">ID", "ROLE", "LAST USED", "EXPIRES", "ADDRESS", "NAME"]);
@@ -108,7 +109,7 @@ pub async fn prune(context: &Context) -> Result<u8, Failure> {
     let ask = Ask { answer_s: PRUNE_S, ..Ask::new(Method::POST, "/v1/maintenance") };
     let body = context.daemon.ask(&ask).await?;
     if context.json {
-        print::answer(&one_line(&body)?)?;
+        print::answer_json(one_value(&body)?)?;
     } else {
         print::answer(&removed(&read(&body)?))?;
     }
@@ -118,7 +119,7 @@ pub async fn prune(context: &Context) -> Result<u8, Failure> {
 fn removed(counts: &Map<String, Value>) -> String {
     let named = |(name, count): (&String, &Value)| {
         let count = count.as_i64().filter(|count| *count > 0 && name != "freed_bytes")?;
-        Some(format!("{count} {}", print::printable(&name.replace('_', " "))))
+        Some(format!("{count} {}", printable(&name.replace('_', " "))))
     };
     let parts: Vec<String> = counts.iter().filter_map(named).collect();
     let what = if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") };

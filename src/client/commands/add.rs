@@ -12,13 +12,14 @@ use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::caller::Caller;
-use super::{Context, one_line};
+use super::{Context, one_value};
 use crate::client::args::SubmitOptions;
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
 use crate::client::patience::{Patience, ask_until_answered};
 use crate::client::print;
 use crate::client::view::{RunView, read};
+use crate::text::printable;
 
 /// More than any daemon takes by default; beyond it, reading on would only fill memory.
 const INPUT_BYTES_MAX: u64 = 64 << 20;
@@ -30,7 +31,7 @@ pub async fn add(context: &Context, options: SubmitOptions) -> Result<u8, Failur
     let submit = Submit::new(options, &context.daemon).await?;
     let body = submit.send(context).await?;
     if context.json {
-        print::answer(&one_line(&body)?)?;
+        print::answer_json(one_value(&body)?)?;
     } else {
         print::answer(&read::<RunView>(&body)?.id.to_string())?;
     }
@@ -125,7 +126,7 @@ fn script_from(path: &Path) -> Result<String, Failure> {
         text_of(file, &shown)?
     };
     if let Some(other) = other_interpreter(&script) {
-        let other = print::printable(other);
+        let other = printable(other);
         print::warn(&format!(
             "{shown} wants {other}, but a script is run by /bin/sh; make it executable and run it as CMD"
         ));

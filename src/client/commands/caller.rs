@@ -13,6 +13,7 @@ use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
 use crate::client::print;
 use crate::client::view::read;
+use crate::text::printable;
 
 /// The caller's world, as far as it goes along with a submit.
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ impl Caller {
         match (&options.cwd, &here.cwd) {
             (None, Some(cwd)) => match barred(daemon, Path::new(cwd)).await {
                 Some(user) => {
-                    let (user, cwd) = (print::printable(&user), print::printable(cwd));
+                    let (user, cwd) = (printable(&user), printable(cwd));
                     print::warn(&format!(
                         "commands run as {user}, who may not enter {cwd}: this one starts in the home of {user}; -C names \
                          another directory"

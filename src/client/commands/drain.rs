@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 use hyper::body::Bytes;
 
-use super::{Context, one_line};
+use super::{Context, one_value};
 use crate::client::args::DrainOptions;
 use crate::client::connection::{ANSWER_S, Ask};
 use crate::client::failure::Failure;
@@ -37,7 +37,7 @@ pub async fn drain(context: &Context, options: DrainOptions) -> Result<u8, Failu
         drain = read(&body)?;
     }
     if context.json {
-        print::answer(&one_line(&body)?)?;
+        print::answer_json(one_value(&body)?)?;
     } else {
         print::answer(&standing(&drain))?;
     }

@@ -13,9 +13,10 @@ use crate::client::args::Global;
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
 use crate::client::login::{self, Login};
-use crate::client::print::{self, printable};
+use crate::client::print;
 use crate::client::target::{Address, Target, parse};
 use crate::client::view::read;
+use crate::text::printable;
 
 /// What every enrollment token starts with.
 const ENROLLMENT: &str = "rbe_";

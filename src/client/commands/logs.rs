@@ -2,7 +2,7 @@
 //!
 //! The bytes are the command's own. Unlike `run`, it may never change the run: a closed output only ends the reading.
 
-use super::{Context, logs_of_several, single_line};
+use super::{Context, logs_of_several};
 use crate::client::args::LogsOptions;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
@@ -10,6 +10,7 @@ use crate::client::outcome::Outcome;
 use crate::client::position::{Gap, Told, What};
 use crate::client::print;
 use crate::client::sink::Outputs;
+use crate::text::{printable, printable_json};
 
 /// Prints it.
 pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure> {
@@ -20,7 +21,7 @@ pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure
     let mut follower = Follower::new(&context.daemon, run, cursor, false);
     loop {
         match follower.next().await? {
-            Step::Event(told) if context.json => outputs.line(&single_line(&told.line)).await?,
+            Step::Event(told) if context.json => outputs.line(&printable_json(&told.line)).await?,
             Step::Event(Told { what: What::Output(stream, bytes), .. }) => outputs.piece(stream, &bytes).await?,
             Step::Event(Told { what: What::Finished(outcome), .. }) if outcome.never_started() => {
                 // Nothing else would say why there is no output.
@@ -29,7 +30,7 @@ pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure
             Step::Event(_) => {}
             Step::Gap(Gap { from, to, reason, line, .. }) => {
                 if context.json {
-                    outputs.line(&single_line(&line)).await?;
+                    outputs.line(&printable_json(&line)).await?;
                 }
                 print::warn(&gap_text(from, to, &reason));
             }
@@ -49,5 +50,5 @@ pub fn start_text(run: i64, outcome: &Outcome) -> String {
 
 /// What a person is told about events that are gone.
 pub fn gap_text(from: i64, to: i64, reason: &str) -> String {
-    format!("events {from} to {to} are gone ({})", print::printable(reason))
+    format!("events {from} to {to} are gone ({})", printable(reason))
 }

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 
+use super::Context;
 use super::logs::{gap_text, start_text};
-use super::{Context, single_line};
 use crate::client::args::LogsOptions;
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
@@ -18,6 +18,7 @@ use crate::client::print::{self, Colour, Paint};
 use crate::client::sink::Outputs;
 use crate::client::view::{RunView, read};
 use crate::event::{FILTER_RUNS_MAX, Stream};
+use crate::text::printable_json;
 
 /// A line that is longer is broken here: what waits for its end is kept in memory.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -137,7 +138,7 @@ impl Lines {
             print::warn(&format!("run {}: events {from} to {to} are gone", told.run));
         }
         if self.json {
-            return self.outputs.line(&single_line(&told.line)).await;
+            return self.outputs.line(&printable_json(&told.line)).await;
         }
         match told.what {
             What::Output(stream, bytes) => self.piece(told.run, stream, &bytes).await,
@@ -152,7 +153,7 @@ impl Lines {
 
     async fn gap(&self, run: Option<i64>, gap: &Gap) -> Result<(), Failure> {
         if self.json {
-            self.outputs.line(&single_line(&gap.line)).await?;
+            self.outputs.line(&printable_json(&gap.line)).await?;
         }
         // Where it is of all of them, each run's own events show what it misses.
         if let Some(run) = run {

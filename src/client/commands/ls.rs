@@ -2,13 +2,14 @@
 
 use serde_json::value::RawValue;
 
-use super::{Context, single_line};
+use super::Context;
 use crate::client::args::LsOptions;
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
 use crate::client::print::{self, Colour, Paint, Table};
 use crate::client::view::{RunView, RunsPage, read};
 use crate::clock::UnixMs;
+use crate::text::printable_json;
 
 /// Of the largest runs, this many still make an answer that can be held.
 const PAGE_RUNS_MAX: u32 = 100;
@@ -17,7 +18,7 @@ const PAGE_RUNS_MAX: u32 = 100;
 pub async fn ls(context: &Context, options: LsOptions) -> Result<u8, Failure> {
     let runs = pages(context, &options).await?;
     if context.json {
-        let lines: Vec<String> = runs.iter().map(|run| single_line(run.get())).collect();
+        let lines: Vec<String> = runs.iter().map(|run| printable_json(run.get())).collect();
         print::answer(&format!("[{}]", lines.join(",\n ")))?;
         return Ok(0);
     }

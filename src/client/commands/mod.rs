@@ -109,13 +109,8 @@ impl Context {
     }
 }
 
-/// An answer that is one JSON value, as it came, on one line.
-fn one_line(body: &[u8]) -> Result<String, Failure> {
+/// An answer that is one JSON value, as it came.
+fn one_value(body: &[u8]) -> Result<&str, Failure> {
     let value: &RawValue = read(body)?;
-    Ok(single_line(value.get()))
-}
-
-/// JSON on one line: outside of strings a line's end means nothing, and inside it is escaped.
-fn single_line(json: &str) -> String {
-    json.replace(['\n', '\r'], " ")
+    Ok(value.get())
 }

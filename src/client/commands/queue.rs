@@ -4,12 +4,13 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Context, one_line};
+use super::{Context, one_value};
 use crate::client::args::QueueOptions;
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
 use crate::client::print::{self, Colour, Paint, Table};
 use crate::client::view::{QueueView, read};
+use crate::text::printable;
 
 #[derive(Deserialize)]
 struct Listed {
@@ -24,7 +25,7 @@ pub async fn queue(context: &Context, options: QueueOptions) -> Result<u8, Failu
     let path = format!("/v1/queues/{}", encoded(name));
     if options.delete {
         context.daemon.ask(&Ask::new(Method::DELETE, path)).await?;
-        print::note(&format!("queue {}: deleted", print::printable(name)));
+        print::note(&format!("queue {}: deleted", printable(name)));
         return Ok(0);
     }
     let ask = match changes(&options) {
@@ -33,7 +34,7 @@ pub async fn queue(context: &Context, options: QueueOptions) -> Result<u8, Failu
     };
     let body = context.daemon.ask(&ask).await?;
     if context.json {
-        print::answer(&one_line(&body)?)?;
+        print::answer_json(one_value(&body)?)?;
     } else {
         print::answer(&table(&[read(&body)?]))?;
     }
@@ -44,7 +45,7 @@ async fn list(context: &Context) -> Result<u8, Failure> {
     let body = context.daemon.ask(&Ask::get("/v1/queues")).await?;
     if context.json {
         let listed: Value = read(&body)?;
-        print::answer(&listed["queues"].to_string())?;
+        print::answer_json(&listed["queues"].to_string())?;
     } else {
         print::answer(&table(&read::<Listed>(&body)?.queues))?;
     }

@@ -12,8 +12,8 @@ use hyper::body::Bytes;
 use serde_json::json;
 use smol::Timer;
 
+use super::Context;
 use super::add::Submit;
-use super::{Context, single_line};
 use crate::client::args::SubmitOptions;
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
@@ -25,6 +25,7 @@ use crate::client::position::{Gap, What};
 use crate::client::print;
 use crate::client::sink::Outputs;
 use crate::client::view::{DrainView, QueueView, RunView, RunsPage, read};
+use crate::text::{printable, printable_json};
 
 /// A run that has not started by then has something to wait for.
 const QUEUED_NOTE_MS: u64 = 1_000;
@@ -113,7 +114,7 @@ impl Following<'_> {
                 Step::Event(told) => {
                     self.waits.set(matches!(told.what, What::Queued));
                     if self.context.json {
-                        outputs.line(&single_line(&told.line)).await?;
+                        outputs.line(&printable_json(&told.line)).await?;
                     }
                     match told.what {
                         What::Output(..) if self.context.json => {}
@@ -124,7 +125,7 @@ impl Following<'_> {
                 }
                 Step::Gap(Gap { from, to, reason, line, .. }) => {
                     if self.context.json {
-                        outputs.line(&single_line(&line)).await?;
+                        outputs.line(&printable_json(&line)).await?;
                     }
                     print::warn(&super::logs::gap_text(from, to, &reason));
                 }
@@ -222,7 +223,7 @@ fn waiting(run: &RunView, queue: &QueueView, ahead: &[i64]) -> Wait {
         return Wait::ForSomebody(format!("queued: queue \"{name}\" is paused (runabout queue {name} --resume)"));
     }
     if let Some(not_before) = &run.not_before {
-        return Wait::Passes(format!("queued: held back until {}", print::printable(not_before)));
+        return Wait::Passes(format!("queued: held back until {}", printable(not_before)));
     }
     let slots = if queue.slots == 1 { "1 slot".to_owned() } else { format!("{} slots", queue.slots) };
     let named: Vec<String> = ahead.iter().take(AHEAD_NAMED).map(i64::to_string).collect();

@@ -5,12 +5,13 @@
 use hyper::Method;
 use serde_json::json;
 
-use super::{Context, one_line};
+use super::{Context, one_value};
 use crate::client::args::Id;
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::client::print;
 use crate::client::view::{RunView, read};
+use crate::text::printable;
 
 /// Asks for their end.
 pub async fn cancel(context: &Context, ids: &[Id], reason: Option<String>) -> Result<u8, Failure> {
@@ -22,10 +23,10 @@ pub async fn cancel(context: &Context, ids: &[Id], reason: Option<String>) -> Re
             None => ask,
         };
         match context.daemon.ask(&ask).await {
-            Ok(body) if context.json => print::answer(&one_line(&body)?)?,
+            Ok(body) if context.json => print::answer_json(one_value(&body)?)?,
             Ok(body) => {
                 let run: RunView = read(&body)?;
-                let status = print::printable(&run.outcome.status);
+                let status = printable(&run.outcome.status);
                 let done = if run.outcome.is_terminal() { &*status } else { "stopping" };
                 print::note(&format!("run {number}: {done}"));
             }
@@ -40,7 +41,7 @@ pub async fn retry(context: &Context, id: Id) -> Result<u8, Failure> {
     let number = context.number(id).await?;
     let body = context.daemon.ask(&Ask::new(Method::POST, format!("/v1/runs/{number}/retry"))).await?;
     if context.json {
-        print::answer(&one_line(&body)?)?;
+        print::answer_json(one_value(&body)?)?;
     } else {
         print::answer(&read::<RunView>(&body)?.id.to_string())?;
     }

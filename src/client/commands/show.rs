@@ -1,20 +1,21 @@
 //! `show`: everything about one run.
 
-use super::{Context, one_line};
+use super::{Context, one_value};
 use crate::client::args::Id;
 use crate::client::connection::Ask;
 use crate::client::duration;
 use crate::client::failure::Failure;
-use crate::client::print::{self, Paint, printable};
+use crate::client::print::{self, Paint};
 use crate::client::view::{RunView, read};
 use crate::clock::UnixMs;
+use crate::text::printable;
 
 /// Prints it, line by line or as one object.
 pub async fn show(context: &Context, id: Id) -> Result<u8, Failure> {
     let number = context.number(id).await?;
     let body = context.daemon.ask(&Ask::get(format!("/v1/runs/{number}"))).await?;
     if context.json {
-        print::answer(&one_line(&body)?)?;
+        print::answer_json(one_value(&body)?)?;
     } else {
         print::answer(&lines(&read(&body)?, Paint::new(), UnixMs::now()))?;
     }

@@ -2,7 +2,7 @@
 
 use hyper::body::Bytes;
 
-use super::{Context, one_line};
+use super::{Context, one_value};
 use crate::client::args::Id;
 use crate::client::connection::{ANSWER_S, Ask};
 use crate::client::failure::Failure;
@@ -22,7 +22,7 @@ pub async fn wait(context: &Context, ids: &[Id]) -> Result<u8, Failure> {
         let code = match ended(context, number, &mut patience).await {
             Ok(body) => {
                 if context.json {
-                    print::answer(&one_line(&body)?)?;
+                    print::answer_json(one_value(&body)?)?;
                 }
                 let run: RunView = read(&body)?;
                 if let Some(complaint) = run.outcome.complaint(number) {

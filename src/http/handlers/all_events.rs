@@ -34,31 +34,17 @@ pub async fn read(request: Request) -> Answer {
 
 /// What the three filters let through.
 fn filter(query: &mut Query) -> EventFilter {
-    let kinds = list(query, "kinds", Kind::parse, || {
+    let kinds = query.list("kinds", Kind::ALL.len(), Kind::parse, || {
         let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         format!("must be a comma list of {}", all.join(", "))
     });
-    let runs = list(query, "runs", run, || "must be a comma list of runs' numbers".to_owned());
-    if runs.as_ref().is_some_and(|runs| runs.len() > FILTER_RUNS_MAX) {
-        query.wrong("runs", "range", format!("must be at most {FILTER_RUNS_MAX} runs"));
-    }
+    let runs = query.list("runs", FILTER_RUNS_MAX, run, || "must be a comma list of runs' numbers".to_owned());
     EventFilter::new(kinds, query.text("queue", queue_name), runs)
 }
 
 fn run(text: &str) -> Option<RunId> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|id| digits && *id > 0).map(RunId)
-}
-
-fn list<T>(
-    query: &mut Query,
-    parameter: &str,
-    parse: impl Fn(&str) -> Option<T>,
-    allowed: impl Fn() -> String,
-) -> Option<Vec<T>> {
-    let read = |text: &str| text.split(',').map(&parse).collect::<Option<Vec<T>>>();
-    let text = query.text(parameter, |text| read(text).map(drop).ok_or_else(&allowed))?;
-    read(&text)
 }
 
 async fn page(request: &Request, filter: EventFilter, cursor: &Cursor, limit: usize) -> Answer {

@@ -11,6 +11,7 @@ use crate::http::types::{Frame, events_from};
 use crate::http::{Problem, Violation};
 use crate::run::{Outcome, RunId};
 use crate::store::{Head, PAGE_BYTES_MAX as READ_BYTES_MAX, PAGE_ROWS_MAX};
+use crate::text;
 
 /// Events that a page shows unless told otherwise.
 pub(super) const PAGE_DEFAULT: i64 = 1_000;
@@ -91,7 +92,7 @@ impl PageText {
     }
 
     pub(super) fn gap(&mut self, gap: &Gap) {
-        self.gaps.push(serde_json::to_string(&Frame::gap(gap)).unwrap_or_default());
+        self.gaps.push(text::json(&Frame::gap(gap)).unwrap_or_default());
     }
 
     /// The page, with the fields that say where things stand.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::FutureExt as _;
-use serde_json::Map;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tide::{Response, StatusCode};
 
@@ -39,8 +39,10 @@ pub async fn submit(request: Request) -> Answer {
     let mut query = query(&request);
     let follow = query.boolean("follow").unwrap_or(false);
     let (content_type, body) = app::typed_body(&request, &["application/json", SHELL_SCRIPT]).await?;
-    let fields = if content_type == SHELL_SCRIPT { script_fields(query, &body) } else { json_fields(query, &body) };
-    let spec = spec_of(&request, fields?).await?;
+    let mut fields = if content_type == SHELL_SCRIPT { script_fields(&body) } else { Fields::of_body(&body) }?;
+    fields.fill(query_fields(&mut query));
+    fields.also_wrong(query.into_violations());
+    let spec = spec_of(&request, fields).await?;
     let idempotency = key.map(|key| idempotency_of(key, &request, &content_type, &body));
     let new = NewRun { spec, idempotency, retry_of: None, by: by(&request)? };
     let submitted = request.state().store.submit(new).await?;
@@ -106,17 +108,16 @@ async fn spec_of(request: &Request, fields: Fields) -> Result<Spec, Problem> {
     }
 }
 
-fn json_fields(query: Query, body: &[u8]) -> Result<Fields, Problem> {
-    query.finish()?;
-    Fields::of_body(body)
-}
-
-/// A script as the body, the rest from the query: made into the same fields as JSON would give.
-fn script_fields(mut query: Query, body: &[u8]) -> Result<Fields, Problem> {
+/// A script as the body: the one field that it is.
+fn script_fields(body: &[u8]) -> Result<Fields, Problem> {
     let script = std::str::from_utf8(body)
         .map_err(|_| Problem::violations(vec![Violation::new("script", "value", "the script must be UTF-8")]))?;
+    Ok(Fields::of(Map::from_iter([("script".into(), script.into())]), ""))
+}
+
+/// What the query says of a submit, as the fields that a JSON body would have it in.
+fn query_fields(query: &mut Query) -> Map<String, Value> {
     let mut fields = Map::new();
-    fields.insert("script".into(), script.into());
     for parameter in ["name", "queue", "cwd"] {
         if let Some(value) = query.text(parameter, |_| Ok(())) {
             fields.insert(parameter.into(), value.into());
@@ -132,31 +133,18 @@ fn script_fields(mut query: Query, body: &[u8]) -> Result<Fields, Problem> {
     if !tags.is_empty() {
         fields.insert("tags".into(), tags.into());
     }
-    let mut fields = Fields::of(fields, "");
-    fields.also_wrong(query.into_violations());
-    Ok(fields)
+    fields
 }
 
 /// `GET /v1/runs`
 pub async fn list(request: Request) -> Answer {
     let mut query = query(&request);
-    let any = |_: &str| Ok(());
-    let mut status = Vec::new();
-    if let Some(words) = query.text("status", any) {
-        for word in words.split(',') {
-            match Status::parse(word) {
-                Some(known) if status.contains(&known) => {}
-                Some(known) => status.push(known),
-                None => {
-                    let all: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
-                    query.wrong("status", "value", format!("must be a comma list of {}", all.join(", ")));
-                    break;
-                }
-            }
-        }
-    }
+    let status = query.list("status", Status::ALL.len(), Status::parse, || {
+        let all: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
+        format!("must be a comma list of {}", all.join(", "))
+    });
     let filter = Filter {
-        status,
+        status: status.unwrap_or_default(),
         queue: query.text("queue", queue_name),
         tag: query.text("tag", tag),
         name: query.text("name", name),

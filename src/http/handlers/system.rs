@@ -4,7 +4,8 @@ use serde_json::{Map, json};
 use tide::StatusCode;
 
 use crate::http::Problem;
-use crate::http::app::{self, Answer, Request, json_body, no_query, text};
+use crate::http::accept::weight_of;
+use crate::http::app::{self, Answer, Request, head, json_body, no_query, text};
 use crate::http::audit::did;
 use crate::metrics::OfRoute;
 use crate::run::Status;
@@ -59,8 +60,14 @@ pub async fn metrics(request: Request) -> Answer {
     app.metrics.draining.set(app.store.draining().into());
     // The first who asks finds every figure, too: this request is counted when it has been answered.
     drop(app.metrics.http_requests.get_or_create(&OfRoute { route: "/metrics", status: 200 }));
-    let mut response = text(StatusCode::Ok, app.metrics.encode());
-    response.insert_header("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let accept = head(&request)?.accept()?.unwrap_or_default();
+    let likes_text = weight_of(accept, "text/plain") > weight_of(accept, "application/openmetrics-text");
+    let (figures, content_type) = match likes_text {
+        true => (app.metrics.encode_as_text(), "text/plain; version=0.0.4; charset=utf-8"),
+        false => (app.metrics.encode(), "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    };
+    let mut response = text(StatusCode::Ok, figures);
+    response.insert_header("content-type", content_type);
     Ok(response)
 }
 

@@ -6,9 +6,9 @@
 // changes what is different.
 
 import {enroll, logOut, may, session, Unreachable, whoAmI} from './api.js';
-import {capital, plural} from './format.js';
+import {capital, plural, shown} from './format.js';
 import {link} from './stream.js';
-import {html, nothing, render} from './vendor/lit-html/lit-html.js';
+import {html, nothing, render} from './html.js';
 import {AccessView} from './views/access.js';
 import {EnterView} from './views/enter.js';
 import {QueuesView} from './views/queues.js';
@@ -46,7 +46,7 @@ function draw() {
   isDue = false;
   render(frame(), root);
   const title = page.view?.title;
-  document.title = title ? `${title} · Runabout` : 'Runabout';
+  document.title = title ? `${shown(title)} · Runabout` : 'Runabout';
   page.view?.rendered?.(root);
 }
 

@@ -75,6 +75,12 @@ export function text(value) {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
+// What `is_hostile` of src/text.rs is to a terminal; a line's end and a tab are none on a page.
+const HOSTILE = /(?![\n\t\ufe0e\ufe0f])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** A text with everything written out that is not seen, or that shows the rest in another order. */
+export const shown = said => said.replace(HOSTILE, character => `\\u{${character.codePointAt(0).toString(16)}}`);
+
 /** How long a run has taken, or takes, in milliseconds; null where it has not started. */
 export function runTook(run) {
   if (!run.started_at) return null;

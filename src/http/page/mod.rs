@@ -54,6 +54,7 @@ pub const FILES: &[File] = &[
     file!("log.js", JS),
     file!("search.js", JS),
     file!("format.js", JS),
+    file!("html.js", JS),
     file!("parts.js", JS),
     file!("views/enter.js", JS),
     file!("views/runs.js", JS),

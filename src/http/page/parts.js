@@ -1,7 +1,7 @@
 // Pieces that several views are made of: a run's state, fields with what is wrong beside them, questions before a deed.
 
 import {ago, capital, moment, words} from './format.js';
-import {html, nothing, render, svg} from './vendor/lit-html/lit-html.js';
+import {html, nothing, render, svg} from './html.js';
 
 /** Each state has a shape of its own: nobody has to tell them apart by colour. */
 const SHAPES = {

@@ -1,6 +1,7 @@
 //! How events are asked for: in which form, from which cursor, and whether the reader stays when it has caught up.
 
 use crate::event::Cursor;
+use crate::http::accept::ranges;
 use crate::http::app::{Request, head};
 use crate::http::query::Query;
 use crate::http::{Head, Problem};
@@ -37,33 +38,19 @@ impl Form {
     /// What `Accept` likes best; at a tie what it names before what it only allows, then what it says first.
     fn accepted(accept: &str) -> Form {
         let mut best = (Form::Page, 0, false);
-        for range in accept.split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default();
+        for (name, weight) in ranges(accept) {
             let form = match name {
                 name if name.eq_ignore_ascii_case(SSE) => Form::Sse,
                 name if name.eq_ignore_ascii_case(NDJSON) => Form::Ndjson,
                 _ => Form::Page,
             };
             let is_named = !name.ends_with("/*");
-            let weight = parts.find_map(weight).unwrap_or(WEIGHT_MAX);
             if weight > best.1 || (weight == best.1 && weight > 0 && is_named && !best.2) {
                 best = (form, weight, is_named);
             }
         }
         best.0
     }
-}
-
-/// A `q` of 1, in thousandths.
-const WEIGHT_MAX: u32 = 1_000;
-
-/// The weight that `q=0.5` gives, in thousandths; one that cannot be read gives none.
-fn weight(parameter: &str) -> Option<u32> {
-    let (name, value) = parameter.split_once('=')?;
-    let value: f64 = value.trim().parse().ok()?;
-    let is_weight = name.trim().eq_ignore_ascii_case("q") && (0.0..=1.0).contains(&value);
-    is_weight.then_some((value * f64::from(WEIGHT_MAX)) as u32)
 }
 
 /// How events are asked for.

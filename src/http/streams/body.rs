@@ -26,8 +26,9 @@ pub(super) fn response(
     let mut response = Response::new(StatusCode::Ok);
     response.insert_ext(Streamed::new(ropes, async move { seat.session_end().await }));
     response.insert_header("content-type", content_type);
-    // A proxy that gathers what it passes on would hold back what is live.
+    // A proxy that gathers what it passes on, or that waits until it can compress it, would hold back what is live.
     response.insert_header("x-accel-buffering", "no");
+    response.insert_header("cache-control", "no-store, no-transform");
     response
 }
 

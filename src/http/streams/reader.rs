@@ -18,6 +18,7 @@ use crate::http::handlers::events::refusal;
 use crate::http::types::Frame;
 use crate::run::RunId;
 use crate::store::StoreError;
+use crate::text;
 
 /// A heartbeat goes out after this long without anything else.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -202,5 +203,5 @@ impl Reader {
 }
 
 fn json(frame: &Frame<'_>) -> Bytes {
-    serde_json::to_vec(frame).unwrap_or_default().into()
+    text::json(frame).unwrap_or_default().into()
 }

@@ -49,6 +49,13 @@ impl Fields {
         self.violations.is_empty()
     }
 
+    /// Takes fields that came beside the object: those that it does not name itself, not even as null.
+    pub fn fill(&mut self, beside: Map<String, Value>) {
+        for (field, value) in beside {
+            self.given.entry(field).or_insert(value);
+        }
+    }
+
     /// Whether the field was given, also as null.
     pub fn has(&self, field: &str) -> bool {
         self.given.contains_key(field)

@@ -11,6 +11,7 @@ use crate::http::error::VIOLATIONS_MAX;
 use crate::http::{Problem, Violation};
 use crate::run::{Command, OnInterrupt, Spec};
 use crate::store::{Change, DEFAULT_QUEUE};
+use crate::text::json;
 
 /// The longest single argument, variable or script that Linux hands to a program: 128 KiB with its NUL.
 const ARGUMENT_BYTES_MAX: usize = 131_071;
@@ -232,7 +233,8 @@ fn event_from(fields: &mut Fields) -> Option<(Kind, String)> {
     if data.get("percent").is_some_and(|percent| !percent.is_number() && !percent.is_null()) {
         fields.wrong("data.percent", "type", "must be a number");
     }
-    let text = Value::Object(data).to_string();
+    // Measured as it will be sent, so that no event of a client is longer on the wire than that.
+    let text = json(&Value::Object(data)).expect("an object whose keys are strings is always JSON");
     if text.len() > DATA_BYTES_MAX {
         fields.wrong("data", "range", format!("must be at most {DATA_BYTES_MAX} bytes of JSON"));
     }

@@ -5,8 +5,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::event::{OUTPUT_BYTES_MAX, Stream};
+use crate::event::{OUTPUT_BYTES_MAX, OUTPUT_JSON_BYTES_MAX, Stream};
 use crate::run::RunId;
+use crate::text::fits_json;
 
 /// How long an unfinished line waits for its newline.
 pub const LINE_HOLD: Duration = Duration::from_millis(200);
@@ -23,7 +24,7 @@ pub struct Piece {
     pub run: RunId,
     /// Which of its two outputs.
     pub stream: Stream,
-    /// Never empty, at most [`OUTPUT_BYTES_MAX`].
+    /// Never empty, at most [`OUTPUT_BYTES_MAX`], and at most [`OUTPUT_JSON_BYTES_MAX`] as JSON.
     pub bytes: Vec<u8>,
     /// What it gives back to the window.
     pub(super) cost: usize,
@@ -187,7 +188,7 @@ impl Segment {
     fn take(&mut self, run: RunId, tail_too: bool, mut budget: usize, out: &mut Vec<Piece>) -> usize {
         let mut start = 0;
         while budget > 0 && start < self.bytes.len() {
-            let Some(end) = self.cut(start, tail_too) else { break };
+            let Some(end) = self.cut(start, tail_too).map(|end| self.within_json(start, end)) else { break };
             let bytes = self.bytes[start..end].to_vec();
             let last = if end == self.bytes.len() { SWITCH_COST_BYTES } else { 0 };
             budget = budget.saturating_sub(bytes.len());
@@ -213,6 +214,16 @@ impl Segment {
             return Some(newline.map_or_else(|| between_characters(&self.bytes, limit), |at| start + at + 1));
         }
         tail_too.then_some(self.bytes.len())
+    }
+
+    /// Where the piece from `start` to `end` ends so that its event stays within its bound: control bytes take six in JSON.
+    fn within_json(&self, start: usize, end: usize) -> usize {
+        let fits = start + fits_json(&self.bytes[start..end], OUTPUT_JSON_BYTES_MAX);
+        if fits == end {
+            return end;
+        }
+        let newline = last_newline(&self.bytes[start..fits]);
+        newline.map_or_else(|| between_characters(&self.bytes, fits), |at| start + at + 1)
     }
 
     /// Bytes and cost of what waits for a newline or for a full piece.

@@ -1,6 +1,7 @@
 //! The cutter: whatever the reads and the commits are, the pieces are the command's bytes.
 
 use super::*;
+use crate::text::json_string;
 
 const RUN: RunId = RunId(1);
 
@@ -39,6 +40,7 @@ use Stream::{Stderr, Stdout};
 #[test]
 fn joined_pieces_are_the_bytes_exactly() {
     let alphabet = ["a", "\n", "é", "€", "🦀", "some words", "a line\n"];
+    let dear = ["\0", "\u{1b}[K", "\u{85}", "\u{2028}", "\u{7f}", "\"", "\u{1}\n"];
     for seed in 1..400_u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let is_text = seed % 2 == 0;
@@ -49,6 +51,7 @@ fn joined_pieces_are_the_bytes_exactly() {
             let mut bytes = Vec::new();
             for _ in 0..dice.below(9_000) {
                 match is_text {
+                    true if seed % 8 == 6 => bytes.extend_from_slice(dear[dice.below(7)].as_bytes()),
                     true => bytes
                         .extend_from_slice(alphabet[dice.below(if seed % 4 == 0 { 1 } else { 7 }) * 3 % 7].as_bytes()),
                     false => bytes.push(dice.below(256) as u8),
@@ -61,8 +64,9 @@ fn joined_pieces_are_the_bytes_exactly() {
         let collect = |lane: &mut Lane, pieces: Vec<Piece>, got: &mut [Vec<u8>; 2]| {
             for piece in pieces {
                 assert!(!piece.bytes.is_empty() && piece.bytes.len() <= OUTPUT_BYTES_MAX);
-                if is_text {
-                    assert!(std::str::from_utf8(&piece.bytes).is_ok(), "seed {seed} split a character");
+                match std::str::from_utf8(&piece.bytes) {
+                    Ok(text) => assert!(json_string(text).len() <= OUTPUT_JSON_BYTES_MAX + 2, "seed {seed}"),
+                    Err(_) => assert!(!is_text, "seed {seed} split a character"),
                 }
                 lane.settled(&piece);
                 got[piece.stream as usize].extend_from_slice(&piece.bytes);
@@ -166,6 +170,23 @@ fn a_full_piece_ends_after_its_last_newline() {
     let sizes: Vec<usize> =
         take(&mut lane, Which::Ready(Instant::now())).iter().map(|piece| piece.bytes.len()).collect();
     assert_eq!(sizes, [10_001, 10_001]);
+}
+
+#[test]
+fn what_takes_six_bytes_in_json_goes_in_shorter_pieces() {
+    let sizes = |text: &[u8]| -> Vec<usize> {
+        let pieces = take(&mut lane_of(&[(Stdout, text)]), Which::All);
+        let joined: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes.clone()).collect();
+        assert!(joined == text);
+        pieces.iter().map(|piece| piece.bytes.len()).collect()
+    };
+    let fits = OUTPUT_JSON_BYTES_MAX / 6;
+    assert_eq!(sizes(&[0; 3 * OUTPUT_BYTES_MAX]), [fits, fits, fits, fits, 3 * OUTPUT_BYTES_MAX - 4 * fits]);
+    // After a newline where there is one, else between characters.
+    let lines = [&[0; 9_000][..], b"\n", &[0; 9_000], b"\n"].concat();
+    assert_eq!(sizes(&lines), [9_001, 9_001]);
+    let characters = ["\0".repeat(fits - 1), "é".repeat(9)].concat();
+    assert_eq!(sizes(characters.as_bytes()), [fits + 7, 10], "eight bytes of JSON were left for four of two bytes");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use crate::client::target::SYSTEM_SOCKET;
 use crate::config::Config;
 use crate::home::held_by;
 use crate::state_dir::socket_path;
+use crate::text::printable;
 
 /// Something fails.
 const UNWELL: u8 = 1;
@@ -128,7 +129,7 @@ pub fn doctor(global: &Global, options: &DoctorOptions) -> Result<u8, Failure> {
     findings.extend(service::look(&patient));
     let is_well = findings.iter().all(|finding| finding.level != Level::Fail);
     if global.json {
-        print::answer(&as_json(&patient, &findings, is_well))?;
+        print::answer_json(&as_json(&patient, &findings, is_well))?;
     } else {
         print::answer(&as_text(&findings))?;
     }
@@ -157,9 +158,9 @@ fn as_text(findings: &[Finding]) -> String {
             Level::Fail => Colour::Red,
         };
         let word = paint.paint(&format!("{:4}", level.word()), colour);
-        lines.push(format!("{word}  {check:width$}  {}", print::printable(found)));
+        lines.push(format!("{word}  {check:width$}  {}", printable(found)));
         if let Some(advice) = advice {
-            lines.push(format!("{:4}  {:width$}  → {}", "", "", print::printable(advice)));
+            lines.push(format!("{:4}  {:width$}  → {}", "", "", printable(advice)));
         }
     }
     let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::{Finding, Patient};
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
-use crate::client::print::printable;
 use crate::client::target::Target;
 use crate::config::Listen;
+use crate::text::printable;
 
 /// How long an answer may take, in seconds.
 const ANSWER_S: u64 = 10;

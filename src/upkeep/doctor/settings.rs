@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Patient};
 use crate::accounts::Account;
-use crate::client::print::printable;
 use crate::clock::UnixMs;
 use crate::config::{Config, Flags};
 use crate::state_dir::{SYSTEM_STATE_DIR, owner};
+use crate::text::printable;
 use crate::tls;
 
 /// A certificate that ends sooner is one to renew.

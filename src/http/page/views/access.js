@@ -3,7 +3,7 @@
 import {get, may, post, remove, session} from '../api.js';
 import {moment, seconds, until} from '../format.js';
 import {confirm, copy, empty, field, since, trouble} from '../parts.js';
-import {html, nothing} from '../vendor/lit-html/lit-html.js';
+import {html, nothing} from '../html.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 
 const ROLES = [['viewer', 'sees everything'], ['operator', 'also submits, cancels, deletes'], ['admin', 'also lets others in']];

@@ -2,7 +2,7 @@
 
 import {enroll} from '../api.js';
 import {field} from '../parts.js';
-import {html, nothing} from '../vendor/lit-html/lit-html.js';
+import {html, nothing} from '../html.js';
 
 export class EnterView {
   /** Why a link that was opened let nobody in. */

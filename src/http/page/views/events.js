@@ -3,7 +3,7 @@
 import {gapText, outputText} from '../feed.js';
 import {clock, moment, text, words} from '../format.js';
 import {empty} from '../parts.js';
-import {html, nothing} from '../vendor/lit-html/lit-html.js';
+import {html, nothing} from '../html.js';
 
 /** Entries that are shown before somebody asks for more. */
 export const SHOWN = 500;

@@ -4,7 +4,7 @@ import {get, may, put, remove} from '../api.js';
 import {plural, title} from '../format.js';
 import {confirm, field, trouble} from '../parts.js';
 import {Stream} from '../stream.js';
-import {html, nothing} from '../vendor/lit-html/lit-html.js';
+import {html, nothing} from '../html.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 
 /** Runs of a queue that are named. */

@@ -6,7 +6,7 @@ import {bytes, capital, command, duration, moment, number, outcome, plural, runT
 import {LogView} from '../log.js';
 import {badge, confirm, empty, progress, since} from '../parts.js';
 import {Search} from '../search.js';
-import {html, nothing} from '../vendor/lit-html/lit-html.js';
+import {html, nothing} from '../html.js';
 import {events, SHOWN} from './events.js';
 
 const PARTS = [['', 'Output'], ['events', 'Events'], ['details', 'Details']];

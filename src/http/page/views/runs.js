@@ -4,7 +4,7 @@ import {get} from '../api.js';
 import {bytes, capital, command, duration, outcome, plural, runTook, title, words} from '../format.js';
 import {RunList} from '../live.js';
 import {badge, empty, progress, since, STATES, trouble} from '../parts.js';
-import {html, nothing} from '../vendor/lit-html/lit-html.js';
+import {html, nothing} from '../html.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 import {strip} from './strip.js';
 

@@ -2,7 +2,7 @@
 
 import {duration, runTook, title, words} from '../format.js';
 import {STATES} from '../parts.js';
-import {html, nothing} from '../vendor/lit-html/lit-html.js';
+import {html, nothing} from '../html.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 
 /** Bars for these runs, newest first; nothing for too few to compare. */

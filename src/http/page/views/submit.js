@@ -3,7 +3,7 @@
 import {get, may, post, Refused} from '../api.js';
 import {seconds} from '../format.js';
 import {empty, field, trouble} from '../parts.js';
-import {html, nothing} from '../vendor/lit-html/lit-html.js';
+import {html, nothing} from '../html.js';
 
 /** The daemon's field, and where it is in the form. */
 const FIELDS = ['command', 'script', 'name', 'queue', 'priority', 'tags', 'timeout_s', 'delay_s', 'cwd', 'env', 'stdin', 'on_interrupt', 'keep'];
