@@ -147,7 +147,10 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let store_config = StoreConfig {
         queued_runs_max: config.limits.queued_runs as i64,
         disk_free_bytes_min: config.limits.disk_free_bytes,
-        quota_bytes: config.retention.quota_bytes(home.file_system_bytes()),
+        quota: {
+            let retention = config.retention.clone();
+            Arc::new(move |file_system_bytes| retention.quota_bytes(file_system_bytes))
+        },
         output_bytes_per_run: config.limits.output_bytes_per_run,
         runs_days: config.retention.runs_days,
         runs_count: config.retention.runs_count,

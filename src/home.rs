@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::{FlockOperation, flock};
 
 use crate::event::HighWater;
 use crate::state_dir::{SOCKET_PATH_BYTES_MAX, database_path, socket_path};
@@ -122,11 +122,6 @@ impl Home {
     /// The database's file.
     pub fn database(&self) -> PathBuf {
         database_path(&self.dir)
-    }
-
-    /// The size of the file system that the directory is on; without end where it cannot be asked.
-    pub fn file_system_bytes(&self) -> u64 {
-        statvfs(&self.dir).map_or(u64::MAX, |vfs| vfs.f_blocks.saturating_mul(vfs.f_frsize))
     }
 
     /// Where the Unix socket goes: what the configuration says, else the place in the directory.

@@ -75,7 +75,8 @@
 //!   database is opened anew, written back and read again, and what had failed is tried again. Else the daemon ends.
 //! - **expire**: the maintenance task sleeps until the first thing is due or a commit says that there is too much; then
 //!   pieces, a transaction each, with what waits between them; at last spare pages go back to the disk. What is too much
-//!   of a run's output goes with the append that brings it.
+//!   of a run's output, or of all live runs' together, goes with the append that brings it: what runs print never fills
+//!   the database that their ends have to be written into.
 //! - **read all runs**: the same by `id` and through a filter. Ids skip: that none is missed rests on the order of
 //!   commits, as [`feed`] says.
 //! - **stop**: accept, claims, runs, streams, store: the mirror of the start, each waited for.

@@ -300,26 +300,98 @@ fn a_quota_full_of_queued_runs_is_said_and_can_be_emptied() {
     });
 }
 
+/// The output that is left of a run, and whether the quota took some.
+fn left_of(daemon: &Daemon, run: i64) -> (Vec<u8>, bool) {
+    let (mut events, mut after, mut is_trimmed) = (Vec::new(), 0, false);
+    loop {
+        let page = daemon.get(&format!("/v1/runs/{run}/events?after={after}")).expect(200).json();
+        is_trimmed |= page["gaps"].as_array().unwrap().iter().any(|gap| gap["reason"] == "quota");
+        let more = page["events"].as_array().unwrap();
+        let Some(last) = more.last() else { return (output_of(&events).0, is_trimmed) };
+        after = last["seq"].as_i64().unwrap();
+        events.extend(more.iter().cloned());
+    }
+}
+
 #[test]
-fn output_that_meets_the_wall_waits_and_its_run_can_be_ended() {
-    let mut daemon = Daemon::with_config("[retention]\ndb_bytes = 2_097_152\n");
-    // Nothing of it can be removed while it runs.
-    let run = daemon.sh("seq 1 1000000; exec sleep 300");
-    eventually(DEADLINE, "the database is full", || !ready(&daemon));
-    let mut reader = Reader::open(&daemon, run, 0);
-    reader.until_caught_up();
-    let problem = daemon.post("/v1/runs", &json!({"script": "true"})).expect_problem(507, "storage_full");
-    assert_eq!(problem["details"]["quota_bytes"], 2_097_152);
-    daemon.call("POST", &format!("/v1/runs/{run}/cancel")).send().expect(202);
-    // Its end makes room: it goes by itself at once, and may do so before the reader is told of it.
-    reader.until_closed();
-    let whole = seq(1, 1_000_000);
-    assert!(whole.starts_with(&reader.told.stdout), "what was recorded is exact");
-    assert!(reader.told.stdout.len() > 1_000_000, "{} bytes", reader.told.stdout.len());
-    assert_eq!(daemon.metrics().get("runs_finished_total{status=\"canceled\"}"), 1.0);
-    eventually(DEADLINE, "there is room", || ready(&daemon));
-    let run = daemon.sh("echo again");
-    assert_eq!(daemon.wait_ended(run)["status"], "succeeded");
-    assert_eq!((said(&daemon, BEGINS), said(&daemon, ENDS)), (1, 1), "one line each");
-    daemon.stop();
+fn a_run_that_prints_more_than_the_database_may_hold_is_trimmed_and_holds_nobody() {
+    in_namespace("disk_full::a_run_that_prints_more_than_the_database_may_hold_is_trimmed_and_holds_nobody", || {
+        let dir = TempDir::new();
+        let disk = SmallDisk::mount(&dir, 64);
+        let daemon = Daemon::builder().start_in(dir);
+        daemon.put("/v1/queues/other", &json!({"slots": 1})).expect(201);
+        let gate = daemon.gate("gate");
+        // The quota is a tenth of the disk: 6.4 MiB. It prints 16 MB, and then it stays.
+        let run = daemon.sh(&format!("seq 1 2200000; {}; echo last", gate.wait()));
+        let whole = seq(1, 2_200_000);
+        let mut was_ready = true;
+        eventually(DEADLINE, "all of it is taken", || {
+            was_ready &= ready(&daemon);
+            daemon.run(run)["output_bytes"] == whole.len()
+        });
+        assert!(was_ready && said(&daemon, BEGINS) == 0, "nothing ever waited");
+        let (left, is_trimmed) = left_of(&daemon, run);
+        eprintln!("{} bytes of {} are left", left.len(), whole.len());
+        assert!(is_trimmed && left.len() > MIB as usize && left.len() < 4 * MIB as usize);
+        let cut = left.iter().zip(&whole).take_while(|(left, whole)| left == whole).count();
+        assert!(cut > 256 * 1_024, "its beginning stays: {cut} bytes");
+        assert!(whole.ends_with(&left[cut..]), "and what is newest");
+        // While it lives, others come and go.
+        for _ in 0..3 {
+            let other = daemon.submit(&json!({"script": "seq 1 100000", "queue": "other"}));
+            assert_eq!(daemon.wait_ended(other)["status"], "succeeded");
+        }
+        gate.open();
+        assert_eq!(daemon.wait_ended(run)["status"], "succeeded");
+        assert!(left_of(&daemon, run).0.ends_with(b"last\n"));
+        drop(daemon);
+        drop(disk);
+    });
+}
+
+#[test]
+fn runs_that_are_kept_fill_the_database_and_hold_no_run() {
+    let daemon = Daemon::with_config("[retention]\ndb_bytes = 2_097_152\n");
+    daemon.put("/v1/queues/idle", &json!({"paused": true, "slots": 2})).expect(201);
+    let runs: Vec<i64> = (0..8)
+        .map(|_| daemon.submit(&json!({"script": "seq 1 400000; echo last", "queue": "idle", "keep": true})))
+        .collect();
+    daemon.put("/v1/queues/idle", &json!({"paused": false})).expect(200);
+    for &run in &runs {
+        assert_eq!(daemon.wait_ended(run)["status"], "succeeded");
+        let (left, _) = left_of(&daemon, run);
+        assert!(left.ends_with(b"last\n"), "{} bytes of run {run}", left.len());
+    }
+    let file = std::fs::metadata(daemon.state_dir().join("runabout.db")).unwrap().len();
+    eprintln!("{file} bytes of 2 MiB");
+    assert!(file < 8 * MIB, "{file} bytes");
+    // What somebody kept is somebody's to let go: then it goes on.
+    let full = || daemon.post("/v1/runs", &json!({"script": "true"})).status == 507;
+    if full() {
+        runs.iter().for_each(|run| _ = daemon.patch(&format!("/v1/runs/{run}"), &json!({"keep": false})).expect(200));
+        eventually(DEADLINE, "there is room", || !full());
+    }
+}
+
+#[test]
+fn the_quota_follows_the_size_of_the_file_system() {
+    in_namespace("disk_full::the_quota_follows_the_size_of_the_file_system", || {
+        let dir = TempDir::new();
+        let disk = SmallDisk::mount(&dir, 32);
+        let daemon = Daemon::builder().start_in(dir);
+        daemon.put("/v1/queues/idle", &json!({"paused": true})).expect(201);
+        let body = json!({"script": "true", "queue": "idle", "stdin": "x".repeat(200_000)});
+        let submit = || daemon.post("/v1/runs", &body);
+        let problem = loop {
+            let answer = submit();
+            if answer.status != 201 {
+                break answer.expect_problem(507, "storage_full");
+            }
+        };
+        assert_eq!(problem["details"]["quota_bytes"], 32 * MIB / 10);
+        disk.resize(64);
+        eventually(DEADLINE, "there is more room", || submit().status == 201);
+        drop(daemon);
+        drop(disk);
+    });
 }

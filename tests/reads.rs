@@ -80,7 +80,7 @@ fn a_submit_does_not_wait_for_all_the_events_that_clients_append() {
             queued_runs_max: 1_000,
             remembered: None,
             remember: Arc::new(|_| ()),
-            quota_bytes: 1 << 30,
+            quota: Arc::new(|_| 1 << 30),
             output_bytes_per_run: 1 << 26,
             runs_days: 0,
             runs_count: 0,

@@ -179,7 +179,8 @@ impl Default for Runs {
 pub struct Retention {
     /// Seconds between two passes, at most, while something can expire.
     pub interval_s: u64,
-    /// Bytes that the database may have in use; 0: see [`Retention::quota_bytes`]. Guards the medium.
+    /// Bytes that the database may have in use; 0: see [`Retention::quota_bytes`]. Guards the medium; live runs keep half
+    /// of it at most.
     pub db_bytes: u64,
     /// Days that a finished run is kept; 0: for ever.
     pub runs_days: u64,

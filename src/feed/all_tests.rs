@@ -34,7 +34,7 @@ impl World {
             queued_runs_max: 100_000,
             remembered: None,
             remember: Arc::new(|_| ()),
-            quota_bytes: 1 << 30,
+            quota: Arc::new(|_| 1 << 30),
             output_bytes_per_run: 1 << 26,
             runs_days: 0,
             runs_count: 10_000,

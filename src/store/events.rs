@@ -84,6 +84,7 @@ pub(super) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)])
         return Err(StoreError::RunFinished(run));
     }
     tx.may_add()?;
+    tx.room.may_append(tx.conn)?;
     for (kind, data) in events {
         last.last_seq = tx.append(run, *kind, data.clone())?;
     }

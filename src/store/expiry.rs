@@ -11,7 +11,7 @@ use rusqlite::named_params;
 
 use super::retention::{self, pages_free, pages_used};
 use super::writer::Writer;
-use super::{Store, StoreError, events, runs, sql};
+use super::{Store, StoreError, events, quota, runs, sql};
 use crate::clock::UnixMs;
 
 /// Rows of a kind that one transaction removes at most.
@@ -145,6 +145,9 @@ fn remove_piece(tx: &mut Writer<'_>) -> Result<Removed, StoreError> {
         let Some(victim) = retention::next_victim(tx)? else { break };
         runs::forget(tx, victim)?;
         removed.runs += 1;
+    }
+    if tx.state.live_excess {
+        removed.events += quota::trim_live_piece(tx, PIECE_BYTES)?;
     }
     tx.state.look_up_expiry(tx.conn)?;
     Ok(removed)

@@ -77,11 +77,11 @@ impl Store {
         stop: &Stop,
         metrics: &Arc<Metrics>,
     ) -> Result<Store, OpenError> {
-        let mut room = Room::new(path, config.disk_free_bytes_min, config.quota_bytes);
+        let mut room = Room::new(path, config.disk_free_bytes_min, &config.quota);
         let (mut conn, sharing) = migrate::open_in(&mut room, path, config.check_max)?;
         let state = lineage::settle(&mut conn, config.remembered.as_ref())?;
         (config.remember)(&state.high_water());
-        let rules = config.rules(retention::figure(&conn, "PRAGMA page_size")?);
+        let rules = config.rules(room.quota_bytes(), retention::figure(&conn, "PRAGMA page_size")?);
         room.set_wall(&conn, Load::Whole)?;
         room.keep_ballast();
         room.keep_part();

@@ -51,5 +51,5 @@ pub use migrate::OpenError;
 pub use queues::DEFAULT_QUEUE;
 pub use runs::{Change, IdempotencyKey, NewRun, Submitted};
 pub use sessions::{EnrollmentToken, NewEnrollmentToken, Redeem, Session, TokenSha256};
-pub use settings::{Remember, StoreConfig};
+pub use settings::{Quota, Remember, StoreConfig};
 pub use state::{Counts, Queue};

@@ -24,6 +24,7 @@ pub(super) struct Rules {
     count: Option<i64>,
     /// What the database may have in use.
     pages: i64,
+    page_bytes: i64,
     /// `limits.output_bytes_per_run`
     pub output_bytes: i64,
 }
@@ -36,8 +37,29 @@ impl Rules {
             age_ms: some(runs_days).map(|days| days.saturating_mul(DAY_MS)),
             count: some(runs_count),
             pages: i64::try_from(db_bytes).unwrap_or(i64::MAX) / page_bytes.max(1),
+            page_bytes: page_bytes.max(1),
             output_bytes: some(output_bytes).unwrap_or(i64::MAX / 4),
         }
+    }
+
+    /// The database may have so many bytes in use from now on.
+    pub fn set_quota(&mut self, db_bytes: u64) {
+        self.pages = i64::try_from(db_bytes).unwrap_or(i64::MAX) / self.page_bytes;
+    }
+
+    /// What the database may have in use, in bytes.
+    pub fn quota_bytes(&self) -> i64 {
+        self.pages.saturating_mul(self.page_bytes)
+    }
+
+    /// Whether the database has more in use than it may.
+    pub fn is_beyond_quota(&self, state: &State) -> bool {
+        state.pages_used > self.pages
+    }
+
+    /// So many pages, in bytes.
+    pub fn bytes(&self, pages: i64) -> i64 {
+        pages.saturating_mul(self.page_bytes)
     }
 
     /// Whether runs have to go whatever their age. Once they have, until there is some room again.
@@ -49,7 +71,7 @@ impl Rules {
 
     /// When the next thing goes that the store keeps for a time; 0: now.
     pub fn next_removal(&self, state: &State) -> Option<UnixMs> {
-        if state.doomed || self.are_exceeded(state) {
+        if state.doomed || state.live_excess || self.are_exceeded(state) {
             return Some(UnixMs(0));
         }
         let aged = self.age_ms.zip(state.oldest_ended).map(|(age, ended)| UnixMs(ended.0.saturating_add(age)));

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::ballast::{BALLAST_BYTES, Ballast, START_FILES};
 use super::retention::{figure, pages_used};
-use super::{Shortage, StoreError};
+use super::{Quota, Shortage, StoreError};
 
 /// How long a database that could not be written is left alone before everything is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -28,6 +28,10 @@ const WALL_PERCENT: u64 = 125;
 /// Where submits stop while something can be pruned: half-way between the quota, around which pruning keeps a busy
 /// database, and the wall, so that what was taken can be started, recorded and ended.
 const GROWTH_PERCENT: u64 = 112;
+/// What the log may take up beside the database: it is moved there from 4 MiB on.
+const LOG_BYTES: u64 = 5 * 1_024 * 1_024;
+/// How often a database that is written asks for the size of its file system.
+const QUOTA_LOOK: Duration = Duration::from_secs(10);
 /// The most pages that SQLite can count.
 const PAGES_MAX: u64 = 0xffff_fffe;
 /// What one transaction may need: a database so close to its wall met the wall.
@@ -47,7 +51,10 @@ pub(super) struct Room {
     dir: PathBuf,
     /// `limits.disk_free_bytes`.
     floor_bytes: u64,
+    quota: Quota,
     quota_bytes: u64,
+    /// When the file system was last asked for its size.
+    quota_looked: Instant,
     ballast: Ballast,
     held: Option<Held>,
     /// Whether the last look refused: said once when that begins and once when it is over.
@@ -65,21 +72,25 @@ struct Held {
 
 impl Room {
     /// Looks around; on a disk that is full to the brim gives the ballast back, so that the database can be opened.
-    pub fn new(database: &Path, floor_bytes: u64, quota_bytes: u64) -> Room {
+    pub fn new(database: &Path, floor_bytes: u64, quota: &Quota) -> Room {
         let dir = database.parent().unwrap_or(Path::new("/")).to_owned();
         let mut ballast = Ballast::find(&dir);
         if has_none(&dir) {
             ballast.give_back();
         }
-        Room {
+        let mut room = Room {
             dir,
             floor_bytes,
-            quota_bytes,
+            quota: quota.clone(),
+            quota_bytes: 0,
+            quota_looked: Instant::now(),
             ballast,
             held: None,
             refuses: Cell::new(false),
             has_room: Cell::new(true),
-        }
+        };
+        room.look_at_quota(true);
+        room
     }
 
     /// What the next transaction may carry. While writes fail, everything is tried once in a while.
@@ -107,6 +118,34 @@ impl Room {
         let why = self.told(conn, error);
         log::error!("nothing more can be written: {why}. Output stays in the commands' pipes; it is tried again");
         self.held = Some(Held { why, since: Instant::now(), next_try });
+    }
+
+    /// What the database may have in use.
+    pub fn quota_bytes(&self) -> u64 {
+        self.quota_bytes
+    }
+
+    /// Looks, once in a while or `now`, how large the file system is: it may grow, shrink, or be another one. Answers
+    /// whether the quota changed.
+    pub fn look_at_quota(&mut self, now: bool) -> bool {
+        if !now && self.quota_looked.elapsed() < QUOTA_LOOK {
+            return false;
+        }
+        self.quota_looked = Instant::now();
+        let total = total_bytes(&self.dir);
+        let wanted = (self.quota)(total);
+        // A quota that its file system has no room for would never be met: the disk would be full before.
+        let beside = self.floor_bytes.saturating_add(BALLAST_BYTES + LOG_BYTES);
+        let fits = (total.saturating_sub(beside) / WALL_PERCENT * 100).max(total / 2);
+        let quota_bytes = wanted.min(fits);
+        let changed = quota_bytes != self.quota_bytes;
+        if changed && quota_bytes < wanted {
+            log::warn!(
+                "retention.db_bytes is {wanted}, and the file system has {total} bytes in all: {quota_bytes} are used"
+            );
+        }
+        self.quota_bytes = quota_bytes;
+        changed
     }
 
     /// Whether something is held back.
@@ -175,6 +214,18 @@ impl Room {
         Ok(is_full.then_some(Shortage::Quota { used_bytes, quota_bytes }))
     }
 
+    /// Whether a client's events may be added: beyond what pruning and trimming keep to, nothing comes from outside.
+    ///
+    /// # Errors
+    /// That there is too much already.
+    pub fn may_append(&self, conn: &Connection) -> Result<(), StoreError> {
+        let (used_bytes, quota_bytes) = (used_bytes(conn)?, self.quota_bytes);
+        if used_bytes <= percent(quota_bytes, GROWTH_PERCENT) {
+            return Ok(());
+        }
+        Err(StoreError::NoRoom(Shortage::Quota { used_bytes, quota_bytes }))
+    }
+
     /// Makes the ballast where it is missing and the last look saw room for it.
     pub fn keep_ballast(&mut self) {
         if self.ballast.is_kept() || self.held.is_some() || !self.has_room.replace(false) {
@@ -208,13 +259,23 @@ impl Room {
     /// Lets SQLite grow to the wall, or, for what must be, beyond it.
     pub fn set_wall(&self, conn: &Connection, load: Load) -> Result<(), StoreError> {
         let pages = match load {
-            Load::Whole => (percent(self.quota_bytes, WALL_PERCENT) / page_bytes(conn)?).min(PAGES_MAX),
+            // Where what may not go fills it up to there, as kept runs can, what runs prints and ends all the same: the
+            // wall gives way to one transaction, and what that brought is trimmed by the next.
+            Load::Whole => {
+                let gives_way_to = used_bytes(conn)?.saturating_add(TRANSACTION_BYTES);
+                (percent(self.quota_bytes, WALL_PERCENT).max(gives_way_to) / page_bytes(conn)?).min(PAGES_MAX)
+            }
             Load::Lean => PAGES_MAX,
         };
         // What is larger already stays so.
         conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
         Ok(())
     }
+}
+
+/// The size of the file system of a directory.
+fn total_bytes(dir: &Path) -> u64 {
+    statvfs(dir).map_or(u64::MAX, |vfs| vfs.f_blocks.saturating_mul(vfs.f_frsize))
 }
 
 /// What is free for us on the file system of a directory.

@@ -18,8 +18,8 @@ pub struct StoreConfig {
     pub remembered: Option<HighWater>,
     /// Is told how far this one has come, at the start and after each checkpoint; by the store's thread.
     pub remember: Remember,
-    /// What the database may have in use, in bytes.
-    pub quota_bytes: u64,
+    /// What the database may have in use.
+    pub quota: Quota,
     /// `limits.output_bytes_per_run`
     pub output_bytes_per_run: u64,
     /// `retention.runs_days`
@@ -31,11 +31,14 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// The rules of retention, in pages of this size.
-    pub(super) fn rules(&self, page_bytes: i64) -> Rules {
-        Rules::new(self.runs_days, self.runs_count, self.quota_bytes, page_bytes, self.output_bytes_per_run)
+    /// The rules of retention, for a database that may have so many bytes in use, in pages of this size.
+    pub(super) fn rules(&self, quota_bytes: u64, page_bytes: i64) -> Rules {
+        Rules::new(self.runs_days, self.runs_count, quota_bytes, page_bytes, self.output_bytes_per_run)
     }
 }
+
+/// Makes the size of the file system, in bytes, into what the database may have in use there.
+pub type Quota = Arc<dyn Fn(u64) -> u64 + Send + Sync>;
 
 /// Keeps how far the database has come where a copy of an older one does not replace it too.
 pub type Remember = Arc<dyn Fn(&HighWater) + Send + Sync>;

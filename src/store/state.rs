@@ -67,6 +67,10 @@ pub(super) struct State {
     pub pages_used: i64,
     /// There were too many runs, and some more go than must.
     pub relieving: bool,
+    /// What runs that are running keep of their output is too much, and some of it can go.
+    pub live_excess: bool,
+    /// Of that, so many bytes were found to be what stays.
+    pub live_stays: i64,
 }
 
 impl State {
@@ -95,6 +99,8 @@ impl State {
             oldest_ended: None,
             pages_used: retention::pages_used(conn)?,
             relieving: false,
+            live_excess: false,
+            live_stays: 0,
         };
         state.count(conn)?;
         state.look_up_due(conn)?;

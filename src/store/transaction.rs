@@ -14,7 +14,7 @@ use super::room::Load;
 use super::state::State;
 use super::thread::{BATCH_TIME, StoreThread};
 use super::writer::Writer;
-use super::{Claimed, StoreError, retention, sessions};
+use super::{Claimed, StoreError, quota, retention, sessions};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event};
 use crate::metrics::{OfKind, OfStatus, OfWhat};
@@ -37,7 +37,12 @@ impl StoreThread {
             return Ok(Vec::new());
         }
         self.look_at_place(false)?;
-        if !is_whole {
+        if self.room.look_at_quota(false) {
+            self.rules.set_quota(self.room.quota_bytes());
+            self.room.set_wall(&self.conn, Load::Whole)?;
+        }
+        // Below its quota a database is far from its wall, which stands where it is.
+        if !is_whole || self.rules.is_beyond_quota(&self.state) {
             self.room.set_wall(&self.conn, load)?;
         }
         // While every second transaction fails, the memory is kept, not counted anew.
@@ -111,6 +116,7 @@ impl StoreThread {
             }
             tx.state.look_up_due(tx.conn)?;
             tx.state.pages_used = retention::pages_used(tx.conn)?;
+            tx.state.live_excess = quota::is_live_excess(&mut tx);
             Ok(outcomes)
         })();
         let Writer { events, pieces, ended, removed_events, removed_runs, claimed, .. } = tx;

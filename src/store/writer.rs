@@ -78,6 +78,12 @@ impl<'a> Writer<'a> {
         // Kept first: whatever fails below, every piece taken from the backlog is known here.
         let first = self.pieces.len();
         self.pieces.extend(pieces);
+        let mut all = Added::default();
+        self.pieces[first..].iter().for_each(|piece| all.add(piece.bytes.len()));
+        if all.events > 0 {
+            // Before it is added: where there is little room left, this makes it.
+            quota::trim_live(self, all)?;
+        }
         let mut added: Vec<(RunId, Added)> = Vec::new();
         for index in first..self.pieces.len() {
             let piece = &self.pieces[index];

@@ -76,6 +76,12 @@ impl SmallDisk {
         None
     }
 
+    /// It grows, or shrinks.
+    pub fn resize(&self, mib: u64) {
+        let options = format!("remount,size={mib}m");
+        assert!(Command::new("mount").args(["-o", &options]).arg(&self.state).status().unwrap().success());
+    }
+
     /// What is free.
     pub fn free_bytes(&self) -> u64 {
         let vfs = statvfs(&self.state).unwrap();
