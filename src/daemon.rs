@@ -6,7 +6,7 @@ mod listening;
 mod room;
 mod socket;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use smol::{Executor, Task};
 
 use crate::accounts::Account;
 use crate::clock::UnixMs;
-use crate::config::{CHECK_MS_MAX, Config, Flags};
+use crate::config::{CHECK_MS_MAX, Config, ConfigFile, Flags};
+use crate::dir::Dir;
 use crate::feed::{Hub, HubLimits};
 use crate::home::Home;
 use crate::http::address::PageAddress;
@@ -89,9 +90,11 @@ fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
     let state_dir = state_dir::state_dir(args.state_dir.as_deref(), |name| std::env::var_os(name), is_root)
         .ok_or_else(|| usage("there is no home directory to keep state in; name one with --state-dir".into()))?;
     let flags = Flags { listen: args.listen.clone(), log: args.log.clone() };
-    let file = args.config.clone().or_else(|| Config::file_in(&state_dir));
-    let config =
-        Config::load(&flags, std::env::vars_os(), file.as_deref()).map_err(|error| usage(error.to_string()))?;
+    let file = match &args.config {
+        Some(path) => Some(ConfigFile::named(path)),
+        None => file_in(&state_dir, args.check)?,
+    };
+    let config = Config::load(&flags, std::env::vars_os(), file.as_ref()).map_err(|error| usage(error.to_string()))?;
     let format = match args.log_format.as_deref() {
         None | Some("text") => logging::Format::of_text(),
         Some("json") => logging::Format::Json,
@@ -102,7 +105,8 @@ fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
     let tls = Tls::load(&config.tls).map_err(usage)?;
     if args.check {
         // By hand it is root who checks what a service of another user will read.
-        let kept = state_dir::owner(&state_dir).and_then(|owner| kept_from(&owner, file.as_deref(), &config));
+        let kept = state_dir::owner(&state_dir)
+            .and_then(|owner| kept_from(&owner, file.as_ref().map(|file| &*file.path), &config));
         return kept.map_or(Ok(None), |why| Err(usage(why)));
     }
     logging::start(format, config.log);
@@ -129,6 +133,19 @@ fn kept_from(user: &Account, file: Option<&Path>, config: &Config) -> Option<Str
     }
 }
 
+/// The configuration in the state directory, where there is one. Nothing in somebody else's directory is believed, but root
+/// may have it checked for them.
+fn file_in(state_dir: &Path, is_check: bool) -> Result<Option<ConfigFile>, Refusal> {
+    let failed = |error: io::Error| Refusal(1, format!("{}: {error}", state_dir.display()));
+    match Dir::open(state_dir) {
+        Ok(dir) if is_check => Ok(ConfigFile::in_dir(&dir)),
+        Ok(dir) => dir.must_be_ours().map(|()| ConfigFile::in_dir(&dir)).map_err(failed),
+        // Not there yet, or not usable: the start says which.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
 fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let Prepared { config, state_dir, account, tls } = prepared;
     let failed = |why: String| Refusal(1, why);
@@ -136,14 +153,14 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     inherited::close_inherited_on_exec();
     inherited::default_signals_for_children();
     let signals = Signals::take_over().map_err(|error| failed(format!("signals: {error}")))?;
-    let home = Home::open(&state_dir).map_err(|error| failed(error.to_string()))?;
+    let home = Home::open_own(&state_dir).map_err(|error| failed(error.to_string()))?;
     let bell = Bell::default();
     let stop = Stop::new(bell.clone());
     let metrics = Arc::new(Metrics::new());
     // Before anything asks what time it is.
     let jumps = Jumps::watch();
     let lock = home.lock();
-    let database = home.database();
+    let (database, shown) = (home.database(), home.database().path());
     let store_config = StoreConfig {
         queued_runs_max: config.limits.queued_runs as i64,
         disk_free_bytes_min: config.limits.disk_free_bytes,
@@ -159,7 +176,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         remember: Arc::new(move |reached| lock.remember(reached)),
     };
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
-        .map_err(|error| failed(format!("{}: {error}", database.display())))?;
+        .map_err(|error| failed(format!("{}: {error}", shown.display())))?;
     let locals = Locals::new(&config.access).map_err(failed)?;
     let (listeners, place) = listening::listen(&home, &config, tls, &locals, handed)?;
     if let Err(error) = home.announce(&place.said) {
@@ -178,7 +195,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         metrics,
         world: Arc::new(world),
         executor: executor.clone(),
-        database,
+        database: shown,
         page: place.page,
     };
     let _clock = executor.spawn(daemon.follow_clock(jumps));
@@ -344,7 +361,7 @@ impl Daemon {
     }
 
     /// Without it a clock that is set is noticed by and by: by the scheduler's safety timeout, and at the next pass.
-    fn follow_clock(&self, jumps: std::io::Result<Jumps>) -> impl Future<Output = ()> + Send + 'static {
+    fn follow_clock(&self, jumps: io::Result<Jumps>) -> impl Future<Output = ()> + Send + 'static {
         let (store, bell) = (self.store.clone(), self.bell.clone());
         async move {
             match jumps {
@@ -416,7 +433,7 @@ async fn keep_alive(store: Store) {
 
 /// Says on standard output, once and in one line, that the daemon serves.
 fn say(listening: &str) {
-    let mut out = std::io::stdout();
+    let mut out = io::stdout();
     if writeln!(out, "{listening}").and_then(|()| out.flush()).is_err() {
         log::warn!("standard output is closed; {listening}");
     }

@@ -3,20 +3,26 @@
 //! The lock file is never deleted: whoever waits on a deleted one would hold a lock that nobody else sees. Its first line
 //! says who holds it; its second, how far the database had come when that was last written down, which is not with every
 //! commit. So a copy of an older database that somebody puts in its place is found out.
+//!
+//! Whoever may write the directory may replace the lock file. So the directory itself is locked too, where nobody else may
+//! open it: that lock goes with no file.
 
 use std::error::Error;
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, fchmod, flock};
+use rustix::io::Errno;
 
+use crate::dir::{Dir, FileAt};
 use crate::event::HighWater;
-use crate::state_dir::{SOCKET_PATH_BYTES_MAX, database_path, socket_path};
+use crate::state_dir::{DATABASE, SOCKET_PATH_BYTES_MAX, socket_path};
 
 /// In the state directory.
 const LOCK: &str = "runabout.lock";
@@ -58,13 +64,15 @@ impl Error for HomeError {}
 /// The locked state directory. The lock is let go when this and all its [`Lock`]s are dropped, or the process dies.
 #[derive(Debug)]
 pub struct Home {
-    dir: PathBuf,
+    dir: Arc<Dir>,
     lock: Arc<Lock>,
 }
 
 /// The lock file that this process holds, and what stands in it.
 #[derive(Debug)]
 pub struct Lock {
+    /// Its descriptor holds the directory's own lock.
+    dir: Arc<Dir>,
     file: File,
     lines: Mutex<Lines>,
 }
@@ -76,26 +84,30 @@ struct Lines {
 }
 
 impl Home {
-    /// Makes the directory where it is missing, with mode 0700, and locks it.
+    /// Finds the directory or makes it, with mode 0700, and locks it.
     ///
     /// # Errors
     /// Another daemon holds it, or it cannot be made, opened or locked.
     pub fn open(dir: &Path) -> Result<Home, HomeError> {
-        let dir = std::path::absolute(dir).map_err(|error| HomeError::Io(dir.to_path_buf(), error))?;
-        let failed = |error| HomeError::Io(dir.clone(), error);
-        let is_new = !dir.exists();
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed)?;
-        if is_new {
-            // mkdir takes the umask off the mode, which may leave less than the owner needs.
-            std::fs::set_permissions(&dir, Permissions::from_mode(0o700)).map_err(failed)?;
-        }
-        let mode = std::fs::metadata(&dir).map_err(failed)?.permissions().mode();
+        let found = Dir::open_or_make(dir).map_err(|error| HomeError::Io(dir.to_path_buf(), error))?;
+        Home::lock_dir(Arc::new(found))
+    }
+
+    /// The same for a daemon, which works on nothing that is somebody else's.
+    ///
+    /// # Errors
+    /// As [`Home::open`]; it belongs neither to this user nor to root.
+    pub fn open_own(dir: &Path) -> Result<Home, HomeError> {
+        let failed = |error| HomeError::Io(dir.to_path_buf(), error);
+        let found = Dir::open_or_make(dir).map_err(failed)?;
+        found.must_be_ours().map_err(failed)?;
+        Home::lock_dir(Arc::new(found))
+    }
+
+    fn lock_dir(dir: Arc<Dir>) -> Result<Home, HomeError> {
+        let mode = dir.mode().map_err(|error| HomeError::Io(dir.path().to_path_buf(), error))?;
         if mode & 0o011 != 0 {
-            log::warn!(
-                "others can enter the state directory {} (mode {:04o}): chmod 700 it",
-                dir.display(),
-                mode & 0o7777
-            );
+            log::warn!("others can enter the state directory {} (mode {mode:04o}): chmod 700 it", dir.path().display());
         }
         let lock = Lock::take(&dir)?;
         Ok(Home { dir, lock: Arc::new(lock) })
@@ -114,14 +126,14 @@ impl Home {
         self.lock.clone()
     }
 
-    /// The directory, as an absolute path.
-    pub fn dir(&self) -> &Path {
+    /// The directory.
+    pub fn dir(&self) -> &Arc<Dir> {
         &self.dir
     }
 
     /// The database's file.
-    pub fn database(&self) -> PathBuf {
-        database_path(&self.dir)
+    pub fn database(&self) -> FileAt {
+        self.dir.file(DATABASE)
     }
 
     /// Where the Unix socket goes: what the configuration says, else the place in the directory.
@@ -129,41 +141,46 @@ impl Home {
     /// # Errors
     /// Where the path is longer than the system takes.
     pub fn socket(&self, configured: Option<&Path>) -> Result<PathBuf, HomeError> {
-        let path = configured.map_or_else(|| socket_path(&self.dir), Path::to_path_buf);
+        let path = configured.map_or_else(|| socket_path(self.dir.path()), Path::to_path_buf);
         if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX { Err(HomeError::SocketPathTooLong(path)) } else { Ok(path) }
     }
 }
 
 impl Lock {
-    fn take(dir: &Path) -> Result<Lock, HomeError> {
-        let path = dir.join(LOCK);
+    fn take(dir: &Arc<Dir>) -> Result<Lock, HomeError> {
+        let path = dir.path().join(LOCK);
         let failed = |error| HomeError::Io(path.clone(), error);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
-        let mut looks = 0;
-        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            looks += 1;
-            match error {
-                rustix::io::Errno::WOULDBLOCK if looks < LOOKS => std::thread::sleep(LOOK_PAUSE),
-                rustix::io::Errno::WOULDBLOCK => return Err(HomeError::Held(dir.to_path_buf(), holder(&file))),
-                error => return Err(failed(error.into())),
+        let held = |file: &File| HomeError::Held(dir.path().to_path_buf(), holder(file));
+        let file = dir.write(LOCK).map_err(failed)?;
+        // Where others may open the directory, they may lock it too, and would keep every daemon out.
+        if dir.mode().map_err(failed)? & 0o077 == 0 {
+            // Not every file system locks directories; then the file's lock is all there is.
+            if let Err(Errno::WOULDBLOCK) = lock_patiently(dir) {
+                return Err(held(&file));
             }
         }
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+        match lock_patiently(&file) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(held(&file)),
+            Err(error) => return Err(failed(error.into())),
+        }
+        fchmod(&file, Mode::from_raw_mode(0o600)).map_err(|error| failed(error.into()))?;
         let remembered = text(&file).lines().nth(1).and_then(HighWater::parse);
-        let lock = Lock { file, lines: Mutex::new(Lines { who: String::new(), remembered }) };
+        let lock = Lock { dir: dir.clone(), file, lines: Mutex::new(Lines { who: String::new(), remembered }) };
         match lock.change(|lines| lines.who = format!("pid {}, starting", std::process::id())) {
             // It is held all the same, and what has to be read can be; some file systems write nothing in place.
             Err(error) if is_for_want_of_room(&error) => log::warn!("{}: {error}", path.display()),
             other => other.map_err(failed)?,
         }
         Ok(lock)
+    }
+
+    /// Gives the lock file to whom the directory belongs.
+    ///
+    /// # Errors
+    /// Where that cannot be done.
+    pub fn give(&self) -> io::Result<()> {
+        self.dir.give(&self.file)
     }
 
     /// How far the database had come when that was last written down, by whomever.
@@ -192,20 +209,40 @@ impl Lock {
     }
 }
 
+fn lock_patiently(what: &impl AsFd) -> Result<(), Errno> {
+    let mut looks = 0;
+    loop {
+        match flock(what, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if looks < LOOKS => {
+                looks += 1;
+                std::thread::sleep(LOOK_PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Who holds a state directory, in the holder's words; `None` when nobody does.
 ///
 /// # Errors
-/// Where that cannot be seen: it belongs to somebody else.
-pub fn held_by(dir: &Path) -> io::Result<Option<String>> {
-    let lock = match File::open(dir.join(LOCK)) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+/// Where that cannot be seen: it belongs to somebody else, or what has the lock's name is no file.
+pub fn held_by(dir: &Dir) -> io::Result<Option<String>> {
+    let is_held = |what: BorrowedFd<'_>| match flock(what, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => flock(what, FlockOperation::Unlock).map(|()| false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error),
     };
-    match flock(&lock, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(None),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(holder(&lock))),
-        Err(error) => Err(error.into()),
+    // Where the directory cannot be locked, nobody holds it by that.
+    let dir_is_held = is_held(dir.as_fd()).unwrap_or(false);
+    let lock = match dir.read(LOCK) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !dir_is_held => return Ok(None),
+        Err(error) if dir_is_held => return Ok(Some(format!("a daemon whose {LOCK} is not to be seen: {error}"))),
+        lock => lock?,
+    };
+    match (is_held(lock.as_fd())?, dir_is_held) {
+        (true, _) => Ok(Some(holder(&lock))),
+        (false, true) => Ok(Some(format!("a daemon whose {LOCK} somebody has replaced"))),
+        (false, false) => Ok(None),
     }
 }
 
@@ -229,6 +266,8 @@ fn holder(lock: &File) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn fresh(name: &str) -> PathBuf {
@@ -243,17 +282,36 @@ mod tests {
         let home = Home::open(&dir.join("deep/er")).expect("open");
         home.announce("listening on http://127.0.0.1:1").expect("announced");
         let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o7777;
-        assert_eq!((mode(home.dir()), mode(&home.dir().join("runabout.lock"))), (0o700, 0o600));
+        let path = dir.join("deep/er");
+        assert_eq!((mode(&path), mode(&path.join("runabout.lock"))), (0o700, 0o600));
         let error = Home::open(&dir.join("deep/er")).expect_err("held").to_string();
         assert!(error.contains(&format!("pid {}, listening on http://127.0.0.1:1", std::process::id())), "{error}");
         let reached = HighWater { instance: "abcdefghijkl".to_owned(), run: 7, event: 42 };
         home.lock().remember(&reached);
-        assert_eq!(held_by(home.dir()).ok().flatten().map(|who| who.contains("listening on")), Some(true));
+        let looked = || held_by(&Dir::open(&path).expect("there"));
+        assert_eq!(looked().ok().flatten().map(|who| who.contains("listening on")), Some(true));
         drop(home);
-        assert_eq!(held_by(&dir.join("deep/er")).ok(), Some(None));
+        assert_eq!(looked().ok(), Some(None));
         let again = Home::open(&dir.join("deep/er")).expect("free again");
         again.announce("here").expect("announced");
         assert_eq!(again.lock().remembered(), Some(reached));
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+
+    #[test]
+    fn a_lock_file_that_was_replaced_lets_nobody_in() {
+        let dir = fresh("replaced");
+        let home = Home::open(&dir).expect("open");
+        home.announce("here").expect("announced");
+        for replace in [|path: &Path| std::fs::write(path, "pid 1, nobody").expect("written"), |_: &Path| {}] {
+            std::fs::remove_file(dir.join(LOCK)).expect("removed");
+            replace(&dir.join(LOCK));
+            let who = held_by(&Dir::open(&dir).expect("there")).expect("seen").expect("held");
+            assert!(who.contains("a daemon whose runabout.lock"), "{who}");
+            assert!(matches!(Home::open(&dir), Err(HomeError::Held(..))));
+        }
+        drop(home);
+        assert!(Home::open(&dir).is_ok());
         std::fs::remove_dir_all(dir).expect("removed");
     }
 

@@ -25,7 +25,8 @@
 //! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone; [`upkeep`] is what
 //! works on the daemon's files beside it. [`tls`] is what the two
 //! ends of an encrypted connection have in common; without its Cargo feature both have a stub in its place. [`systemd`] is
-//! what the service manager is told and hands over.
+//! what the service manager is told and hands over. Files in a directory that
+//! somebody else may write are reached through [`dir`] alone, also by SQLite.
 //!
 //! # Three threads
 //! Everything async runs on one executor on the main thread, beside the reactor's helper. SQLite has two threads, each
@@ -90,6 +91,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod daemon;
+pub mod dir;
 pub mod event;
 pub mod feed;
 pub mod home;

@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 
 use crate::accounts::Account;
 
+/// The database's name in the directory.
+pub const DATABASE: &str = "runabout.db";
+/// The configuration's name in the directory.
+pub const CONFIG: &str = "config.toml";
+
 /// The longest path of a Unix socket: `sun_path` of unix(7) has 108 bytes, one of them for the NUL.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -46,7 +51,7 @@ pub fn owner(state_dir: &Path) -> Option<Account> {
 
 /// The database's file.
 pub fn database_path(state_dir: &Path) -> PathBuf {
-    state_dir.join("runabout.db")
+    state_dir.join(DATABASE)
 }
 
 /// The Unix socket, unless `[access] socket` says otherwise.

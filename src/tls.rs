@@ -37,8 +37,9 @@ mod without_tls {
 
 #[cfg(feature = "tls")]
 mod with_tls {
-    use std::fs::File;
+    use std::fs::OpenOptions;
     use std::io::Read as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
     use std::path::Path;
     use std::sync::Arc;
     use std::time::Duration;
@@ -134,12 +135,14 @@ mod with_tls {
 
     fn read(path: &Path) -> Result<Vec<u8>, String> {
         let why = |error: std::io::Error| error.to_string();
-        // Opening a pipe would wait for its writer.
-        if !std::fs::metadata(path).map_err(why)?.is_file() {
+        // Opening a pipe would wait for its writer, who may have put it there for that.
+        let mut options = OpenOptions::new();
+        let file = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(why)?;
+        if !file.metadata().map_err(why)?.is_file() {
             return Err("it is not a file".to_owned());
         }
         let mut bytes = Vec::new();
-        File::open(path).map_err(why)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(why)?;
+        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(why)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(format!("longer than {FILE_BYTES_MAX} bytes"));
         }

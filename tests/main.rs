@@ -31,6 +31,7 @@ mod doctor;
 mod drain;
 mod enroll_web;
 mod examples;
+mod foreign_files;
 mod harness;
 mod headers;
 mod held_pipe;

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::common::small_disk::in_namespace;
 use crate::common::{TempDir, binary};
 
 /// Its output; fails where it does.
@@ -149,4 +150,65 @@ fn the_tarball_has_the_documentation_and_the_examples() {
             assert!(is_there, "{page}: {link}: there is no such heading");
         }
     }
+}
+
+#[test]
+fn the_packages_scripts_follow_nobodys_links() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root installs packages");
+        return;
+    }
+    in_namespace("packages::the_packages_scripts_follow_nobodys_links", || {
+        let dir = TempDir::new();
+        let script = r#"
+            set -eu
+            # A machine of its own, as far as the scripts look: its state, its accounts, no service manager.
+            mount -t tmpfs tmpfs /var/lib
+            mount -t tmpfs tmpfs /run
+            for file in passwd group; do
+                grep -v ^runabout: /etc/$file >"$DIR/$file" || true
+            done
+            echo runabout:x:4711:4711::/var/lib/runabout/home:/bin/sh >>"$DIR/passwd"
+            echo runabout:x:4711: >>"$DIR/group"
+            for file in passwd group; do mount --bind "$DIR/$file" /etc/$file; done
+            for stub in deb-systemd-helper deb-systemd-invoke runabout; do
+                printf '#!/bin/sh\nexit 0\n' >"$DIR/$stub" && chmod 755 "$DIR/$stub"
+            done
+            PATH=$DIR:$PATH
+
+            "$DIST/postinst" configure ''
+            stat -c '%U %a %n' /var/lib/runabout /var/lib/runabout/home
+
+            # The user leads whoever makes its home to a directory of root's, and to what is not there yet.
+            mkdir -m 755 /var/lib/roots
+            for target in roots missing; do
+                rm -rf /var/lib/runabout/home
+                ln -s /var/lib/$target /var/lib/runabout/home
+                "$DIST/postinst" configure 1.0 >/dev/null
+            done
+            stat -c '%U %a %n' /var/lib/roots
+            [ ! -e /var/lib/missing ] || echo 'it made what a link led to'
+
+            # A daemon that works there holds the directory, whatever became of the lock file in it.
+            mkfifo /var/lib/runabout/runabout.lock
+            flock /var/lib/runabout "$DIST/postrm" purge
+            ls -d /var/lib/runabout
+            "$DIST/postrm" purge
+            [ ! -e /var/lib/runabout ] && stat -c '%U %a %n' /var/lib/roots
+        "#;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).env("DIR", dir.path()).env("DIST", dist("debian"));
+        let said = done(&mut shell);
+        let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with("  su")).collect();
+        let wanted = [
+            "runabout 700 /var/lib/runabout",
+            "runabout 700 /var/lib/runabout/home",
+            "root 755 /var/lib/roots",
+            "runabout: a daemon that somebody started by hand works in /var/lib/runabout, which stays",
+            "/var/lib/runabout",
+            "root 755 /var/lib/roots",
+        ];
+        let told: Vec<&str> = lines.into_iter().filter(|line| !line.contains("systemd does not run here")).collect();
+        assert_eq!(told, wanted, "{said}");
+    });
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use runabout::dir::Dir;
 use runabout::event::Kind;
 use runabout::metrics::Metrics;
 use runabout::run::{OnInterrupt, Spec};
@@ -75,7 +76,7 @@ fn a_submit_does_not_wait_for_all_the_events_that_clients_append() {
     let dir = TempDir::new();
     let (bell, metrics) = (Bell::default(), Arc::new(Metrics::new()));
     let store = Store::open(
-        &dir.path().join("runabout.db"),
+        &Arc::new(Dir::open(dir.path()).unwrap()).file("runabout.db"),
         &StoreConfig {
             queued_runs_max: 1_000,
             remembered: None,

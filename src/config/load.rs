@@ -5,18 +5,13 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
-use std::io::Read;
-use std::path::Path;
 
 use toml::{Table, Value};
 
 use super::keys::{KEYS, Key, Kind};
-use super::{Config, Listen};
+use super::{Config, ConfigFile, Listen};
 use crate::text::printable;
 use crate::tls::NO_TLS;
-
-/// No configuration is this long; guards against a `--config /dev/zero`.
-const FILE_BYTES_MAX: u64 = 1_048_576;
 
 /// What the command line says about keys.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +56,7 @@ impl Error for ConfigError {}
 pub(super) fn load(
     flags: &Flags,
     env: impl IntoIterator<Item = (OsString, OsString)>,
-    file: Option<&Path>,
+    file: Option<&ConfigFile>,
 ) -> Result<Config, ConfigError> {
     let mut loading = Loading {
         config: Config::default(),
@@ -70,8 +65,8 @@ pub(super) fn load(
         listen_said_by: "default".to_owned(),
         tls_said_by: String::new(),
     };
-    if let Some(path) = file {
-        loading.take_file(path);
+    if let Some(file) = file {
+        loading.take_file(file);
     }
     loading.take_env(env);
     for (flag, name, value) in [("--listen", "listen", &flags.listen), ("--log", "log", &flags.log)] {
@@ -97,9 +92,9 @@ struct Loading {
 }
 
 impl Loading {
-    fn take_file(&mut self, path: &Path) {
-        let source = path.display().to_string();
-        let text = match read(path) {
+    fn take_file(&mut self, file: &ConfigFile) {
+        let source = file.path.display().to_string();
+        let text = match &file.text {
             Ok(text) => text,
             Err(why) => return self.fault(&source, "", format!("cannot be read: {why}")),
         };
@@ -232,16 +227,6 @@ impl Loading {
     }
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("longer than {FILE_BYTES_MAX} bytes"));
-    }
-    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
-}
-
 /// What a variable's text means for this key; what does not fit stays a text, and is refused as one.
 fn from_text(key: &Key, text: &str) -> Value {
     let as_text = || Value::String(text.to_owned());
@@ -270,7 +255,17 @@ fn shown(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    fn load(
+        flags: &Flags,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        path: Option<&Path>,
+    ) -> Result<Config, ConfigError> {
+        super::load(flags, env, path.map(ConfigFile::named).as_ref())
+    }
 
     fn file(name: &str, text: &str) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("runabout-config-{}-{name}.toml", std::process::id()));

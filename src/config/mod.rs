@@ -3,12 +3,14 @@
 //! Flags beat the environment, the environment beats the file. Nothing here opens anything but that file, and nothing is
 //! read again later: a `Config` never changes.
 
+mod file;
 mod keys;
 mod load;
 mod net;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+pub use file::ConfigFile;
 pub use load::{ConfigError, Fault, Flags};
 pub use net::{Authority, Cidr, Host, Origin};
 
@@ -249,14 +251,14 @@ impl Default for Config {
 impl Config {
     /// The configuration that these flags, this environment and this file give; defaults for the rest.
     ///
-    /// `file` is the one of `--config`, else [`Config::file_in`] the state directory.
+    /// `file` is the one of `--config`, else [`ConfigFile::in_dir`] the state directory.
     ///
     /// # Errors
     /// Everything that is wrong, each with its file, variable or flag, its key and what is allowed.
     pub fn load(
         flags: &Flags,
         env: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
-        file: Option<&Path>,
+        file: Option<&ConfigFile>,
     ) -> Result<Config, ConfigError> {
         load::load(flags, env, file)
     }
@@ -286,14 +288,5 @@ impl Config {
              Set tls.cert and tls.key, or listen on 127.0.0.1 and put a reverse proxy or an SSH tunnel before it, or set \
              access.allow_plaintext = true"
         ))
-    }
-
-    /// `config.toml` in the state directory, if there is anything of that name.
-    pub fn file_in(state_dir: &Path) -> Option<PathBuf> {
-        let file = state_dir.join("config.toml");
-        match std::fs::symlink_metadata(&file) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            _ => Some(file),
-        }
     }
 }

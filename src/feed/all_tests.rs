@@ -8,6 +8,7 @@ use std::time::Instant;
 use futures_lite::future::{self, block_on};
 
 use super::*;
+use crate::dir::Dir;
 use crate::event::{Event, Kind, Stream};
 use crate::feed::HubLimits;
 use crate::metrics::Metrics;
@@ -41,7 +42,8 @@ impl World {
             disk_free_bytes_min: 0,
             check_max: Duration::ZERO,
         };
-        let store = Store::open(&dir.join("runabout.db"), &config, &bell, &Stop::new(bell.clone()), &metrics);
+        let file = Arc::new(Dir::open(&dir).expect("opened")).file("runabout.db");
+        let store = Store::open(&file, &config, &bell, &Stop::new(bell.clone()), &metrics);
         let limits = HubLimits { reader_events, reader_bytes: 1 << 20, total_bytes: 1 << 26 };
         let hub = Hub::new(store.expect("a store"), limits, metrics);
         World { hub, bell, dir }

@@ -3,14 +3,17 @@
 //! It holds nothing. It is only ever removed, and only by the daemon that has the directory's lock. Where there is no room
 //! for all of it, a part is kept: opening the database takes some pages, and so does each end of a run.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
+use crate::dir::{Dir, FileAt};
+
+/// In the state directory.
+const NAME: &str = "runabout.ballast";
 /// What it takes up: a write-ahead log that is due for its checkpoint, all of which may be new to the database's file,
 /// and half as much again for what is written meanwhile.
 pub(super) const BALLAST_BYTES: u64 = 6 * 1_024 * 1_024;
@@ -38,20 +41,21 @@ enum Is {
 /// The ballast of a state directory.
 #[derive(Debug)]
 pub(super) struct Ballast {
-    path: PathBuf,
+    file: FileAt,
     is: Is,
 }
 
 impl Ballast {
     /// Takes over what an earlier daemon left.
-    pub fn find(dir: &Path) -> Ballast {
-        let path = dir.join("runabout.ballast");
-        let is = match std::fs::metadata(&path) {
-            Ok(file) if file.len() == BALLAST_BYTES => Is::Kept,
-            Ok(_) => Is::Part,
-            Err(_) => Is::Missing,
+    pub fn find(dir: &Arc<Dir>) -> Ballast {
+        let file = dir.file(NAME);
+        let is = match dir.look(NAME) {
+            Ok(Some(_)) if file.bytes() == Some(BALLAST_BYTES) => Is::Kept,
+            // Or a link, or whatever else somebody has put there: it goes with the rest.
+            Ok(Some(_)) => Is::Part,
+            Ok(None) | Err(_) => Is::Missing,
         };
-        Ballast { path, is }
+        Ballast { file, is }
     }
 
     /// Whether all of it is there.
@@ -71,7 +75,7 @@ impl Ballast {
         }
         if self.is == Is::Part {
             // The caller has seen room for the whole beside it.
-            remove(&self.path);
+            remove(&self.file);
             self.is = Is::Missing;
         }
         if self.take_up(BALLAST_BYTES) {
@@ -94,36 +98,33 @@ impl Ballast {
     pub fn give_back(&mut self) -> bool {
         let was_there = matches!(self.is, Is::Kept | Is::Part);
         if was_there {
-            remove(&self.path);
+            remove(&self.file);
             self.is = Is::Given;
         }
         was_there
     }
 
     fn take_up(&self, bytes: u64) -> bool {
-        if is_short_of_files(&self.path) {
+        if is_short_of_files(&self.file.dir) {
             return false;
         }
-        let taken = take_up(&self.path, bytes);
+        let taken = take_up(&self.file, bytes);
         if let Err(error) = &taken {
             log::debug!("no ballast of {bytes} bytes: {error}");
-            remove(&self.path);
+            remove(&self.file);
         }
         taken.is_ok()
     }
 }
 
 /// Whether the file system has so few files left that the ballast must not have one of them.
-fn is_short_of_files(path: &Path) -> bool {
-    let vfs = statvfs(path.parent().unwrap_or(Path::new("/")));
+fn is_short_of_files(dir: &Dir) -> bool {
     // Some file systems count no files.
-    vfs.is_ok_and(|vfs| vfs.f_files > 0 && vfs.f_favail <= START_FILES)
+    dir.file_system().is_ok_and(|vfs| vfs.f_files > 0 && vfs.f_favail <= START_FILES)
 }
 
-fn take_up(path: &Path, bytes: u64) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // The umask may have taken more off the mode than others' share.
-    file.set_permissions(Permissions::from_mode(0o600))?;
+fn take_up(file: &FileAt, bytes: u64) -> io::Result<()> {
+    let mut file = file.dir.create(&file.name)?;
     match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
         // A file system that cannot promise space is made to hold it.
@@ -140,10 +141,9 @@ fn fill(file: &mut File, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn remove(path: &Path) {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => log::warn!("{}: {error}", path.display()),
-        _ => {}
+fn remove(file: &FileAt) {
+    if let Err(error) = file.dir.remove(&file.name) {
+        log::warn!("{}: {error}", file.path().display());
     }
 }
 
@@ -159,19 +159,24 @@ mod tests {
             use std::os::unix::fs::MetadataExt as _;
             std::fs::metadata(dir.join("runabout.ballast")).map_or(0, |file| file.blocks() * 512)
         };
-        let mut ballast = Ballast::find(&dir);
+        let held = Arc::new(Dir::open(&dir).expect("opened"));
+        let mut ballast = Ballast::find(&held);
         assert!(!ballast.give_back() && !ballast.is_given(), "there is none yet");
         assert!(ballast.make() && ballast.make());
         assert!(blocks() >= BALLAST_BYTES);
-        let mut found = Ballast::find(&dir);
+        let mut found = Ballast::find(&held);
         assert!(found.give_back() && found.is_given());
         assert_eq!(blocks(), 0);
         std::fs::write(dir.join("runabout.ballast"), "half of one").expect("written");
-        let mut half = Ballast::find(&dir);
+        let mut half = Ballast::find(&held);
         assert!(!half.is_kept() && half.make() && half.is_kept(), "it is made whole");
         std::fs::write(dir.join("runabout.ballast"), "half of one").expect("written");
-        assert!(Ballast::find(&dir).give_back());
+        assert!(Ballast::find(&held).give_back());
         assert_eq!(blocks(), 0, "it goes");
+        std::fs::write(dir.join("other"), "text").expect("written");
+        std::os::unix::fs::symlink(dir.join("other"), dir.join("runabout.ballast")).expect("linked");
+        assert!(Ballast::find(&held).make());
+        assert_eq!(std::fs::read(dir.join("other")).expect("read"), b"text", "what a link leads to stays");
         std::fs::remove_dir_all(dir).expect("removed");
     }
 }

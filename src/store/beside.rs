@@ -4,14 +4,20 @@
 //! copies and for databases that no daemon has.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags, named_params};
 
 use super::migrate::APPLICATION_ID;
-use super::{OpenError, lineage, sql};
+use super::{OpenError, by_descriptor, lineage, sql};
+use crate::dir::{Dir, FileAt};
 use crate::event::HighWater;
+
+/// One thread has a connection, whatever it is for.
+const READ: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// Pages of one step of a copy: 1 MiB. After each, whoever else needs the medium has as long as it took.
 const STEP_PAGES: i32 = 256;
@@ -27,6 +33,8 @@ const FAULTS_MAX: usize = 10;
 /// A database, opened to be read: one moment of it, however long that takes.
 pub struct Beside {
     conn: Connection,
+    /// As long as that is open, its files are opened by this.
+    _dir: Option<Arc<Dir>>,
     /// How many migrations it has seen.
     pub schema: i64,
 }
@@ -101,18 +109,35 @@ pub struct Anew {
 }
 
 impl Beside {
-    /// Opens a database to be read; nothing it is not ours, or newer than this binary, is.
+    /// Opens a database to be read: one of ours, not newer than this binary, in whose directory nobody has replaced a file
+    /// by a link, a pipe or a file of somebody else's.
     ///
     /// `still` promises that nobody writes it meanwhile: then not even a lock is taken, and no file comes to be beside it.
     ///
     /// # Errors
     /// When the file is not ours, is newer than this binary, or cannot be opened.
-    pub fn open(path: &Path, still: bool) -> Result<Beside, OpenError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    pub fn open(file: &FileAt, still: bool) -> Result<Beside, OpenError> {
+        by_descriptor::check(file)?;
+        by_descriptor::know(&file.dir);
+        let flags = READ | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let conn = match still {
-            true => Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?,
-            false => Connection::open_with_flags(path, flags)?,
+            true => Connection::open_with_flags(immutable(&file.real_path()), flags | OpenFlags::SQLITE_OPEN_URI)?,
+            false => by_descriptor::open(file, flags)?,
         };
+        Beside::begin(conn, Some(file.dir.clone()))
+    }
+
+    /// Opens a file that somebody has named, whosever it is: one that nobody writes meanwhile, beside which nothing is looked
+    /// for.
+    ///
+    /// # Errors
+    /// As [`Beside::open`].
+    pub fn open_named(path: &Path) -> Result<Beside, OpenError> {
+        by_descriptor::replace_calls();
+        Beside::begin(Connection::open_with_flags(immutable(path), READ | OpenFlags::SQLITE_OPEN_URI)?, None)
+    }
+
+    fn begin(conn: Connection, dir: Option<Arc<Dir>>) -> Result<Beside, OpenError> {
         conn.busy_timeout(BUSY)?;
         conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; BEGIN")?;
         let pragma = |name: &str| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
@@ -125,7 +150,7 @@ impl Beside {
         if schema > known {
             return Err(OpenError::Newer { found: schema, known });
         }
-        Ok(Beside { conn, schema })
+        Ok(Beside { conn, _dir: dir, schema })
     }
 
     /// What it holds.
@@ -204,8 +229,8 @@ impl Beside {
     ///
     /// # Errors
     /// Where it was stopped, or a file cannot be read or written.
-    pub fn copy_to(&self, path: &Path, goes_on: impl Fn() -> bool) -> Result<(), CopyError> {
-        let mut copy = open_copy(path)?;
+    pub fn copy_to(&self, file: &FileAt, goes_on: impl Fn() -> bool) -> Result<(), CopyError> {
+        let mut copy = open_copy(file)?;
         // Until it is whole it is worth nothing: no journal, no sync.
         copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
         {
@@ -224,7 +249,7 @@ impl Beside {
         }
         copy.close().map_err(|(_, error)| error)?;
         // It was copied as one that has a log. Without, it can be read from where nothing can be written.
-        let copy = open_copy(path)?;
+        let copy = open_copy(file)?;
         let mode: String = copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))?;
         copy.close().map_err(|(_, error)| error)?;
         if mode == "delete" { Ok(()) } else { Err(OpenError::Failed(format!("its journal_mode stays {mode}")).into()) }
@@ -241,8 +266,8 @@ impl From<OpenError> for CopyError {
 ///
 /// # Errors
 /// Where it cannot be written.
-pub fn make_anew(path: &Path, anew: &Anew) -> Result<String, OpenError> {
-    let mut copy = open_copy(path)?;
+pub fn make_anew(file: &FileAt, anew: &Anew) -> Result<String, OpenError> {
+    let mut copy = open_copy(file)?;
     let name = lineage::begin_anew(&mut copy, anew.run, anew.event)?;
     copy.execute(sql::UPKEEP_FORGET_ENROLLMENT, named_params! {})?;
     if anew.no_sessions {
@@ -259,8 +284,9 @@ pub fn make_anew(path: &Path, anew: &Anew) -> Result<String, OpenError> {
 ///
 /// # Errors
 /// Where that cannot be done: it is damaged, or not all of it is there.
-pub fn fold_log(path: &Path) -> Result<(), OpenError> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+pub fn fold_log(file: &FileAt) -> Result<(), OpenError> {
+    by_descriptor::check(file)?;
+    let conn = by_descriptor::open(file, READ_WRITE)?;
     conn.busy_timeout(BUSY)?;
     let busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     conn.close().map_err(|(_, error)| error)?;
@@ -268,9 +294,8 @@ pub fn fold_log(path: &Path) -> Result<(), OpenError> {
 }
 
 /// A file that this process made and nobody else knows.
-fn open_copy(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let copy = Connection::open_with_flags(path, flags)?;
+fn open_copy(file: &FileAt) -> rusqlite::Result<Connection> {
+    let copy = by_descriptor::open(file, READ_WRITE)?;
     // Alone with it, SQLite needs no shared memory, which not every file system has.
     copy.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA trusted_schema = OFF")?;
     Ok(copy)

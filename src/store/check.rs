@@ -2,15 +2,15 @@
 //!
 //! Never changes, empties or deletes a file. It looks for damage only after a stop that was not clean, and not for long.
 
-use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::by_descriptor;
 use super::migrate::OpenError;
 use super::recovery::log_is_left;
+use crate::dir::FileAt;
 
 /// How every SQLite database begins (its file format, 1.3.1).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -20,22 +20,22 @@ const FAULTS_MAX: usize = 3;
 const STEPS: i32 = 10_000;
 
 /// Refuses what SQLite would take for an empty database, or not at all.
-pub(super) fn before_open(path: &Path) -> Result<(), OpenError> {
-    let length = std::fs::metadata(path).map_or(0, |file| file.len());
-    if length == 0 {
+pub(super) fn before_open(file: &FileAt) -> Result<(), OpenError> {
+    by_descriptor::check(file)?;
+    if file.bytes().unwrap_or(0) == 0 {
         // SQLite would delete the log.
-        return if log_is_left(path) {
+        return if log_is_left(file) {
             Err(OpenError::Damaged("it is empty or missing, but its write-ahead log is there and holds data".into()))
         } else {
             Ok(())
         };
     }
     let mut magic = [0; MAGIC.len()];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    let read = file.dir.read(&file.name).and_then(|mut file| file.read_exact(&mut magic));
     match read {
         Ok(()) if magic == *MAGIC => Ok(()),
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(OpenError::Failed(error.to_string())),
-        _ if log_is_left(path) => Err(OpenError::Damaged("it does not begin as a SQLite database does".into())),
+        _ if log_is_left(file) => Err(OpenError::Damaged("it does not begin as a SQLite database does".into())),
         _ => Err(OpenError::Foreign),
     }
 }

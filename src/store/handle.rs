@@ -1,7 +1,6 @@
 //! The handle by which everything async reaches the store thread: one short function a request.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use super::{
     lists, migrate, queues, retention, runs, sessions,
 };
 use crate::clock::UnixMs;
+use crate::dir::FileAt;
 use crate::event::Kind;
 use crate::metrics::Metrics;
 use crate::run::{Ask, Exit, Outcome, Run, RunId};
@@ -71,14 +71,14 @@ impl Store {
     /// # Errors
     /// When the file is not ours, is newer than this binary, or cannot be opened.
     pub fn open(
-        path: &Path,
+        file: &FileAt,
         config: &StoreConfig,
         bell: &Bell,
         stop: &Stop,
         metrics: &Arc<Metrics>,
     ) -> Result<Store, OpenError> {
-        let mut room = Room::new(path, config.disk_free_bytes_min, &config.quota);
-        let (mut conn, sharing) = migrate::open_in(&mut room, path, config.check_max)?;
+        let mut room = Room::new(&file.dir, config.disk_free_bytes_min, &config.quota);
+        let (mut conn, sharing) = migrate::open_in(&mut room, file, config.check_max)?;
         let state = lineage::settle(&mut conn, config.remembered.as_ref())?;
         (config.remember)(&state.high_water());
         let rules = config.rules(room.quota_bytes(), retention::figure(&conn, "PRAGMA page_size")?);
@@ -86,10 +86,10 @@ impl Store {
         room.keep_ballast();
         room.keep_part();
         migrate::accept(&conn)?;
-        let place = Place::of(&conn, path, sharing);
+        let place = Place::of(&conn, &file.path(), sharing);
         let door = Arc::<Door>::default();
         if sharing == Sharing::All {
-            door.open(path)?;
+            door.open(file)?;
         }
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
         let (reads, asked) = async_channel::bounded(READS_MAX);
@@ -121,7 +121,7 @@ impl Store {
             queued_runs_max: config.queued_runs_max,
             remember: config.remember.clone(),
             rules,
-            path: path.to_owned(),
+            file: file.clone(),
             sharing,
             place,
             room,

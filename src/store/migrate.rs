@@ -3,9 +3,6 @@
 //! Never deletes or empties a file to make it open.
 
 use std::fmt;
-use std::fs::{OpenOptions, Permissions};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -13,12 +10,15 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::recovery::log_is_left;
 use super::room::Room;
-use super::{StoreError, check, lineage, sql};
+use super::{StoreError, by_descriptor, check, lineage, sql};
+use crate::dir::FileAt;
 
 /// `application_id` of our files: "Runa" in ASCII.
 pub(super) const APPLICATION_ID: i64 = 0x5275_6e61;
 /// How long another process may hold the lock before a write is refused.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// One thread uses a connection.
+const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 /// SQLite's page cache, in KiB, of the connection that writes …
 const CACHE_KIB: i64 = 512;
 /// … and of the one that reads, whose pages every commit makes old.
@@ -104,29 +104,30 @@ pub(super) enum Sharing {
     Nobody,
 }
 
-/// Opens `path` whatever room there is: with what the ballast gives back, and if need be alone.
-pub(super) fn open_in(room: &mut Room, path: &Path, check_max: Duration) -> Result<(Connection, Sharing), OpenError> {
-    let first = match open(path, check_max, Sharing::All) {
+/// Opens `file` whatever room there is: with what the ballast gives back, and if need be alone.
+pub(super) fn open_in(room: &mut Room, file: &FileAt, check_max: Duration) -> Result<(Connection, Sharing), OpenError> {
+    let first = match open(file, check_max, Sharing::All) {
         Err(OpenError::Failed(why)) if room.has_none() => OpenError::Failed(why),
         other => return other.map(|conn| (conn, Sharing::All)),
     };
     if room.give_ballast_back() {
-        if let Ok(conn) = open(path, check_max, Sharing::All) {
+        if let Ok(conn) = open(file, check_max, Sharing::All) {
             return Ok((conn, Sharing::All));
         }
     }
-    let conn = open(path, check_max, Sharing::Nobody).map_err(|_| first)?;
+    let conn = open(file, check_max, Sharing::Nobody).map_err(|_| first)?;
     log::warn!("the disk is full: until there is room nobody else can open the database");
     Ok((conn, Sharing::Nobody))
 }
 
-/// Opens `path`, making it if it is not there, and brings its schema up to date; after a stop that was not clean, looks
+/// Opens `file`, making it if it is not there, and brings its schema up to date; after a stop that was not clean, looks
 /// for damage for `check_max` so long. Until [`accept`] nothing of a log that is there moves into the file, nor goes when it is closed.
-fn open(path: &Path, check_max: Duration, sharing: Sharing) -> Result<Connection, OpenError> {
-    check::before_open(path)?;
-    let is_unclean = log_is_left(path);
-    make(path).map_err(|error| OpenError::Failed(error.to_string()))?;
-    let mut conn = open_as(path, sharing)?;
+fn open(file: &FileAt, check_max: Duration, sharing: Sharing) -> Result<Connection, OpenError> {
+    check::before_open(file)?;
+    let is_unclean = log_is_left(file);
+    // SQLite gives -wal and -shm its mode, so that all three are 0600.
+    file.dir.write(&file.name).map_err(|error| OpenError::Failed(error.to_string()))?;
+    let mut conn = open_as(file, sharing)?;
     if is_unclean {
         leave_log(&conn)?;
     }
@@ -153,15 +154,15 @@ fn open(path: &Path, check_max: Duration, sharing: Sharing) -> Result<Connection
 }
 
 /// Opens it once more, as it is.
-pub(super) fn connect(path: &Path, sharing: Sharing) -> Result<Connection, StoreError> {
-    let conn = open_as(path, sharing)?;
+pub(super) fn connect(file: &FileAt, sharing: Sharing) -> Result<Connection, StoreError> {
+    let conn = open_as(file, sharing)?;
     configure(&conn).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     Ok(conn)
 }
 
 /// Opens it for those who only read; while somebody has it open who may write.
-pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+pub(super) fn connect_to_read(file: &FileAt) -> Result<Connection, StoreError> {
+    let conn = by_descriptor::open(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.busy_timeout(READ_PATIENCE)?;
     conn.execute_batch(&format!(
@@ -184,18 +185,8 @@ pub(super) fn accept(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
-/// Makes the file where it is missing. SQLite gives -wal and -shm its mode, so that all three are 0600.
-fn make(path: &Path) -> std::io::Result<()> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    if file.metadata()?.len() == 0 {
-        // The umask may have taken more off the mode than others' share.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-    }
-    Ok(())
-}
-
-fn open_as(path: &Path, sharing: Sharing) -> rusqlite::Result<Connection> {
-    let conn = Connection::open(path)?;
+fn open_as(file: &FileAt, sharing: Sharing) -> rusqlite::Result<Connection> {
+    let conn = by_descriptor::open(file, READ_WRITE)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.busy_timeout(LOCK_PATIENCE)?;
     if sharing == Sharing::Nobody {

@@ -4,12 +4,14 @@
 //! It compares names and times, and reads; it never changes a file, but for the name of a log that would be taken for
 //! that of another database.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rustix::fs::{Mode, OFlags, open};
 
 use super::beside::{Beside, Health};
 use super::migrate::Sharing;
@@ -125,7 +127,7 @@ impl Place {
             || self.holds.as_ref().is_some_and(|holds| found.is_behind(holds))
             || (was_left_alone && self.holds.as_ref() != Some(&found));
         is_other
-            && Beside::open(database, true)
+            && Beside::open_named(database)
                 .and_then(|file| file.check(false, Some(CHECK_MAX)))
                 .is_ok_and(|health| !matches!(health, Health::Damaged(_)))
     }
@@ -141,7 +143,7 @@ impl StoreThread {
         if !is_due || self.broken.is_some() {
             return Ok(());
         }
-        let wrong = self.place.wrong(&self.conn, &self.path, &self.state.instance);
+        let wrong = self.place.wrong(&self.conn, &self.file.path(), &self.state.instance);
         self.place.looked = Instant::now();
         match (std::mem::replace(&mut self.place.is_lost, wrong.is_some()), wrong) {
             (false, Some(wrong)) => {
@@ -162,7 +164,7 @@ impl StoreThread {
     pub(super) fn set_log_aside(&self) {
         let is_named = |(path, opened): &&(PathBuf, FileId)| id(path).is_ok_and(|found| found == *opened);
         let mut files = self.place.files.iter();
-        if files.next().as_ref().is_some_and(is_named) && self.place.written == written(&self.path) {
+        if files.next().as_ref().is_some_and(is_named) && self.place.written == written(&self.file.path()) {
             return;
         }
         let time: String = UnixMs::now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
@@ -179,7 +181,7 @@ impl StoreThread {
 
 /// What the file holds without its log.
 fn reached(database: &Path) -> Result<HighWater, OpenError> {
-    Beside::open(database, true).and_then(|file| file.reached())
+    Beside::open_named(database).and_then(|file| file.reached())
 }
 
 /// `None` where the log is empty.
@@ -189,7 +191,8 @@ fn moved(conn: &Connection, database: &Path) -> Option<Moved> {
     let mut counts = [0; 12];
     // SQLite's file format, 4.1: the checkpoint's number and the two salts. No lock of SQLite's is on this file, so that
     // it may be closed again.
-    std::fs::File::open(log).ok()?.read_exact_at(&mut counts, 12).ok()?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    File::from(open(log, flags, Mode::empty()).ok()?).read_exact_at(&mut counts, 12).ok()?;
     // It moves nothing; it only counts.
     let pages = conn.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(2)).ok()?;
     Some((counts, pages))

@@ -5,7 +5,6 @@
 //! a write reads it. SQLite shows a commit to others only once it is flushed, so that no read shows what a crash takes
 //! back. A read is bounded in rows, bytes and time, since an open one keeps the write-ahead log from beginning anew.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use rusqlite::Connection;
 use super::job::Job;
 use super::shared::{Printed, Shared};
 use super::{Store, StoreError, handle, migrate};
+use crate::dir::FileAt;
 use crate::metrics::{Metrics, OfRequest};
 use crate::run::RunId;
 
@@ -66,8 +66,8 @@ impl Door {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(&self, path: &Path) -> Result<(), StoreError> {
-        *self.pass() = Some(migrate::connect_to_read(path)?);
+    pub fn open(&self, file: &FileAt) -> Result<(), StoreError> {
+        *self.pass() = Some(migrate::connect_to_read(file)?);
         Ok(())
     }
 

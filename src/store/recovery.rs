@@ -9,7 +9,6 @@
 //! read from its beginning, and all of it is written into the database and flushed: after a failed flush the page cache
 //! may show what the medium lacks. Where any of that fails the daemon answers that it does not know, and ends.
 
-use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, named_params};
@@ -23,6 +22,7 @@ use super::thread::StoreThread;
 use super::writer::Writer;
 use super::{StoreError, migrate, sql};
 use crate::clock::UnixMs;
+use crate::dir::FileAt;
 
 /// Recoveries without a commit in between after which the medium is given up.
 const RECOVERIES_MAX: u32 = 3;
@@ -49,7 +49,7 @@ impl StoreThread {
 
     fn try_recover(&mut self) -> Result<(), StoreError> {
         let sealed = seal_patiently(&self.conn)?;
-        self.place.was_written(&self.conn, &self.path, None);
+        self.place.was_written(&self.conn, &self.file.path(), None);
         let mut opened = self.open_anew(sealed);
         for pause in PAUSES {
             if opened.is_ok() {
@@ -70,12 +70,12 @@ impl StoreThread {
         let old = std::mem::replace(&mut self.conn, Connection::open_in_memory()?);
         migrate::leave_log(&old)?;
         old.close().map_err(|(_, error)| error)?;
-        self.conn = migrate::connect(&self.path, sharing)?;
+        self.conn = migrate::connect(&self.file, sharing)?;
         self.sharing = sharing;
         self.watch_log();
         // The log is opened by the first read.
         read_seal(&self.conn)?;
-        self.place = Place::of(&self.conn, &self.path, sharing);
+        self.place = Place::of(&self.conn, &self.file.path(), sharing);
         Ok(())
     }
 
@@ -108,14 +108,14 @@ impl StoreThread {
         }
         self.room.set_wall(&self.conn, Load::Whole)?;
         self.state = State::load(&self.conn)?;
-        self.place.was_written(&self.conn, &self.path, None);
+        self.place.was_written(&self.conn, &self.file.path(), None);
         self.publish_state();
         self.open_door()
     }
 
     /// Lets others read by a connection of their own, where there may be another.
     fn open_door(&self) -> Result<(), StoreError> {
-        if self.sharing == Sharing::All { self.door.open(&self.path) } else { Ok(()) }
+        if self.sharing == Sharing::All { self.door.open(&self.file) } else { Ok(()) }
     }
 
     /// Writes nothing more and asks the daemon to end: the next start reads the truth.
@@ -193,8 +193,6 @@ fn system_error(conn: &Connection) -> Errno {
 }
 
 /// Whether this is the write-ahead log of a stop that was not clean: a clean one empties or removes it.
-pub(super) fn log_is_left(database: &Path) -> bool {
-    let mut log = database.as_os_str().to_owned();
-    log.push("-wal");
-    std::fs::metadata(log).is_ok_and(|file| file.len() > 0)
+pub(super) fn log_is_left(database: &FileAt) -> bool {
+    database.with_suffix("-wal").bytes().is_some_and(|bytes| bytes > 0)
 }

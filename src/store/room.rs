@@ -4,16 +4,17 @@
 //! It decides what a transaction may carry, never what a job does. It never refuses what frees room or ends a run.
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rustix::fs::{Mode, OFlags, open, statvfs};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::ballast::{BALLAST_BYTES, Ballast, START_FILES};
 use super::retention::{figure, pages_used};
 use super::{Quota, Shortage, StoreError};
+use crate::dir::Dir;
 
 /// How long a database that could not be written is left alone before everything is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -48,7 +49,7 @@ pub(super) enum Load {
 
 /// The room that the database has.
 pub(super) struct Room {
-    dir: PathBuf,
+    dir: Arc<Dir>,
     /// `limits.disk_free_bytes`.
     floor_bytes: u64,
     quota: Quota,
@@ -72,14 +73,13 @@ struct Held {
 
 impl Room {
     /// Looks around; on a disk that is full to the brim gives the ballast back, so that the database can be opened.
-    pub fn new(database: &Path, floor_bytes: u64, quota: &Quota) -> Room {
-        let dir = database.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut ballast = Ballast::find(&dir);
-        if has_none(&dir) {
+    pub fn new(dir: &Arc<Dir>, floor_bytes: u64, quota: &Quota) -> Room {
+        let mut ballast = Ballast::find(dir);
+        if has_none(dir) {
             ballast.give_back();
         }
         let mut room = Room {
-            dir,
+            dir: dir.clone(),
             floor_bytes,
             quota: quota.clone(),
             quota_bytes: 0,
@@ -274,28 +274,28 @@ impl Room {
 }
 
 /// The size of the file system of a directory.
-fn total_bytes(dir: &Path) -> u64 {
-    statvfs(dir).map_or(u64::MAX, |vfs| vfs.f_blocks.saturating_mul(vfs.f_frsize))
+fn total_bytes(dir: &Dir) -> u64 {
+    dir.file_system().map_or(u64::MAX, |vfs| vfs.f_blocks.saturating_mul(vfs.f_frsize))
 }
 
 /// What is free for us on the file system of a directory.
-fn free_bytes(dir: &Path) -> Option<u64> {
-    statvfs(dir).ok().map(|vfs| vfs.f_bavail.saturating_mul(vfs.f_frsize))
+fn free_bytes(dir: &Dir) -> Option<u64> {
+    dir.file_system().ok().map(|vfs| vfs.f_bavail.saturating_mul(vfs.f_frsize))
 }
 
 /// Whether less is free than a start takes, in bytes or in files.
-fn has_none(dir: &Path) -> bool {
+fn has_none(dir: &Dir) -> bool {
     // Some file systems count no files.
-    statvfs(dir).is_ok_and(|vfs| {
+    dir.file_system().is_ok_and(|vfs| {
         vfs.f_bavail.saturating_mul(vfs.f_frsize) < START_BYTES_MIN || (vfs.f_files > 0 && vfs.f_favail < START_FILES)
     })
 }
 
 /// Whether a file as large as the index of the log finds no room: a quota of its user is in no figure of the file system.
-fn refuses_a_file(dir: &Path) -> bool {
+fn refuses_a_file(dir: &Dir) -> bool {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let written =
-        open(dir, flags, Mode::RUSR | Mode::WUSR).and_then(|file| rustix::io::write(&file, &[0; INDEX_BYTES]));
+        openat(dir, ".", flags, Mode::RUSR | Mode::WUSR).and_then(|file| rustix::io::write(&file, &[0; INDEX_BYTES]));
     matches!(written, Err(Errno::NOSPC | Errno::DQUOT) | Ok(0..INDEX_BYTES))
 }
 

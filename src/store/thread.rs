@@ -4,7 +4,6 @@
 //! again with less; what fails otherwise is tried again, each by itself, after the truth was found (see `recovery`).
 
 use std::cell::Cell;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +22,7 @@ use super::room::{Load, Room};
 use super::shared::Shared;
 use super::state::State;
 use super::{Claimed, Remember, StoreError};
+use crate::dir::FileAt;
 use crate::memory;
 use crate::metrics::{Metrics, OfRequest};
 use crate::wake::{Bell, Stop};
@@ -63,7 +63,7 @@ pub(super) struct StoreThread {
     pub remember: Remember,
     pub rules: Rules,
     /// The database's file.
-    pub path: PathBuf,
+    pub file: FileAt,
     /// Who may have it open beside this thread.
     pub sharing: Sharing,
     pub place: Place,
@@ -102,7 +102,7 @@ impl StoreThread {
     fn close(mut self) {
         // The last who closes moves what is left of the log: nobody who may only read is to be that.
         self.door.shut();
-        let is_in_place = self.look_at_place(true).is_ok() || self.place.lacks_log_alone(&self.path);
+        let is_in_place = self.look_at_place(true).is_ok() || self.place.lacks_log_alone(&self.file.path());
         if !is_in_place {
             self.set_log_aside();
         } else if self.broken.is_none() {
@@ -289,7 +289,7 @@ impl StoreThread {
         let Err(error) = done.map(|(busy, pages, moved): (i64, i64, i64)| {
             let reached = self.state.high_water();
             let is_whole = busy == 0 && pages == moved;
-            self.place.was_written(&self.conn, &self.path, is_whole.then(|| reached.clone()));
+            self.place.was_written(&self.conn, &self.file.path(), is_whole.then(|| reached.clone()));
             (self.remember)(&reached);
         }) else {
             WAL_PAGES.set(0);
@@ -297,7 +297,7 @@ impl StoreThread {
             return;
         };
         // What failed may have moved a part.
-        self.place.was_written(&self.conn, &self.path, None);
+        self.place.was_written(&self.conn, &self.file.path(), None);
         let is_first = self.checkpoint_due.replace(Instant::now() + CHECKPOINT_RETRY).is_none();
         match refined(error.into(), &self.conn) {
             error @ StoreError::Io { .. } => _ = self.recover(&error),

@@ -3,21 +3,24 @@
 //! The daemon is not asked: others may read its database beside it. A copy gets its name when it is whole, has been
 //! checked, and is on the medium.
 
-use std::fs;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustix::fs::FileType;
 use serde_json::json;
 
-use super::files::{Fresh, Interrupts, count, size, with_suffix};
+use super::files::{Fresh, Interrupts, count, size};
 use super::place;
 use crate::client::args::{BackupOptions, Global};
 use crate::client::failure::Failure;
 use crate::client::print;
+use crate::dir::{Dir, FileAt, Taken};
 use crate::home::held_by;
-use crate::state_dir::database_path;
-use crate::store::OpenError;
+use crate::state_dir::{CONFIG, DATABASE};
 use crate::store::beside::{Beside, CopyError, Health, Summary};
+use crate::store::{OpenError, user_of};
 use crate::text::printable;
 
 /// 128 + SIGINT.
@@ -25,89 +28,121 @@ const INTERRUPTED: u8 = 130;
 
 /// Makes the copy and says what is in it.
 pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
-    let dir = place::chosen(global)?;
+    let path = place::chosen(global)?;
     let to_stdout = options.file == Path::new("-");
     if to_stdout && io::stdout().is_terminal() {
         return Err(Failure::Usage("standard output is a terminal: name a FILE, or send it somewhere".to_owned()));
     }
-    if !to_stdout {
-        check_name(&dir, options)?;
-    }
-    let database = database_path(&dir);
-    let still = is_still(&dir, &database);
+    let dir = place::opened(&path)?;
+    let target = if to_stdout { None } else { Some(Target::choose(&dir, options)?) };
+    let database = dir.file(DATABASE);
+    let still = is_still(&database);
     open(&database, still)?;
-    let fresh = if to_stdout {
-        let dir = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map_or("/var/tmp".into(), PathBuf::from);
-        Fresh::make(&dir, "runabout-backup").map_err(|error| own(&dir, &error))?
-    } else {
-        let (dir, name) = split(&options.file);
-        Fresh::make(&dir, &format!(".{name}")).map_err(|error| own(&dir, &error))?
+    let fresh = match &target {
+        Some(Target { dir, name }) => Fresh::make(dir, &format!(".{}", name.to_string_lossy())),
+        None => {
+            let dir = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map_or("/var/tmp".into(), PathBuf::from);
+            Fresh::make(&place::opened(&dir)?, "runabout-backup")
+        }
     };
-    let copied = match copy(&database, still, fresh.path()) {
+    let fresh = fresh.map_err(|error| own(&options.file, &error))?;
+    let copied = match copy(&database, still, fresh.at()) {
         // A daemon came meanwhile, whose writes may be in it by halves.
-        _ if still && !is_still(&dir, &database) => copy(&database, false, fresh.path())?,
+        _ if still && !is_still(&database) => copy(&database, false, fresh.at())?,
         copied => copied?,
     };
     let Some(copied) = copied else {
         print::warn("interrupted; there is no copy");
         return Ok(INTERRUPTED);
     };
-    let bytes = fs::metadata(fresh.path()).map_or(0, |file| file.len());
-    if to_stdout {
-        send(fresh)?;
-    } else {
-        fresh.name(&options.file, options.force).map_err(|error| own(&options.file, &error))?;
+    let bytes = fresh.at().bytes().unwrap_or(0);
+    match &target {
+        Some(Target { name, .. }) => {
+            let taken = if options.force { Taken::Replace } else { Taken::Keep };
+            fresh.name(name, taken).map_err(|error| own(&options.file, &error))?;
+        }
+        None => send(&fresh)?,
     }
-    let daemon = held_by(&dir).ok().flatten();
+    // Also where that cannot be seen it is not taken for stopped.
+    let runs = !matches!(held_by(&dir), Ok(None));
     let file = (!to_stdout).then_some(&*options.file);
-    tell(global.json, &database, file, bytes, &copied, daemon.is_some())?;
+    tell(global.json, &database.path(), file, bytes, &copied, runs)?;
     Ok(0)
 }
 
-/// Whether nobody writes it, and all of it is in its one file.
-fn is_still(dir: &Path, database: &Path) -> bool {
-    let has_log = fs::metadata(with_suffix(database, "-wal")).is_ok_and(|log| log.len() > 0);
-    matches!(held_by(dir), Ok(None)) && !has_log
+/// Whether nobody writes it, and all of it is in its one file: by the daemon's locks, and by SQLite's own, since whoever may
+/// write the directory may put another lock file there.
+fn is_still(database: &FileAt) -> bool {
+    let has_log = database.with_suffix("-wal").bytes().is_some_and(|bytes| bytes > 0);
+    matches!(held_by(&database.dir), Ok(None)) && !has_log && matches!(user_of(database), Ok(None))
 }
 
 /// Opens the database beside its daemon, if it has one.
-fn open(database: &Path, still: bool) -> Result<Beside, Failure> {
-    let shown = database.display();
+fn open(database: &FileAt, still: bool) -> Result<Beside, Failure> {
+    let path = database.path();
+    let shown = path.display();
     // SQLite's own words do not tell these apart.
-    fs::File::open(database).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            Failure::Own(format!("there is no database {shown}: where is the daemon's --state-dir?"))
-        }
-        io::ErrorKind::PermissionDenied => {
-            Failure::Own(format!("{shown} is not yours to read: be root, or the user that the daemon runs as"))
-        }
-        _ => own(database, &error),
-    })?;
+    match database.dir.look(&database.name) {
+        Ok(None) => return Err(no_database(&path)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(not_yours(&path)),
+        _ => {}
+    }
+    match database.dir.read(&database.name) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(not_yours(&path)),
+        Err(error) => return Err(own(&path, &error)),
+        Ok(_) => {}
+    }
     Beside::open(database, still).map_err(|error| Failure::Own(format!("{shown}: {error}")))
 }
 
-/// What can be known to be wrong before anything is done.
-fn check_name(state_dir: &Path, options: &BackupOptions) -> Result<(), Failure> {
-    let file = &options.file;
-    let refused = |why: &str| Err(Failure::Own(format!("{}: {why}", file.display())));
-    let (dir, name) = split(file);
-    let own_file = ["runabout.db", "runabout.lock", "runabout.sock", "config.toml"];
-    if own_file.iter().any(|own| name.starts_with(own)) && super::files::is_same(&dir, state_dir) {
-        return refused("that is a file of the daemon's own; choose another name");
-    }
-    match fs::symlink_metadata(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(own(file, &error)),
-        Ok(_) if file.is_dir() => refused("it is a directory; name a file in it"),
-        Ok(there) if !there.is_file() && !there.is_symlink() => refused("it is no file"),
-        Ok(_) if !options.force => refused("it is there already; --force replaces it"),
-        Ok(_) => Ok(()),
+fn no_database(path: &Path) -> Failure {
+    Failure::Own(format!("there is no database {}: where is the daemon's --state-dir?", path.display()))
+}
+
+fn not_yours(path: &Path) -> Failure {
+    Failure::Own(format!("{} is not yours to read: be root, or the user that the daemon runs as", path.display()))
+}
+
+/// Where the copy goes.
+struct Target {
+    dir: Arc<Dir>,
+    name: OsString,
+}
+
+impl Target {
+    /// Refuses what can be known to be wrong before anything is done.
+    fn choose(state_dir: &Dir, options: &BackupOptions) -> Result<Target, Failure> {
+        let file = &options.file;
+        let refused = |why: &str| Err(Failure::Own(format!("{}: {why}", file.display())));
+        if file.is_dir() {
+            return refused("it is a directory; name a file in it");
+        }
+        let absolute = std::path::absolute(file).map_err(|error| own(file, &error))?;
+        let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
+            return refused("it is no name for a file");
+        };
+        let dir = Dir::open(parent).map_err(|error| own(parent, &error))?;
+        let own_file = [DATABASE, "runabout.lock", "runabout.sock", CONFIG];
+        let shown = name.to_string_lossy();
+        if own_file.iter().any(|own| shown.starts_with(own)) && dir.is_same(state_dir) {
+            return refused("that is a file of the daemon's own; choose another name");
+        }
+        let there = dir.look(name).map_err(|error| own(file, &error))?;
+        match there.map(|there| FileType::from_raw_mode(there.st_mode)) {
+            None => {}
+            Some(FileType::RegularFile | FileType::Symlink) if options.force => {}
+            Some(FileType::RegularFile | FileType::Symlink) => {
+                return refused("it is there already; --force replaces it");
+            }
+            Some(_) => return refused("it is no file"),
+        }
+        Ok(Target { dir: Arc::new(dir), name: name.to_owned() })
     }
 }
 
 /// Copies and checks; `None` where somebody wanted an end to it.
-fn copy(database: &Path, still: bool, to: &Path) -> Result<Option<Summary>, Failure> {
-    let failed = |error: OpenError| Failure::Own(format!("{}: {error}", database.display()));
+fn copy(database: &FileAt, still: bool, to: &FileAt) -> Result<Option<Summary>, Failure> {
+    let failed = |error: OpenError| Failure::Own(format!("{}: {error}", database.path().display()));
     let beside = open(database, still)?;
     let interrupts = Interrupts::note();
     match beside.copy_to(to, || !interrupts.came()) {
@@ -120,7 +155,7 @@ fn copy(database: &Path, still: bool, to: &Path) -> Result<Option<Summary>, Fail
         Health::Damaged(faults) => Err(Failure::Own(format!(
             "{} is damaged, and so would be its copy: {}; `runabout doctor --full` looks closer, an older copy \
              may be put back with `runabout restore`",
-            database.display(),
+            database.path().display(),
             faults.join("; ")
         ))),
         Health::Sound | Health::Unfinished if interrupts.came() => Ok(None),
@@ -128,12 +163,12 @@ fn copy(database: &Path, still: bool, to: &Path) -> Result<Option<Summary>, Fail
     }
 }
 
-fn send(fresh: Fresh) -> Result<(), Failure> {
+fn send(fresh: &Fresh) -> Result<(), Failure> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Own("who was to take the copy has gone".to_owned()),
         _ => Failure::Own(format!("cannot write standard output: {error}")),
     };
-    let mut copy = fresh.anonymous().map_err(failed)?;
+    let mut copy = fresh.file();
     let mut out = io::stdout().lock();
     io::copy(&mut copy, &mut out).and_then(|_| out.flush()).map_err(failed)
 }
@@ -173,18 +208,6 @@ fn tell(
             Ok(())
         }
     }
-}
-
-/// The directory that a file is in, and its name there.
-fn split(file: &Path) -> (PathBuf, String) {
-    let dir = match file.parent() {
-        Some(dir) if dir.as_os_str().is_empty() => Path::new("."),
-        Some(dir) => dir,
-        None => Path::new("/"),
-    };
-    // SQLite follows no link to a copy, so that it is told a way without any.
-    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    (dir, file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()))
 }
 
 fn own(path: &Path, error: &io::Error) -> Failure {

@@ -1,32 +1,49 @@
 //! Files as they are made here: nobody else's to read, whole before they have their name, on the medium before that is said.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, chown};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Names that are tried for a file that must not be there yet.
-const NAMES_TRIED: u32 = 100;
+use crate::dir::{Dir, FileAt, Taken};
 
-/// A file under a name of its own, with mode 0600; dropped without another name, it goes.
-pub struct Fresh(PathBuf);
+/// Names that are tried for what must not be there yet.
+const NAMES_TRIED: u32 = 100;
+/// The file's name as long as it is nobody's but ours.
+const NAME: &str = "file";
+/// What SQLite may leave beside it.
+const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// A file that has no name yet where it is to be, with mode 0600; dropped without one, it goes.
+///
+/// Until then it lies in a directory of its own in that place, which nobody else may enter: so whoever may write the
+/// directory around it cannot put another file in its place.
+pub struct Fresh {
+    around: Arc<Dir>,
+    own: String,
+    at: FileAt,
+    file: File,
+}
 
 impl Fresh {
-    /// Makes it in `dir`; its name begins with `name`.
+    /// Makes it in `dir`; the name of its directory begins with `name`.
     ///
     /// # Errors
     /// Where none can be made there.
-    pub fn make(dir: &Path, name: &str) -> io::Result<Fresh> {
+    pub fn make(dir: &Arc<Dir>, name: &str) -> io::Result<Fresh> {
         for nth in 0..NAMES_TRIED {
-            let path = dir.join(format!("{name}.{}-{nth}.part", std::process::id()));
-            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(_) => return Ok(Fresh(path)),
+            let own = format!("{name}.{}-{nth}.part", std::process::id());
+            match dir.make_private(&own) {
+                Ok(private) => {
+                    let file = private.create(NAME)?;
+                    return Ok(Fresh { around: dir.clone(), own, at: Arc::new(private).file(NAME), file });
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -35,69 +52,59 @@ impl Fresh {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
+    pub fn at(&self) -> &FileAt {
+        &self.at
     }
 
-    /// Puts it on the medium, then gives it its name there, too; `replace` says what becomes of one that has it.
+    /// The file itself, open to be read and written.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Puts it on the medium, then gives it its name there, too; `taken` says what becomes of one that has it.
     ///
     /// # Errors
-    /// Where that cannot be done; somebody has the name and it is not to be replaced.
-    pub fn name(self, name: &Path, replace: bool) -> io::Result<()> {
-        File::open(&self.0)?.sync_all()?;
-        if replace {
-            fs::rename(&self.0, name)?;
-        } else {
-            match renameat_with(CWD, &self.0, CWD, name, RenameFlags::NOREPLACE) {
-                // Not every file system can look and rename at once.
-                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if !name.exists() => {
-                    fs::rename(&self.0, name)?
+    /// Where that cannot be done; somebody has the name and keeps it.
+    pub fn name(self, name: &OsStr, taken: Taken) -> io::Result<()> {
+        self.file.sync_all()?;
+        self.at.dir.rename(NAME, &self.around, name, taken)?;
+        self.around.sync()
+    }
+
+    /// Puts it on the medium and in the place of another, which gets the name `kept`: there is one at every moment.
+    ///
+    /// # Errors
+    /// Where that cannot be done; what had the name is there all the same.
+    pub fn exchange(self, name: &str, kept: &str) -> io::Result<()> {
+        self.file.sync_all()?;
+        match self.at.dir.rename(NAME, &self.around, name, Taken::Exchange) {
+            Ok(()) => {
+                if let Err(error) = self.at.dir.rename(NAME, &self.around, kept, Taken::Keep) {
+                    let there = self.at.path();
+                    // What lies there now is not ours to remove.
+                    std::mem::forget(self);
+                    return Err(io::Error::other(format!("what was there is {} now: {error}", there.display())));
                 }
-                other => other?,
             }
+            // Not every file system can exchange.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
+                self.around.rename(name, &self.around, kept, Taken::Keep)?;
+                self.at.dir.rename(NAME, &self.around, name, Taken::Keep)?;
+            }
+            Err(error) => return Err(error),
         }
-        sync_dir(name.parent().unwrap_or(Path::new("/")))
-    }
-
-    /// Opens it for what is left to do with it; its name goes at once.
-    ///
-    /// # Errors
-    /// Where it cannot be opened.
-    pub fn anonymous(self) -> io::Result<File> {
-        File::open(&self.0)
+        self.around.sync()
     }
 }
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        // Once it has its name this finds nothing.
-        let _ = fs::remove_file(&self.0);
+        for suffix in SUFFIXES {
+            // Once it has its name this finds nothing.
+            let _ = self.at.dir.remove(&format!("{NAME}{suffix}"));
+        }
+        let _ = self.around.remove_dir(&self.own);
     }
-}
-
-/// Puts a directory's names on the medium.
-///
-/// # Errors
-/// Where that cannot be done.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    match File::open(dir)?.sync_all() {
-        // Some file systems of networks know no such thing.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        other => other,
-    }
-}
-
-/// Gives a file that root made to whom the directory belongs.
-///
-/// # Errors
-/// Where that cannot be done.
-pub fn give_like(dir: &Path, file: &Path) -> io::Result<()> {
-    let (whose, is) = (fs::metadata(dir)?, fs::metadata(file)?);
-    let differs = (whose.uid(), whose.gid()) != (is.uid(), is.gid());
-    if differs && rustix::process::geteuid().is_root() {
-        chown(file, Some(whose.uid()), Some(whose.gid()))?;
-    }
-    Ok(())
 }
 
 /// `path` with something behind it, such as `-wal`.
@@ -109,7 +116,7 @@ pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// Whether both are the same file, by whatever way they are named.
 pub fn is_same(one: &Path, other: &Path) -> bool {
-    let id = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let id = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
     id(one).is_some() && id(one) == id(other)
 }
 
@@ -168,17 +175,32 @@ mod tests {
 
     #[test]
     fn a_file_has_no_name_before_it_is_whole() {
-        let dir = std::env::temp_dir();
-        let (name, taken) = (dir.join(format!("fresh-{}", std::process::id())), dir.join("."));
-        let fresh = Fresh::make(&dir, "fresh").expect("made");
-        let path = fresh.path().to_owned();
-        assert_eq!(fs::metadata(&path).map(|file| file.mode() & 0o777).ok(), Some(0o600));
-        fresh.name(&name, false).expect("named");
-        assert!(name.exists() && !path.exists());
-        assert!(Fresh::make(&dir, "fresh").expect("made").name(&name, false).is_err(), "somebody has the name");
-        Fresh::make(&dir, "fresh").expect("made").name(&name, true).expect("replaced");
-        assert!(is_same(&dir, &taken) && !is_same(&dir, &name));
-        fs::remove_file(name).expect("removed");
+        let path = std::env::temp_dir().join(format!("runabout-fresh-{}", std::process::id()));
+        let dir = Arc::new(Dir::open_or_make(&path).expect("made"));
+        let make = || Fresh::make(&dir, "fresh").expect("made");
+        let names = || {
+            let mut names: Vec<_> =
+                std::fs::read_dir(&path).expect("read").map(|entry| entry.expect("one").file_name()).collect();
+            names.sort();
+            names
+        };
+        let fresh = make();
+        let mode = |path: &Path| std::fs::metadata(path).map(|file| file.mode() & 0o777).ok();
+        let own = fresh.at().path();
+        assert_eq!((mode(&own), mode(own.parent().expect("one"))), (Some(0o600), Some(0o700)));
+        fresh.name(OsStr::new("a"), Taken::Keep).expect("named");
+        assert_eq!(names(), ["a"]);
+        assert!(make().name(OsStr::new("a"), Taken::Keep).is_err(), "somebody has the name");
+        make().name(OsStr::new("a"), Taken::Replace).expect("replaced");
+        std::fs::write(path.join("a"), "old").expect("written");
+        make().exchange("a", "b").expect("exchanged");
+        assert_eq!(
+            (names(), std::fs::read(path.join("b")).ok()),
+            (vec!["a".into(), "b".into()], Some(b"old".to_vec()))
+        );
+        drop(make());
+        assert_eq!(names().len(), 2);
+        std::fs::remove_dir_all(path).expect("removed");
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! It touches nothing and asks nobody: which directory belongs to which socket is a rule over paths, so that whoever
 //! answers at a socket cannot send root to a directory of his own.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::client::args::Global;
 use crate::client::failure::Failure;
 use crate::client::target::{SYSTEM_SOCKET, Target};
+use crate::dir::Dir;
 use crate::state_dir::{SYSTEM_STATE_DIR, database_path, default_state_dir, socket_path};
 
 /// The state directory, as an absolute path: that of `--state-dir`, or of the daemon that other commands would go to.
@@ -52,6 +55,26 @@ fn usual() -> Result<PathBuf, Failure> {
     default_state_dir(|name| std::env::var_os(name), is_root).ok_or_else(|| {
         Failure::Usage("there is no home directory to look in; name a state directory with --state-dir".to_owned())
     })
+}
+
+/// That directory, opened.
+///
+/// # Errors
+/// [`Failure::Own`] where it is not there or is not to be entered.
+pub fn opened(path: &Path) -> Result<Arc<Dir>, Failure> {
+    let failed = |error: io::Error| {
+        let shown = path.display();
+        Failure::Own(match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!("there is no database in {shown}, which is not there: where is the daemon's --state-dir?")
+            }
+            io::ErrorKind::PermissionDenied => {
+                format!("{shown} is not yours to read: be root, or the user that the daemon runs as")
+            }
+            _ => format!("{shown}: {error}"),
+        })
+    };
+    Dir::open(path).map(Arc::new).map_err(failed)
 }
 
 fn elsewhere(target: &Target) -> Failure {

@@ -3,6 +3,7 @@
 //! What was there is kept. The copy gets a new instance, so that no reader takes it for what it read before, and goes on
 //! counting where the other had come to, as far as that can be known, so that no id stands for two things.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,12 +11,13 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
-use super::files::{Fresh, Interrupts, count, give_like, is_same, sync_dir, with_suffix};
+use super::files::{Fresh, Interrupts, count, is_same, with_suffix};
 use super::place;
 use crate::client::args::{Global, RestoreOptions};
 use crate::client::failure::Failure;
 use crate::client::print;
 use crate::clock::UnixMs;
+use crate::dir::{FileAt, Taken};
 use crate::home::{Home, HomeError};
 use crate::store::OpenError;
 use crate::store::beside::{self, Anew, Beside, CopyError, Health, Summary};
@@ -66,39 +68,40 @@ fn replace(home: &Home, options: &RestoreOptions, interrupts: &Interrupts) -> Re
         move |error: io::Error| Failure::Own(format!("{shown}: {error}"))
     };
     let spooled = if options.file == Path::new("-") {
-        let spool = Fresh::make(dir, "runabout.db.received").map_err(failed(dir))?;
-        if !receive(spool.path(), interrupts).map_err(failed(spool.path()))? {
+        let spool = Fresh::make(dir, "runabout.db.received").map_err(failed(dir.path()))?;
+        if !receive(&spool, interrupts).map_err(failed(&spool.at().path()))? {
             return Ok(None);
         }
         Some(spool)
     } else {
         None
     };
-    let source = spooled.as_ref().map_or(&*options.file, Fresh::path);
-    let shown = if spooled.is_some() { "standard input".to_owned() } else { source.display().to_string() };
-    if is_same(source, &database) {
+    let (source, shown) = match &spooled {
+        Some(spool) => (spool.at().path(), "standard input".to_owned()),
+        None => (options.file.clone(), options.file.display().to_string()),
+    };
+    if is_same(&source, &database.path()) {
         return Err(Failure::Own(format!("{shown} is the database itself")));
     }
-    let fresh = Fresh::make(dir, "runabout.db.restored").map_err(failed(dir))?;
-    let Some(mut holds) = copy_checked(source, &shown, fresh.path(), interrupts)? else { return Ok(None) };
+    let fresh = Fresh::make(dir, "runabout.db.restored").map_err(failed(dir.path()))?;
+    let Some(mut holds) = copy_checked(&source, &shown, fresh.at(), interrupts)? else { return Ok(None) };
     drop(spooled);
-    let log_is_in = !database.exists() || beside::fold_log(&database).is_ok();
+    let log_is_in = beside::fold_log(&database).is_ok();
     let (run, event) = given_out(home, &holds);
     let anew = Anew { run, event, no_sessions: options.no_sessions, pause: options.pause };
-    let instance = beside::make_anew(fresh.path(), &anew).map_err(|error| Failure::Own(format!("{shown}: {error}")))?;
+    let instance = beside::make_anew(fresh.at(), &anew).map_err(|error| Failure::Own(format!("{shown}: {error}")))?;
     if options.no_sessions {
         holds.sessions = 0;
     }
-    give_like(dir, fresh.path()).map_err(failed(fresh.path()))?;
-    give_like(dir, &dir.join("runabout.lock")).map_err(failed(dir))?;
-    let kept = set_aside(&database, log_is_in).map_err(failed(&database))?;
-    fresh.name(&database, true).map_err(failed(&database))?;
-    Ok(Some(Restored { database, kept, instance, holds }))
+    dir.give(fresh.file()).map_err(failed(&database.path()))?;
+    home.lock().give().map_err(failed(dir.path()))?;
+    let kept = put_in_place(fresh, &database, log_is_in).map_err(failed(&database.path()))?;
+    Ok(Some(Restored { database: database.path(), kept: kept.map(|kept| dir.path().join(kept)), instance, holds }))
 }
 
 /// Writes down all of standard input; answers whether it came to its end.
-fn receive(to: &Path, interrupts: &Interrupts) -> io::Result<bool> {
-    let mut file = fs::OpenOptions::new().write(true).open(to)?;
+fn receive(to: &Fresh, interrupts: &Interrupts) -> io::Result<bool> {
+    let mut file = to.file();
     let mut input = io::stdin().lock();
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -115,17 +118,12 @@ fn receive(to: &Path, interrupts: &Interrupts) -> io::Result<bool> {
 }
 
 /// Copies what can take the database's place, and nothing else.
-fn copy_checked(source: &Path, shown: &str, to: &Path, interrupts: &Interrupts) -> Result<Option<Summary>, Failure> {
+fn copy_checked(source: &Path, shown: &str, to: &FileAt, interrupts: &Interrupts) -> Result<Option<Summary>, Failure> {
     let failed = |error: OpenError| match error {
         OpenError::Foreign => Failure::Own(format!("{shown} is no Runabout database")),
         error => Failure::Own(format!("{shown}: {error}")),
     };
-    if !fs::metadata(source).map_err(|error| Failure::Own(format!("{shown}: {error}")))?.is_file() {
-        return Err(Failure::Own(format!("{shown} is no file")));
-    }
-    // Only what was copied file by file, out of a state directory, has a log beside it.
-    let still = !["-wal", "-shm"].iter().any(|suffix| with_suffix(source, suffix).exists());
-    let from = Beside::open(source, still).map_err(failed)?;
+    let from = open_source(source, shown).and_then(|from| from.map_err(failed))?;
     match from.copy_to(to, || !interrupts.came()) {
         Ok(()) => {}
         Err(CopyError::Stopped) => return Ok(None),
@@ -141,6 +139,23 @@ fn copy_checked(source: &Path, shown: &str, to: &Path, interrupts: &Interrupts) 
     }
 }
 
+/// Opens what is to be restored, whosever it is.
+fn open_source(source: &Path, shown: &str) -> Result<Result<Beside, OpenError>, Failure> {
+    let refused = |error: io::Error| Failure::Own(format!("{shown}: {error}"));
+    // Whoever names it by a link means what that leads to.
+    let real = source.canonicalize().map_err(refused)?;
+    if !fs::metadata(&real).map_err(refused)?.is_file() {
+        return Err(Failure::Own(format!("{shown} is no file")));
+    }
+    // Only what was copied file by file, out of a state directory, has a log beside it. That is opened as part of it, so
+    // that it must be of the same hand.
+    if !["-wal", "-shm"].iter().any(|suffix| with_suffix(&real, suffix).symlink_metadata().is_ok()) {
+        return Ok(Beside::open_named(&real));
+    }
+    let file = FileAt::named(&real).map_err(refused)?;
+    Ok(Beside::open(&file, false))
+}
+
 /// The highest ids of a run and an event that were given out here or by the copy, as far as anything remembers.
 fn given_out(home: &Home, copy: &Summary) -> (i64, i64) {
     let there = Beside::open(&home.database(), false).and_then(|there| there.summary());
@@ -150,26 +165,29 @@ fn given_out(home: &Home, copy: &Summary) -> (i64, i64) {
     known.fold((copy.last_run, copy.last_event), |(run, event), known| (run.max(known.0), event.max(known.1)))
 }
 
-/// Keeps what is in the database's place under another name; answers which.
-fn set_aside(database: &Path, log_is_in: bool) -> io::Result<Option<PathBuf>> {
-    if !database.exists() {
-        return Ok(None);
-    }
+/// Puts the copy in the database's place, and keeps what is there under another name; answers which. Whatever has the name,
+/// be it a link, is only given another.
+fn put_in_place(fresh: Fresh, database: &FileAt, log_is_in: bool) -> io::Result<Option<String>> {
+    let FileAt { dir, name } = database;
     let time: String = UnixMs::now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
-    let kept = with_suffix(database, &format!(".before-restore-{time}"));
-    // A second name first: so there is a database at every moment, the one or the other.
-    if fs::hard_link(database, &kept).is_err() {
-        fs::rename(database, &kept)?;
-    }
+    let kept = format!("{name}.before-restore-{time}");
+    let is_there = dir.look(name)?.is_some();
     for suffix in ["-wal", "-shm"] {
         // The log is part of what was there; to the copy it would be poison.
-        let (from, to) = (with_suffix(database, suffix), with_suffix(&kept, suffix));
-        if from.exists() {
-            if log_is_in { fs::remove_file(&from)? } else { fs::rename(&from, &to)? }
+        let log = format!("{name}{suffix}");
+        if dir.look(&log)?.is_some() {
+            match log_is_in {
+                true => dir.remove(&log)?,
+                false => dir.rename(&log, dir, format!("{kept}{suffix}"), Taken::Keep)?,
+            }
         }
     }
-    sync_dir(database.parent().unwrap_or(Path::new("/")))?;
-    Ok(Some(kept))
+    if is_there {
+        fresh.exchange(name, &kept)?;
+        return Ok(Some(kept));
+    }
+    fresh.name(OsStr::new(name), Taken::Keep)?;
+    Ok(None)
 }
 
 impl Restored {

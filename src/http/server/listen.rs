@@ -2,20 +2,23 @@
 //!
 //! A socket that somebody answers at is never taken away.
 
-use std::fs::Permissions;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
-use rustix::fs::{Gid, Mode, chown, fchmod};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, chownat, fchmod, fstat};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
+use rustix::process::geteuid;
 use smol::Async;
 
 use super::tls::Tls;
+use crate::dir::{FileAt, chmod_by};
 
 /// Connections that wait to be accepted; the kernel's own limit is lower where it is.
 const BACKLOG: i32 = 1_024;
@@ -38,7 +41,7 @@ pub type UnixAgain = Sender<Async<UnixListener>>;
 /// The file of the Unix socket.
 #[derive(Debug)]
 pub struct SocketFile {
-    path: PathBuf,
+    at: FileAt,
     device: u64,
     inode: u64,
 }
@@ -46,16 +49,25 @@ pub struct SocketFile {
 impl SocketFile {
     /// Whether it is there, and not another one by now.
     pub fn is_there(&self) -> bool {
-        std::fs::symlink_metadata(&self.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode))
+        // By its path, as clients look for it: also the directory may have gone.
+        let there = std::fs::symlink_metadata(self.at.path());
+        there.is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode))
     }
 
     /// Takes it away, unless it is another one by now.
     pub fn remove(&self) {
-        let removed = if self.is_there() { std::fs::remove_file(&self.path) } else { Ok(()) };
+        let FileAt { dir, name } = &self.at;
+        let there = dir.look(name);
+        let is_ours = there.is_ok_and(|there| there.is_some_and(|stat| id(&stat) == (self.device, self.inode)));
+        let removed = if is_ours { dir.remove(name) } else { Ok(()) };
         if let Err(error) = removed {
-            log::warn!("the socket {} stays: {error}", self.path.display());
+            log::warn!("the socket {} stays: {error}", self.at.path().display());
         }
     }
+}
+
+fn id(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
 }
 
 /// Listens on a TCP address; port 0 picks one, which `local_addr` tells.
@@ -78,19 +90,30 @@ pub fn take_tcp(listener: TcpListener) -> io::Result<Async<TcpListener>> {
 
 /// Listens on a Unix socket with mode 0600, or 0660 for `group`; only while the state directory's lock is held.
 ///
+/// Its directory may be one that others write: what has its name is changed by a descriptor, and only where it is a socket
+/// of this user's.
+///
 /// # Errors
 /// Where something else is there, or another program answers at it.
 pub fn bind_unix(path: &Path, group: Option<u32>) -> io::Result<(Async<UnixListener>, SocketFile)> {
-    remove_stale(path)?;
+    let at = FileAt::named(path)?;
+    remove_stale(&at, path)?;
     let mode = if group.is_some() { 0o660 } else { 0o600 };
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // The file gets the socket's mode less the umask, so that it never has more; the umask may have left it less.
     fchmod(&socket, Mode::from_raw_mode(mode))?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
-    let meta = std::fs::symlink_metadata(path)?;
-    let file = SocketFile { path: path.to_path_buf(), device: meta.dev(), inode: meta.ino() };
-    let ready = give(path, group).and_then(|()| {
-        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    let held = at.dir.hold(&at.name)?;
+    let stat = fstat(&held)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Socket || stat.st_uid != geteuid().as_raw() {
+        return Err(io::Error::other("somebody has put something else there in this moment"));
+    }
+    let (device, inode) = id(&stat);
+    let file = SocketFile { at, device, inode };
+    let ready = give(&held, group).and_then(|()| {
+        if fstat(&held)?.st_mode & 0o7777 != mode {
+            chmod_by(&held, mode)?;
+        }
         listen(&socket, BACKLOG)?;
         Async::new(UnixListener::from(socket))
     });
@@ -105,9 +128,9 @@ pub fn bind_unix(path: &Path, group: Option<u32>) -> io::Result<(Async<UnixListe
 }
 
 /// Opens the socket's file to a group.
-fn give(path: &Path, group: Option<u32>) -> io::Result<()> {
+fn give(held: &OwnedFd, group: Option<u32>) -> io::Result<()> {
     let Some(gid) = group else { return Ok(()) };
-    chown(path, None, Some(Gid::from_raw(gid))).map_err(|error| {
+    chownat(held, "", None, Some(Gid::from_raw(gid)), AtFlags::EMPTY_PATH).map_err(|error| {
         let why = format!(
             "access.socket_group: it cannot be given to group {gid}, of which the daemon's user is no member: {error}"
         );
@@ -116,28 +139,29 @@ fn give(path: &Path, group: Option<u32>) -> io::Result<()> {
 }
 
 /// What a daemon that died left there.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(meta) if !meta.file_type().is_socket() => {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "there is something else of this name, which is no socket",
-            ));
-        }
-        Ok(_) => {}
+fn remove_stale(at: &FileAt, path: &Path) -> io::Result<()> {
+    let Some(stat) = at.dir.look(&at.name)? else { return Ok(()) };
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+        let why = "there is something else of this name, which is no socket";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program answers at this socket")),
+    // Not to wait: whoever listens and takes nobody would keep every start waiting.
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let asking = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&asking, &SocketAddrUnix::new(path)?) {
+        Err(Errno::CONNREFUSED) => at.dir.remove(&at.name),
+        Err(Errno::NOENT) => Ok(()),
+        Err(Errno::AGAIN | Errno::INPROGRESS) | Ok(()) => {
+            Err(io::Error::new(io::ErrorKind::AddrInUse, "another program answers at this socket"))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

@@ -1,17 +1,17 @@
 //! The database, opened beside its daemon to be read alone: schema, size, log, health.
 
-use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::files::{count, size, with_suffix};
+use super::super::files::{count, size};
 use super::{Finding, Patient};
 use crate::clock::UnixMs;
+use crate::dir::FileAt;
 use crate::home::held_by;
-use crate::state_dir::database_path;
-use crate::store::OpenError;
+use crate::state_dir::{DATABASE, database_path};
 use crate::store::beside::{Beside, Health, Measures, Summary};
+use crate::store::{OpenError, user_of};
 
 /// How long a check may take unless all of it is asked for.
 const CHECK_MAX: Duration = Duration::from_secs(10);
@@ -25,40 +25,49 @@ const AHEAD_MS_MAX: i64 = 60_000;
 /// All of it.
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let path = database_path(&patient.dir);
-    match fs::File::open(&path) {
+    let file = match &patient.found {
+        Ok(dir) => dir.file(DATABASE),
+        // What is wrong with the directory was told.
+        Err(_) => return Vec::new(),
+    };
+    match file.dir.read(&file.name) {
         Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound && patient.dir.is_dir() => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             return vec![Finding::warn("database", "there is none yet", "the first start of a daemon makes it")];
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             return vec![Finding::unseen("database", &path, &error)];
         }
-        // What is wrong with the directory was told.
-        Err(_) => return Vec::new(),
+        Err(error) => {
+            return vec![Finding::fail("database", format!("{}: {error}", path.display()), "no daemon would start")];
+        }
     }
-    let log_bytes = fs::metadata(with_suffix(&path, "-wal")).map_or(0, |log| log.len());
+    let log_bytes = file.with_suffix("-wal").bytes().unwrap_or(0);
     // Without a daemon and a log nobody writes it: then not even a lock is taken.
-    let still = matches!(patient.held, Ok(None)) && log_bytes == 0;
-    let findings = opened(patient, &path, still);
+    let still = matches!(patient.held, Ok(None)) && log_bytes == 0 && matches!(user_of(&file), Ok(None));
+    let findings = opened(patient, &file, still);
     let is_bad = findings.iter().any(|finding| finding.level == super::Level::Fail);
-    let mut findings = match held_by(&patient.dir) {
+    let mut findings = match held_by(&file.dir) {
         // Unless a daemon came meanwhile.
-        Ok(Some(_)) if still && is_bad => opened(patient, &path, false),
+        Ok(Some(_)) if still && is_bad => opened(patient, &file, false),
         _ => findings,
     };
     findings.push(log(log_bytes, patient.is_held()));
     findings
 }
 
-fn opened(patient: &Patient, path: &Path, still: bool) -> Vec<Finding> {
-    let beside = match Beside::open(path, still) {
+fn opened(patient: &Patient, file: &FileAt, still: bool) -> Vec<Finding> {
+    let path = &file.path();
+    // Before SQLite has it open: whoever closes it afterwards takes SQLite's locks away.
+    let journal_mode = journal_mode(file);
+    let beside = match Beside::open(file, still) {
         Ok(beside) => beside,
         Err(error) => return vec![unusable(path, &error)],
     };
     let mut findings = Vec::new();
     match beside.measures().and_then(|measures| Ok((measures, beside.summary()?))) {
         Ok((measures, summary)) => {
-            findings.push(measured(path, &beside, &measures, &summary));
+            findings.push(measured(&beside, journal_mode, &measures, &summary));
             findings.extend(time(&summary));
         }
         Err(error) => findings.push(unusable(path, &error)),
@@ -79,26 +88,25 @@ fn unusable(path: &Path, error: &OpenError) -> Finding {
     Finding::fail("database", format!("{}: {error}", path.display()), advice)
 }
 
-fn measured(path: &Path, beside: &Beside, measures: &Measures, summary: &Summary) -> Finding {
+fn measured(beside: &Beside, journal_mode: &str, measures: &Measures, summary: &Summary) -> Finding {
     let bytes = |pages: i64| size((pages * measures.page_bytes).unsigned_abs());
     Finding::ok(
         "database",
         format!(
-            "{}, {} of it free; {}, events up to {}; schema {}, journal_mode {}",
+            "{}, {} of it free; {}, events up to {}; schema {}, journal_mode {journal_mode}",
             bytes(measures.pages),
             bytes(measures.free_pages),
             count(summary.runs, "run"),
             summary.last_event,
-            beside.schema,
-            journal_mode(path)
+            beside.schema
         ),
     )
 }
 
 /// How it commits, by its header: opened as one that nobody writes, it would have no journal.
-fn journal_mode(path: &Path) -> &'static str {
+fn journal_mode(file: &FileAt) -> &'static str {
     let mut head = [0; 20];
-    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    let read = file.dir.read(&file.name).and_then(|mut file| file.read_exact(&mut head));
     match (read, head[WRITE_VERSION]) {
         (Ok(()), 2) => "wal",
         // As a restored copy is before its first daemon.

@@ -17,6 +17,13 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         Ok(dir) => dir,
         Err(error) => return vec![no_dir(patient, &error)],
     };
+    match &patient.found {
+        Err(error) if error.kind() == ErrorKind::Other => {
+            let found = format!("{}: {error}", patient.dir.display());
+            return vec![Finding::fail("state_dir", found, "no daemon would start")];
+        }
+        _ => {}
+    }
     vec![state_dir(patient, &dir), files(patient, &dir), lock(patient), socket(patient)]
 }
 
@@ -76,6 +83,10 @@ fn lock(patient: &Patient) -> Finding {
     match &patient.held {
         Ok(Some(who)) => Finding::ok("lock", format!("held by {who}")),
         Ok(None) => Finding::ok("lock", "free"),
+        Err(error) if error.kind() == ErrorKind::Other => {
+            let found = format!("{}: {error}", patient.dir.join("runabout.lock").display());
+            Finding::fail("lock", found, "somebody has put it there: no daemon starts, and none is known to run")
+        }
         Err(error) => Finding::unseen("lock", &patient.dir.join("runabout.lock"), error),
     }
 }

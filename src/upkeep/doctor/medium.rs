@@ -1,15 +1,17 @@
 //! What the state directory lies on: its kind, the room on it, and what a flush takes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{statfs, statvfs};
+use rustix::fs::{Mode, OFlags, fstatfs, openat};
+use rustix::io::Errno;
 
 use super::super::files::{Fresh, size};
 use super::{Finding, Patient};
+use crate::dir::Dir;
 
 /// Flushes that are measured; the one in the middle counts.
 const FLUSHES: usize = 9;
@@ -37,17 +39,15 @@ const UNFIT: [(u64, &str); 7] = [
 
 /// All of it.
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
-    if !patient.dir.is_dir() {
-        return Vec::new();
-    }
-    vec![kind(&patient.dir), room(patient), flush(&patient.dir)]
+    let Ok(dir) = &patient.found else { return Vec::new() };
+    vec![kind(dir), room(patient, dir), flush(dir)]
 }
 
-fn kind(dir: &Path) -> Finding {
+fn kind(dir: &Dir) -> Finding {
     const CHECK: &str = "file_system";
-    let kind = match statfs(dir) {
+    let kind = match fstatfs(dir) {
         Ok(found) => found.f_type as u64 & 0xffff_ffff,
-        Err(error) => return Finding::unseen(CHECK, dir, &error.into()),
+        Err(error) => return Finding::unseen(CHECK, dir.path(), &error.into()),
     };
     match UNFIT.iter().find(|(unfit, _)| *unfit == kind) {
         Some((_, name @ ("tmpfs" | "ramfs"))) => {
@@ -62,11 +62,11 @@ fn kind(dir: &Path) -> Finding {
     }
 }
 
-fn room(patient: &Patient) -> Finding {
+fn room(patient: &Patient, dir: &Dir) -> Finding {
     const CHECK: &str = "disk";
-    let room = match statvfs(&patient.dir) {
+    let room = match dir.file_system() {
         Ok(room) => room,
-        Err(error) => return Finding::unseen(CHECK, &patient.dir, &error.into()),
+        Err(error) => return Finding::unseen(CHECK, dir.path(), &error),
     };
     let (free, all) = (room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize);
     let floor = patient.config.limits.disk_free_bytes;
@@ -84,7 +84,7 @@ fn room(patient: &Patient) -> Finding {
     }
 }
 
-fn flush(dir: &Path) -> Finding {
+fn flush(dir: &Arc<Dir>) -> Finding {
     const CHECK: &str = "flush";
     match measured(dir) {
         Ok(took) if took > FLUSH_SLOW => Finding::warn(
@@ -93,13 +93,15 @@ fn flush(dir: &Path) -> Finding {
             "each submit waits for one: a slow card or disk, or something else that writes much",
         ),
         Ok(took) => Finding::ok(CHECK, format!("{:.2} ms", took.as_secs_f64() * 1_000.0)),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Finding::unseen(CHECK, dir, &error),
-        Err(error) => Finding::fail(CHECK, format!("{}: {error}", dir.display()), "nothing can be written there"),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Finding::unseen(CHECK, dir.path(), &error),
+        Err(error) => {
+            Finding::fail(CHECK, format!("{}: {error}", dir.path().display()), "nothing can be written there")
+        }
     }
 }
 
 /// The median of some flushes of a page.
-fn measured(dir: &Path) -> io::Result<Duration> {
+fn measured(dir: &Arc<Dir>) -> io::Result<Duration> {
     let file = nameless(dir)?;
     let page = [0x5a; PAGE_BYTES];
     let begun = Instant::now();
@@ -115,14 +117,10 @@ fn measured(dir: &Path) -> io::Result<Duration> {
     Ok(took[took.len() / 2])
 }
 
-fn nameless(dir: &Path) -> io::Result<File> {
-    let nameless = OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).mode(0o600).open(dir);
-    match nameless {
+fn nameless(dir: &Arc<Dir>) -> io::Result<File> {
+    match openat(dir, ".", OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
         // Not every file system has such files.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => {
-            let fresh = Fresh::make(dir, ".runabout-doctor")?;
-            OpenOptions::new().write(true).open(fresh.path())
-        }
-        other => other,
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Fresh::make(dir, ".runabout-doctor")?.file().try_clone(),
+        other => Ok(File::from(other?)),
     }
 }

@@ -12,6 +12,7 @@ mod settings;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -21,6 +22,7 @@ use crate::client::failure::Failure;
 use crate::client::print::{self, Colour, Paint};
 use crate::client::target::SYSTEM_SOCKET;
 use crate::config::Config;
+use crate::dir::Dir;
 use crate::home::held_by;
 use crate::state_dir::socket_path;
 use crate::text::printable;
@@ -81,6 +83,8 @@ impl Finding {
 /// Who is looked at.
 struct Patient {
     dir: PathBuf,
+    /// The same, opened.
+    found: io::Result<Arc<Dir>>,
     /// As the daemon would have it; its defaults where it is wrong.
     config: Config,
     /// What the holder of the lock says of itself.
@@ -116,10 +120,15 @@ fn pid_of(who: &str) -> Option<i32> {
 /// Looks, and tells what was found.
 pub fn doctor(global: &Global, options: &DoctorOptions) -> Result<u8, Failure> {
     let dir = place::chosen(global)?;
-    let held = held_by(&dir);
+    let found = Dir::open(&dir).map(Arc::new);
+    let held = match &found {
+        Ok(dir) => held_by(dir),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    };
     let pid = held.as_ref().ok().and_then(|who| pid_of(who.as_deref()?));
-    let (config, configuration) = settings::configuration(&dir, options.config.as_deref(), pid);
-    let patient = Patient { held, dir, config, full: options.full };
+    let (config, configuration) = settings::configuration(&dir, found.as_ref().ok(), options.config.as_deref(), pid);
+    let patient = Patient { held, dir, found, config, full: options.full };
     let mut findings = vec![configuration];
     findings.extend(settings::look(&patient));
     findings.extend(files::look(&patient));

@@ -27,6 +27,8 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
             listens_without(patient),
         ],
         Ok(Some(who)) => vec![daemon(patient), listens(who)],
+        // The lock is none, which was told.
+        Err(error) if error.kind() == std::io::ErrorKind::Other => Vec::new(),
         // That it cannot be seen was told with the lock; its socket may be for us all the same.
         Err(_) => vec![daemon(patient)],
     }

@@ -2,11 +2,13 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Finding, Patient};
 use crate::accounts::Account;
 use crate::clock::UnixMs;
-use crate::config::{Config, Flags};
+use crate::config::{Config, ConfigFile, Flags};
+use crate::dir::Dir;
 use crate::state_dir::{SYSTEM_STATE_DIR, owner};
 use crate::text::printable;
 use crate::tls;
@@ -18,14 +20,25 @@ const DAY_MS: i64 = 86_400_000;
 const SYSTEM_CONFIG: &str = "/etc/runabout/config.toml";
 
 /// What the configuration says, and how it is.
-pub(super) fn configuration(dir: &Path, file: Option<&Path>, pid: Option<i32>) -> (Config, Finding) {
+pub(super) fn configuration(
+    path: &Path,
+    dir: Option<&Arc<Dir>>,
+    named: Option<&Path>,
+    pid: Option<i32>,
+) -> (Config, Finding) {
     const CHECK: &str = "configuration";
-    let file = file.map(Path::to_path_buf).or_else(|| given_to(pid?)).or_else(|| Config::file_in(dir));
-    let file = file.or_else(|| installed_with(dir));
-    let shown = file.as_ref().map_or("none; all is as it comes".to_owned(), |file| file.display().to_string());
-    match Config::load(&Flags::default(), std::env::vars_os(), file.as_deref()) {
+    let given = named.map(Path::to_path_buf).or_else(|| given_to(pid?));
+    // None of these is waited for, whoever has put it there.
+    let file = match given {
+        Some(file) => Some(ConfigFile::found(&file)),
+        None => dir
+            .and_then(|dir| ConfigFile::in_dir(dir))
+            .or_else(|| installed_with(path).map(|file| ConfigFile::found(&file))),
+    };
+    let shown = file.as_ref().map_or("none; all is as it comes".to_owned(), |file| file.path.display().to_string());
+    match Config::load(&Flags::default(), std::env::vars_os(), file.as_ref()) {
         Ok(config) => (config, Finding::ok(CHECK, shown)),
-        Err(_) if file.as_ref().is_some_and(|file| is_denied(file)) => {
+        Err(_) if file.as_ref().is_some_and(is_denied) => {
             let advice = "be root, or the user that the daemon runs as; what follows is looked at without it";
             (Config::default(), Finding::warn(CHECK, format!("{shown}: it is not yours to read"), advice))
         }
@@ -57,8 +70,8 @@ fn installed_with(dir: &Path) -> Option<PathBuf> {
     (dir == Path::new(SYSTEM_STATE_DIR) && file.exists()).then(|| file.to_path_buf())
 }
 
-fn is_denied(file: &Path) -> bool {
-    std::fs::File::open(file).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+fn is_denied(file: &ConfigFile) -> bool {
+    file.text.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// What it names.
@@ -101,11 +114,13 @@ fn certificate(patient: &Patient) -> Option<Finding> {
     const CHECK: &str = "tls";
     let (cert, key) = (patient.config.tls.cert.as_ref()?, patient.config.tls.key.as_ref()?);
     for path in [cert, key] {
-        if let Err(error) = std::fs::File::open(path) {
-            return Some(match error.kind() {
-                std::io::ErrorKind::PermissionDenied => Finding::unseen(CHECK, path, &error),
-                _ => Finding::fail(CHECK, format!("{}: {error}", path.display()), "the daemon would not start"),
-            });
+        match rustix::fs::access(path, rustix::fs::Access::READ_OK) {
+            Err(error @ rustix::io::Errno::ACCESS) => return Some(Finding::unseen(CHECK, path, &error.into())),
+            Err(error) => {
+                let found = format!("{}: {}", path.display(), std::io::Error::from(error));
+                return Some(Finding::fail(CHECK, found, "the daemon would not start"));
+            }
+            Ok(()) => {}
         }
     }
     let shown = cert.display();
