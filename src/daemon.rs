@@ -34,8 +34,8 @@ use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
 use crate::run_tokens::RunTokens;
-use crate::runner::{self, Graces, OomWatch, Pacing, Running, World, appender, inherited, orphans};
-use crate::signals::{Ends, Hangup, Signals};
+use crate::runner::{self, Graces, OomWatch, Pacing, Running, World, appender, children, inherited, orphans};
+use crate::signals::{Again, Ends, Signals};
 use crate::store::{Store, StoreConfig};
 use crate::systemd::Handed;
 use crate::wake::{Bell, Phase, Stop};
@@ -151,8 +151,9 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let failed = |why: String| Refusal(1, why);
     let handed = Handed::take().map_err(failed)?;
     inherited::close_inherited_on_exec();
+    let is_nohup = inherited::is_ignored(libc::SIGHUP);
     inherited::default_signals_for_children();
-    let signals = Signals::take_over().map_err(|error| failed(format!("signals: {error}")))?;
+    let signals = Signals::take_over(is_nohup).map_err(|error| failed(format!("signals: {error}")))?;
     let home = Home::open_own(&state_dir).map_err(|error| failed(error.to_string()))?;
     let bell = Bell::default();
     let stop = Stop::new(bell.clone());
@@ -238,12 +239,15 @@ impl Daemon {
         let site = self.site(&hub, &context, maintenance, &streams);
 
         // What a dead daemon left is told while this one serves already: its slots stay taken until it is gone.
+        runner::warn_of_what_is_missing();
         let orphans = self.settle_orphans(&context).await;
         let fan_out = self.keep("push", self.fan_out(&hub));
         let appender = self.keep("output", appender::append(self.store.clone(), self.pacing()));
         let (ends, hangup) = signals.split();
         let on_signal = self.keep("signals", on_signals(ends, self.stop.clone(), context.running.clone()));
-        let on_hangup = self.keep("reload", on_hangups(hangup, listeners.tls.clone(), listening.to_owned()));
+        let on_hangup =
+            hangup.map(|hangup| self.keep("reload", on_hangups(hangup, listeners.tls.clone(), listening.to_owned())));
+        let on_child = self.watch_children(&context.running);
         let maintenance = self.executor.spawn(self.maintain(requests));
         let scheduler = self.executor.spawn(self.schedule(context.clone()));
         let (stop, executor) = (self.stop.clone(), self.executor.clone());
@@ -271,7 +275,7 @@ impl Daemon {
         streams.wait_empty().or(too_late).await;
         self.stop.raise(Phase::Closing);
         server.await;
-        on_hangup.cancel().await;
+        drop((on_hangup, on_child));
         on_signal.cancel().await;
         alive.cancel().await;
         self.store.close().await;
@@ -340,13 +344,22 @@ impl Daemon {
             }
         };
         let orphans = orphans::find(left, self.store.instance());
-        orphans
-            .into_iter()
-            .map(|orphan| {
-                log::warn!("run {} was left running by a daemon that died; it is ended", orphan.run());
-                self.executor.spawn(orphan.settle(context.clone()))
-            })
-            .collect()
+        orphans.into_iter().map(|orphan| self.executor.spawn(orphan.settle(context.clone()))).collect()
+    }
+
+    /// Without it a command's end would not be seen where there are no pidfds: then nothing is started.
+    fn watch_children(&self, running: &Running) -> Option<Task<()>> {
+        if !children::are_to_be_watched() {
+            return None;
+        }
+        match Again::of_children() {
+            Ok(signal) => Some(self.keep("children", children::watch(signal, running.clone()))),
+            Err(error) => {
+                log::error!("SIGCHLD: {error}");
+                self.stop.fail();
+                None
+            }
+        }
     }
 
     fn fan_out(&self, hub: &Hub) -> impl Future<Output = ()> + Send + 'static {
@@ -396,7 +409,7 @@ impl Daemon {
 
 /// The first signal asks everybody to stop; the second kills what runs and ends the process at once.
 async fn on_signals(mut signals: Ends, stop: Stop, running: Running) {
-    let first = signals.next().await;
+    let first = signals.first().await;
     log::info!("signal {first}");
     stop.raise(Phase::Stopping);
     let second = signals.next().await;
@@ -405,7 +418,7 @@ async fn on_signals(mut signals: Ends, stop: Stop, running: Running) {
 }
 
 /// A new certificate is a matter of two files and a SIGHUP. Without TLS there is nothing to read again.
-async fn on_hangups(mut hangup: Hangup, tls: Option<Arc<Tls>>, listening: String) {
+async fn on_hangups(mut hangup: Again, tls: Option<Arc<Tls>>, listening: String) {
     loop {
         hangup.next().await;
         systemd::reloading();

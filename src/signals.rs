@@ -1,45 +1,64 @@
 //! Signals made into the cooperative stop flag: the first asks for the end, the second is told apart from it. A hangup
-//! asks for what can be read again.
+//! asks for what can be read again; but where a terminal started the daemon, it says that the terminal is gone, which
+//! asks for the end too.
 //!
 //! The handlers only write a byte to a socket; everything else happens on the executor.
 
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use futures_lite::{AsyncReadExt as _, FutureExt as _};
+use futures_lite::{AsyncReadExt as _, FutureExt as _, future};
+use rustix::fs::{Mode, OFlags, open};
 use smol::Async;
 
 /// The signals that the daemon acts on, each with the socket that its handler writes to.
 pub struct Signals {
-    hangup: Hangup,
+    hangup: Again,
     terminate: Async<UnixStream>,
     interrupt: Async<UnixStream>,
+    /// Whether a hangup is the end of the terminal that the daemon was started from.
+    by_terminal: bool,
 }
 
 impl Signals {
-    /// Takes SIGTERM, SIGINT and SIGHUP over.
+    /// Takes SIGTERM, SIGINT and SIGHUP over. Under `nohup`, a closed terminal means nothing.
     ///
     /// # Errors
     /// When the system has no sockets to give.
-    pub fn take_over() -> io::Result<Signals> {
-        let hangup = Hangup(take_over(libc::SIGHUP)?);
-        Ok(Signals { hangup, terminate: take_over(libc::SIGTERM)?, interrupt: take_over(libc::SIGINT)? })
+    pub fn take_over(is_nohup: bool) -> io::Result<Signals> {
+        let hangup = Again::take_over(libc::SIGHUP)?;
+        let (terminate, interrupt) = (take_over(libc::SIGTERM)?, take_over(libc::SIGINT)?);
+        Ok(Signals { hangup, terminate, interrupt, by_terminal: !is_nohup && has_terminal() })
     }
 
-    /// Tells those that end the daemon from the one that does not.
-    pub fn split(self) -> (Ends, Hangup) {
-        (Ends { terminate: self.terminate, interrupt: self.interrupt }, self.hangup)
+    /// Tells those that end the daemon from the one that does not, where there is one.
+    pub fn split(self) -> (Ends, Option<Again>) {
+        let (on_terminal, on_reload) =
+            if self.by_terminal { (Some(self.hangup), None) } else { (None, Some(self.hangup)) };
+        (Ends { terminate: self.terminate, interrupt: self.interrupt, hangup: on_terminal }, on_reload)
     }
 }
 
-/// SIGHUP.
-pub struct Hangup(Async<UnixStream>);
+/// A signal that means the same however often it comes.
+pub struct Again(Async<UnixStream>);
 
-impl Hangup {
-    /// Waits for the next one; several that came meanwhile are one.
+impl Again {
+    /// Takes SIGCHLD over.
+    ///
+    /// # Errors
+    /// When the system has no sockets to give.
+    pub fn of_children() -> io::Result<Again> {
+        Again::take_over(libc::SIGCHLD)
+    }
+
+    /// Waits until it comes; several that came meanwhile are one.
     pub async fn next(&mut self) {
         let mut bytes = [0_u8; 64];
         let _ = self.0.read(&mut bytes).await;
+    }
+
+    fn take_over(signal: i32) -> io::Result<Again> {
+        Ok(Again(take_over(signal)?))
     }
 }
 
@@ -47,23 +66,47 @@ impl Hangup {
 pub struct Ends {
     terminate: Async<UnixStream>,
     interrupt: Async<UnixStream>,
+    hangup: Option<Again>,
 }
 
 impl Ends {
-    /// Waits for the next one and answers its number.
-    pub async fn next(&mut self) -> i32 {
-        let mut byte = [0_u8];
-        let mut other = [0_u8];
-        let terminate = async {
-            let _ = self.terminate.read_exact(&mut byte).await;
-            libc::SIGTERM
+    /// Waits for the first one and answers its number.
+    pub async fn first(&mut self) -> i32 {
+        let Ends { terminate, interrupt, hangup } = self;
+        let hung_up = async {
+            match hangup {
+                Some(hangup) => hangup.next().await,
+                None => future::pending().await,
+            }
+            libc::SIGHUP
         };
-        let interrupt = async {
-            let _ = self.interrupt.read_exact(&mut other).await;
-            libc::SIGINT
-        };
-        terminate.or(interrupt).await
+        hung_up.or(either(terminate, interrupt)).await
     }
+
+    /// Waits for the next one and answers its number. A shell and the kernel both tell of a terminal that was closed, so
+    /// that another hangup is no second signal.
+    pub async fn next(&mut self) -> i32 {
+        either(&mut self.terminate, &mut self.interrupt).await
+    }
+}
+
+async fn either(terminate: &mut Async<UnixStream>, interrupt: &mut Async<UnixStream>) -> i32 {
+    let mut byte = [0_u8];
+    let mut other = [0_u8];
+    let terminate = async {
+        let _ = terminate.read_exact(&mut byte).await;
+        libc::SIGTERM
+    };
+    let interrupt = async {
+        let _ = interrupt.read_exact(&mut other).await;
+        libc::SIGINT
+    };
+    terminate.or(interrupt).await
+}
+
+/// Whether a terminal controls this process.
+fn has_terminal() -> bool {
+    open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).is_ok()
 }
 
 fn take_over(signal: i32) -> io::Result<Async<UnixStream>> {

@@ -66,6 +66,7 @@ fn a_daemon_that_works_is_well() {
         ("health", "sound"),
         ("log", "runabout.db-wal"),
         ("descriptors", "the daemon may have"),
+        ("processes", "pidfds and /proc are there"),
         ("daemon", daemon.get("/v1/system").json()["instance"].as_str().unwrap()),
         ("listen", "http://127.0.0.1:"),
     ] {

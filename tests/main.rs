@@ -53,6 +53,7 @@ mod openapi_answers;
 mod openapi_requests;
 mod origins;
 mod orphans;
+mod other_systems;
 mod pacing;
 mod packages;
 mod page;
@@ -75,5 +76,7 @@ mod service;
 mod shutdown;
 mod slow_medium;
 mod streams;
+mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
+mod whole_session;

@@ -64,7 +64,8 @@ fn config((cert, key): &(PathBuf, PathBuf), more: &str) -> String {
 
 fn secured(authority: &Authority, more: &str) -> Builder {
     let pair = authority.sign(&["localhost", "127.0.0.1"], |_| {});
-    Daemon::builder().config(&config(&pair, more)).authority(&authority.file())
+    // Without the terminal that the tests may have been started from: where there is one, SIGHUP ends the daemon.
+    Daemon::builder().config(&config(&pair, more)).authority(&authority.file()).wrapper(&["setsid"])
 }
 
 fn tcp_address(daemon: &Daemon) -> SocketAddr {
@@ -236,7 +237,7 @@ fn a_certificate_that_is_its_own_authority_is_believed_where_it_is_named() {
         pair(dir.path(), &params.self_signed(&key).unwrap().pem(), &key.serialize_pem())
     };
     let pair = own(&["127.0.0.1"], 4000);
-    let daemon = Daemon::builder().config(&config(&pair, "")).authority(&pair.0).start();
+    let daemon = Daemon::builder().config(&config(&pair, "")).authority(&pair.0).wrapper(&["setsid"]).start();
     let url = format!("https://{}", tcp_address(&daemon));
     let ls = || outcome(remote(&daemon, &url).arg("--ca").arg(&pair.0).arg("ls"));
     let (code, _, err) = ls();

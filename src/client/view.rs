@@ -55,6 +55,8 @@ pub struct RunView {
     pub progress: Value,
     /// While it runs.
     pub pid: Option<i64>,
+    /// Which of its processes are stopped.
+    pub stopped_pids: Vec<i64>,
     /// The newest event.
     pub last_seq: i64,
     /// What it printed.
@@ -95,6 +97,7 @@ impl RunView {
         let percent = self.progress.get("percent").and_then(Value::as_f64);
         match (status.as_str(), percent) {
             ("running", _) if self.cancel_requested_at.is_some() => "running, canceling".to_owned(),
+            ("running", _) if !self.stopped_pids.is_empty() => "running, stopped".to_owned(),
             ("running", Some(percent)) => format!("running {percent:.0}%"),
             ("failed", _) => match (exit_code, signal, reason.as_deref()) {
                 (_, _, Some("spawn_failed")) => "failed to start".to_owned(),

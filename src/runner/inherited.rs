@@ -1,7 +1,7 @@
 //! What the daemon has and no command may inherit: open descriptors, ignored and blocked signals and,
 //! where another was named, its user.
 //!
-//! The only `unsafe` of the runner: `rustix` has none of these calls. It must never change how
+//! With `unsafe`, because `rustix` has none of these calls. It must never change how
 //! the daemon itself behaves.
 #![allow(unsafe_code)]
 
@@ -15,15 +15,22 @@ use std::process::Command;
 use std::ptr;
 
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Gid, Uid, chdir};
+use rustix::process::{Gid, Uid, chdir, setsid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::accounts::Account;
 
+/// Where no /proc tells which descriptors are open, those below this are taken to be.
+const DESCRIPTORS_TRIED: libc::c_int = 1_024;
+
 /// Marks every descriptor but the standard three as closed by exec. To be called once, at the start.
 pub fn close_inherited_on_exec() {
     let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    for fd in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<libc::c_int>().ok()) {
+    let mut open: Vec<libc::c_int> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    if open.is_empty() {
+        open.extend(3..DESCRIPTORS_TRIED);
+    }
+    for fd in open {
         if fd >= 3 {
             // SAFETY: sets a flag of a descriptor by its number; no memory is involved, and a number
             // that is not open is an error without effect.
@@ -38,10 +45,11 @@ pub fn close_inherited_on_exec() {
 ///
 /// What is ignored stays ignored through an exec, what is handled does not: an empty handler does
 /// for the daemon what ignoring did. Background reads and writes of a terminal are the exception,
-/// because a handler would repeat them for ever.
+/// because a handler would repeat them for ever. A file that is longer than `ulimit -f` allows is an
+/// error of its write (EFBIG), for the daemon, and the end of a command as ever (SIGXFSZ).
 pub fn default_signals_for_children() {
     for signal in 1..=64 {
-        if !is_ignored(signal) || signal == libc::SIGPIPE {
+        if !(is_ignored(signal) || signal == libc::SIGXFSZ) || signal == libc::SIGPIPE {
             continue;
         }
         let handler = match signal {
@@ -64,8 +72,9 @@ pub fn default_signals_for_children() {
     }
 }
 
-fn is_ignored(signal: libc::c_int) -> bool {
-    // SAFETY: as above; without a new action, sigaction only writes the present one to `action`.
+/// Whether the daemon ignores a signal.
+pub fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: all zeroes is a valid `sigaction`; without a new action, sigaction only writes the present one to `action`.
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         libc::sigaction(signal, ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
@@ -104,7 +113,7 @@ impl Steps {
 const ACCOUNT: &[u8; 1] = b"a";
 const DIRECTORY: &[u8; 1] = b"d";
 
-/// Lets the command's child become this user, and then enter the first of the directories that it can.
+/// Lets the command's child lead a session of its own, become this user, and then enter the first of the directories that it can.
 ///
 /// The directory comes after the user: whether it may be entered is the kernel's answer to the one who will be in it.
 ///
@@ -120,6 +129,8 @@ pub fn become_user(command: &mut Command, account: &Account, directories: Vec<CS
         Err(io::Error::from(error))
     };
     let become_and_enter = move || {
+        // The kernel refuses it to nobody who was just forked.
+        let _ = setsid();
         // The user last: after it nobody may change groups. All three ids of each, so that there is no way back.
         let became = set_thread_groups(&groups)
             .and_then(|()| set_thread_res_gid(gid, gid, gid))

@@ -4,14 +4,20 @@
 //! neither who reads nor how a run is asked for, and starts nothing whose claim is not on the medium.
 
 pub mod appender;
+pub mod children;
 pub mod inherited;
+mod left_behind;
+mod member;
 mod oom;
 pub mod orphans;
 mod output;
+mod posix_spawn;
 mod process;
 mod procfs;
 pub mod running;
+mod session;
 mod settle;
+mod spawn;
 mod world;
 
 use std::sync::Arc;
@@ -35,7 +41,7 @@ use settle::{End, settle};
 pub use world::World;
 
 /// What only a background child adds after its leader's end is read for this long, and what is left
-/// of a group that was told lives for this long.
+/// of a session that was told lives for this long.
 const AFTERMATH: Duration = Duration::from_millis(250);
 /// An ending run whose output finds no room for so long has it committed by itself.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -71,6 +77,19 @@ pub struct Graces {
     pub shutdown: Duration,
 }
 
+/// Says once, at the start, what this system lacks and what that means.
+pub fn warn_of_what_is_missing() {
+    if !member::are_there() {
+        log::warn!("no pidfds here (Linux 5.3, and no filter that refuses them): commands are watched by SIGCHLD");
+    }
+    if !procfs::is_there() {
+        log::warn!(
+            "/proc is not mounted: a stop reaches a command's own process group and nothing else of it, and what a \
+             daemon that died left running cannot be found"
+        );
+    }
+}
+
 /// Executes a claimed attempt and settles it. Dropping the future leaves the command running.
 ///
 /// It counts as running from this call on, not from the first poll: a shutdown that has seen the
@@ -97,7 +116,7 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
         Ok(started) => started,
         Err(why) => return settle(None, None, Exit::SpawnFailed(why)).await,
     };
-    switch.set_group(Some(process.pid()));
+    switch.set_session(Some(process.pid()));
     let mark = process.mark(&context.world);
     let is_long = async {
         Timer::after(RECORD_DELAY).await;
@@ -119,6 +138,9 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
         }
     };
     let asked = future::or(supervised, flushed).await;
+    if asked.is_some() {
+        left_behind::tell(&context, run, &[]).await;
+    }
     let exit = match reap(process, &context.running, &switch) {
         Exit::Signal(signal) if asked.is_none() && signal == Signal::KILL.as_raw() && context.oom.take() => Exit::Oom,
         exit => exit,
@@ -171,17 +193,21 @@ async fn supervise(
         future::or(until_gone(process, switch, graces, deadline), future::or(pumped, fed)).await
     };
     let swept = async {
-        if let Some((_, kill_at)) = gone {
+        let Some((_, kill_at)) = gone else { return };
+        // Whoever is left of its session, until nobody is or its time is up.
+        let too_late = async {
             Timer::at(kill_at).await;
-            process.signal_group(Signal::KILL);
-        }
+        };
+        future::or(session::gone(&process.members()), too_late).await;
+        process.kill_group();
+        session::kill(switch.run(), || process.members()).await;
     };
     future::zip(output.drain(intake, Instant::now() + AFTERMATH), swept).await;
     gone.map(|(asked, _)| asked)
 }
 
 /// Waits for the leader's end, and brings it about where somebody asks: then answers who, and when
-/// what is left of the group is to be killed.
+/// what is left of its session is to be killed.
 async fn until_gone(
     process: &Process,
     switch: &Switch,
@@ -200,8 +226,7 @@ async fn until_gone(
     };
     // The ask first: what was told that it decides has decided.
     let asked = future::or(asked, future::or(exited, late)).await?;
-    process.signal_group(Signal::TERM);
-    process.signal_group(Signal::CONT);
+    process.tell();
     let grace = if asked == Ask::Shutdown { graces.shutdown } else { graces.kill };
     let grace_up = Instant::now().checked_add(grace);
     let patient = async {
@@ -218,7 +243,8 @@ async fn until_gone(
     if is_dead {
         return Some((asked, grace_up.map_or(sweep_at, |up| up.min(sweep_at))));
     }
-    process.signal_group(Signal::KILL);
+    process.kill_group();
+    process.members().iter().for_each(|member| member.signal(&[Signal::KILL]));
     let stuck = async {
         Timer::after(KILL_PATIENCE).await;
         false
@@ -239,11 +265,11 @@ fn deadline_after(seconds: i64) -> Option<Instant> {
     Instant::now().checked_add(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
-/// Frees the leader's pid, after which its group is signalled no more.
+/// Frees the leader's pid, after which its session is signalled no more.
 fn reap(process: Process, running: &Running, switch: &Switch) -> Exit {
-    switch.set_group(None);
-    process.reap().unwrap_or_else(|child| {
-        running.leave_unreaped(child);
+    switch.set_session(None);
+    process.reap().unwrap_or_else(|pid| {
+        running.leave_unreaped(pid);
         Exit::Unknown
     })
 }

@@ -50,7 +50,7 @@ fn children_of(child: &mut Child, lines: usize) -> Vec<i32> {
 }
 
 fn is_alive(pid: i32) -> bool {
-    procfs::stat(pid).is_some_and(|stat| !stat.is_zombie)
+    procfs::stat(pid).is_some_and(|stat| !stat.is_dead)
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_marked_leader_is_ended_with_its_group() {
     let mut child = start("sh -c 'echo $$; exec env -i sleep 60' & sleep 60", 1, instance);
     let others = children_of(&mut child, 1);
     let (known, took) = end(left(1, Some(mark(&child))), instance, Duration::from_secs(10));
-    assert!(known >= 3 && took < Duration::from_secs(3), "{known} in {took:?}");
+    assert!(known >= 2 && took < Duration::from_secs(3), "{known} in {took:?}");
     assert!(!is_alive(child.id() as i32) && !is_alive(others[0]));
     child.wait().expect("ours");
 }
@@ -114,7 +114,7 @@ fn a_group_whose_leader_is_dead_is_found_by_its_members() {
 
 #[test]
 fn an_environment_counts_only_whole_and_with_the_instance() {
-    let tagged = |text: &str| tag(text.replace(' ', "\0").as_bytes(), "k3v9x2m7q0tz");
+    let tagged = |text: &str| session::tag(text.replace(' ', "\0").as_bytes(), "k3v9x2m7q0tz");
     assert_eq!(tagged("A=1 RUNABOUT_RUN_ID=42 RUNABOUT_INSTANCE=k3v9x2m7q0tz "), Some(RunId(42)));
     assert_eq!(tagged("RUNABOUT_RUN_ID=42 RUNABOUT_INSTANCE=k3v9x2m7q0tzz "), None);
     assert_eq!(tagged("RUNABOUT_RUN_ID=42 "), None);

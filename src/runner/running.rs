@@ -1,16 +1,19 @@
 //! The switches of what runs: by them a cancel, a timeout and the shutdown reach an attempt.
 //!
 //! The first to ask decides how an attempt ends, and an end that was seen comes before any ask.
-//! A group is only signalled from here between its start and its leader's reaping.
+//! A session is only signalled from here between its start and its leader's reaping.
 
-use std::collections::BTreeMap;
-use std::process::Child;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::Event;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::{children, session};
 use crate::run::{Ask, RunId};
+
+/// How often the sessions are looked through before the daemon exits at once.
+const KILL_LOOKS_MAX: usize = 20;
 
 /// All attempts that are under way; cheap to clone.
 #[derive(Clone, Default)]
@@ -30,7 +33,7 @@ struct State {
     /// Asked of everything, also of what is still to come.
     of_all: Option<Ask>,
     /// Were settled before they died: reaped when they have.
-    unreaped: Vec<Child>,
+    unreaped: Vec<Pid>,
 }
 
 #[derive(Default)]
@@ -46,7 +49,7 @@ struct Wishes {
     hurried: bool,
     /// Its end was seen: too late to ask.
     is_over: bool,
-    group: Option<Pid>,
+    session: Option<Pid>,
 }
 
 impl Running {
@@ -76,14 +79,49 @@ impl Running {
         }
     }
 
-    /// Kills every group, at once.
+    /// Kills every session, at once.
     pub fn kill_all(&self) {
-        for attempt in self.state().attempts.values() {
-            if let Some(group) = attempt.wishes().group {
-                // Nobody left in it.
-                let _ = kill_process_group(group, Signal::KILL);
-            }
+        let sessions = self.sessions();
+        for &(_, session) in &sessions {
+            // Nobody left in it.
+            let _ = kill_process_group(session, Signal::KILL);
         }
+        let sessions: Vec<Pid> = sessions.into_iter().map(|(_, session)| session).collect();
+        for _ in 0..KILL_LOOKS_MAX {
+            let mut left = session::members_of(&sessions).peekable();
+            if left.peek().is_none() {
+                return;
+            }
+            left.for_each(|(_, identity, _)| identity.signal(&[Signal::KILL]));
+        }
+    }
+
+    /// Which of these runs' processes are stopped, as by SIGSTOP: they go on by SIGCONT.
+    pub fn stopped(&self, runs: impl Iterator<Item = RunId>) -> BTreeMap<RunId, Vec<i32>> {
+        let mut of_session: BTreeMap<i32, RunId> =
+            self.sessions().into_iter().map(|(run, pid)| (pid.as_raw_nonzero().get(), run)).collect();
+        let asked: BTreeSet<RunId> = runs.collect();
+        of_session.retain(|_, run| asked.contains(run));
+        let mut stopped: BTreeMap<RunId, Vec<i32>> = BTreeMap::new();
+        if of_session.is_empty() {
+            return stopped;
+        }
+        let sessions: Vec<Pid> = of_session.keys().copied().filter_map(Pid::from_raw).collect();
+        for (session, identity, _) in session::members_of(&sessions).filter(|(_, _, stat)| stat.is_stopped) {
+            stopped.entry(of_session[&session]).or_default().push(identity.pid);
+        }
+        stopped
+    }
+
+    /// Whether this child is an attempt's own, which is not to be reaped by anybody else.
+    pub fn owns(&self, pid: Pid) -> bool {
+        let state = self.state();
+        state.unreaped.contains(&pid) || state.attempts.values().any(|attempt| attempt.wishes().session == Some(pid))
+    }
+
+    fn sessions(&self) -> Vec<(RunId, Pid)> {
+        let state = self.state();
+        state.attempts.iter().filter_map(|(&run, attempt)| Some((run, attempt.wishes().session?))).collect()
     }
 
     /// How many attempts are under way.
@@ -102,7 +140,7 @@ impl Running {
     }
 
     /// Takes over a child that did not die in time, to be reaped later.
-    pub fn leave_unreaped(&self, child: Child) {
+    pub fn leave_unreaped(&self, child: Pid) {
         self.state().unreaped.push(child);
     }
 
@@ -137,6 +175,11 @@ pub struct Switch {
 }
 
 impl Switch {
+    /// Whose attempt it is.
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
     /// Asks this attempt to stop; whether this is what decides how it ends.
     pub fn ask(&self, ask: Ask) -> bool {
         self.attempt.ask(ask)
@@ -164,9 +207,9 @@ impl Switch {
         wishes.asked
     }
 
-    /// Says which group [`Running::kill_all`] kills; `None` before its leader is reaped.
-    pub fn set_group(&self, group: Option<Pid>) {
-        self.attempt.wishes().group = group;
+    /// Says which session is its; `None` before its leader is reaped.
+    pub fn set_session(&self, session: Option<Pid>) {
+        self.attempt.wishes().session = session;
     }
 
     async fn until<T>(&self, wanted: impl Fn(&Wishes) -> Option<T>) -> T {
@@ -189,7 +232,7 @@ impl Drop for Switch {
             state.attempts.remove(&self.run);
         }
         state.count -= 1;
-        state.unreaped.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        state.unreaped.retain(|&child| children::reap(child).is_none());
         if state.count == 0 {
             self.running.0.emptied.notify(usize::MAX);
         }

@@ -126,7 +126,7 @@ impl Trial {
                 Ok(started) => started,
                 Err(why) => return (None, Exit::SpawnFailed(why)),
             };
-            switch.set_group(Some(process.pid()));
+            switch.set_session(Some(process.pid()));
             let stdin = self.claimed.stdin.as_deref().unwrap_or_default();
             let deadline = self.claimed.timeout_s.and_then(deadline_after);
             let asked = supervise(&process, pipes, stdin, &intake, &switch, self.graces, deadline).await;
@@ -163,7 +163,7 @@ impl Trial {
 
 /// Whether a process is there and not a zombie.
 fn is_alive(pid: &str) -> bool {
-    procfs::stat(pid.trim().parse().expect("a pid")).is_some_and(|stat| !stat.is_zombie)
+    procfs::stat(pid.trim().parse().expect("a pid")).is_some_and(|stat| !stat.is_dead)
 }
 
 /// Whether it goes within a second: a killed grandchild is not reaped by us.

@@ -35,12 +35,20 @@ pub struct Claimed {
 /// What tells one process from every other that ever had its pid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessMark {
-    /// The leader's, and so its group's.
+    /// The leader's, and so its session's and its group's.
     pub pid: i32,
-    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot.
+    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot, whatever time namespace it was read in; 0 where there is
+    /// no /proc.
     pub start_ticks: i64,
-    /// `/proc/sys/kernel/random/boot_id`.
+    /// `/proc/sys/kernel/random/boot_id`; empty where there is no /proc.
     pub boot_id: String,
+}
+
+impl ProcessMark {
+    /// Whether a process can be compared with it.
+    pub fn is_known(&self) -> bool {
+        self.start_ticks != 0 && !self.boot_id.is_empty()
+    }
 }
 
 /// An attempt that the database says is running, found at the start.

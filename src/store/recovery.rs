@@ -179,7 +179,7 @@ pub(super) fn refined(error: StoreError, conn: &Connection) -> StoreError {
         return error;
     }
     match system_error(conn) {
-        Errno::NOSPC | Errno::DQUOT => StoreError::Full,
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => StoreError::Full,
         Errno::ROFS => StoreError::ReadOnly,
         _ => error,
     }

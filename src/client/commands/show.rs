@@ -48,6 +48,7 @@ fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
         ("repeats run", number(&run.retry_of)),
         ("attempt", (run.attempt > 1).then(|| run.attempt.to_string())),
         ("process", number(&run.pid)),
+        ("stopped", stopped(&run.stopped_pids)),
         ("progress", progress),
         ("submitted", Some(printable(&run.created_at).into_owned())),
         ("not before", text(&run.not_before)),
@@ -60,6 +61,12 @@ fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
     ];
     let shown = lines.iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name:<13} {value}\n")));
     shown.collect()
+}
+
+/// Which processes are stopped, and how they go on.
+fn stopped(pids: &[i64]) -> Option<String> {
+    let pids = pids.iter().map(i64::to_string).collect::<Vec<_>>().join(" ");
+    (!pids.is_empty()).then(|| format!("{pids} (until `kill -CONT {pids}`)"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `/v1/runs` and what stands below a run, but for its events.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_io::Timer;
@@ -159,7 +160,9 @@ pub async fn list(request: Request) -> Answer {
         next: Option<String>,
     }
     let next = page.next_before.map(|before| next_page(&filter, before));
-    json(StatusCode::Ok, &Body { runs: page.runs.iter().map(RunBody::new).collect(), next })
+    let mut stopped = stopped(&request, &page.runs);
+    let body = |run| RunBody::new(run).with_stopped(stopped.remove(&run.id).unwrap_or_default());
+    json(StatusCode::Ok, &Body { runs: page.runs.iter().map(body).collect(), next })
 }
 
 /// The same list, from there on.
@@ -181,7 +184,9 @@ fn next_page(filter: &Filter, before: RunId) -> String {
 
 /// `GET /v1/runs/:id`
 pub async fn get(request: Request) -> Answer {
-    show(StatusCode::Ok, &waited_for(&request).await?)
+    let run = waited_for(&request).await?;
+    let stopped = stopped(&request, std::slice::from_ref(&run)).remove(&run.id).unwrap_or_default();
+    json(StatusCode::Ok, &RunBody::new(&run).with_stopped(stopped))
 }
 
 /// `GET /v1/runs/:id/exit_code`
@@ -259,6 +264,12 @@ pub async fn delete(request: Request) -> Answer {
     no_query(&request)?;
     request.state().store.delete(run).await?;
     Ok(did(nothing(), format_args!("run {run} was deleted")))
+}
+
+/// Which processes of those that run are stopped now.
+fn stopped(request: &Request, runs: &[Run]) -> BTreeMap<RunId, Vec<i32>> {
+    let running = runs.iter().filter(|run| run.outcome.status == Status::Running).map(|run| run.id);
+    request.state().running.stopped(running)
 }
 
 fn show(status: StatusCode, run: &Run) -> Result<Response, Problem> {

@@ -36,6 +36,8 @@ pub struct RunBody<'a> {
     error: &'a Option<String>,
     progress: Option<&'a RawValue>,
     pid: Option<i64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stopped_pids: Vec<i32>,
     last_seq: i64,
     output_bytes: i64,
     created_at: String,
@@ -73,6 +75,7 @@ impl<'a> RunBody<'a> {
             error: &run.outcome.error,
             progress: run.progress.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             pid: run.pid,
+            stopped_pids: Vec::new(),
             last_seq: run.last_seq,
             output_bytes: run.output_bytes,
             created_at: run.created_at.to_string(),
@@ -85,6 +88,11 @@ impl<'a> RunBody<'a> {
             on_interrupt: on_interrupt.as_str(),
             keep: *keep,
         }
+    }
+
+    /// The same, with those of its processes that are stopped.
+    pub fn with_stopped(self, stopped_pids: Vec<i32>) -> RunBody<'a> {
+        RunBody { stopped_pids, ..self }
     }
 }
 

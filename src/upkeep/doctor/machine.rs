@@ -6,9 +6,10 @@
 
 use std::fs;
 use std::mem::MaybeUninit;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rustix::process::{Resource, getrlimit};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 
 use super::{Finding, Patient};
 use crate::clock::UnixMs;
@@ -20,6 +21,7 @@ const OTHER_DESCRIPTORS: u64 = 128;
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let mut findings = vec![clock(), descriptors(patient)];
     findings.extend(memory(patient));
+    findings.push(processes());
     findings
 }
 
@@ -63,6 +65,25 @@ fn descriptors(patient: &Patient) -> Finding {
         ),
         Some(limit) => Finding::ok(CHECK, format!("{whose} may have {limit}; {needed} are wanted")),
         None => Finding::ok(CHECK, format!("{whose} may have any number")),
+    }
+}
+
+/// By what a command's end and its processes are known; as this process may, which a container's filter allows as much
+/// as the daemon.
+fn processes() -> Finding {
+    const CHECK: &str = "processes";
+    if !Path::new("/proc/self/stat").exists() {
+        let advice = "mount /proc: without it a stop reaches a command's own process group only, and what a daemon that \
+                      died left running cannot be found";
+        return Finding::fail(CHECK, "/proc is not mounted", advice);
+    }
+    match pidfd_open(getpid(), PidfdFlags::empty()) {
+        Err(error @ (Errno::NOSYS | Errno::PERM)) => Finding::warn(
+            CHECK,
+            format!("no pidfds ({error}): commands are watched by SIGCHLD"),
+            "Linux 5.3, or a container whose filter lets pidfd_open and pidfd_send_signal through",
+        ),
+        _ => Finding::ok(CHECK, "pidfds and /proc are there"),
     }
 }
 

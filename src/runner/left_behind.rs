@@ -1,0 +1,48 @@
+//! What has left a run's session, and so outlives the run whose end was asked for: told, and left alone.
+//!
+//! It is found by its environment, which is no proof enough to kill somebody for: a command may have meant a service of
+//! its own to stay.
+
+use std::collections::BTreeMap;
+
+use futures_lite::future;
+use serde_json::json;
+
+use super::member::Identity;
+use super::{Context, procfs, session};
+use crate::event::Kind;
+use crate::run::RunId;
+
+/// So many processes are asked for their environment (about 12 µs each) before others have their turn.
+const LOOKED_AT_AT_ONCE: usize = 32;
+/// How many of them are named.
+const TOLD_MAX: usize = 50;
+
+/// Looks, and tells in the log and by a message of the run. `also` are known to be left.
+pub(super) async fn tell(context: &Context, run: RunId, also: &[Identity]) {
+    let mut left: BTreeMap<i32, String> = BTreeMap::new();
+    let mut found = also.to_vec();
+    for (count, pid) in procfs::pids().enumerate() {
+        found.extend(session::tagged(pid, run, context.world.instance()));
+        if count % LOOKED_AT_AT_ONCE == LOOKED_AT_AT_ONCE - 1 {
+            future::yield_now().await;
+        }
+    }
+    for pid in found.into_iter().filter(|identity| identity.lives()).map(|identity| identity.pid) {
+        left.insert(pid, procfs::name(pid));
+    }
+    if left.is_empty() {
+        return;
+    }
+    let count = left.len();
+    let (pids, names): (Vec<i32>, Vec<String>) = left.into_iter().take(TOLD_MAX).unzip();
+    let named: Vec<String> = pids.iter().zip(&names).map(|(pid, name)| format!("{pid} ({name})")).collect();
+    let text = format!("still running after the end of the run: {}", named.join(", "));
+    log::warn!("run {run}: {text}");
+    let data = json!({"level": "warning", "text": text, "left_behind": {"pids": pids, "names": names, "count": count}});
+    if let Err(error) = context.store.append(run, vec![(Kind::Message, data.to_string())]).await {
+        if !error.is_told_by_the_store() {
+            log::error!("run {run}: what it left behind could not be recorded: {error}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A process that leads a session of its own, by posix_spawn(3): the daemon's memory is not copied for it, as fork
+//! would (8 MiB resident: 0.1 ms against 0.4 to 0.9 ms), and the standard library's way to it knows no session.
+//!
+//! It decides nothing: program, directory and environment are given, and an error is the kernel's own.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use rustix::process::Pid;
+
+/// What becomes a process.
+pub(super) struct Image<'a> {
+    /// The file; where it is no absolute path, from `directory`.
+    pub program: &'a CStr,
+    /// From the name on.
+    pub arguments: &'a [CString],
+    /// `KEY=VALUE`, each key once.
+    pub environment: &'a [CString],
+    /// Where it starts.
+    pub directory: &'a CStr,
+    /// Standard input; `None` is `/dev/null`.
+    pub stdin: Option<BorrowedFd<'a>>,
+    /// Standard output.
+    pub stdout: BorrowedFd<'a>,
+    /// Standard error.
+    pub stderr: BorrowedFd<'a>,
+}
+
+impl Image<'_> {
+    /// Starts it in a session of its own, without a terminal, with no signal blocked and SIGPIPE at its default.
+    ///
+    /// # Errors
+    /// Why the system refused the process, the directory or the program.
+    pub(super) fn spawn(&self) -> io::Result<Pid> {
+        let attributes = Attributes::of_a_session()?;
+        let actions = self.actions()?;
+        let pointers = |texts: &[CString]| -> Vec<*mut libc::c_char> {
+            texts.iter().map(|text| text.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
+        };
+        let (arguments, environment) = (pointers(self.arguments), pointers(self.environment));
+        let mut pid = 0;
+        // SAFETY: both lists end with a null pointer and point to texts that are borrowed through the call, which only
+        // reads them; `actions` and `attributes` were initialised by their makers.
+        let error = unsafe {
+            libc::posix_spawn(
+                &raw mut pid,
+                self.program.as_ptr(),
+                &raw const actions.0,
+                &raw const attributes.0,
+                arguments.as_ptr(),
+                environment.as_ptr(),
+            )
+        };
+        checked(error)?;
+        Pid::from_raw(pid).ok_or_else(|| io::ErrorKind::Other.into())
+    }
+
+    fn actions(&self) -> io::Result<Actions<'_>> {
+        let mut actions = Actions::new()?;
+        actions.enter(self.directory)?;
+        match self.stdin {
+            Some(pipe) => actions.give(pipe, libc::STDIN_FILENO)?,
+            None => actions.open(c"/dev/null", libc::STDIN_FILENO)?,
+        }
+        actions.give(self.stdout, libc::STDOUT_FILENO)?;
+        actions.give(self.stderr, libc::STDERR_FILENO)?;
+        Ok(actions)
+    }
+}
+
+/// What the child does before its exec, in this order. The C library may keep pointers to the texts.
+struct Actions<'a>(libc::posix_spawn_file_actions_t, std::marker::PhantomData<&'a CStr>);
+
+impl<'a> Actions<'a> {
+    fn new() -> io::Result<Actions<'a>> {
+        let mut actions = MaybeUninit::uninit();
+        // SAFETY: the pointer is to memory of the right type, which the call fills in where it answers 0.
+        let actions = unsafe {
+            checked(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
+            actions.assume_init()
+        };
+        Ok(Actions(actions, std::marker::PhantomData))
+    }
+
+    fn enter(&mut self, directory: &'a CStr) -> io::Result<()> {
+        // SAFETY: `self.0` is initialised; `directory` outlives it.
+        checked(unsafe { libc::posix_spawn_file_actions_addchdir_np(&raw mut self.0, directory.as_ptr()) })
+    }
+
+    fn open(&mut self, path: &'a CStr, as_fd: libc::c_int) -> io::Result<()> {
+        // SAFETY: as above.
+        checked(unsafe {
+            libc::posix_spawn_file_actions_addopen(&raw mut self.0, as_fd, path.as_ptr(), libc::O_RDONLY, 0)
+        })
+    }
+
+    fn give(&mut self, fd: BorrowedFd<'a>, as_fd: libc::c_int) -> io::Result<()> {
+        // SAFETY: as above; numbers only.
+        checked(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut self.0, fd.as_raw_fd(), as_fd) })
+    }
+}
+
+impl Drop for Actions<'_> {
+    fn drop(&mut self) {
+        // SAFETY: initialised in `new`, and not used after this.
+        unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
+    }
+}
+
+struct Attributes(libc::posix_spawnattr_t);
+
+impl Attributes {
+    fn of_a_session() -> io::Result<Attributes> {
+        let mut attributes = MaybeUninit::uninit();
+        // SAFETY: the pointer is to memory of the right type, which the call fills in where it answers 0.
+        let mut attributes = unsafe {
+            checked(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
+            Attributes(attributes.assume_init())
+        };
+        let flags = libc::POSIX_SPAWN_SETSID as i32 | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+        let mut signals = MaybeUninit::uninit();
+        // SAFETY: the set is filled in by sigemptyset before it is read; `attributes.0` is initialised. What else could be
+        // ignored has a handler (`inherited`), which the exec takes away; SIGPIPE alone is ignored in a Rust program.
+        unsafe {
+            libc::sigemptyset(signals.as_mut_ptr());
+            checked(libc::posix_spawnattr_setsigmask(&raw mut attributes.0, signals.as_ptr()))?;
+            libc::sigaddset(signals.as_mut_ptr(), libc::SIGPIPE);
+            checked(libc::posix_spawnattr_setsigdefault(&raw mut attributes.0, signals.as_ptr()))?;
+            checked(libc::posix_spawnattr_setflags(&raw mut attributes.0, flags as libc::c_short))?;
+        }
+        Ok(attributes)
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: initialised in its maker, and not used after this.
+        unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
+    }
+}
+
+/// These functions answer the error itself.
+fn checked(error: libc::c_int) -> io::Result<()> {
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}

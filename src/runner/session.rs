@@ -1,0 +1,95 @@
+//! The processes of one attempt: all of its session, whatever groups they have made; told, and ended.
+//!
+//! A session's number is nobody else's while its leader is unreaped or anybody is left in it. Nothing is looked through
+//! unless somebody asked for an end: an ordinary exit leaves what is left alone.
+
+use std::time::{Duration, Instant};
+
+use async_io::Timer;
+use futures_lite::future;
+use rustix::process::{Pid, Signal};
+
+use super::member::{Identity, Member};
+use super::{KILL_PATIENCE, procfs};
+use crate::run::RunId;
+
+/// How many processes are waited for at once; the others are looked for again then.
+const HELD_MAX: usize = 64;
+/// Between two looks for what was forked while its session was being killed.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Every live process of these sessions, with the session that it is in.
+pub(super) fn members_of(sessions: &[Pid]) -> impl Iterator<Item = (i32, Identity, procfs::Stat)> {
+    procfs::pids().filter_map(move |pid| {
+        let is_in = |session: i32| sessions.iter().any(|wanted| wanted.as_raw_nonzero().get() == session);
+        if !is_in(procfs::session_and_group(pid).0) {
+            return None;
+        }
+        let stat = procfs::stat(pid).filter(|stat| !stat.is_dead && is_in(stat.session))?;
+        Some((stat.session, Identity { pid, start_ticks: stat.start_ticks }, stat))
+    })
+}
+
+/// The live processes of a session.
+pub(super) fn members(session: Pid) -> Vec<Identity> {
+    members_of(&[session]).map(|(_, identity, _)| identity).collect()
+}
+
+/// Tells each of them to end, also where it is stopped.
+pub(super) fn tell(who: &[Identity]) {
+    for identity in who {
+        identity.signal(&[Signal::TERM, Signal::CONT]);
+    }
+}
+
+/// Waits until they are gone; of many, until the first are.
+pub(super) async fn gone(who: &[Identity]) {
+    let held: Vec<Member> = who.iter().filter_map(|&identity| Member::open(identity)).take(HELD_MAX).collect();
+    for member in &held {
+        member.gone().await;
+    }
+}
+
+/// SIGKILL until a look finds nobody, or patience is up: answers who is left then.
+///
+/// What forks meanwhile does so more slowly than it is looked through.
+pub(super) async fn kill(run: RunId, mut look: impl FnMut() -> Vec<Identity>) -> Vec<Identity> {
+    let patience_up = Instant::now() + KILL_PATIENCE;
+    loop {
+        let left = look();
+        if left.is_empty() {
+            return left;
+        }
+        if Instant::now() >= patience_up {
+            log::error!("run {run}: {} processes outlive SIGKILL; it is settled without them", left.len());
+            return left;
+        }
+        left.iter().for_each(|identity| identity.signal(&[Signal::KILL]));
+        let soon = async {
+            Timer::after(LOOK_AGAIN).await;
+        };
+        future::or(gone(&left), soon).await;
+    }
+}
+
+/// The process, where it lives and its environment names this run of this database, whatever session it is in.
+pub(super) fn tagged(pid: i32, run: RunId, instance: &str) -> Option<Identity> {
+    let is_own = i32::try_from(std::process::id()) == Ok(pid);
+    if is_own || tag(&procfs::environment(pid), instance) != Some(run) {
+        return None;
+    }
+    let stat = procfs::stat(pid).filter(|stat| !stat.is_dead)?;
+    Some(Identity { pid, start_ticks: stat.start_ticks })
+}
+
+/// The run that an environment names, where it names this database too.
+pub(super) fn tag(environment: &[u8], instance: &str) -> Option<RunId> {
+    let value = |key: &str| {
+        let entries = environment.split(|&byte| byte == 0);
+        entries.filter_map(|entry| entry.strip_prefix(key.as_bytes())).next_back()
+    };
+    if value("RUNABOUT_INSTANCE=")? != instance.as_bytes() {
+        return None;
+    }
+    std::str::from_utf8(value("RUNABOUT_RUN_ID=")?).ok()?.parse().ok().map(RunId)
+}
