@@ -170,7 +170,7 @@ fn it_has_the_daemons_codes() {
     let codes: BTreeMap<String, BTreeSet<u16>> =
         CODES.iter().map(|(code, status)| ((*code).to_owned(), BTreeSet::from([*status]))).collect();
     assert_eq!(reference.codes(), codes, "left the reference's answers, right src/http/error.rs");
-    let all = &reference.document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+    let all = &reference.document["components"]["schemas"]["Problem"]["properties"]["code"]["anyOf"][0]["enum"];
     let all: BTreeSet<String> = all.as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned()).collect();
     assert_eq!(all, codes.into_keys().collect(), "left the enumeration of all codes");
 }
@@ -183,7 +183,7 @@ fn it_has_the_daemons_words() {
         let words = reference.document.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
         words.as_array().unwrap().iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect()
     };
-    let schema = |name: &str| words(&format!("/components/schemas/{name}/enum"));
+    let schema = |name: &str| words(&format!("/components/schemas/{name}/anyOf/0/enum"));
     fn own<T: Copy>(all: &[T], word: impl Fn(T) -> &'static str) -> Vec<String> {
         all.iter().map(|one| word(*one).to_owned()).collect()
     }
@@ -193,11 +193,57 @@ fn it_has_the_daemons_words() {
     assert_eq!(schema("Role"), own(access::Role::ALL, access::Role::as_str));
     assert_eq!(schema("GapReason"), own(event::GapReason::ALL, event::GapReason::as_str));
     assert_eq!(schema("OutputStream"), own(event::Stream::ALL, event::Stream::as_str));
-    let on_interrupt = words("/components/schemas/Run/properties/on_interrupt/enum");
+    let on_interrupt = words("/components/schemas/Run/properties/on_interrupt/anyOf/0/enum");
     assert_eq!(on_interrupt, own(run::OnInterrupt::ALL, run::OnInterrupt::as_str));
-    let kinds = reference.document.pointer("/components/schemas/Event/discriminator/mapping").unwrap();
-    let kinds: Vec<String> = kinds.as_object().unwrap().keys().cloned().collect();
-    assert_eq!(kinds, own(event::Kind::ALL, event::Kind::as_str));
-    let variants = reference.document["components"]["schemas"]["Event"]["oneOf"].as_array().unwrap().len();
-    assert_eq!(variants, kinds.len());
+    let variants = reference.document["components"]["schemas"]["Event"]["anyOf"].as_array().unwrap();
+    let kind = |variant: &Value| {
+        let schema = reference.document.pointer(variant["$ref"].as_str().unwrap().strip_prefix('#').unwrap()).unwrap();
+        schema["properties"]["kind"]["const"].as_str().map(str::to_owned)
+    };
+    let kinds: Vec<Option<String>> = variants.iter().map(kind).collect();
+    let own_kinds = own(event::Kind::ALL, event::Kind::as_str);
+    assert_eq!(kinds[..own_kinds.len()], own_kinds.iter().cloned().map(Some).collect::<Vec<_>>());
+    assert_eq!(kinds[own_kinds.len()..], [None], "the last takes what there is later");
+    // What is asked for is of those words and no other.
+    let parameter = |path: &str, name: &str| {
+        let all = reference.document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        let schema = &all.iter().find(|one| one["name"] == name).unwrap()["schema"];
+        let words = schema["enum"].as_array().or(schema["items"]["enum"].as_array()).unwrap();
+        words.iter().map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(parameter("/v1/runs", "status"), own(run::Status::ALL, run::Status::as_str));
+    assert_eq!(parameter("/v1/events", "kinds"), own_kinds);
+    assert_eq!(parameter("/v1/runs/{id}/log", "stream"), own(event::Stream::ALL, event::Stream::as_str));
+    let role = words("/components/schemas/NewEnrollmentToken/properties/role/enum");
+    assert_eq!(role, own(access::Role::ALL, access::Role::as_str));
+}
+
+/// What generators of clients stumble over, each seen with one of them.
+#[test]
+fn generators_can_read_it() {
+    let daemon = Daemon::start();
+    let reference = reference(&daemon);
+    let schemas = &reference.document["components"]["schemas"];
+    walk(&reference.document, &mut |value| {
+        // Words without a type break a union that is told apart by them.
+        for words in ["const", "enum"] {
+            assert!(value.get(words).is_none_or(|_| value.get("type").is_some()), "without a type: {value}");
+        }
+        let is_array =
+            value["type"] == "array" || value["type"].as_array().is_some_and(|all| all.contains(&"array".into()));
+        assert!(!is_array || value.get("items").is_some(), "an array of what: {value}");
+        assert!(
+            value.get("discriminator").is_none(),
+            "what has a discriminator takes no kind that comes later: {value}"
+        );
+    });
+    // A client sends a default that it finds behind a reference, also where the field is left out.
+    for (name, schema) in schemas.as_object().unwrap() {
+        assert!(schema.get("default").is_none(), "{name}");
+    }
+    for union in ["StreamObject", "AllStreamObject"] {
+        let variants = schemas[union]["anyOf"].as_array().unwrap();
+        assert!(variants.iter().all(|one| one["$ref"] != "#/components/schemas/Event"), "{union} lists events flat");
+        assert_eq!(variants.last().unwrap()["$ref"], "#/components/schemas/OtherObject", "{union}");
+    }
 }

@@ -194,11 +194,20 @@ pub fn walk(value: &Value, look: &mut impl FnMut(&Value)) {
     inner.into_iter().for_each(|value| walk(value, look));
 }
 
+/// Whether it stands in a union for what a later daemon says, which this one must not.
+fn is_of_later(variant: &Value) -> bool {
+    let target = variant["$ref"].as_str().unwrap_or_default();
+    *variant == json!({"type": "string"}) || target.ends_with("/OtherEvent") || target.ends_with("/OtherObject")
+}
+
 /// Closes every object schema that names properties, unless it says itself what else there may be. One without a type is
 /// only a part of another, whose fields it would refuse.
 fn close(value: &mut Value) {
     match value {
         Value::Object(fields) => {
+            if let Some(Value::Array(variants)) = fields.get_mut("anyOf") {
+                variants.retain(|variant| !is_of_later(variant));
+            }
             let is_whole = fields.get("type").is_some_and(|kind| kind == "object")
                 && fields.get("properties").is_some_and(Value::is_object)
                 && !fields.contains_key("additionalProperties");
