@@ -6,7 +6,6 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::clock::UnixMs;
 use crate::run::{RunId, words};
 
 words! {
@@ -50,8 +49,6 @@ pub struct Identity {
     pub scope: Option<RunId>,
     /// The session's id, where there is one.
     pub session: Option<i64>,
-    /// When the session expires unless it is used, where it does.
-    pub expires_at: Option<UnixMs>,
     /// How they proved it.
     pub how: How,
     /// Where this use moved the session's expiry: the seconds it lives from now, so that its cookie is sent again.
@@ -67,7 +64,6 @@ impl Identity {
             name: format!("run:{run}"),
             scope: Some(run),
             session: None,
-            expires_at: None,
             how: How::Bearer,
             renewed_s: None,
         }
@@ -131,6 +127,12 @@ impl Token {
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.0.as_bytes()).into()
     }
+
+    /// The same of a session's token that a browser keeps as its cookie. A browser sends a cookie to every port of its
+    /// host, whoever listens there; so that nobody can use one as a bearer's token, it is another number.
+    pub fn cookie_sha256(&self) -> [u8; 32] {
+        Sha256::new().chain_update("cookie:").chain_update(&self.0).finalize().into()
+    }
 }
 
 impl fmt::Debug for Token {
@@ -160,5 +162,6 @@ mod tests {
         assert_eq!(Token::parse(TokenKind::Enrollment, one.reveal()), None);
         assert!(!format!("{one:?}").contains(one.reveal()));
         assert_eq!(Token::parse(TokenKind::Session, "rbs_zz"), None);
+        assert_ne!(one.sha256(), one.cookie_sha256());
     }
 }

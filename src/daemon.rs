@@ -26,6 +26,7 @@ use crate::home::Home;
 use crate::http::address::PageAddress;
 use crate::http::app::{App, AppParts};
 use crate::http::middleware::Locals;
+use crate::http::middleware::cookie_name;
 use crate::http::server::{self, Listeners, Site, Tls};
 use crate::http::streams::OpenStreams;
 use crate::http::{Gate, StoredSessions, routes};
@@ -324,8 +325,8 @@ impl Daemon {
             user: self.world.user(),
         });
         let sessions = Arc::new(StoredSessions::new(self.store.clone()));
-        let access = self.config.access.clone();
-        let gate = Gate::new(access, sessions, runner.tokens.clone(), self.store.instance(), routes::is_open);
+        let (access, name) = (self.config.access.clone(), cookie_name(&self.store));
+        let gate = Gate::new(access, sessions, runner.tokens.clone(), name, routes::is_open);
         let metrics = self.metrics.clone();
         let observer = Arc::new(move |route, status| {
             metrics.http_requests.get_or_create(&OfRoute { route, status }).inc();

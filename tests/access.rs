@@ -292,6 +292,28 @@ fn ten_bad_tokens_close_the_door_for_tokens_but_not_for_sessions() {
 }
 
 #[test]
+fn a_reader_that_was_revoked_and_tries_for_ever_keeps_nobody_else_out() {
+    let daemon = Daemon::start();
+    let tcp = daemon.tcp();
+    let revoked = tcp.with_token(&daemon.enroll("viewer"));
+    let id = revoked.get("/v1/session").expect(200).json()["id"].clone();
+    daemon.delete(&format!("/v1/sessions/{id}")).expect(204);
+    let used_up = enrollment(&daemon, &json!({"role": "viewer"}))["token"].clone();
+    redeem(&tcp, &used_up).expect(201);
+    for _ in 0..15 {
+        revoked.get("/v1/runs").expect_problem(401, "unauthorized");
+        redeem(&tcp, &used_up).expect_problem(401, "enrollment_invalid");
+    }
+    let token = enrollment(&daemon, &json!({"role": "viewer"}))["token"].clone();
+    redeem(&tcp, &token).expect(201);
+    // Eight others beside these two are ten.
+    for nth in 0..8 {
+        tcp.with_token(&format!("rbs_{nth}")).get("/v1/runs").expect_problem(401, "unauthorized");
+    }
+    revoked.get("/v1/runs").expect_problem(429, "rate_limited");
+}
+
+#[test]
 fn a_revoked_session_ends_at_once_with_its_streams() {
     let daemon = Daemon::start();
     let gate = daemon.gate("gate");
@@ -354,7 +376,12 @@ fn a_token_in_clear_is_in_no_file_and_in_no_list() {
         } else {
             response.json()["session_token"].as_str().unwrap().to_owned()
         };
-        daemon.tcp().with_token(&session).get("/v1/runs").expect(200);
+        if cookie_wanted {
+            let pair = cookie(&response).0;
+            daemon.tcp().call("GET", "/v1/runs").header("Cookie", &pair).send().expect(200);
+        } else {
+            daemon.tcp().with_token(&session).get("/v1/runs").expect(200);
+        }
         redeem(&daemon.tcp(), &token.clone().into()).expect(401);
         secrets.extend([token, session]);
     }

@@ -157,10 +157,12 @@ fn a_name_that_was_pointed_here_is_not_answered_to_however_it_is_spelt() {
     assert_eq!(daemon.get("/v1/runs").expect(200).json()["runs"], json!([]), "nothing was submitted");
 }
 
-/// The same request again and again with a bad token; how many were told that it is bad before the rest were limited.
+/// The same request again and again, each time with another bad token; how many were told that theirs is bad before the
+/// rest were limited.
 #[track_caller]
 fn tries(mut call: impl FnMut(usize) -> Call) -> usize {
-    let statuses: Vec<u16> = (0..2 * BAD_TOKENS_MAX).map(|nth| call(nth).send().status).collect();
+    let mut with_another = |nth| call(nth).header("Authorization", &format!("Bearer rbs_{nth:040x}"));
+    let statuses: Vec<u16> = (0..2 * BAD_TOKENS_MAX).map(|nth| with_another(nth).send().status).collect();
     let borne = statuses.iter().take_while(|status| **status == 401).count();
     assert!(statuses[borne..].iter().all(|status| *status == 429), "{statuses:?}");
     borne
@@ -342,6 +344,53 @@ fn a_session_is_never_one_that_the_client_chose() {
     let own = format!("http://{}", host_of(&tcp));
     tcp.call("DELETE", "/v1/session").header("Cookie", &given).header("Origin", &own).send().expect(204);
     assert_eq!((who(&given), who(&second)), (401, 200), "logged out is logged out, and nobody else is");
+}
+
+#[test]
+fn the_secret_of_a_cookie_is_no_bearer_token_and_a_bearer_token_no_cookie() {
+    let daemon = Daemon::start();
+    let tcp = daemon.tcp();
+    let cookie = cookie_of(&daemon, None);
+    let (name, secret) = cookie.split_once('=').unwrap();
+    let run = daemon.submit(&json!({"script": "true", "delay_s": 3_600}));
+    // What a server on another port of this host was sent by the browser.
+    tcp.with_token(secret).get("/v1/runs").expect_problem(401, "unauthorized");
+    tcp.with_token(secret).post("/v1/runs", &json!({"script": "true"})).expect_problem(401, "unauthorized");
+    let upgrade = Opening::new(&tcp, format!("/v1/runs/{run}/events"));
+    let upgrade = upgrade.header("Sec-WebSocket-Protocol", &format!("runabout.v1, bearer.{secret}"));
+    upgrade.refused().expect_problem(401, "unauthorized");
+    tcp.call("GET", "/v1/runs").header("Cookie", &cookie).send().expect(200);
+    let bearer = format!("{name}={}", daemon.enroll("operator"));
+    tcp.call("GET", "/v1/runs").header("Cookie", &bearer).send().expect_problem(401, "unauthorized");
+}
+
+#[test]
+fn of_several_cookies_of_the_name_the_valid_one_counts_and_two_valid_ones_do_not() {
+    let daemon = Daemon::start();
+    let tcp = daemon.tcp();
+    let (one, other) = (cookie_of(&daemon, None), cookie_of(&daemon, None));
+    let name = one.split_once('=').unwrap().0;
+    let planted = format!("{name}={NOBODY}");
+    let ask = |cookies: &str| tcp.call("GET", "/v1/session").header("Cookie", cookies).send();
+    let id = ask(&one).expect(200).json()["id"].clone();
+    for cookies in
+        [format!("{planted}; {one}"), format!("{one}; {planted}"), format!("{name}=; {name}=x; {one}; {one}")]
+    {
+        assert_eq!(ask(&cookies).expect(200).json()["id"], id, "{cookies}");
+    }
+    let two = format!("{one}; {other}");
+    let problem = ask(&two).expect_problem(400, "bad_request");
+    assert!(problem["detail"].as_str().unwrap().contains("two different sessions"), "{problem}");
+    let own = format!("http://{}", host_of(&tcp));
+    let submit = tcp.call("POST", "/v1/runs").header("Cookie", &two).header("Origin", &own);
+    submit.json(&json!({"script": "true"})).send().expect_problem(400, "bad_request");
+    assert_eq!(daemon.get("/v1/runs").expect(200).json()["runs"], json!([]));
+    // Once one of them is over, the other counts again.
+    daemon.delete(&format!("/v1/sessions/{id}")).expect(204);
+    ask(&two).expect(200);
+    // As many as anybody likes are not looked up.
+    let many: Vec<String> = (0..9).map(|nth| format!("{name}=rbs_{nth:040}")).collect();
+    ask(&many.join("; ")).expect_problem(400, "bad_request");
 }
 
 #[test]

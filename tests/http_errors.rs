@@ -213,7 +213,7 @@ fn by_the_door() -> Vec<&'static str> {
     .map(Case::check)
     .collect();
     let bad = tcp.with_token("rbs_bad");
-    (0..10).for_each(|_| assert_eq!(bad.get("/v1/runs").status, 401));
+    (0..10).for_each(|nth| assert_eq!(tcp.with_token(&format!("rbs_{nth}")).get("/v1/runs").status, 401));
     provoked.push(Case::new("the eleventh", bad.call("GET", "/v1/runs"), "rate_limited").check());
     provoked
 }

@@ -58,6 +58,8 @@ mod pacing;
 mod packages;
 mod page;
 mod process_tree;
+#[cfg(feature = "tls")]
+mod proxies;
 mod push;
 mod quota;
 mod reads;
@@ -73,6 +75,7 @@ mod runs_user;
 mod scheduler_idle;
 mod schemas;
 mod service;
+mod session_life;
 mod shutdown;
 mod slow_medium;
 mod streams;

@@ -110,6 +110,32 @@ fn a_restored_daemon_can_be_held_and_closed() {
 }
 
 #[test]
+fn a_browser_that_was_let_in_stays_in_over_a_restore() {
+    let mut daemon = Daemon::start();
+    let token = daemon.post("/v1/enrollment-tokens", &json!({"role": "viewer"})).expect(201).json()["token"].clone();
+    let enrolled = daemon.tcp().post("/v1/enroll", &json!({"token": token, "cookie": true})).expect(201);
+    let (pair, _) = crate::origins::cookie(&enrolled);
+    let first = instance(&daemon);
+    assert!(pair.starts_with(&format!("runabout_{}=", first.as_str().unwrap())), "{pair}");
+    // Also of a copy of a copy.
+    for _ in 0..2 {
+        let before = instance(&daemon);
+        let copy = copy_of(&daemon, "copy.db");
+        daemon.stop();
+        cli(&daemon, &["restore", &copy]).expect(0);
+        std::fs::remove_file(copy).unwrap();
+        daemon.start_again();
+        assert_ne!(instance(&daemon), before);
+        daemon.tcp().call("GET", "/v1/session").header("Cookie", &pair).send().expect(200);
+    }
+    // Whoever comes new is called the same, and takes no place beside the old one.
+    let token = daemon.post("/v1/enrollment-tokens", &json!({"role": "viewer"})).expect(201).json()["token"].clone();
+    let enrolled = daemon.tcp().post("/v1/enroll", &json!({"token": token, "cookie": true})).expect(201);
+    let (other, _) = crate::origins::cookie(&enrolled);
+    assert_eq!(other.split_once('=').unwrap().0, pair.split_once('=').unwrap().0);
+}
+
+#[test]
 fn only_a_sound_database_of_ours_takes_the_place() {
     let mut daemon = Daemon::start();
     daemon.wait_ended(daemon.sh("head -c 400000 /dev/urandom | base64"));

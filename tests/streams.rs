@@ -231,8 +231,9 @@ fn a_page_brings_its_token_as_a_subprotocol() {
     ask(&format!("{protocols}, bearer.x"), origin).refused().expect_problem(400, "bad_request");
     // It is no token of anything but a WebSocket.
     tcp.call("GET", &events(run)).header("Sec-WebSocket-Protocol", &protocols).send().expect(401);
-    for _ in 0..10 {
-        ask("runabout.v1, bearer.rbs_wrong", origin).refused().expect_problem(401, "unauthorized");
+    for nth in 0..10 {
+        let wrong = format!("runabout.v1, bearer.rbs_wrong{nth}");
+        ask(&wrong, origin).refused().expect_problem(401, "unauthorized");
     }
     let limited = ask("runabout.v1, bearer.rbs_wrong", origin).refused();
     assert!(limited.header("retry-after").is_some());

@@ -18,13 +18,14 @@ use crate::common::{Address, Builder, DEADLINE, Daemon, Frame, Reader, TempDir, 
 const HALF_HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
 
 /// An authority, and certificates from it, as files.
-struct Authority {
+pub struct Authority {
     dir: TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    /// One of its own name.
+    pub fn new() -> Authority {
         let dir = TempDir::new();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
@@ -36,12 +37,13 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), dir }
     }
 
-    fn file(&self) -> PathBuf {
+    /// Its certificate.
+    pub fn file(&self) -> PathBuf {
         self.dir.path().join("ca.pem")
     }
 
     /// Writes a certificate for these names, and its key.
-    fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (PathBuf, PathBuf) {
+    pub fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (PathBuf, PathBuf) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(names).unwrap();

@@ -1,6 +1,6 @@
--- Every session, newest first.
--- scan: bounded by the caller's limit
+-- A page of the sessions, newest first. Whether one has expired is not for the database to say: its last use may not be
+-- written yet.
 SELECT id, name, role, ttl_s, address, created_at, last_used_at, expires_at FROM sessions
-WHERE expires_at IS NULL OR expires_at > :now
+WHERE id < :before
 ORDER BY id DESC
 LIMIT :rows

@@ -110,6 +110,12 @@ pub struct Cidr {
     bits: u32,
 }
 
+impl fmt::Display for Cidr {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.base, self.bits)
+    }
+}
+
 impl Cidr {
     /// Reads `10.0.0.0/8`, `fd00::/8`, or an address alone.
     pub fn parse(text: &str) -> Option<Cidr> {
@@ -125,6 +131,11 @@ impl Cidr {
             None => most,
         };
         (bits <= most).then_some(Cidr { base, bits })
+    }
+
+    /// Whether it is more than a small network: of more than 256 addresses, or more than one /64.
+    pub fn is_wide(&self) -> bool {
+        self.bits < if self.base.is_ipv4() { 24 } else { 64 }
     }
 
     /// Whether the address is in it; an IPv4 address inside IPv6 counts as what it is.

@@ -1,7 +1,9 @@
 //! What every handler can reach, and the few things that most of them do: who asks, which run, body, answer.
 
+use std::future::Future;
 use std::sync::Arc;
 
+use futures_lite::FutureExt as _;
 use serde::Serialize;
 use tide::{Response, StatusCode};
 
@@ -9,7 +11,7 @@ use super::address::PageAddress;
 use super::query::Query;
 use super::streams::OpenStreams;
 use super::types::Fields;
-use super::{Body, Head, Problem};
+use super::{Body, Grant, Head, Problem};
 use crate::access::Identity;
 use crate::clock::UnixMs;
 use crate::config::Config;
@@ -20,6 +22,9 @@ use crate::run::RunId;
 use crate::runner::Running;
 use crate::store::Store;
 use crate::wake::Stop;
+
+/// Said to somebody whose session or attempt ended between the head of a request and its answer.
+const THROWN_OUT: &str = "the session or the run whose token this is ended while the request was under way";
 
 /// A request to a handler.
 pub type Request = tide::Request<App>;
@@ -46,7 +51,7 @@ pub struct AppParts {
     pub config: Config,
     /// Whether the daemon is on its way out.
     pub stop: Stop,
-    /// Streams that are open, so that a revoked session's can be ended.
+    /// Streams that are open, so that the shutdown can wait for them.
     pub streams: OpenStreams,
     /// Where a stream's task lives.
     pub spawn: Spawn,
@@ -139,10 +144,26 @@ pub fn content_type(request: &Request) -> Result<String, Problem> {
     Ok(full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
+/// What comes of `work`, for which somebody else's time is taken: a client's, or a run's. Whoever is thrown out meanwhile
+/// gets nothing of it, and at once: `work` is dropped.
+///
+/// # Errors
+/// Those of `work`; 401 where what the request was let in by is over.
+pub async fn while_let_in<T>(request: &Request, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    let Some(grant) = request.ext::<Grant>() else { return work.await };
+    let thrown_out = async {
+        grant.ended().await;
+        Err(Problem::challenge(THROWN_OUT))
+    };
+    let outcome = work.or(thrown_out).await;
+    // A run's token is not waited for, and of two things at once the end counts.
+    if grant.is_valid() { outcome } else { Err(Problem::challenge(THROWN_OUT)) }
+}
+
 /// The whole body.
 pub async fn body(request: &Request) -> Result<Vec<u8>, Problem> {
     match request.ext::<Body>() {
-        Some(body) => body.read().await,
+        Some(body) => while_let_in(request, body.read()).await,
         None => Ok(Vec::new()),
     }
 }

@@ -22,4 +22,4 @@ pub mod types;
 pub use body::Body;
 pub use error::{Problem, Violation};
 pub use head::Head;
-pub use middleware::{Gate, Peer, Sessions, StoredSessions};
+pub use middleware::{Gate, Grant, Peer, Sessions, StoredSessions};

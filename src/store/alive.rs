@@ -74,6 +74,8 @@ impl Store {
 
     /// Commits what waits, checkpoints and closes the database. Every later request is refused.
     pub async fn close(&self) {
+        // Where they cannot be written, those sessions end a little sooner.
+        let _ = self.write_all_uses().await;
         let (reply, closed) = async_channel::bounded(1);
         if self.send(Job::Close(reply)).await.is_ok() {
             let _ = closed.recv().await;

@@ -11,7 +11,7 @@ use rusqlite::named_params;
 
 use super::retention::{self, pages_free, pages_used};
 use super::writer::Writer;
-use super::{Store, StoreError, events, quota, runs, sql};
+use super::{Store, StoreError, events, quota, runs, sessions, sql};
 use crate::clock::UnixMs;
 
 /// Rows of a kind that one transaction removes at most.
@@ -95,14 +95,13 @@ impl Store {
 
     /// The clock was set: what is due is looked for again.
     pub fn clock_was_set(&self) {
+        self.sessions.clock_was_set();
         self.shared.clock_was_set();
     }
 
     /// What was made between two times of a clock that was wrong then lives as long as it was to: later by this much.
     pub async fn shift(&self, from: UnixMs, to: UnixMs, by_ms: i64) -> Result<usize, StoreError> {
-        let shifted = self.write_bulk(move |tx| shift(tx, from.0, to.0, by_ms)).await;
-        self.forget_cached_sessions();
-        shifted
+        self.write_bulk(move |tx| shift(tx, from.0, to.0, by_ms)).await
     }
 }
 
@@ -130,7 +129,7 @@ fn remove_piece(tx: &mut Writer<'_>) -> Result<Removed, StoreError> {
         Ok(tx.prepare(statement)?.execute(named_params! {":now": tx.now.0, ":rows": PIECE_ROWS})?)
     };
     let mut removed = Removed {
-        sessions: remove(tx, sql::SESSIONS_EXPIRE)?,
+        sessions: sessions::expire(tx, PIECE_ROWS)?,
         enrollment_tokens: remove(tx, sql::ENROLLMENT_EXPIRE)?,
         idempotency_keys: remove(tx, sql::IDEMPOTENCY_EXPIRE)?,
         ..Removed::default()
@@ -179,8 +178,8 @@ fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, StoreError> 
 
 /// A clock that had been wrong was put right by this much: what was made by it meanwhile lives as long as it was to.
 fn shift(tx: &mut Writer<'_>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
-    let mut shifted = 0;
-    for statement in [sql::SESSIONS_SHIFT, sql::ENROLLMENT_SHIFT, sql::IDEMPOTENCY_SHIFT] {
+    let mut shifted = sessions::shift(tx, from_ms, to_ms, by_ms)?;
+    for statement in [sql::ENROLLMENT_SHIFT, sql::IDEMPOTENCY_SHIFT] {
         let made_then = named_params! {":from": from_ms, ":to": to_ms, ":by": by_ms};
         shifted += tx.prepare(statement)?.execute(made_then)?;
     }

@@ -1,8 +1,6 @@
 //! The handle by which everything async reaches the store thread: one short function a request.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
@@ -12,14 +10,14 @@ use super::migrate::Sharing;
 use super::place::Place;
 use super::reads::{Door, READS_MAX, Read, ReadThread};
 use super::room::{Load, Room};
+use super::sessions::Sessions;
 use super::shared::Shared;
 use super::state::{Counts, Queue};
 use super::thread::StoreThread;
 use super::writer::Writer;
 use super::{
-    Backlog, Change, Claimed, Committed, EnrollmentToken, Filter, LeftRun, NewEnrollmentToken, NewRun, OpenError,
-    ProcessMark, Redeem, RunPage, Session, StoreConfig, StoreError, Submitted, TokenSha256, attempts, events, lineage,
-    lists, migrate, queues, retention, runs, sessions,
+    Backlog, Change, Claimed, Committed, Filter, LeftRun, NewRun, OpenError, ProcessMark, RunPage, StoreConfig,
+    StoreError, Submitted, attempts, events, lineage, lists, migrate, queues, retention, runs,
 };
 use crate::clock::UnixMs;
 use crate::dir::FileAt;
@@ -30,10 +28,6 @@ use crate::wake::{Bell, Stop};
 
 /// Jobs that may wait for the thread; who comes then waits for a place.
 const JOBS_MAX: usize = 4_096;
-/// Sessions that are kept in memory so that a request need not ask; beyond it they are looked up again.
-const SESSIONS_CACHED_MAX: usize = 1_024;
-/// A use of a session is written down when the last one written is older than this, in seconds.
-const TOUCH_S: i64 = 3_600;
 
 /// Reaches the store's two threads; cheap to clone.
 #[derive(Clone)]
@@ -46,23 +40,8 @@ pub struct Store {
     claims: Receiver<Claimed>,
     pub(super) bell: Bell,
     instance: Arc<str>,
-    sessions: Arc<SessionCache>,
-}
-
-/// A session that was just used.
-#[derive(Clone, Debug)]
-pub struct SessionUse {
-    /// The session.
-    pub session: Session,
-    /// Whether this use moved its expiry.
-    pub renewed: bool,
-}
-
-#[derive(Default)]
-struct SessionCache {
-    by_token: Mutex<HashMap<TokenSha256, Session>>,
-    /// Counts revocations: what was read before one must not be cached after it.
-    generation: AtomicU64,
+    cookie_id: Arc<str>,
+    pub(super) sessions: Arc<Sessions>,
 }
 
 impl Store {
@@ -104,6 +83,7 @@ impl Store {
             claims,
             bell: bell.clone(),
             instance: state.instance.as_str().into(),
+            cookie_id: lineage::cookie_id(&conn, &state.instance)?.into(),
             sessions: Arc::default(),
         };
         let thread = StoreThread {
@@ -112,6 +92,7 @@ impl Store {
             jobs: inbox,
             door: door.clone(),
             shared: store.shared.clone(),
+            sessions: store.sessions.clone(),
             backlog: store.backlog.clone(),
             committed: store.committed.clone(),
             claims: claims_in,
@@ -150,6 +131,12 @@ impl Store {
         self.write_as(true, work).await
     }
 
+    /// Has something written, and waits for neither a place nor the answer.
+    pub(super) fn write_later(&self, work: impl FnMut(&mut Writer<'_>) -> Result<(), StoreError> + Send + 'static) {
+        let (reply, _) = async_channel::bounded(1);
+        let _ = self.jobs.try_send(Job::Write(Box::new(WriteOf { is_urgent: false, work, result: None, reply })));
+    }
+
     /// The same for what is much and may wait for what is urgent.
     pub(super) async fn write_bulk<T: Send + 'static>(
         &self,
@@ -177,6 +164,11 @@ impl Store {
     /// The name of this database.
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// What this database's cookie is called by: its first name, which a restored copy keeps, as it keeps the sessions.
+    pub fn cookie_id(&self) -> &str {
+        &self.cookie_id
     }
 
     /// Output that waits for a commit.
@@ -326,95 +318,6 @@ impl Store {
     /// Removes an empty queue.
     pub async fn delete_queue(&self, name: String) -> Result<(), StoreError> {
         self.write(move |tx| queues::delete(tx, &name)).await
-    }
-
-    // ---- who may come in
-
-    /// Makes an enrollment token.
-    pub async fn make_enrollment_token(&self, new: NewEnrollmentToken) -> Result<EnrollmentToken, StoreError> {
-        self.write(move |tx| sessions::make_enrollment_token(tx, &new)).await
-    }
-
-    /// Every enrollment token until it expires.
-    pub async fn enrollment_tokens(&self) -> Result<Vec<EnrollmentToken>, StoreError> {
-        self.read(sessions::list_enrollment_tokens).await
-    }
-
-    /// Withdraws an enrollment token.
-    pub async fn delete_enrollment_token(&self, id: i64) -> Result<(), StoreError> {
-        self.write(move |tx| sessions::delete_enrollment_token(tx, id)).await
-    }
-
-    /// Trades a use of an enrollment token for a session.
-    pub async fn redeem(&self, redeem: Redeem) -> Result<Session, StoreError> {
-        self.write(move |tx| sessions::redeem(tx, &redeem)).await
-    }
-
-    /// Every session, with uses that no commit has carried yet.
-    pub async fn sessions(&self) -> Result<Vec<Session>, StoreError> {
-        let mut listed = self.read(sessions::list).await?;
-        let cached = self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner);
-        for session in &mut listed {
-            if let Some(fresh) = cached.values().find(|cached| cached.id == session.id) {
-                session.clone_from(fresh);
-            }
-        }
-        Ok(listed)
-    }
-
-    /// The session whose token it is, unless it has expired; a use renews it. Asks the thread only the first time.
-    pub async fn session_by_token(&self, token_sha256: TokenSha256) -> Result<Option<SessionUse>, StoreError> {
-        loop {
-            if let Some(used) = self.use_cached(&token_sha256) {
-                return Ok(Some(used));
-            }
-            let generation = self.sessions.generation.load(Ordering::SeqCst);
-            let found = self.read(move |reader| sessions::by_token(reader, &token_sha256)).await?;
-            let Some(session) = found.filter(|session| session.expires_at.is_none_or(|at| at > UnixMs::now())) else {
-                return Ok(None);
-            };
-            let mut cached = self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner);
-            if generation != self.sessions.generation.load(Ordering::SeqCst) {
-                continue;
-            }
-            if cached.len() >= SESSIONS_CACHED_MAX {
-                cached.clear();
-            }
-            cached.insert(token_sha256, session);
-        }
-    }
-
-    fn use_cached(&self, token_sha256: &TokenSha256) -> Option<SessionUse> {
-        let mut cached = self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = cached.get_mut(token_sha256)?;
-        let now = UnixMs::now();
-        if session.expires_at.is_some_and(|at| at <= now) {
-            cached.remove(token_sha256);
-            return None;
-        }
-        // A short session is renewed before half of it is over, else its use would not be noticed in time.
-        let touch_ms = if session.ttl_s > 0 { TOUCH_S.min(session.ttl_s / 2) } else { TOUCH_S } * 1_000;
-        let renewed = now.0 - session.last_used_at.0 >= touch_ms;
-        if renewed {
-            session.last_used_at = now;
-            session.expires_at = (session.ttl_s > 0).then(|| now.plus_s(session.ttl_s));
-            self.shared.touch(session.clone());
-        }
-        Some(SessionUse { session: session.clone(), renewed })
-    }
-
-    /// Revokes a session; from the answer on its token opens nothing.
-    pub async fn delete_session(&self, id: i64) -> Result<(), StoreError> {
-        let outcome = self.write(move |tx| sessions::delete(tx, id)).await;
-        self.sessions.generation.fetch_add(1, Ordering::SeqCst);
-        self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, session| session.id != id);
-        outcome
-    }
-
-    /// What was read of sessions is to be read again.
-    pub(super) fn forget_cached_sessions(&self) {
-        self.sessions.generation.fetch_add(1, Ordering::SeqCst);
-        self.sessions.by_token.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

@@ -3,7 +3,7 @@
 //! A copy of an older state never goes by the name of what came after it: a reader would wait for events that it has
 //! seen under other ids.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 
 use super::state::State;
 use super::{OpenError, sql};
@@ -32,9 +32,18 @@ pub(super) fn begin_anew(conn: &mut Connection, run: i64, event: i64) -> Result<
     Ok(name)
 }
 
+/// What its cookie is called by, where it goes by this name now: the first name that it had.
+pub(super) fn cookie_id(conn: &Connection, instance: &str) -> Result<String, OpenError> {
+    let mut get = conn.prepare_cached(sql::META_GET)?;
+    let first = get.query_row(named_params! {":key": "cookie_id"}, |row| row.get(0)).optional()?;
+    Ok(first.unwrap_or_else(|| instance.to_owned()))
+}
+
 /// Gives it a new name; answers it.
 pub(super) fn name_anew(tx: &Transaction<'_>) -> Result<String, OpenError> {
     let name = new_instance().map_err(|error| OpenError::Failed(error.to_string()))?;
+    // Browsers know its sessions by the first.
+    tx.execute(sql::META_KEEP_COOKIE, [])?;
     tx.execute(sql::META_SET, named_params! {":key": "instance", ":value": name})?;
     Ok(name)
 }

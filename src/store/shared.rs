@@ -11,7 +11,6 @@ use event_listener::{Event, EventListener};
 
 use super::StoreError;
 use super::retention::Rules;
-use super::sessions::Session;
 use super::state::{Counts, Queue, State};
 use crate::clock::UnixMs;
 use crate::run::{RunId, Status};
@@ -37,7 +36,6 @@ pub(super) struct Shared {
     /// Since when the store thread waits for the medium, if it does.
     writing_since: Mutex<Option<Instant>>,
     commit_us: AtomicU64,
-    touched: Mutex<HashMap<i64, Session>>,
     failed: Mutex<Option<StoreError>>,
 }
 
@@ -144,24 +142,6 @@ impl Shared {
         let old = self.commit_us.load(Ordering::Relaxed);
         let new = if old == 0 { took } else { (old * 3 + took) / 4 };
         self.commit_us.store(new, Ordering::Relaxed);
-    }
-
-    /// Remembers a session's use until some commit carries it; the newest one counts.
-    pub fn touch(&self, session: Session) {
-        lock(&self.touched).insert(session.id, session);
-    }
-
-    /// The commit failed: these uses wait again, unless newer ones do.
-    pub fn put_back_touched(&self, sessions: Vec<Session>) {
-        let mut touched = lock(&self.touched);
-        for session in sessions {
-            touched.entry(session.id).or_insert(session);
-        }
-    }
-
-    pub fn take_touched(&self) -> Vec<Session> {
-        let mut touched = lock(&self.touched);
-        if touched.is_empty() { Vec::new() } else { touched.drain().map(|(_, session)| session).collect() }
     }
 }
 

@@ -47,6 +47,7 @@ statements! {
     IDEMPOTENCY_RELEASE = "idempotency/release";
     IDEMPOTENCY_SHIFT = "idempotency/shift";
     META_GET = "meta/get";
+    META_KEEP_COOKIE = "meta/keep_cookie";
     META_RAISE = "meta/raise";
     META_SET = "meta/set";
     QUEUES_DELETE = "queues/delete";

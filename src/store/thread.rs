@@ -19,6 +19,7 @@ use super::reads::{self, Door};
 use super::recovery::refined;
 use super::retention::{Rules, figure};
 use super::room::{Load, Room};
+use super::sessions::Sessions;
 use super::shared::Shared;
 use super::state::State;
 use super::{Claimed, Remember, StoreError};
@@ -53,6 +54,7 @@ pub(super) struct StoreThread {
     /// Where others read.
     pub door: Arc<Door>,
     pub shared: Arc<Shared>,
+    pub sessions: Arc<Sessions>,
     pub backlog: Backlog,
     pub committed: Committed,
     pub claims: async_channel::Sender<Claimed>,

@@ -11,10 +11,11 @@ use super::backlog::Piece;
 use super::job::Write;
 use super::recovery::refined;
 use super::room::Load;
+use super::sessions::Changes;
 use super::state::State;
 use super::thread::{BATCH_TIME, StoreThread};
 use super::writer::Writer;
-use super::{Claimed, StoreError, quota, retention, sessions};
+use super::{Claimed, StoreError, quota, retention};
 use crate::clock::UnixMs;
 use crate::event::{Data, Event};
 use crate::metrics::{OfKind, OfStatus, OfWhat};
@@ -72,7 +73,6 @@ impl StoreThread {
         let is_whole = load == Load::Whole;
         let started = Instant::now();
         let changes = self.conn.total_changes();
-        let touched = if is_whole { self.shared.take_touched() } else { Vec::new() };
         let begun = self.begin();
         let mut tx = Writer {
             conn: &self.conn,
@@ -91,15 +91,13 @@ impl StoreThread {
             removed_runs: 0,
             claim_wanted: false,
             claimed: Vec::new(),
+            sessions: Changes::new(self.sessions.clone()),
         };
         let worked = (|| {
             begun?;
             if is_whole {
                 // Taken only now: what is taken must be settled or put back, and a BEGIN may be refused.
                 tx.append_output(tx.backlog.take_ready(Instant::now()))?;
-            }
-            for session in &touched {
-                sessions::touch(&tx, session)?;
             }
             let mut outcomes = Vec::with_capacity(writes.len());
             for write in writes.iter_mut() {
@@ -119,7 +117,7 @@ impl StoreThread {
             tx.state.live_excess = quota::is_live_excess(&mut tx);
             Ok(outcomes)
         })();
-        let Writer { events, pieces, ended, removed_events, removed_runs, claimed, .. } = tx;
+        let Writer { events, pieces, ended, removed_events, removed_runs, claimed, sessions, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             self.conn.prepare_cached("COMMIT")?.execute([])?;
             Ok(outcomes)
@@ -138,13 +136,13 @@ impl StoreThread {
                 for (what, rows) in [("events", removed_events), ("runs", removed_runs)] {
                     self.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
                 }
+                sessions.committed();
                 self.publish(events, pieces, claimed);
                 Ok(outcomes)
             }
             Err(error) => {
                 let error = refined(error, &self.conn);
                 self.backlog.put_back(pieces);
-                self.shared.put_back_touched(touched);
                 self.roll_back(&error, before);
                 Err(error)
             }

@@ -11,6 +11,7 @@ use super::backlog::{Backlog, Piece};
 use super::quota::{self, Added};
 use super::retention::Rules;
 use super::room::Room;
+use super::sessions::Changes;
 use super::state::State;
 use super::{StoreError, sql};
 use crate::clock::UnixMs;
@@ -46,6 +47,8 @@ pub(super) struct Writer<'a> {
     /// Whether a job freed a slot or asked for claims.
     pub claim_wanted: bool,
     pub claimed: Vec<Claimed>,
+    /// What those who use sessions are to see once it is committed.
+    pub sessions: Changes,
 }
 
 impl<'a> Writer<'a> {

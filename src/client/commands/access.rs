@@ -22,7 +22,8 @@ struct Enrollment {
 
 #[derive(Deserialize)]
 struct Listed {
-    sessions: Vec<SessionView>,
+    sessions: Vec<Value>,
+    next: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -71,17 +72,23 @@ pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Fai
 
 /// Lists sessions; the one that asks is marked.
 pub async fn sessions(context: &Context) -> Result<u8, Failure> {
-    let body = context.daemon.ask(&Ask::get("/v1/sessions")).await?;
+    let mut sessions = Vec::new();
+    let mut next = Some("/v1/sessions".to_owned());
+    while let Some(path) = next {
+        let page: Listed = read(&context.daemon.ask(&Ask::get(path)).await?)?;
+        sessions.extend(page.sessions);
+        next = page.next;
+    }
     if let Some(url) = context.daemon.url() {
         print::note(&format!("these are of {url}, where your commands go"));
     }
     if context.json {
-        let listed: Value = read(&body)?;
-        print::answer_json(&listed["sessions"].to_string())?;
+        print::answer_json(&Value::Array(sessions).to_string())?;
         return Ok(0);
     }
     let mut table = Table::new(&[">ID", "ROLE", "LAST USED", "EXPIRES", "ADDRESS", "NAME"]);
-    for session in read::<Listed>(&body)?.sessions {
+    for session in sessions {
+        let session: SessionView = read(session.to_string().as_bytes())?;
         let colour = if session.current { Colour::Cyan } else { Colour::Plain };
         let name = if session.current { format!("{} (this one)", session.name) } else { session.name };
         table.row([

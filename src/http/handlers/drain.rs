@@ -16,9 +16,8 @@ use crate::run::Status;
 /// `GET /v1/drain`
 pub async fn get(request: Request) -> Answer {
     let wait_s = wait_s(&request)?;
-    let app = request.state();
-    wait_idle(app, wait_s).await;
-    show(app)
+    wait_idle(&request, wait_s).await?;
+    show(request.state())
 }
 
 /// `PUT /v1/drain`
@@ -27,8 +26,11 @@ pub async fn put(request: Request) -> Answer {
     json_body(&request).await?.finish()?;
     let app = request.state();
     let changed = app.store.drain(true).await?;
-    wait_idle(app, wait_s).await;
-    let answer = show(app)?;
+    // Whoever is thrown out while it waits is told so; what it did is told to the log all the same.
+    let answer = match wait_idle(&request, wait_s).await {
+        Ok(()) => show(app)?,
+        Err(thrown_out) => thrown_out.into(),
+    };
     Ok(if changed { did(answer, "the daemon was drained") } else { answer })
 }
 
@@ -47,12 +49,16 @@ fn wait_s(request: &Request) -> Result<Option<i64>, Problem> {
 }
 
 /// Until nothing runs, or for so long.
-async fn wait_idle(app: &App, wait_s: Option<i64>) {
-    let Some(wait_s) = wait_s else { return };
+async fn wait_idle(request: &Request, wait_s: Option<i64>) -> Result<(), Problem> {
+    let Some(wait_s) = wait_s else { return Ok(()) };
     let late = async {
         Timer::after(Duration::from_secs(wait_s.unsigned_abs())).await;
     };
-    app.store.wait_idle().or(late).await;
+    let idle = async {
+        request.state().store.wait_idle().or(late).await;
+        Ok(())
+    };
+    app::while_let_in(request, idle).await
 }
 
 fn show(app: &App) -> Answer {

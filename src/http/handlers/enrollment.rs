@@ -77,12 +77,13 @@ pub async fn enroll(request: Request) -> Answer {
         fields.wrong("token", "required", "must be an enrollment token, which starts with rbe_");
     }
     fields.finish()?;
-    let invalid = || peer.refuse_token(StoreError::EnrollmentInvalid.into());
-    let enrollment = Token::parse(TokenKind::Enrollment, given.as_deref().unwrap_or_default()).ok_or_else(invalid)?;
+    let given = given.unwrap_or_default();
+    let invalid = || peer.refuse_token(&given, StoreError::EnrollmentInvalid.into());
+    let enrollment = Token::parse(TokenKind::Enrollment, &given).ok_or_else(invalid)?;
     let token = new_token(TokenKind::Session)?;
     let redeem = Redeem {
         enrollment_sha256: enrollment.sha256(),
-        session_sha256: token.sha256(),
+        session_sha256: if wants_cookie { token.cookie_sha256() } else { token.sha256() },
         name: session_name,
         address: peer.address.map(|address| address.to_string()),
         default_ttl_s: app.config.sessions.ttl_s as i64,
@@ -102,7 +103,7 @@ pub async fn enroll(request: Request) -> Answer {
     }
     let mut response = app::json(StatusCode::Created, &json!({ "session": body }))?;
     let max_age_s = if session.ttl_s > 0 { session.ttl_s } else { SESSION_TTL_MAX_S };
-    let name = cookie_name(app.store.instance());
+    let name = cookie_name(&app.store);
     response.insert_header("set-cookie", session_cookie(&name, token.reveal(), max_age_s.unsigned_abs(), peer.https));
     enrolled(response)
 }

@@ -214,7 +214,8 @@ async fn waited_for(request: &Request) -> Result<Run, Problem> {
             Timer::after(Duration::from_secs(wait_s.unsigned_abs())).await;
             Ok(())
         };
-        wait_for_end(&app.hub, run).or(late).await?;
+        let ended = async { Ok(wait_for_end(&app.hub, run).or(late).await?) };
+        app::while_let_in(request, ended).await?;
     }
     Ok(app.store.run(run).await?)
 }

@@ -4,28 +4,33 @@ use serde_json::json;
 use tide::StatusCode;
 
 use crate::access::{How, Identity};
-use crate::http::app::{self, Answer, Request, identity, no_query, nothing};
+use crate::http::app::{self, Answer, Request, identity, no_query, nothing, query};
 use crate::http::audit::did;
 use crate::http::middleware::{cookie_name, forget_cookie};
 use crate::http::types::SessionBody;
-use crate::http::{Peer, Problem};
+use crate::http::{Grant, Peer, Problem};
+
+/// Sessions that a page of the list has, unless fewer are asked for.
+const LIST_MAX: i64 = 1_000;
 
 /// `GET /v1/sessions`
 pub async fn list(request: Request) -> Answer {
-    no_query(&request)?;
+    let mut query = query(&request);
+    let limit = query.integer("limit", 1, LIST_MAX).unwrap_or(LIST_MAX);
+    let before = query.integer("before", 1, i64::MAX).unwrap_or(i64::MAX);
+    query.finish()?;
     let own = identity(&request)?.session;
-    let sessions = request.state().store.sessions().await?;
-    let bodies: Vec<_> = sessions.iter().map(|session| SessionBody::new(session, own)).collect();
-    app::json(StatusCode::Ok, &json!({ "sessions": bodies }))
+    let page = request.state().store.sessions(before, limit).await?;
+    let bodies: Vec<_> = page.sessions.iter().map(|session| SessionBody::new(session, own)).collect();
+    let next = page.next.map(|before| format!("/v1/sessions?limit={limit}&before={before}"));
+    app::json(StatusCode::Ok, &json!({ "sessions": bodies, "next": next }))
 }
 
 /// `DELETE /v1/sessions/:id`
 pub async fn revoke(request: Request) -> Answer {
     no_query(&request)?;
     let id = app::id(&request, |text| Problem::not_found(format!("no session {text}")))?;
-    let app = request.state();
-    app.store.delete_session(id).await?;
-    app.streams.end_of_session(id);
+    request.state().store.delete_session(id).await?;
     Ok(did(nothing(), format_args!("session {id} was revoked")))
 }
 
@@ -33,15 +38,10 @@ pub async fn revoke(request: Request) -> Answer {
 pub async fn who_am_i(request: Request) -> Answer {
     no_query(&request)?;
     let Identity { role, name, session, .. } = identity(&request)?;
-    let sessions = match session {
-        Some(_) => request.state().store.sessions().await?,
-        None => Vec::new(),
-    };
-    let body = match sessions.iter().find(|known| Some(known.id) == *session) {
-        Some(own) => SessionBody::new(own, *session),
-        None => SessionBody::without_session(name, *role),
-    };
-    app::json(StatusCode::Ok, &body)
+    match request.ext::<Grant>() {
+        Some(Grant::Session(own)) => app::json(StatusCode::Ok, &SessionBody::new(&own.session(), *session)),
+        _ => app::json(StatusCode::Ok, &SessionBody::without_session(name, *role)),
+    }
 }
 
 /// `DELETE /v1/session`
@@ -53,11 +53,10 @@ pub async fn log_out(request: Request) -> Answer {
         return Err(Problem::not_found("there is no session to end: the Unix socket needs none"));
     };
     app.store.delete_session(id).await?;
-    app.streams.end_of_session(id);
     let mut response = nothing();
     if *how == How::Cookie {
         let https = request.ext::<Peer>().is_some_and(|peer| peer.https);
-        response.insert_header("set-cookie", forget_cookie(&cookie_name(app.store.instance()), https));
+        response.insert_header("set-cookie", forget_cookie(&cookie_name(&app.store), https));
     }
     Ok(did(response, format_args!("session {id} was ended")))
 }

@@ -3,10 +3,10 @@
 use serde_json::{Map, json};
 use tide::StatusCode;
 
-use crate::http::Problem;
 use crate::http::accept::weight_of;
 use crate::http::app::{self, Answer, Request, head, json_body, no_query, text};
 use crate::http::audit::did;
+use crate::http::{Peer, Problem};
 use crate::metrics::OfRoute;
 use crate::run::Status;
 use crate::wake::Phase;
@@ -47,6 +47,7 @@ pub async fn system(request: Request) -> Answer {
             "readers": app.metrics.readers_now(),
             "url": app.page.map(|page| page.url()),
             "user": app.user,
+            "silent_proxies": request.ext::<Peer>().map(Peer::silent_proxies).unwrap_or_default(),
         }),
     )
 }
@@ -76,7 +77,7 @@ pub async fn maintenance(request: Request) -> Answer {
     no_query(&request)?;
     json_body(&request).await?.finish()?;
     let app = request.state();
-    let removed = app.maintenance.pass().await?;
+    let removed = app::while_let_in(&request, async { Ok(app.maintenance.pass().await?) }).await?;
     let response = app::json(
         StatusCode::Ok,
         &json!({

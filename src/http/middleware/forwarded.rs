@@ -18,6 +18,8 @@ pub struct Forwarded {
     pub https: bool,
     /// The host it was sent to, where a proxy says so.
     pub host: Option<Authority>,
+    /// Whether whoever passed it on is a trusted proxy, or may be.
+    pub is_by_proxy: bool,
 }
 
 impl Forwarded {
@@ -28,8 +30,8 @@ impl Forwarded {
     pub fn read(headers: &HeaderMap, peer: IpAddr, https: bool, trusted: &[Cidr]) -> Result<Forwarded, Problem> {
         let peer = peer.to_canonical();
         let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
-        let mut said = Forwarded { address: peer, https, host: None };
-        if !is_trusted(peer) {
+        let mut said = Forwarded { address: peer, https, host: None, is_by_proxy: is_trusted(peer) };
+        if !said.is_by_proxy {
             return Ok(said);
         }
         // Each proxy adds the one who spoke to it on the right; what is left of the first stranger is a stranger's word.
@@ -93,7 +95,8 @@ mod tests {
             "1.2.3.4",
             &[("x-forwarded-for", "9.9.9.9"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "evil")],
         );
-        assert_eq!(said, Forwarded { address: "1.2.3.4".parse().expect("an address"), https: false, host: None });
+        let address = "1.2.3.4".parse().expect("an address");
+        assert_eq!(said, Forwarded { address, https: false, host: None, is_by_proxy: false });
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! Nothing passes it unseen: what is open to everybody is what the table of routes says.
 
 mod forwarded;
+mod grant;
 pub mod host;
 pub mod origin;
+mod proxies;
 mod stored;
 mod throttle;
 mod who;
@@ -15,11 +17,13 @@ use hyper::Method;
 use hyper::http::request::Parts;
 
 use self::forwarded::Forwarded;
+pub use self::grant::Grant;
 use self::origin::From;
+use self::proxies::SilentProxies;
 pub use self::stored::StoredSessions;
 use self::throttle::Throttle;
 use self::who::Presented;
-pub use self::who::{Locals, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
+pub use self::who::{Locals, Lookup, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
 use crate::access::{How, Identity, Token};
 use crate::config::{Access, Authority};
 use crate::http::Problem;
@@ -57,7 +61,7 @@ pub enum Entry {
     /// A browser asks whether a page of an allowed origin may: yes.
     Preflight,
     /// As somebody, or as anybody where everybody may.
-    Request(Option<Identity>),
+    Request(Option<(Identity, Grant)>),
 }
 
 /// Who may talk to the daemon.
@@ -66,27 +70,42 @@ pub struct Gate {
     sessions: Arc<dyn Sessions>,
     run_tokens: RunTokens,
     throttle: Arc<Throttle>,
+    silent_proxies: Arc<SilentProxies>,
     cookie_name: String,
     /// Whether everybody may send this method to this path.
     is_open: fn(&str, &str) -> bool,
 }
 
 impl Gate {
-    /// A gate for the database `instance`, with the sessions that are in it and the commands that run now.
+    /// A gate with these sessions, whose cookie goes by that name, and the commands that run now; `is_open` says which
+    /// method and path are everybody's.
     pub fn new(
         access: Access,
         sessions: Arc<dyn Sessions>,
         run_tokens: RunTokens,
-        instance: &str,
+        cookie_name: String,
         is_open: fn(&str, &str) -> bool,
     ) -> Gate {
-        Gate { access, sessions, run_tokens, throttle: Arc::default(), cookie_name: cookie_name(instance), is_open }
+        Gate {
+            access,
+            sessions,
+            run_tokens,
+            throttle: Arc::default(),
+            silent_proxies: Arc::default(),
+            cookie_name,
+            is_open,
+        }
     }
 
     /// Looks at a request, in the order of the contract: Host, Origin, who.
     pub async fn admit(&self, source: &Source, parts: &Parts) -> Admission {
         let mut admission = Admission {
-            peer: Peer { address: None, https: false, throttle: self.throttle.clone() },
+            peer: Peer {
+                address: None,
+                https: false,
+                throttle: self.throttle.clone(),
+                silent_proxies: self.silent_proxies.clone(),
+            },
             readable_by: None,
             set_cookie: None,
             outcome: Ok(Entry::Preflight),
@@ -101,6 +120,9 @@ impl Gate {
                 admission.peer.address = Some(address.ip().to_canonical());
                 let own = host::check(&parts.headers, &self.access.allowed_hosts, &host::own_name())?;
                 let said = Forwarded::read(&parts.headers, address.ip(), *https, &self.access.trusted_proxies)?;
+                if said.is_by_proxy {
+                    self.silent_proxies.look(address.ip(), &parts.headers, &own.host, &self.access.allowed_hosts);
+                }
                 admission.peer.address = Some(said.address);
                 admission.peer.https = said.https;
                 Some(said.host.unwrap_or(own))
@@ -128,8 +150,8 @@ impl Gate {
             _ => {
                 let presented = Presented::by(&parts.headers, &self.cookie_name)?;
                 Some(match (who::run_token(&presented), source) {
-                    (Some(token), _) => self.by_run_token(&token, admission)?,
-                    (None, Source::Unix(identity)) => identity.clone()?,
+                    (Some(token), _) => self.by_run_token(token, admission)?,
+                    (None, Source::Unix(identity)) => (identity.clone()?, Grant::Peer),
                     (None, Source::Tcp { .. }) => {
                         self.by_token(presented, parts, own.as_ref(), &from, admission).await?
                     }
@@ -139,12 +161,14 @@ impl Gate {
         Ok(Entry::Request(identity))
     }
 
-    fn by_run_token(&self, token: &Token, admission: &Admission) -> Result<Identity, Problem> {
-        let known = self.run_tokens.run_of(token).map(Identity::of_run);
-        known.ok_or_else(|| {
-            let detail = "this token is of no attempt that runs now: a run's token ends with its attempt";
-            admission.peer.refuse_token(Problem::challenge(detail))
-        })
+    fn by_run_token(&self, token: Token, admission: &Admission) -> Result<(Identity, Grant), Problem> {
+        match self.run_tokens.run_of(&token).map(Identity::of_run) {
+            Some(identity) => Ok((identity, Grant::Attempt(token, self.run_tokens.clone()))),
+            None => {
+                let detail = "this token is of no attempt that runs now: a run's token ends with its attempt";
+                Err(admission.peer.refuse_token(token.reveal(), Problem::challenge(detail)))
+            }
+        }
     }
 
     async fn by_token(
@@ -154,30 +178,55 @@ impl Gate {
         own: Option<&Authority>,
         from: &From,
         admission: &mut Admission,
-    ) -> Result<Identity, Problem> {
+    ) -> Result<(Identity, Grant), Problem> {
         let sessions = self.sessions.as_ref();
         match presented {
             Presented::Nothing => Err(Problem::challenge(how_to(own, admission.peer.https))),
             Presented::Bearer(token) => match who::by_token(sessions, &token, How::Bearer).await? {
-                Some(identity) => Ok(identity),
+                Some(known) => Ok(known),
                 None => {
                     let detail =
                         format!("this token is unknown, expired or revoked; {}", how_to(own, admission.peer.https));
-                    Err(admission.peer.refuse_token(Problem::challenge(detail)))
+                    Err(admission.peer.refuse_token(&token, Problem::challenge(detail)))
                 }
             },
-            Presented::Cookie(token) => {
-                let found = who::by_token(sessions, &token, How::Cookie).await?;
-                let identity = found.ok_or_else(|| Problem::challenge(how_to(own, admission.peer.https)))?;
+            Presented::Cookies(tokens) => {
+                let found = self.by_cookies(tokens).await?;
+                let (token, identity, grant) =
+                    found.ok_or_else(|| Problem::challenge(how_to(own, admission.peer.https)))?;
                 if *from == From::Nowhere && origin::is_guarded(parts) {
                     return Err(origin::refusal_of_cookie());
                 }
                 admission.set_cookie = identity
                     .renewed_s
                     .map(|max_age_s| session_cookie(&self.cookie_name, &token, max_age_s, admission.peer.https));
-                Ok(identity)
+                Ok((identity, grant))
             }
         }
+    }
+}
+
+impl Gate {
+    /// The one session that cookies stand for; those that stand for none are of another time, or another server's.
+    ///
+    /// # Errors
+    /// 400 where they stand for two: which of them somebody has planted is not guessed.
+    async fn by_cookies(&self, tokens: Vec<String>) -> Result<Option<(String, Identity, Grant)>, Problem> {
+        let mut found: Option<(String, Identity, Grant)> = None;
+        for token in tokens {
+            let Some((identity, grant)) = who::by_token(self.sessions.as_ref(), &token, How::Cookie).await? else {
+                continue;
+            };
+            if found.is_some() {
+                return Err(Problem::bad_request(format!(
+                    "cookies of two different sessions came, all called {}: remove this site's cookies in the browser, \
+                     and let it in anew",
+                    self.cookie_name
+                )));
+            }
+            found = Some((token, identity, grant));
+        }
+        Ok(found)
     }
 }
 

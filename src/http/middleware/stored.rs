@@ -1,11 +1,8 @@
 //! Sessions as the gate asks for them, from the store.
 
-use std::future::Future;
-use std::pin::Pin;
-
-use super::who::Sessions;
+use super::Grant;
+use super::who::{Lookup, Sessions};
 use crate::access::{How, Identity};
-use crate::http::Problem;
 use crate::store::{SessionUse, Store};
 
 /// The sessions of the database.
@@ -19,20 +16,20 @@ impl StoredSessions {
 }
 
 impl Sessions for StoredSessions {
-    fn by_token(
-        &self,
-        token_sha256: [u8; 32],
-    ) -> Pin<Box<dyn Future<Output = Result<Option<Identity>, Problem>> + Send + '_>> {
+    fn by_token(&self, token_sha256: [u8; 32]) -> Lookup<'_> {
         Box::pin(async move {
             let found = self.0.session_by_token(token_sha256).await?;
-            Ok(found.map(|SessionUse { session, renewed }| Identity {
-                role: session.role,
-                name: format!("session:{}", session.name),
-                scope: None,
-                session: Some(session.id),
-                expires_at: session.expires_at,
-                how: How::Bearer,
-                renewed_s: renewed.then_some(session.ttl_s.unsigned_abs()),
+            Ok(found.map(|SessionUse { session: live, has_moved, .. }| {
+                let session = live.session();
+                let identity = Identity {
+                    role: session.role,
+                    name: format!("session:{}", session.name),
+                    scope: None,
+                    session: Some(session.id),
+                    how: How::Bearer,
+                    renewed_s: has_moved.then_some(session.ttl_s.unsigned_abs()),
+                };
+                (identity, Grant::Session(live))
             }))
         })
     }

@@ -1,16 +1,18 @@
-//! Bad tokens are counted per client address, so that nobody can try many.
+//! Bad tokens are counted per client address, so that nobody can try many. One that comes again and again is one: a page
+//! whose session was revoked and that tries for ever keeps nobody else out.
 //!
-//! It never refuses a valid session, and its memory is bounded: addresses beyond the bound push out the ones that were
+//! It never keeps a token, never refuses a valid session, and its memory is bounded: addresses beyond the bound push out the ones that were
 //! quiet the longest.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::http::Problem;
 
-/// Bad tokens of one address that are borne within the window.
+/// Different bad tokens of one address that are borne within the window.
 const BAD_TOKENS_MAX: usize = 10;
 /// How long one counts.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -20,7 +22,16 @@ const ADDRESSES_MAX: usize = 1_024;
 /// Who presented bad tokens lately.
 #[derive(Debug, Default)]
 pub struct Throttle {
-    bad: Mutex<HashMap<IpAddr, VecDeque<Instant>>>,
+    bad: Mutex<HashMap<IpAddr, VecDeque<Bad>>>,
+    /// Makes a token the number that is kept of it; the key is this daemon's own, so that nobody finds two alike.
+    hashes: RandomState,
+}
+
+/// A bad token: a hash of it, and when it first came within the window.
+#[derive(Clone, Copy, Debug)]
+struct Bad {
+    token: u64,
+    since: Instant,
 }
 
 impl Throttle {
@@ -30,48 +41,50 @@ impl Throttle {
     /// `rate_limited`, with `Retry-After`.
     pub fn check(&self, address: IpAddr, now: Instant) -> Result<(), Problem> {
         let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-        match bad.get(&network(address)).and_then(|times| blocked_for(times, now)) {
+        match bad.get(&network(address)).and_then(|tokens| blocked_for(tokens, now)) {
             None => Ok(()),
             Some(left) => {
                 let seconds = left.as_secs() + 1;
                 let detail = format!(
-                    "{BAD_TOKENS_MAX} bad tokens came from this address within a minute: try again in {seconds} s"
+                    "{BAD_TOKENS_MAX} different bad tokens came from this address within a minute: try again in {seconds} s"
                 );
                 Err(Problem::rate_limited(detail).retry_after_s(seconds))
             }
         }
     }
 
-    /// Counts a bad token.
+    /// Counts a bad token, unless it was counted within the window.
     ///
     /// # Errors
     /// 429 where the address had used up its tries before; then this one does not count.
-    pub fn count(&self, address: IpAddr, now: Instant) -> Result<(), Problem> {
+    pub fn count(&self, address: IpAddr, token: &str, now: Instant) -> Result<(), Problem> {
         self.check(address, now)?;
+        let token = self.hashes.hash_one(token);
         let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
         let network = network(address);
         if bad.len() >= ADDRESSES_MAX && !bad.contains_key(&network) {
             make_room(&mut bad, now);
         }
-        let times = bad.entry(network).or_default();
-        if times.len() == BAD_TOKENS_MAX {
-            times.pop_front();
+        let tokens = bad.entry(network).or_default();
+        tokens.retain(|known| now.saturating_duration_since(known.since) < WINDOW);
+        if tokens.iter().all(|known| known.token != token) {
+            tokens.push_back(Bad { token, since: now });
         }
-        times.push_back(now);
         Ok(())
     }
 }
 
 /// How long the rest of the minute is, where ten came within it.
-fn blocked_for(times: &VecDeque<Instant>, now: Instant) -> Option<Duration> {
-    let oldest = (times.len() == BAD_TOKENS_MAX).then(|| times.front()).flatten()?;
-    WINDOW.checked_sub(now.saturating_duration_since(*oldest)).filter(|left| !left.is_zero())
+fn blocked_for(tokens: &VecDeque<Bad>, now: Instant) -> Option<Duration> {
+    let oldest = (tokens.len() == BAD_TOKENS_MAX).then(|| tokens.front()).flatten()?;
+    WINDOW.checked_sub(now.saturating_duration_since(oldest.since)).filter(|left| !left.is_zero())
 }
 
-fn make_room(bad: &mut HashMap<IpAddr, VecDeque<Instant>>, now: Instant) {
-    bad.retain(|_, times| times.back().is_some_and(|last| now.saturating_duration_since(*last) < WINDOW));
+fn make_room(bad: &mut HashMap<IpAddr, VecDeque<Bad>>, now: Instant) {
+    let last = |tokens: &VecDeque<Bad>| tokens.back().map(|last| last.since);
+    bad.retain(|_, tokens| last(tokens).is_some_and(|since| now.saturating_duration_since(since) < WINDOW));
     if bad.len() >= ADDRESSES_MAX {
-        let quietest = bad.iter().min_by_key(|(_, times)| times.back().copied()).map(|(network, _)| *network);
+        let quietest = bad.iter().min_by_key(|(_, tokens)| last(tokens)).map(|(network, _)| *network);
         if let Some(network) = quietest {
             bad.remove(&network);
         }
@@ -98,23 +111,38 @@ mod tests {
     fn ten_bad_tokens_and_the_rest_of_the_minute_is_closed() {
         let (throttle, start) = (Throttle::default(), Instant::now());
         for nth in 0..10 {
-            throttle.count(ip("1.2.3.4"), start + Duration::from_secs(nth)).expect("borne");
+            throttle.count(ip("1.2.3.4"), &format!("t{nth}"), start + Duration::from_secs(nth)).expect("borne");
         }
-        let problem = throttle.count(ip("1.2.3.4"), start + Duration::from_secs(20)).expect_err("closed");
+        let problem = throttle.count(ip("1.2.3.4"), "t0", start + Duration::from_secs(20)).expect_err("closed");
         assert_eq!((problem.status, problem.code), (429, "rate_limited"));
         assert_eq!(problem.headers, [("retry-after", "41".to_owned())]);
         throttle.check(ip("1.2.3.5"), start + Duration::from_secs(20)).expect("another address");
         throttle.check(ip("1.2.3.4"), start + Duration::from_secs(60)).expect("open again");
         // The window slides: the tries of second 1 to 9 still count.
-        throttle.count(ip("1.2.3.4"), start + Duration::from_millis(60_500)).expect("the one of second 0 is forgotten");
+        let next = start + Duration::from_millis(60_500);
+        throttle.count(ip("1.2.3.4"), "t10", next).expect("the one of second 0 is forgotten");
         throttle.check(ip("1.2.3.4"), start + Duration::from_millis(60_600)).expect_err("closed again");
+    }
+
+    #[test]
+    fn a_token_that_comes_again_and_again_counts_once() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        for second in 0..=600 {
+            throttle.count(ip("1.2.3.4"), "revoked", start + Duration::from_secs(second)).expect("borne");
+        }
+        // Nine others beside it close the door.
+        let now = start + Duration::from_secs(600);
+        for nth in 0..9 {
+            throttle.count(ip("1.2.3.4"), &format!("t{nth}"), now).expect("borne");
+        }
+        throttle.check(ip("1.2.3.4"), now).expect_err("closed");
     }
 
     #[test]
     fn an_ipv6_network_is_one_client() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         for nth in 0..10 {
-            throttle.count(ip(&format!("2001:db8::{nth}")), now).expect("borne");
+            throttle.count(ip(&format!("2001:db8::{nth}")), &format!("t{nth}"), now).expect("borne");
         }
         throttle.check(ip("2001:db8::ffff:1"), now).expect_err("closed");
         throttle.check(ip("2001:db8:0:1::1"), now).expect("another network");
@@ -124,7 +152,8 @@ mod tests {
     fn memory_is_bounded() {
         let (throttle, start) = (Throttle::default(), Instant::now());
         for nth in 0..5_000_u32 {
-            throttle.count(IpAddr::from(nth.to_be_bytes()), start + Duration::from_millis(nth.into())).expect("borne");
+            let now = start + Duration::from_millis(nth.into());
+            throttle.count(IpAddr::from(nth.to_be_bytes()), "t", now).expect("borne");
         }
         assert!(throttle.bad.lock().expect("lock").len() <= ADDRESSES_MAX);
     }

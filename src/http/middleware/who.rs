@@ -8,6 +8,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hyper::http::HeaderMap;
+use hyper::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+
+use super::Grant;
+use super::proxies::SilentProxies;
 use super::throttle::Throttle;
 use crate::access::{How, Identity, Role, Token, TokenKind};
 use crate::accounts;
@@ -15,18 +20,20 @@ use crate::config::Access;
 use crate::credentials::Credentials;
 use crate::http::Problem;
 use crate::http::head::once;
-use hyper::http::HeaderMap;
-use hyper::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use crate::store::Store;
+
+/// Different cookies of our name in one request: one for each path above what is asked for, whatever else set them.
+const COOKIES_MAX: usize = 8;
+
+/// What a look for a session will find.
+pub type Lookup<'a> = Pin<Box<dyn Future<Output = Result<Option<(Identity, Grant)>, Problem>> + Send + 'a>>;
 
 /// Where sessions are looked up.
 pub trait Sessions: Send + Sync + 'static {
-    /// The session of the token with this SHA-256, if it is valid now; its `how` is overwritten by the caller.
+    /// Uses the session of the token with this SHA-256, if it is valid now; its `how` is overwritten by the caller.
     ///
     /// An error is one of the store's: it is answered as it is, and says nothing about the token.
-    fn by_token(
-        &self,
-        token_sha256: [u8; 32],
-    ) -> Pin<Box<dyn Future<Output = Result<Option<Identity>, Problem>> + Send + '_>>;
+    fn by_token(&self, token_sha256: [u8; 32]) -> Lookup<'_>;
 }
 
 /// Where the request comes from, in the extensions of tide's.
@@ -37,15 +44,21 @@ pub struct Peer {
     /// Whether it came by https, as a trusted proxy reports it.
     pub https: bool,
     pub(super) throttle: Arc<Throttle>,
+    pub(super) silent_proxies: Arc<SilentProxies>,
 }
 
 impl Peer {
     /// The answer to a bad token: `refusal`, or 429 where too many came from there. The Unix socket is exempt.
-    pub fn refuse_token(&self, refusal: Problem) -> Problem {
-        match self.address.map(|address| self.throttle.count(address, Instant::now())) {
+    pub fn refuse_token(&self, token: &str, refusal: Problem) -> Problem {
+        match self.address.map(|address| self.throttle.count(address, token, Instant::now())) {
             Some(Err(limited)) => limited,
             _ => refusal,
         }
+    }
+
+    /// Trusted proxies that do not say for whom they speak, as far as that was seen.
+    pub fn silent_proxies(&self) -> Vec<IpAddr> {
+        self.silent_proxies.seen()
     }
 
     /// 429 where too many bad tokens came from there.
@@ -109,7 +122,6 @@ impl Locals {
             name: format!("local:{user}"),
             scope: None,
             session: None,
-            expires_at: None,
             how: How::Local,
             renewed_s: None,
         })
@@ -122,16 +134,16 @@ pub(super) enum Presented {
     Nothing,
     /// In the `Authorization` header, or among a WebSocket's subprotocols, whatever it is.
     Bearer(String),
-    /// In our cookie.
-    Cookie(String),
+    /// In cookies of our name; a browser sends all that it has for this host and path, whoever set them.
+    Cookies(Vec<String>),
 }
 
 impl Presented {
     /// A bearer token decides; the cookie is looked at only without one.
     ///
     /// # Errors
-    /// 400 where `Authorization` came twice or is not ASCII, or where there is more than one token: which of them counts
-    /// is not guessed.
+    /// 400 where `Authorization` came twice or is not ASCII, where there is more than one token, since which of them
+    /// counts is not guessed, or where there are more cookies than a browser has reason to send.
     pub fn by(headers: &HeaderMap, cookie_name: &str) -> Result<Presented, Problem> {
         let mut tokens = subprotocol_tokens(headers)?;
         let authorization = once(headers, &AUTHORIZATION)?.unwrap_or_default();
@@ -146,7 +158,12 @@ impl Presented {
             [token] => return Ok(Presented::Bearer((*token).to_owned())),
             _ => return Err(Problem::bad_request("there is more than one token in this request; send one")),
         }
-        Ok(cookie(headers, cookie_name).map_or(Presented::Nothing, Presented::Cookie))
+        let cookies = cookies(headers, cookie_name);
+        match cookies.len() {
+            0 => Ok(Presented::Nothing),
+            1..=COOKIES_MAX => Ok(Presented::Cookies(cookies)),
+            _ => Err(Problem::bad_request(format!("more than {COOKIES_MAX} cookies are called {cookie_name}"))),
+        }
     }
 }
 
@@ -160,12 +177,18 @@ fn subprotocol_tokens(headers: &HeaderMap) -> Result<Vec<&str>, Problem> {
     Ok(tokens.filter(|token| !token.is_empty()).collect())
 }
 
-/// The value of one cookie. The others are other programs': cookies know no ports, and may hold any byte.
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+/// The different values of the cookies of one name. The others are other programs': cookies know no ports, and may hold
+/// any byte.
+fn cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
     let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    let mut values =
-        pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().strip_prefix(name)?.strip_prefix('='));
-    values.next().map(str::to_owned)
+    let values = pairs.filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().strip_prefix(name)?.strip_prefix('='));
+    let mut different = Vec::new();
+    for value in values {
+        if !different.iter().any(|known| known == value) {
+            different.push(value.to_owned());
+        }
+    }
+    different
 }
 
 /// The `Set-Cookie` of a session.
@@ -179,24 +202,29 @@ pub fn forget_cookie(cookie_name: &str, https: bool) -> String {
     session_cookie(cookie_name, "", 0, https)
 }
 
-/// The name of an instance's cookie: two daemons on one host, which share their cookies, do not log each other out.
-pub fn cookie_name(instance: &str) -> String {
-    format!("runabout_{instance}")
+/// The name of a database's cookie: two daemons on one host, which share their cookies, do not log each other out.
+pub fn cookie_name(store: &Store) -> String {
+    format!("runabout_{}", store.cookie_id())
 }
 
 /// The token of a run that was presented, if it was: it alone decides then, also for somebody who may more.
 pub(super) fn run_token(presented: &Presented) -> Option<Token> {
     match presented {
         Presented::Bearer(text) => Token::parse(TokenKind::Run, text),
-        Presented::Cookie(_) | Presented::Nothing => None,
+        Presented::Cookies(_) | Presented::Nothing => None,
     }
 }
 
 /// The identity that a session's token stands for.
-pub(super) async fn by_token(sessions: &dyn Sessions, text: &str, how: How) -> Result<Option<Identity>, Problem> {
+pub(super) async fn by_token(
+    sessions: &dyn Sessions,
+    text: &str,
+    how: How,
+) -> Result<Option<(Identity, Grant)>, Problem> {
     let Some(token) = Token::parse(TokenKind::Session, text) else { return Ok(None) };
-    let found = sessions.by_token(token.sha256()).await?;
-    Ok(found.map(|identity| Identity { how, ..identity }))
+    let sha256 = if how == How::Cookie { token.cookie_sha256() } else { token.sha256() };
+    let found = sessions.by_token(sha256).await?;
+    Ok(found.map(|(identity, grant)| (Identity { how, ..identity }, grant)))
 }
 
 #[cfg(test)]
@@ -219,13 +247,15 @@ mod tests {
         );
         assert_eq!(
             presented(&[("authorization", "Basic T"), ("cookie", "a=b; runabout_abc=C; c=\u{e9}")]),
-            Presented::Cookie("C".to_owned())
+            Presented::Cookies(vec!["C".to_owned()])
         );
         let protocols = ("sec-websocket-protocol", "runabout.v1, bearer.P");
         let upgrade = ("upgrade", "websocket");
         assert_eq!(presented(&[upgrade, protocols, ("cookie", "runabout_abc=C")]), Presented::Bearer("P".to_owned()));
         assert_eq!(presented(&[protocols]), Presented::Nothing);
         assert_eq!(presented(&[("authorization", "Bearer "), ("cookie", "runabout_abcd=C")]), Presented::Nothing);
+        let several = [("cookie", "runabout_abc=C; runabout_abc=D"), ("cookie", "runabout_abc=C;runabout_abc=")];
+        assert_eq!(presented(&several), Presented::Cookies(["C", "D", ""].map(str::to_owned).to_vec()));
     }
 
     #[test]

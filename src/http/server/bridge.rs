@@ -79,8 +79,9 @@ impl<S: Clone + Send + Sync + 'static> Site<S> {
                     extensions.insert(Head::of(&parts.headers, on_upgrade.is_some()));
                     extensions.insert(if identity.is_some() { body } else { body.at_most(STRANGERS_BODY_BYTES_MAX) });
                     extensions.insert(peer);
-                    if let Some(identity) = identity {
+                    if let Some((identity, grant)) = identity {
                         extensions.insert(identity);
+                        extensions.insert(grant);
                     }
                     if let Some(on_upgrade) = on_upgrade {
                         extensions.insert(on_upgrade);

@@ -26,11 +26,11 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
             Finding::warn("daemon", "none runs on this state directory", "start one: `runabout serve`, or its service"),
             listens_without(patient),
         ],
-        Ok(Some(who)) => vec![daemon(patient), listens(who)],
+        Ok(Some(who)) => [daemon(patient), vec![listens(who)]].concat(),
         // The lock is none, which was told.
         Err(error) if error.kind() == std::io::ErrorKind::Other => Vec::new(),
         // That it cannot be seen was told with the lock; its socket may be for us all the same.
-        Err(_) => vec![daemon(patient)],
+        Err(_) => daemon(patient),
     }
 }
 
@@ -40,7 +40,7 @@ fn ask(patient: &Patient, path: &str) -> Result<Vec<u8>, Failure> {
     smol::block_on(daemon.ask(&ask)).map(|body| body.to_vec())
 }
 
-fn daemon(patient: &Patient) -> Finding {
+fn daemon(patient: &Patient) -> Vec<Finding> {
     const CHECK: &str = "daemon";
     let failed = |failure: Failure| match failure {
         Failure::NotAllowed(why) => Finding::warn(CHECK, why, "be root, or the user that it runs as"),
@@ -58,10 +58,11 @@ fn daemon(patient: &Patient) -> Finding {
         Ok(body) => {
             // An older daemon cannot be drained.
             let drain = ask(patient, "/v1/drain").unwrap_or_default();
-            let read = |body: &[u8]| serde_json::from_slice(body).unwrap_or_default();
-            answers(&read(&body), &read(&drain))
+            let read = |body: &[u8]| -> Value { serde_json::from_slice(body).unwrap_or_default() };
+            let system = read(&body);
+            [answers(&system, &read(&drain))].into_iter().chain(proxies(&system)).collect()
         }
-        Err(failure) => failed(failure),
+        Err(failure) => vec![failed(failure)],
     }
 }
 
@@ -77,6 +78,15 @@ fn answers(system: &Value, drain: &Value) -> Finding {
         return Finding::warn(CHECK, found, format!("this program is version {ours}: restart the daemon"));
     }
     Finding::ok(CHECK, found)
+}
+
+/// Proxies that it saw pass requests on without a word of whose they are.
+fn proxies(system: &Value) -> Option<Finding> {
+    let first = system["silent_proxies"].get(0)?.as_str()?;
+    let found = format!("the trusted proxy {} sends no X-Forwarded-For", printable(first));
+    let advice = "who is behind it chooses the address that is throttled and logged, if it passes theirs on: \
+                  have it set that header; see docs/proxies.md";
+    Some(Finding::warn("proxies", found, advice))
 }
 
 /// Where it says that it listens.

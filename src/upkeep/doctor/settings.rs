@@ -78,7 +78,17 @@ fn is_denied(file: &ConfigFile) -> bool {
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let mut findings = vec![runs_user(patient)];
     findings.extend(certificate(patient));
+    findings.extend(proxies(patient));
     findings
+}
+
+/// How many are believed when they say for whom they speak.
+fn proxies(patient: &Patient) -> Option<Finding> {
+    const CHECK: &str = "trusted_proxies";
+    let wide: Vec<_> = patient.config.access.trusted_proxies.iter().filter(|network| network.is_wide()).collect();
+    let first = wide.first()?;
+    let found = format!("everybody in {first} is believed when they say which address they have");
+    Some(Finding::warn(CHECK, found, "name the proxies alone; see docs/proxies.md"))
 }
 
 /// Whom commands run as.

@@ -8,6 +8,17 @@ import {repeat} from '../vendor/lit-html/directives/repeat.js';
 
 const ROLES = [['viewer', 'sees everything'], ['operator', 'also submits, cancels, deletes'], ['admin', 'also lets others in']];
 
+/** Every session, page by page. */
+const allSessions = async () => {
+  const all = [];
+  for (let next = '/v1/sessions'; next;) {
+    const page = await get(next);
+    all.push(...page.sessions);
+    next = page.next;
+  }
+  return all;
+};
+
 export class AccessView {
   title = 'Access';
   ticks = true;
@@ -31,7 +42,7 @@ export class AccessView {
 
   async #load() {
     try {
-      const [{sessions}, {enrollment_tokens}] = await Promise.all([get('/v1/sessions'), get('/v1/enrollment-tokens')]);
+      const [sessions, {enrollment_tokens}] = await Promise.all([allSessions(), get('/v1/enrollment-tokens')]);
       [this.#sessions, this.#tokens, this.#unread] = [sessions, enrollment_tokens, null];
     } catch (error) {
       this.#unread = error;

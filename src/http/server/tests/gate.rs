@@ -137,8 +137,9 @@ fn bad_tokens_are_counted_and_valid_ones_never_refused() {
             "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
         ))
     };
-    for _ in 0..9 {
-        assert_eq!(status(&with("GET /ok", "nonsense")), "401");
+    for nth in 0..9 {
+        assert_eq!(status(&with("GET /ok", &format!("nonsense{nth}"))), "401");
+        assert_eq!(status(&with("GET /ok", "nonsense0")), "401", "the same again is one");
     }
     assert_eq!(status(&with("POST /v1/enroll", "x")), "401");
     let limited = with("GET /ok", "nonsense");

@@ -5,11 +5,9 @@ mod gate;
 mod secured;
 mod wire;
 
-use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -23,9 +21,9 @@ use smol::{Executor, Timer};
 use super::{Listeners, Rope, RouteLabel, Site, Streamed, Tls, bind_tcp, bind_unix, raw_stream, serve};
 use crate::access::{How, Identity, Role, Token, TokenKind};
 use crate::config::{Access, Limits};
-use crate::http::middleware::{Gate, Locals};
+use crate::http::middleware::{Gate, Locals, Lookup};
 use crate::http::routes::is_open;
-use crate::http::{Body, Head, Peer, Problem, Sessions};
+use crate::http::{Body, Grant, Head, Peer, Problem, Sessions};
 use crate::run_tokens::RunTokens;
 use crate::wake::{Bell, Phase, Stop};
 
@@ -38,22 +36,19 @@ const BIG_BYTES: usize = 32 << 20;
 struct OneSession;
 
 impl Sessions for OneSession {
-    fn by_token(
-        &self,
-        sha256: [u8; 32],
-    ) -> Pin<Box<dyn Future<Output = Result<Option<Identity>, Problem>> + Send + '_>> {
-        let known = |text| Token::parse(TokenKind::Session, text).is_some_and(|token| token.sha256() == sha256);
+    fn by_token(&self, sha256: [u8; 32]) -> Lookup<'_> {
+        let is = |token: Token| [token.sha256(), token.cookie_sha256()].contains(&sha256);
+        let known = |text| Token::parse(TokenKind::Session, text).is_some_and(is);
         let renewed_s = known(RENEWED).then_some(60);
         let identity = Identity {
             role: Role::Operator,
             name: "session:x".to_owned(),
             scope: None,
             session: Some(1),
-            expires_at: None,
             how: How::Local,
             renewed_s,
         };
-        let found = (known(TOKEN) || known(RENEWED)).then_some(identity);
+        let found = (known(TOKEN) || known(RENEWED)).then_some((identity, Grant::Peer));
         Box::pin(async move { Ok(found) })
     }
 }
@@ -76,7 +71,7 @@ fn app(executor: Arc<Executor<'static>>) -> tide::Server<Arc<Executor<'static>>>
     app.at("/healthz").get(|_| async { Ok("ok") });
     app.at("/v1/enroll").post(|request: tide::Request<_>| async move {
         let peer = request.ext::<Peer>().cloned().ok_or_else(|| tide::Error::from_str(500, "no peer"))?;
-        Ok(tide::Response::from(peer.refuse_token(Problem::enrollment_invalid("no"))))
+        Ok(tide::Response::from(peer.refuse_token("no", Problem::enrollment_invalid("no"))))
     });
     app.at("/who").get(|request: tide::Request<_>| async move {
         let mut response = tide::Response::new(200);
@@ -169,7 +164,8 @@ impl Daemon {
         let thread = std::thread::spawn(move || {
             let executor = Arc::new(Executor::new());
             let observer = Arc::new(move |label, status| noted.lock().expect("lock").push((label, status)));
-            let gate = Gate::new(access, Arc::new(OneSession), RunTokens::default(), "inst", is_open);
+            let (sessions, name) = (Arc::new(OneSession), "runabout_inst".to_owned());
+            let gate = Gate::new(access, sessions, RunTokens::default(), name, is_open);
             let site = Site { app: app(executor.clone()), gate, limits, observer };
             let served = serve(
                 Listeners { tcp: Some(tcp), tls, unix, unix_again: async_channel::bounded(1).1 },

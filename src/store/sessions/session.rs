@@ -1,0 +1,55 @@
+//! One session, and how long it lives.
+
+use crate::access::Role;
+use crate::clock::UnixMs;
+
+/// A token as it is stored.
+pub type TokenSha256 = [u8; 32];
+
+/// Somebody who was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its number.
+    pub id: i64,
+    /// A label for people; need not be unique.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Seconds that it lives from its last use; 0: it never expires.
+    pub ttl_s: i64,
+    /// Where it was enrolled from.
+    pub address: Option<String>,
+    /// When.
+    pub created_at: UnixMs,
+    /// When it was used last, or enrolled.
+    pub last_used_at: UnixMs,
+    /// `None`: never.
+    pub expires_at: Option<UnixMs>,
+}
+
+impl Session {
+    /// Whether it has not expired.
+    pub fn is_valid(&self, now: UnixMs) -> bool {
+        self.expires_at.is_none_or(|at| at > now)
+    }
+
+    /// Used once more: it lives as long again.
+    pub(super) fn renew(&mut self, now: UnixMs) {
+        self.last_used_at = now;
+        self.expires_at = expiry(now, self.ttl_s);
+    }
+}
+
+/// A page of the list, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct SessionPage {
+    /// Those that have not expired.
+    pub sessions: Vec<Session>,
+    /// Where the next page goes on: it holds ids below this. `None` at the end.
+    pub next: Option<i64>,
+}
+
+/// When a session ends that is used now.
+pub(super) fn expiry(now: UnixMs, ttl_s: i64) -> Option<UnixMs> {
+    (ttl_s > 0).then(|| now.plus_s(ttl_s))
+}
