@@ -35,7 +35,7 @@ use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
 use crate::run_tokens::RunTokens;
-use crate::runner::{self, Graces, OomWatch, Pacing, Running, World, appender, children, inherited, orphans};
+use crate::runner::{self, Graces, OomWatch, Pacing, Running, Shortage, World, appender, children, inherited, orphans};
 use crate::signals::{Again, Ends, Signals};
 use crate::store::{Store, StoreConfig};
 use crate::systemd::Handed;
@@ -292,6 +292,7 @@ impl Daemon {
             world: self.world.clone(),
             oom: Arc::new(OomWatch::from_now_on()),
             tokens: RunTokens::default(),
+            shortage: Shortage::default(),
             graces: Graces { kill: seconds(config.kill_grace_s), shutdown: seconds(config.shutdown_grace_s) },
         }
     }
@@ -393,7 +394,7 @@ impl Daemon {
                 // Registered with `Running`, for whose end the shutdown waits.
                 executor.spawn(runner::attempt(context.clone(), claimed)).detach();
             };
-            scheduler::run(&store, &bell, &stop, &metrics, start).await;
+            scheduler::run(&store, &bell, &stop, &metrics, || context.shortage.left(), start).await;
         }
     }
 

@@ -91,6 +91,7 @@ pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod daemon;
+pub mod descriptors;
 pub mod dir;
 pub mod event;
 pub mod feed;

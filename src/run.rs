@@ -225,6 +225,13 @@ pub enum Exit {
     Oom,
     /// It was never started; why, for people.
     SpawnFailed(String),
+    /// It was not started for want of descriptors, processes or memory, which others will give back.
+    Postponed {
+        /// What is wanting, for people.
+        why: String,
+        /// It is tried again after so many milliseconds.
+        retry_ms: i64,
+    },
     /// It is gone and nobody could see how: the daemon that was its parent died.
     Unknown,
 }
@@ -263,6 +270,9 @@ impl Outcome {
             OnInterrupt::Requeue => Status::Queued,
         };
         let (status, reason) = match (asked, exit) {
+            (None | Some(Ask::Shutdown | Ask::DaemonLost), Exit::Postponed { .. }) => {
+                (Status::Queued, Reason::SpawnFailed)
+            }
             (_, Exit::SpawnFailed(_)) => (Status::Failed, Reason::SpawnFailed),
             (Some(Ask::Cancel), _) => (Status::Canceled, Reason::Canceled),
             (Some(Ask::Timeout), _) => (Status::TimedOut, Reason::Timeout),
@@ -277,7 +287,7 @@ impl Outcome {
             Exit::Code(code) => (Some(i64::from(*code)), None, None),
             Exit::Signal(signal) => (None, Some(i64::from(*signal)), None),
             Exit::Oom => (None, Some(SIGKILL), None),
-            Exit::SpawnFailed(why) => (None, None, Some(shortened(why))),
+            Exit::SpawnFailed(why) | Exit::Postponed { why, .. } => (None, None, Some(shortened(why))),
             Exit::Unknown => (None, None, None),
         };
         Outcome { status, reason: Some(reason), exit_code, signal, error }
@@ -344,5 +354,14 @@ mod tests {
         assert_eq!(told, (Status::TimedOut, Some(Reason::Timeout), Some(0)));
         let requeued = Outcome::of(Some(Ask::Shutdown), &Exit::Signal(15), OnInterrupt::Requeue);
         assert_eq!(requeued.status, Status::Queued);
+        let postponed = Exit::Postponed { why: "no process left".to_owned(), retry_ms: 1_000 };
+        for (asked, status) in [
+            (None, Status::Queued),
+            (Some(Ask::Shutdown), Status::Queued),
+            (Some(Ask::Cancel), Status::Canceled),
+            (Some(Ask::Timeout), Status::TimedOut),
+        ] {
+            assert_eq!(Outcome::of(asked, &postponed, OnInterrupt::Fail).status, status);
+        }
     }
 }

@@ -28,7 +28,16 @@ enum Cause {
 }
 
 /// Starts what is ready until the daemon stops; answers when no further claim can come.
-pub async fn run(store: &Store, bell: &Bell, stop: &Stop, metrics: &Arc<Metrics>, start: impl Fn(Claimed)) {
+///
+/// While `held` says for how long, nothing is claimed: what a command needs to be started is wanting.
+pub async fn run(
+    store: &Store,
+    bell: &Bell,
+    stop: &Stop,
+    metrics: &Arc<Metrics>,
+    held: impl Fn() -> Option<Duration>,
+    start: impl Fn(Claimed),
+) {
     store.open_claims(true);
     let mut is_failing = false;
     while !stop.reached(Phase::Stopping) {
@@ -38,7 +47,8 @@ pub async fn run(store: &Store, bell: &Bell, stop: &Stop, metrics: &Arc<Metrics>
             start(claimed);
         }
         let due_in = store.next_due().map(|due| Duration::from_millis((due.0 - UnixMs::now().0).max(0) as u64));
-        if store.claimable() || due_in == Some(Duration::ZERO) {
+        let held_for = held();
+        if held_for.is_none() && (store.claimable() || due_in == Some(Duration::ZERO)) {
             let claimed = store.claim().await;
             if let Err(error) = &claimed {
                 if !is_failing && !error.is_told_by_the_store() {
@@ -52,7 +62,7 @@ pub async fn run(store: &Store, bell: &Bell, stop: &Stop, metrics: &Arc<Metrics>
         if stop.reached(Phase::Stopping) {
             break;
         }
-        let (sleep, on_time) = match due_in {
+        let (sleep, on_time) = match held_for.or(due_in) {
             Some(due_in) if due_in < SAFETY => (due_in, Cause::Due),
             _ => (SAFETY, Cause::Safety),
         };
@@ -68,7 +78,7 @@ pub async fn run(store: &Store, bell: &Bell, stop: &Stop, metrics: &Arc<Metrics>
         .await;
         let cause = match cause {
             // Only a ring that leaves something to do counts as one: every commit rings.
-            Cause::Signal if !store.claimable() && store.claims().is_empty() => continue,
+            Cause::Signal if (!store.claimable() || held().is_some()) && store.claims().is_empty() => continue,
             Cause::Signal => "signal",
             Cause::Due => "due",
             Cause::Safety => "safety",

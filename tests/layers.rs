@@ -15,6 +15,7 @@ const ORDER: &[&str] = &[
     "run_tokens",
     // What everything stands on.
     "memory",
+    "descriptors",
     "dir",
     "accounts",
     "credentials",

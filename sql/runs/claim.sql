@@ -1,6 +1,6 @@
 -- The one statement that starts an attempt: the first ready run of a queue, by priority, then id.
 UPDATE runs
-SET status = 'running', started_at = :now
+SET status = 'running', started_at = :now, error = NULL
 WHERE id = (SELECT id FROM runs
             WHERE queue = :queue AND status = 'queued' AND ready = 1
             ORDER BY priority DESC, id

@@ -79,14 +79,18 @@ pub struct RunView {
     pub on_interrupt: String,
     /// Whether it never expires.
     pub keep: bool,
+    /// Fields that a list cut short.
+    pub truncated: Vec<String>,
 }
 
 impl RunView {
     /// What it executes, as one would type it.
     pub fn what(&self) -> String {
+        let rest =
+            if self.truncated.iter().any(|field| matches!(field.as_str(), "command" | "script")) { "…" } else { "" };
         match (&self.command, &self.script) {
-            (Some(argv), _) => shell_words(argv),
-            (None, Some(script)) => script.trim().to_owned(),
+            (Some(argv), _) => shell_words(argv) + rest,
+            (None, Some(script)) => script.trim().to_owned() + rest,
             (None, None) => String::new(),
         }
     }

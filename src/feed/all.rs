@@ -22,7 +22,8 @@ use std::time::Duration;
 use async_io::Timer;
 use futures_lite::FutureExt as _;
 
-use super::follower::{OpenError, STEP_EVENTS_MAX, Step};
+use super::budget::Share;
+use super::follower::{OpenError, STEP_BYTES_MAX, STEP_EVENTS_MAX, Step};
 use super::hub::{Encoded, Hub, Live, Subscription};
 use crate::event::{Cursor, EventFilter, Gap, GapReason};
 use crate::store::{AllHead, AllPage, PAGE_BYTES_MAX, PAGE_ROWS_MAX, StoreError};
@@ -96,6 +97,8 @@ pub struct AllFollower {
     caught_up: bool,
     told_caught_up: bool,
     ready: VecDeque<Step>,
+    /// What was handed out last counts until more is asked for: by then the transport has written it.
+    share: Option<Share>,
     cursor_every: Duration,
 }
 
@@ -126,6 +129,7 @@ impl AllFollower {
             caught_up: false,
             told_caught_up: false,
             ready: VecDeque::new(),
+            share: None,
             cursor_every: CURSOR_EVERY,
         };
         Ok((follower, hello))
@@ -140,10 +144,12 @@ impl AllFollower {
             if let Some(step) = self.ready.pop_front() {
                 return Ok(step);
             }
+            self.share = None;
             if !self.caught_up {
-                let read = self.hub.store().all_page(self.filter.clone(), self.cursor, PAGE_ROWS_MAX, PAGE_BYTES_MAX);
+                let share = self.hub.budget().share(PAGE_BYTES_MAX);
+                let read = self.hub.store().all_page(self.filter.clone(), self.cursor, PAGE_ROWS_MAX, share.bytes());
                 let page = read.await?;
-                self.take_page(&page);
+                self.take_page(&page, share);
                 continue;
             }
             match self.wait().await {
@@ -182,7 +188,7 @@ impl AllFollower {
 
     /// Takes an event from the channel and all that is there behind it.
     async fn take_live(&mut self, first: Arc<Encoded>) -> Result<(), StoreError> {
-        let mut events = Vec::new();
+        let (mut events, mut bytes) = (Vec::new(), 0);
         let before = self.cursor;
         let mut next = Some(Live::Event(first));
         while let Some(live) = next {
@@ -191,6 +197,7 @@ impl AllFollower {
                 Live::Event(event) if event.id <= self.cursor => {}
                 Live::Event(event) => {
                     self.cursor = event.id;
+                    bytes += event.held_bytes();
                     events.push(event);
                 }
                 Live::Lagging => {
@@ -200,8 +207,10 @@ impl AllFollower {
                 // Told again by the next call.
                 Live::Closed => break,
             }
-            next = if events.len() < STEP_EVENTS_MAX { self.live.try_next() } else { None };
+            let has_room = events.len() < STEP_EVENTS_MAX && bytes < STEP_BYTES_MAX;
+            next = if has_room { self.live.try_next() } else { None };
         }
+        self.share = Some(self.hub.budget().hold(bytes));
         if let (Some(queue), false) = (self.filter.queue(), events.is_empty()) {
             // Which queue a run is in, no event tells.
             let runs = events.iter().map(|event| event.run).collect();
@@ -222,10 +231,13 @@ impl AllFollower {
         }
     }
 
-    fn take_page(&mut self, page: &AllPage) {
+    fn take_page(&mut self, page: &AllPage, mut share: Share) {
         self.tell_removed(self.cursor, page.head.removed_id);
         self.cursor = page.through;
-        self.hand_out(page.events.iter().map(|event| Arc::new(Encoded::new(event))).collect());
+        let events: Vec<_> = page.events.iter().map(|event| Arc::new(Encoded::new(event))).collect();
+        share.settle(events.iter().map(|event| event.held_bytes()).sum());
+        self.share = Some(share);
+        self.hand_out(events);
         if page.through >= page.head.last_id {
             self.caught_up = true;
             if !std::mem::replace(&mut self.told_caught_up, true) {

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::budget::Share;
 use super::hub::{Encoded, Hub, Live, Subscription};
 use crate::event::{Cursor, Finished, Gap};
 use crate::run::{Outcome, RunId};
@@ -13,6 +14,8 @@ use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX, StoreError};
 
 /// Events that are handed to the transport at once, at most: bounds its memory, and lets it flush once for many.
 pub(super) const STEP_EVENTS_MAX: usize = 256;
+/// The same in bytes, for what comes live: a step ends with the event that reaches it.
+pub(super) const STEP_BYTES_MAX: usize = 64 * 1024;
 
 /// What a reader is told first.
 #[derive(Clone, Debug)]
@@ -101,6 +104,8 @@ pub struct Follower {
     caught_up: bool,
     told_caught_up: bool,
     ready: VecDeque<Step>,
+    /// What was handed out last counts until more is asked for: by then the transport has written it.
+    share: Option<Share>,
 }
 
 impl Follower {
@@ -121,6 +126,7 @@ impl Follower {
             caught_up: false,
             told_caught_up: false,
             ready: VecDeque::new(),
+            share: None,
         };
         Ok((follower, Hello { after, head }))
     }
@@ -139,6 +145,7 @@ impl Follower {
             if let Some(step) = self.ready.pop_front() {
                 return Ok(step);
             }
+            self.share = None;
             if self.caught_up {
                 match self.live.next().await {
                     Live::Event(event) => self.take_live(event),
@@ -146,8 +153,9 @@ impl Follower {
                     Live::Closed => return Ok(Step::Closing),
                 }
             } else {
-                match self.hub.store().page(self.run, self.cursor, PAGE_ROWS_MAX, PAGE_BYTES_MAX).await {
-                    Ok(page) => self.take_page(&page),
+                let share = self.hub.budget().share(PAGE_BYTES_MAX);
+                match self.hub.store().page(self.run, self.cursor, PAGE_ROWS_MAX, share.bytes()).await {
+                    Ok(page) => self.take_page(&page, share),
                     Err(StoreError::RunPruned(_) | StoreError::RunNotFound(_)) => return Ok(Step::Gone),
                     Err(error) => return Err(error),
                 }
@@ -157,13 +165,14 @@ impl Follower {
 
     /// Takes an event from the channel and all that is there behind it.
     fn take_live(&mut self, first: Arc<Encoded>) {
-        let mut events = Vec::new();
+        let (mut events, mut bytes) = (Vec::new(), 0);
         let mut next = Some(Live::Event(first));
         while let Some(live) = next {
             match live {
                 Live::Event(event) if event.seq <= self.cursor => {}
                 Live::Event(event) if event.seq == self.cursor + 1 => {
                     self.cursor += 1;
+                    bytes += event.held_bytes();
                     events.push(event);
                 }
                 // Something is missing before this one: SQLite has it, and this one too.
@@ -174,21 +183,27 @@ impl Follower {
                 // Told again by the next call.
                 Live::Closed => break,
             }
-            next = if events.len() < STEP_EVENTS_MAX { self.live.try_next() } else { None };
+            let has_room = events.len() < STEP_EVENTS_MAX && bytes < STEP_BYTES_MAX;
+            next = if has_room { self.live.try_next() } else { None };
         }
+        self.share = Some(self.hub.budget().hold(bytes));
         self.hand_out(events);
     }
 
-    fn take_page(&mut self, page: &EventPage) {
-        let mut events = Vec::with_capacity(page.events.len());
+    fn take_page(&mut self, page: &EventPage, mut share: Share) {
+        let (mut events, mut bytes) = (Vec::with_capacity(page.events.len()), 0);
         for event in &page.events {
             if event.seq != self.cursor + 1 {
                 self.hand_out(std::mem::take(&mut events));
                 self.ready.push_back(Step::Gap(page.head.gap(self.cursor + 1, event.seq - 1)));
             }
             self.cursor = event.seq;
-            events.push(Arc::new(Encoded::new(event)));
+            let encoded = Encoded::new(event);
+            bytes += encoded.held_bytes();
+            events.push(Arc::new(encoded));
         }
+        share.settle(bytes);
+        self.share = Some(share);
         self.hand_out(events);
         if self.cursor < page.head.last_seq && page.events.is_empty() {
             self.ready.push_back(Step::Gap(page.head.gap(self.cursor + 1, page.head.last_seq)));

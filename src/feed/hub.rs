@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use bytes::Bytes;
 
+use super::budget::Budget;
 use crate::event::{Data, Event, EventFilter, Finished, Kind};
 use crate::metrics::Metrics;
 use crate::run::RunId;
@@ -37,6 +38,14 @@ pub struct Encoded {
 }
 
 impl Encoded {
+    /// What this takes besides its text, in bytes: itself, its counters, and its place in the lists that hand it on.
+    const OVERHEAD_BYTES: usize = 256;
+
+    /// What it takes in memory.
+    pub fn held_bytes(&self) -> usize {
+        self.text.len() + Encoded::OVERHEAD_BYTES
+    }
+
     /// Encodes an event.
     pub fn new(event: &Event) -> Encoded {
         let finished = match (&event.data, event.kind) {
@@ -61,7 +70,7 @@ pub struct HubLimits {
     pub reader_events: usize,
     /// Bytes in one reader's channel.
     pub reader_bytes: usize,
-    /// Bytes in all of them.
+    /// Bytes in all of them, and in the pages and answers that clients have not taken yet.
     pub total_bytes: usize,
 }
 
@@ -75,7 +84,7 @@ pub struct Hub {
 struct Shared {
     readers: Mutex<Readers>,
     limits: HubLimits,
-    buffered: AtomicUsize,
+    budget: Budget,
     /// The newest event that every reader who is shown it was offered.
     pushed: AtomicI64,
     metrics: Arc<Metrics>,
@@ -124,7 +133,7 @@ impl Hub {
         let shared = Shared {
             readers: Mutex::default(),
             limits,
-            buffered: AtomicUsize::new(0),
+            budget: Budget::new(limits.total_bytes),
             pushed: AtomicI64::new(0),
             metrics,
         };
@@ -134,6 +143,11 @@ impl Hub {
     /// Where the events come from.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What waits in memory for all clients together.
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
     }
 
     /// A place among the readers of a run: from now on all of its events, until the channel overflows.
@@ -232,13 +246,10 @@ impl Shared {
         if reader.lagging.load(Ordering::SeqCst) {
             return;
         }
-        let len = event.text.len();
-        let over = reader.buffered.load(Ordering::SeqCst) + len > self.limits.reader_bytes
-            || self.buffered.load(Ordering::SeqCst) + len > self.limits.total_bytes;
-        if !over {
-            // Counted before it is sent: the reader subtracts when it takes it.
+        let len = event.held_bytes();
+        // Counted before it is sent: the reader subtracts when it takes it.
+        if reader.buffered.load(Ordering::SeqCst) + len <= self.limits.reader_bytes && self.budget.take(len) {
             reader.buffered.fetch_add(len, Ordering::SeqCst);
-            self.buffered.fetch_add(len, Ordering::SeqCst);
             match reader.channel.try_send(Some(event.clone())) {
                 Ok(()) => return,
                 Err(TrySendError::Full(_) | TrySendError::Closed(_)) => self.taken(reader, len),
@@ -252,7 +263,7 @@ impl Shared {
 
     fn taken(&self, reader: &Reader, len: usize) {
         reader.buffered.fetch_sub(len, Ordering::SeqCst);
-        self.buffered.fetch_sub(len, Ordering::SeqCst);
+        self.budget.give_back(len);
     }
 }
 
@@ -305,7 +316,7 @@ impl Subscription {
     }
 
     fn take(&self, event: Arc<Encoded>) -> Arc<Encoded> {
-        self.hub.shared.taken(&self.reader, event.text.len());
+        self.hub.shared.taken(&self.reader, event.held_bytes());
         event
     }
 }

@@ -5,9 +5,11 @@
 //! skip, stands at the top of `all`.
 
 mod all;
+mod budget;
 mod follower;
 mod hub;
 
 pub use all::{AllFollower, AllHello, partial_gap, resolve_all};
+pub use budget::{Budget, Share};
 pub use follower::{Ended, Follower, Hello, OpenError, Step, resolve, wait_for_end};
 pub use hub::{Encoded, Hub, HubLimits, Subscription};

@@ -15,7 +15,7 @@ use super::{Body, Grant, Head, Problem};
 use crate::access::Identity;
 use crate::clock::UnixMs;
 use crate::config::Config;
-use crate::feed::Hub;
+use crate::feed::{Hub, Share};
 use crate::maintenance::Maintenance;
 use crate::metrics::Metrics;
 use crate::run::RunId;
@@ -195,8 +195,12 @@ pub fn unsupported(found: &str, wanted: &str) -> Problem {
 
 /// A JSON answer.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    let text = crate::text::json(body).map_err(|error| Problem::internal(error.to_string()))?;
-    Ok(raw_json(status, text))
+    json_text(body).map(|text| raw_json(status, text))
+}
+
+/// A part of a JSON answer, as text.
+pub fn json_text(part: &impl Serialize) -> Result<String, Problem> {
+    crate::text::json(part).map_err(|error| Problem::internal(error.to_string()))
 }
 
 /// A JSON answer that is text already.
@@ -204,6 +208,14 @@ pub fn raw_json(status: StatusCode, text: String) -> Response {
     let mut response = Response::new(status);
     response.set_body(text);
     response.insert_header("content-type", "application/json");
+    response
+}
+
+/// A JSON answer that is text already, and counts until its client has taken it.
+pub fn shared_json(status: StatusCode, text: String, mut share: Share) -> Response {
+    share.settle(text.len());
+    let mut response = raw_json(status, text);
+    response.insert_ext(share);
     response
 }
 

@@ -17,6 +17,7 @@ mod procfs;
 pub mod running;
 mod session;
 mod settle;
+mod shortage;
 mod spawn;
 mod world;
 
@@ -34,10 +35,11 @@ use crate::store::{Claimed, ProcessMark, Store};
 pub use appender::Pacing;
 pub use oom::OomWatch;
 use output::Output;
-use process::{Pipes, Process};
+use process::{Pipes, Process, Unstarted};
 pub use running::Running;
 use running::Switch;
 use settle::{End, settle};
+pub use shortage::Shortage;
 pub use world::World;
 
 /// What only a background child adds after its leader's end is read for this long, and what is left
@@ -64,6 +66,8 @@ pub struct Context {
     pub oom: Arc<OomWatch>,
     /// By what the gate knows its command.
     pub tokens: RunTokens,
+    /// Whether something is wanting that commands need to be started.
+    pub shortage: Shortage,
     /// How long it may take to stop.
     pub graces: Graces,
 }
@@ -114,8 +118,17 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
     };
     let (process, pipes) = match Process::spawn(&context.world, &claimed, &token) {
         Ok(started) => started,
-        Err(why) => return settle(None, None, Exit::SpawnFailed(why)).await,
+        Err(Unstarted { why, is_shortage: false }) => return settle(None, None, Exit::SpawnFailed(why)).await,
+        Err(Unstarted { why, is_shortage: true }) => {
+            let (pause, is_first) = context.shortage.note();
+            // Of those that fail together the first speaks for all.
+            let level = if is_first { log::Level::Warn } else { log::Level::Debug };
+            log::log!(level, "run {run} cannot be started yet: {why}; it is tried again in {} ms", pause.as_millis());
+            let retry_ms = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+            return settle(None, switch.asked_now(), Exit::Postponed { why, retry_ms }).await;
+        }
     };
+    context.shortage.is_over();
     switch.set_session(Some(process.pid()));
     let mark = process.mark(&context.world);
     let is_long = async {

@@ -3,6 +3,7 @@
 //! It is reaped only when its attempt is settled, so that its pid still names its session whenever that is signalled.
 //! Nothing here may wait for it in the thread.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -13,6 +14,7 @@ use super::member::{self, Identity, has_exited};
 use super::spawn::{Start, Started};
 use super::world::World;
 use super::{children, procfs, session};
+use crate::descriptors::{self, For};
 use crate::run::Exit;
 use crate::run_tokens::RunToken;
 use crate::store::{Claimed, ProcessMark};
@@ -26,6 +28,25 @@ pub struct Process {
     pid: Pid,
     /// `None` where the system has none: then SIGCHLD tells.
     pidfd: Option<Async<OwnedFd>>,
+}
+
+/// Why a command was not started.
+#[derive(Clone, Debug)]
+pub struct Unstarted {
+    /// For people.
+    pub why: String,
+    /// Whether descriptors, processes or memory are wanting, which come back; it can be tried again.
+    pub is_shortage: bool,
+}
+
+impl From<String> for Unstarted {
+    fn from(why: String) -> Unstarted {
+        Unstarted { why, is_shortage: false }
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM))
 }
 
 /// What a child's standard streams lead to.
@@ -43,12 +64,21 @@ impl Process {
     /// Starts the command as the leader of a session of its own, without a terminal.
     ///
     /// # Errors
-    /// Why it was not started, for people.
-    pub fn spawn(world: &World, claimed: &Claimed, token: &RunToken) -> Result<(Process, Pipes), String> {
+    /// Why it was not started.
+    pub fn spawn(world: &World, claimed: &Claimed, token: &RunToken) -> Result<(Process, Pipes), Unstarted> {
         let mut start = Start::new(world, claimed, token)?;
-        let started = world.with_raised_score(|| start.spawn()).map_err(|error| start.error(&error))?;
+        // Held until the child is there: what is needed to see its end must not be wanting when it has begun.
+        let spare = File::open("/dev/null").and_then(|spare| {
+            let is_left = descriptors::may_use(&spare, For::Command);
+            if is_left { Ok(spare) } else { Err(io::Error::from_raw_os_error(libc::EMFILE)) }
+        });
+        let started = spare.and_then(|spare| Ok((world.with_raised_score(|| start.spawn())?, spare)));
+        let unstarted = |error: io::Error| Unstarted { is_shortage: is_shortage(&error), why: start.error(&error) };
+        let (started, spare) = started.map_err(unstarted)?;
         world.give_score(started.pid.as_raw_nonzero().get());
-        Process::watch(started).map_err(|error| start.unwatched(&error))
+        drop(spare);
+        // It has begun: whatever goes wrong now, it is not started again.
+        Ok(Process::watch(started).map_err(|error| start.unwatched(&error))?)
     }
 
     /// Its number, which is its session's and its group's too.

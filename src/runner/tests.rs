@@ -124,7 +124,7 @@ impl Trial {
             let token = RunTokens::default().issue(RunId(7)).expect("random");
             let (process, pipes) = match Process::spawn(&World::new(INSTANCE), &self.claimed, &token) {
                 Ok(started) => started,
-                Err(why) => return (None, Exit::SpawnFailed(why)),
+                Err(unstarted) => return (None, Exit::SpawnFailed(unstarted.why)),
             };
             switch.set_session(Some(process.pid()));
             let stdin = self.claimed.stdin.as_deref().unwrap_or_default();

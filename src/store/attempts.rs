@@ -150,15 +150,18 @@ pub(super) fn finish(
     }
     let pieces = tx.backlog.take_all(id);
     tx.append_output(pieces)?;
+    let is_canceled = run.cancel_requested_at.is_some();
+    let retry_ms = if let Exit::Postponed { retry_ms, .. } = exit { Some(*retry_ms) } else { None };
+    let asked = asked.or((is_canceled && retry_ms.is_some()).then_some(Ask::Cancel));
     // Whoever asked first decides, but what somebody canceled is not started again.
-    let on_interrupt = if run.cancel_requested_at.is_some() { OnInterrupt::Fail } else { run.spec.on_interrupt };
+    let on_interrupt = if is_canceled { OnInterrupt::Fail } else { run.spec.on_interrupt };
     let outcome = Outcome::of(asked, exit, on_interrupt);
     tx.prepare(sql::ATTEMPTS_END)?.execute(named_params! {
         ":run": id.0, ":attempt": attempt, ":now": tx.now.0, ":exit_code": outcome.exit_code,
         ":signal": outcome.signal, ":reason": outcome.reason.map(|reason| reason.as_str()),
     })?;
     if outcome.status == Status::Queued {
-        life::requeue(tx, &run, &outcome)?;
+        life::requeue(tx, &run, &outcome, retry_ms)?;
     } else {
         life::end(tx, &run, &outcome)?;
     }

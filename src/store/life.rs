@@ -126,16 +126,37 @@ pub(super) fn start<T>(
     Ok(Some(claimed))
 }
 
-/// An attempt is over and another follows.
-pub(super) fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), StoreError> {
+/// An attempt is over and another follows: at once, or after `retry_ms` where something was wanting to start it.
+pub(super) fn requeue(
+    tx: &mut Writer<'_>,
+    run: &Run,
+    outcome: &Outcome,
+    retry_ms: Option<i64>,
+) -> Result<(), StoreError> {
     let running = Standing::of(run);
-    moved(tx, run.id, Some(running), Some(Standing { status: Status::Queued, ready: true, ..running }))?;
+    let not_before = retry_ms.map(|ms| tx.now.0.saturating_add(ms));
+    let claims_wanted_before = tx.claim_wanted;
+    moved(
+        tx,
+        run.id,
+        Some(running),
+        Some(Standing { status: Status::Queued, ready: not_before.is_none(), ..running }),
+    )?;
+    if not_before.is_some() {
+        // What is wanting for this one is wanting for the next.
+        tx.claim_wanted = claims_wanted_before;
+    }
+    let Outcome { reason, exit_code, signal, error, .. } = outcome;
     let output_bytes = tx.state.output.remove(&run.id).unwrap_or_default().printed;
-    tx.prepare(sql::RUNS_REQUEUE)?.execute(named_params! {":id": run.id.0, ":output_bytes": output_bytes})?;
-    let Outcome { reason, exit_code, signal, .. } = outcome;
-    let told = serde_json::json!({
+    tx.prepare(sql::RUNS_REQUEUE)?.execute(named_params! {
+        ":id": run.id.0, ":output_bytes": output_bytes, ":error": error, ":not_before": not_before,
+    })?;
+    let mut told = serde_json::json!({
         "attempt": run.attempt, "reason": reason, "exit_code": exit_code, "signal": signal,
     });
+    if let Some(error) = error {
+        told["error"] = error.as_str().into();
+    }
     tx.append(run.id, Kind::AttemptEnded, told.to_string())?;
     tx.append(run.id, Kind::Queued, format!(r#"{{"attempt":{}}}"#, run.attempt + 1))?;
     Ok(())

@@ -1,13 +1,14 @@
 //! Lists of runs: the filter with the best index leads, the others sift what it gives.
 //!
-//! Bounded in what it looks at, so that no filter costs more than another on a database of any size.
+//! Bounded in what it looks at, so that no filter costs more than another on a database of any size, and in bytes: of a run
+//! it gives what a list shows, never a megabyte of arguments.
 
 use rusqlite::{Row, named_params};
 
 use super::reads::Reader;
 use super::runs::get;
 use super::{StoreError, sql};
-use crate::run::{Run, RunId, Status};
+use crate::run::{Command, Run, RunId, Spec, Status};
 
 /// Which runs a list shows.
 #[derive(Clone, Debug, Default)]
@@ -30,10 +31,26 @@ pub struct Filter {
 #[derive(Clone, Debug)]
 pub struct RunPage {
     /// Newest first.
-    pub runs: Vec<Run>,
+    pub runs: Vec<Listed>,
     /// Where the next page starts; `None` at the end.
     pub next_before: Option<RunId>,
 }
+
+/// A run as a list shows it: without what is never given back, and with its long fields cut short.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The run.
+    pub run: Run,
+    /// The names of the fields that were cut short.
+    pub truncated: Vec<&'static str>,
+}
+
+/// Bytes of a text, or of a list of texts, that a list shows: what fits on a screen.
+const FIELD_BYTES_MAX: usize = 1_024;
+/// What each text of a list counts besides its bytes: it has a place in memory, and quotes on the wire.
+const ITEM_BYTES: usize = 4;
+/// Bytes of runs that are read for one page, which is cut short there; `next` goes on.
+const READ_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 
 /// Candidates that one page of a list looks at, at most: beyond it, or when the read has taken its time, the page is cut
 /// short and `next` goes on, so that a filter that hides almost everything costs no more than any other.
@@ -53,15 +70,70 @@ pub(super) fn list(reader: &Reader<'_>, filter: &Filter) -> Result<RunPage, Stor
         ids.truncate(filter.limit);
         next_before = ids.last().copied();
     }
-    let mut runs = Vec::with_capacity(ids.len());
+    let (mut runs, mut read_bytes) = (Vec::with_capacity(ids.len()), 0);
     for id in &ids {
-        runs.push(get(reader.conn, *id, reader.printed(*id))?);
-        if reader.is_over() && runs.len() < ids.len() {
+        let run = get(reader.conn, *id, reader.printed(*id))?;
+        read_bytes += stored_bytes(&run.spec);
+        runs.push(shortened(run));
+        if (read_bytes >= READ_BYTES_MAX || reader.is_over()) && runs.len() < ids.len() {
             next_before = Some(*id);
             break;
         }
     }
     Ok(RunPage { runs, next_before })
+}
+
+/// What a specification takes, as far as it has no limit of its own.
+fn stored_bytes(spec: &Spec) -> usize {
+    let command = match &spec.command {
+        Command::Argv(argv) => argv.iter().map(|argument| argument.len() + ITEM_BYTES).sum(),
+        Command::Script(script) => script.len(),
+    };
+    let env: usize = spec.env.iter().map(|(key, value)| key.len() + value.len() + ITEM_BYTES).sum();
+    command + env + spec.stdin.as_ref().map_or(0, String::len) + spec.cwd.as_ref().map_or(0, String::len)
+}
+
+fn shortened(mut run: Run) -> Listed {
+    let spec = &mut run.spec;
+    spec.stdin = None;
+    let command = match &mut spec.command {
+        Command::Argv(argv) => cut_list(argv).then_some("command"),
+        Command::Script(script) => cut(script, FIELD_BYTES_MAX).then_some("script"),
+    };
+    let cwd = spec.cwd.as_mut().is_some_and(|cwd| cut(cwd, FIELD_BYTES_MAX)).then_some("cwd");
+    let mut keys: Vec<String> = std::mem::take(&mut spec.env).into_keys().collect();
+    let env_keys = cut_list(&mut keys).then_some("env_keys");
+    spec.env = keys.into_iter().map(|key| (key, String::new())).collect();
+    let error = run.outcome.error.as_mut().is_some_and(|error| cut(error, FIELD_BYTES_MAX)).then_some("error");
+    Listed { run, truncated: [command, cwd, env_keys, error].into_iter().flatten().collect() }
+}
+
+/// Cuts a text at a character; answers whether it had to.
+fn cut(text: &mut String, bytes_max: usize) -> bool {
+    if text.len() <= bytes_max {
+        return false;
+    }
+    let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+    text.shrink_to_fit();
+    true
+}
+
+/// The same for texts that are shown together.
+fn cut_list(texts: &mut Vec<String>) -> bool {
+    let mut left = FIELD_BYTES_MAX;
+    for at in 0..texts.len() {
+        let text = &mut texts[at];
+        if text.len() + ITEM_BYTES > left {
+            cut(text, left.saturating_sub(ITEM_BYTES));
+            let shown = at + usize::from(!text.is_empty());
+            texts.truncate(shown);
+            texts.shrink_to_fit();
+            return true;
+        }
+        left -= text.len() + ITEM_BYTES;
+    }
+    false
 }
 
 /// The newest of each status, merged by id.
@@ -135,5 +207,24 @@ fn passes(reader: &Reader<'_>, row: &Row<'_>, id: RunId, filter: &Filter) -> Res
             let mut has = reader.conn.prepare_cached(sql::RUNS_HAS_TAG)?;
             Ok(has.exists(named_params! {":tag": tag, ":run": id.0})?)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_at_a_character_and_short_ones_left_alone() {
+        let mut text = "é".repeat(FIELD_BYTES_MAX);
+        assert!(cut(&mut text, FIELD_BYTES_MAX - 1) && text.len() == FIELD_BYTES_MAX - 2);
+        assert!(!cut(&mut text, FIELD_BYTES_MAX));
+        let cut_to = |given: &[String]| {
+            let mut texts = given.to_vec();
+            (cut_list(&mut texts), texts.iter().map(String::len).collect::<Vec<_>>())
+        };
+        assert_eq!(cut_to(&["a".repeat(500), "b".repeat(500)]), (false, vec![500, 500]));
+        assert_eq!(cut_to(&["a".repeat(500), "b".repeat(5_000), "c".into()]), (true, vec![500, 516]));
+        assert_eq!(cut_to(&vec![String::new(); 1_000]), (true, vec![0; FIELD_BYTES_MAX / ITEM_BYTES]));
     }
 }

@@ -50,7 +50,7 @@ pub use error::{Shortage, StoreError};
 pub use events::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX};
 pub use expiry::{Removed, Vacuum};
 pub use handle::Store;
-pub use lists::{Filter, RunPage};
+pub use lists::{Filter, Listed, RunPage};
 pub use migrate::OpenError;
 pub use queues::DEFAULT_QUEUE;
 pub use runs::{Change, IdempotencyKey, NewRun, Submitted};

@@ -11,8 +11,8 @@ use crate::client::view::{RunView, RunsPage, read};
 use crate::clock::UnixMs;
 use crate::text::printable_json;
 
-/// Of the largest runs, this many still make an answer that can be held.
-const PAGE_RUNS_MAX: u32 = 100;
+/// What a page has at most; the daemon cuts it short where the runs are long.
+const PAGE_RUNS_MAX: u32 = 500;
 
 /// Prints them as a table or as one array.
 pub async fn ls(context: &Context, options: LsOptions) -> Result<u8, Failure> {
@@ -32,10 +32,10 @@ async fn pages(context: &Context, options: &LsOptions) -> Result<Vec<Box<RawValu
     let mut next = Some(first_page(options));
     let limit = options.limit as usize;
     while let Some(path) = next.take().filter(|_| runs.len() < limit) {
-        let body = context.daemon.ask(&Ask::get(path)).await?;
+        let body = context.daemon.ask(&Ask::get(path.clone())).await?;
         let page: RunsPage = read(&body)?;
-        // A page without runs that names another one would never end.
-        next = page.next.filter(|_| !page.runs.is_empty());
+        // A page that names itself would never end.
+        next = page.next.filter(|next| *next != path);
         runs.extend(page.runs);
     }
     runs.truncate(limit);
@@ -84,6 +84,6 @@ mod tests {
             name: None,
             limit: 1_000,
         };
-        assert_eq!(first_page(&options), "/v1/runs?limit=100&status=failed,timed_out&tag=a%26b");
+        assert_eq!(first_page(&options), "/v1/runs?limit=500&status=failed,timed_out&tag=a%26b");
     }
 }

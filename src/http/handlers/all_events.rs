@@ -10,7 +10,7 @@ use super::events::{PAGE_BYTES_MAX, PAGE_DEFAULT, PAGE_MAX, PageText};
 use crate::event::{Cursor, EventFilter, FILTER_RUNS_MAX, Kind};
 use crate::feed::{AllHello, OpenError, partial_gap, resolve_all};
 use crate::http::Problem;
-use crate::http::app::{Answer, Request, query, raw_json};
+use crate::http::app::{Answer, Request, query, shared_json};
 use crate::http::query::Query;
 use crate::http::streams::{self, Asked, Following, Form};
 use crate::http::types::queue_name;
@@ -53,13 +53,14 @@ async fn page(request: &Request, filter: EventFilter, cursor: &Cursor, limit: us
     app.store.catch_up(named).await;
     let hello = resolve_all(&app.hub, &filter, cursor).await.map_err(|error| refusal(error, app.store.instance()))?;
     let AllHello { mut after, mut head } = hello;
+    let share = app.hub.budget().share(PAGE_BYTES_MAX);
     let mut text = PageText::default();
     'full: while text.count() < limit {
         let rows = (limit - text.count()).min(PAGE_ROWS_MAX);
-        let piece = app.store.all_page(filter.clone(), after, rows, READ_BYTES_MAX).await?;
+        let piece = app.store.all_page(filter.clone(), after, rows, READ_BYTES_MAX.min(share.bytes())).await?;
         head = piece.head;
         for event in &piece.events {
-            if !text.event(&event.encode(), PAGE_BYTES_MAX) {
+            if !text.event(&event.encode(), share.bytes()) {
                 break 'full;
             }
         }
@@ -73,7 +74,8 @@ async fn page(request: &Request, filter: EventFilter, cursor: &Cursor, limit: us
         text.gap(&gap);
     }
     let (first_id, last_id) = (head.first_id, head.last_id);
-    Ok(raw_json(StatusCode::Ok, text.finish(&format!(r#""first_id":{first_id},"last_id":{last_id}"#))))
+    let rest = format!(r#""first_id":{first_id},"last_id":{last_id}"#);
+    Ok(shared_json(StatusCode::Ok, text.finish(&rest), share))
 }
 
 /// Why a cursor cannot be followed, for a client.

@@ -5,7 +5,7 @@ use tide::StatusCode;
 
 use crate::event::{Cursor, Gap};
 use crate::feed::{OpenError, resolve};
-use crate::http::app::{self, Answer, Request, no_query, query, raw_json, run_id};
+use crate::http::app::{self, Answer, Request, no_query, query, run_id, shared_json};
 use crate::http::streams::{self, Asked, Following, Form};
 use crate::http::types::{Frame, events_from};
 use crate::http::{Problem, Violation};
@@ -17,7 +17,8 @@ use crate::text;
 pub(super) const PAGE_DEFAULT: i64 = 1_000;
 /// Events that a page shows at most.
 pub(super) const PAGE_MAX: i64 = 10_000;
-/// Bytes of events at which a page is cut short: 1 MiB.
+/// Bytes of events at which a page is cut short: 1 MiB. It is less where many are on their way to clients that do not
+/// take them.
 pub(super) const PAGE_BYTES_MAX: usize = 1_048_576;
 
 /// `GET /v1/runs/:id/events`: a stream where one is asked for, else a page.
@@ -40,16 +41,17 @@ async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> A
     store.catch_up(&[run]).await;
     let mut head = store.head(run).await?;
     let mut after = resolve(cursor, &head, store.instance()).map_err(|error| refusal(error, store.instance()))?;
+    let share = request.state().hub.budget().share(PAGE_BYTES_MAX);
     let mut text = PageText::default();
     'full: while text.count() < limit {
         let rows = (limit - text.count()).min(PAGE_ROWS_MAX);
-        let piece = store.page(run, after, rows, READ_BYTES_MAX).await?;
+        let piece = store.page(run, after, rows, READ_BYTES_MAX.min(share.bytes())).await?;
         head = piece.head;
         if piece.events.is_empty() {
             break;
         }
         for event in &piece.events {
-            if !text.event(&event.encode(), PAGE_BYTES_MAX) {
+            if !text.event(&event.encode(), share.bytes()) {
                 break 'full;
             }
             if event.seq != after + 1 {
@@ -60,7 +62,7 @@ async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> A
     }
     let Head { first_seq, last_seq, outcome: Outcome { status, .. }, .. } = head;
     let rest = format!(r#""first_seq":{first_seq},"last_seq":{last_seq},"status":"{status}""#);
-    Ok(raw_json(StatusCode::Ok, text.finish(&rest)))
+    Ok(shared_json(StatusCode::Ok, text.finish(&rest), share))
 }
 
 /// A page under construction, as the text that it becomes: events are encoded once and never parsed again.

@@ -11,7 +11,9 @@ use tide::{Response, StatusCode};
 
 use crate::clock::UnixMs;
 use crate::feed::wait_for_end;
-use crate::http::app::{self, Answer, Request, by, json, json_body, no_query, nothing, query, run_id, text};
+use crate::http::app::{
+    self, Answer, Request, by, json, json_body, json_text, no_query, nothing, query, run_id, shared_json, text,
+};
 use crate::http::audit::did;
 use crate::http::query::Query;
 use crate::http::streams::{self, Asked, Following};
@@ -24,6 +26,9 @@ use crate::store::{Filter, IdempotencyKey, NewRun, StoreError};
 const LIST_DEFAULT: i64 = 50;
 /// Runs that a list shows at most.
 const LIST_MAX: i64 = 500;
+/// Bytes of runs at which a list is cut short: 1 MiB. It is less where many answers are on their way to clients that do
+/// not take them.
+const LIST_BYTES_MAX: usize = 1_048_576;
 /// The longest `wait_s`, in seconds: shorter than what proxies and clients give up after.
 pub(super) const WAIT_MAX_S: i64 = 300;
 /// The type of a body that is a script.
@@ -154,15 +159,23 @@ pub async fn list(request: Request) -> Answer {
     };
     query.finish()?;
     let page = request.state().store.runs(filter.clone()).await?;
-    #[derive(serde::Serialize)]
-    struct Body<'a> {
-        runs: Vec<RunBody<'a>>,
-        next: Option<String>,
+    let share = request.state().hub.budget().share(LIST_BYTES_MAX);
+    let mut stopped = stopped(&request, page.runs.iter().map(|listed| &listed.run));
+    let (mut runs, mut next_before) = (String::new(), page.next_before);
+    for (at, listed) in page.runs.iter().enumerate() {
+        let stopped = stopped.remove(&listed.run.id).unwrap_or_default();
+        let run = json_text(&RunBody::listed(listed).with_stopped(stopped))?;
+        if at > 0 {
+            if runs.len() + run.len() > share.bytes() {
+                next_before = Some(page.runs[at - 1].run.id);
+                break;
+            }
+            runs.push(',');
+        }
+        runs.push_str(&run);
     }
-    let next = page.next_before.map(|before| next_page(&filter, before));
-    let mut stopped = stopped(&request, &page.runs);
-    let body = |run| RunBody::new(run).with_stopped(stopped.remove(&run.id).unwrap_or_default());
-    json(StatusCode::Ok, &Body { runs: page.runs.iter().map(body).collect(), next })
+    let next = json_text(&next_before.map(|before| next_page(&filter, before)))?;
+    Ok(shared_json(StatusCode::Ok, format!(r#"{{"runs":[{runs}],"next":{next}}}"#), share))
 }
 
 /// The same list, from there on.
@@ -185,8 +198,15 @@ fn next_page(filter: &Filter, before: RunId) -> String {
 /// `GET /v1/runs/:id`
 pub async fn get(request: Request) -> Answer {
     let run = waited_for(&request).await?;
-    let stopped = stopped(&request, std::slice::from_ref(&run)).remove(&run.id).unwrap_or_default();
-    json(StatusCode::Ok, &RunBody::new(&run).with_stopped(stopped))
+    let stopped = stopped(&request, [&run]).remove(&run.id).unwrap_or_default();
+    let text = json_text(&RunBody::new(&run).with_stopped(stopped))?;
+    match request.state().hub.budget().whole(text.len()) {
+        Some(share) => Ok(shared_json(StatusCode::Ok, text, share)),
+        None => {
+            Err(Problem::unavailable("more large answers are on their way than clients take; try again in a moment")
+                .with_header("retry-after", "1"))
+        }
+    }
 }
 
 /// `GET /v1/runs/:id/exit_code`
@@ -268,8 +288,8 @@ pub async fn delete(request: Request) -> Answer {
 }
 
 /// Which processes of those that run are stopped now.
-fn stopped(request: &Request, runs: &[Run]) -> BTreeMap<RunId, Vec<i32>> {
-    let running = runs.iter().filter(|run| run.outcome.status == Status::Running).map(|run| run.id);
+fn stopped<'a>(request: &Request, runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<RunId, Vec<i32>> {
+    let running = runs.into_iter().filter(|run| run.outcome.status == Status::Running).map(|run| run.id);
     request.state().running.stopped(running)
 }
 

@@ -92,8 +92,9 @@ export const title = run => run.name ?? command(run);
 
 /** What a run runs, on one line as a shell would be given it. */
 export function command(run) {
-  if (run.script !== null && run.script !== undefined) return run.script.trim();
-  return (run.command ?? []).map(quoted).join(' ');
+  const rest = run.truncated?.some(field => field === 'command' || field === 'script') ? '…' : '';
+  if (run.script !== null && run.script !== undefined) return run.script.trim() + rest;
+  return (run.command ?? []).map(quoted).join(' ') + rest;
 }
 
 const quoted = word => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);

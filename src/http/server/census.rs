@@ -1,4 +1,4 @@
-//! How many TCP connections are open at once, in all and per address.
+//! How many connections are open at once, in all and per client: an address, or over the Unix socket a user.
 //!
 //! A place is given back when the connection is dropped, also one that became a stream.
 
@@ -17,33 +17,46 @@ pub(super) struct Census {
 #[derive(Debug, Default)]
 struct Open {
     all: usize,
-    each: HashMap<IpAddr, usize>,
+    each: HashMap<Client, usize>,
+}
+
+/// Whose connections are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Client {
+    Address(IpAddr),
+    User(u32),
+}
+
+impl From<IpAddr> for Client {
+    fn from(address: IpAddr) -> Client {
+        Client::Address(address.to_canonical())
+    }
 }
 
 /// One connection's place.
 #[derive(Debug)]
 pub(super) struct Permit {
     census: Arc<Census>,
-    address: IpAddr,
+    client: Client,
 }
 
 impl Census {
-    /// Room for `all_max`, and for `each_max` of one address.
+    /// Room for `all_max`, and for `each_max` of one client.
     pub fn new(all_max: usize, each_max: usize) -> Arc<Census> {
         Arc::new(Census { all_max, each_max, open: Mutex::default() })
     }
 
-    /// A place for one more of this address, if there is one.
-    pub fn admit(self: &Arc<Census>, address: IpAddr) -> Option<Permit> {
-        let address = address.to_canonical();
+    /// A place for one more of this client, if there is one.
+    pub fn admit(self: &Arc<Census>, client: impl Into<Client>) -> Option<Permit> {
+        let client = client.into();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_address = open.each.get(&address).copied().unwrap_or(0);
-        if open.all >= self.all_max || of_address >= self.each_max {
+        let of_client = open.each.get(&client).copied().unwrap_or(0);
+        if open.all >= self.all_max || of_client >= self.each_max {
             return None;
         }
         open.all += 1;
-        open.each.insert(address, of_address + 1);
-        Some(Permit { census: self.clone(), address })
+        open.each.insert(client, of_client + 1);
+        Some(Permit { census: self.clone(), client })
     }
 }
 
@@ -51,9 +64,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = self.census.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.all -= 1;
-        match open.each.get_mut(&self.address) {
-            Some(of_address) if *of_address > 1 => *of_address -= 1,
-            _ => drop(open.each.remove(&self.address)),
+        match open.each.get_mut(&self.client) {
+            Some(of_client) if *of_client > 1 => *of_client -= 1,
+            _ => drop(open.each.remove(&self.client)),
         }
     }
 }

@@ -34,7 +34,7 @@ use crate::wake::Phase;
 /// hyper's buffer is at least this large.
 const BUFFER_BYTES_MIN: usize = 8_192;
 /// How long one that is turned away may take to read why.
-const TURN_AWAY: Duration = Duration::from_secs(1);
+pub(super) const TURN_AWAY: Duration = Duration::from_secs(1);
 /// What every connection of TLS starts with: a record that is a handshake's. No request starts with it.
 const TLS_HANDSHAKE: u8 = 22;
 
@@ -142,16 +142,15 @@ impl<S> Drop for Counted<'_, S> {
     }
 }
 
-/// Tells one too many that it is one too many: 503 before anything of its request was read.
-pub(super) async fn turn_away(arrived: Arrived) {
-    let body =
-        Problem::unavailable("too many connections: limits.connections, limits.connections_per_client").to_json();
+/// Tells one too many why it is: 503 before anything of its request was read.
+pub(super) async fn turn_away(greeted: impl Future<Output = Option<Transport>>, why: &str) {
+    let body = Problem::unavailable(why).to_json();
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
     let told = async {
-        let Some(mut transport) = arrived.greeted(TURN_AWAY).await else { return };
+        let Some(mut transport) = greeted.await else { return };
         if transport.write_all(answer.as_bytes()).await.is_ok() {
             let _ = transport.close().await;
         }
@@ -174,7 +173,7 @@ pub(super) struct Arrived {
 
 impl Arrived {
     /// The client once it has shaken hands, where that is asked for; none where it cannot, and has been told.
-    async fn greeted(self, stall: Duration) -> Option<Transport> {
+    pub(super) async fn greeted(self, stall: Duration) -> Option<Transport> {
         let Arrived { stream, tls, permit } = self;
         let Some(tls) = tls else { return Some(Transport::tcp(stream, stall, permit)) };
         let mut first = [0];

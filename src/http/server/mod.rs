@@ -22,6 +22,7 @@ mod transport;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,8 +36,8 @@ use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_
 use smol::{Async, Executor, Timer};
 
 pub use self::bridge::{Observer, RouteLabel, Site};
-use self::census::Census;
-use self::connection::Arrived;
+use self::census::{Census, Client, Permit};
+use self::connection::{Arrived, TURN_AWAY};
 pub use self::listen::{Listeners, SocketFile, UnixAgain, bind_tcp, bind_unix, take_tcp};
 pub use self::metered::Taken;
 pub use self::reply::Streamed;
@@ -44,8 +45,9 @@ pub use self::rope::Rope;
 pub use self::tls::Tls;
 pub use self::transport::{Transport, raw_stream};
 use super::middleware::{Locals, Source};
-use crate::access::Identity;
+use crate::access::{Identity, Role};
 use crate::credentials::Credentials;
+use crate::descriptors::{self, For};
 use crate::http::Problem;
 use crate::wake::{Phase, Stop};
 
@@ -61,8 +63,16 @@ const DRAIN: Duration = Duration::from_millis(500);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// This many connections at once are a burst, whose memory goes back when the last of them has gone.
 const BURST: usize = 16;
+/// Connections over the Unix socket of all whom `access.socket_group` lets in …
+const GROUP_CONNECTIONS_MAX: usize = 256;
+/// … and of one user of them.
+const GROUP_CONNECTIONS_PER_USER_MAX: usize = 64;
+/// Those of root and the daemon's own user: they take no place of the others, nor the others theirs.
+const ADMIN_CONNECTIONS_MAX: usize = 512;
 /// Connections beyond the limit that are told so at the same time; further ones are closed without a word.
 const TURNED_AWAY_MAX: usize = 32;
+/// The same where they take what is left of the descriptors.
+const TURNED_AWAY_SHORT_MAX: usize = 4;
 
 /// What all connections share.
 struct Shared<S> {
@@ -141,22 +151,61 @@ async fn accept_tcp<S>(
         // Where nothing is sent, as in the log of a quiet command, the kernel asks whether the other end is there.
         let _ = set_socket_keepalive(stream.get_ref(), true);
         let _ = set_tcp_keepidle(stream.get_ref(), KEEPALIVE);
-        match census.admit(address.ip()) {
-            Some(permit) => {
+        match place(&census, address.ip(), &stream, For::Client, &mut logged) {
+            Ok(permit) => {
                 let arrived = Arrived { stream, tls: tls.cloned(), permit: Some(permit) };
                 spawn(executor, connection::serve_tcp(shared.clone(), address, arrived));
             }
-            None if shared.turned_away.load(Ordering::SeqCst) < TURNED_AWAY_MAX => {
-                shared.turned_away.fetch_add(1, Ordering::SeqCst);
-                let shared = shared.clone();
+            Err(full) => {
                 let arrived = Arrived { stream, tls: tls.cloned(), permit: None };
-                spawn(executor, async move {
-                    connection::turn_away(arrived).await;
-                    shared.turned_away.fetch_sub(1, Ordering::SeqCst);
-                });
+                turn_away(shared, executor, arrived.greeted(TURN_AWAY), full);
             }
-            None => {}
         }
+    }
+}
+
+/// Why there is no place for a connection.
+struct Full {
+    why: &'static str,
+    /// At most so many are told at the same time.
+    told_max: usize,
+}
+
+/// A place for one more connection, or why there is none.
+fn place(
+    census: &Arc<Census>,
+    client: impl Into<Client>,
+    stream: &impl AsFd,
+    purpose: For,
+    logged: &mut Option<Instant>,
+) -> Result<Permit, Full> {
+    if !descriptors::may_use(stream, purpose) {
+        log_now_and_then(logged, "connections are turned away: the file descriptors that are left are for commands");
+        let why =
+            "no file descriptors left for more connections: raise the limit of open files, LimitNOFILE= in the unit";
+        return Err(Full { why, told_max: TURNED_AWAY_SHORT_MAX });
+    }
+    let why =
+        "too many connections: limits.connections, limits.connections_per_client; over the Unix socket 64 of one user";
+    census.admit(client).ok_or(Full { why, told_max: TURNED_AWAY_MAX })
+}
+
+/// Tells a client why it is turned away, if not too many others are told just now; what it holds meanwhile is a descriptor.
+fn turn_away<S>(
+    shared: &Arc<Shared<S>>,
+    executor: &Executor<'static>,
+    greeted: impl Future<Output = Option<Transport>> + Send + 'static,
+    Full { why, told_max }: Full,
+) where
+    S: Clone + Send + Sync + 'static,
+{
+    if shared.turned_away.load(Ordering::SeqCst) < told_max {
+        shared.turned_away.fetch_add(1, Ordering::SeqCst);
+        let shared = shared.clone();
+        spawn(executor, async move {
+            connection::turn_away(greeted, why).await;
+            shared.turned_away.fetch_sub(1, Ordering::SeqCst);
+        });
     }
 }
 
@@ -177,6 +226,8 @@ async fn accept_unix<S>(
     S: Clone + Send + Sync + 'static,
 {
     let stall = Duration::from_secs(shared.site.limits.stream_stall_s);
+    let of_group = Census::new(GROUP_CONNECTIONS_MAX, GROUP_CONNECTIONS_PER_USER_MAX);
+    let of_admins = Census::new(ADMIN_CONNECTIONS_MAX, ADMIN_CONNECTIONS_MAX);
     let mut logged = None;
     let mut refused = Refused::default();
     loop {
@@ -202,10 +253,21 @@ async fn accept_unix<S>(
                 continue;
             }
         };
-        let peer = refused.unless_meant(Credentials::of_peer(stream.get_ref()), &locals);
-        let source = Source::Unix(peer);
-        let transport = Transport::unix(stream, stall);
-        spawn(executor, connection::serve(shared.clone(), source, transport, Phase::Closing));
+        let peer = Credentials::of_peer(stream.get_ref());
+        let user = Client::User(peer.as_ref().map_or(u32::MAX, |peer| peer.uid));
+        let peer = refused.unless_meant(peer, &locals);
+        let is_admin = peer.as_ref().is_ok_and(|identity| identity.role == Role::Admin);
+        let (census, purpose) = if is_admin { (&of_admins, For::Admin) } else { (&of_group, For::Client) };
+        match place(census, user, &stream, purpose, &mut logged) {
+            Ok(permit) => {
+                let transport = Transport::unix(stream, stall, Some(permit));
+                spawn(executor, connection::serve(shared.clone(), Source::Unix(peer), transport, Phase::Closing));
+            }
+            Err(full) => {
+                let transport = async move { Some(Transport::unix(stream, TURN_AWAY, None)) };
+                turn_away(shared, executor, transport, full);
+            }
+        }
     }
 }
 
@@ -253,11 +315,15 @@ async fn pause(error: &io::Error, logged: &mut Option<Instant>) {
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
         return;
     }
+    log_now_and_then(logged, &format!("no connection can be accepted: {error}"));
+    Timer::after(ACCEPT_PAUSE).await;
+}
+
+fn log_now_and_then(logged: &mut Option<Instant>, what: &str) {
     if logged.is_none_or(|last| last.elapsed() >= ACCEPT_LOG_PAUSE) {
-        log::error!("no connection can be accepted: {error}");
+        log::error!("{what}");
         *logged = Some(Instant::now());
     }
-    Timer::after(ACCEPT_PAUSE).await;
 }
 
 #[cfg(test)]

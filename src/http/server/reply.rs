@@ -17,11 +17,12 @@ use hyper::{Response, StatusCode};
 
 use super::rope::Rope;
 use super::transport::State;
+use crate::feed::Share;
 use crate::http::Problem;
 use crate::http::error::PROBLEM_JSON;
 
-/// Bytes of a streamed body that are handed to the wire at a time: what a client does not take waits here, shared, and
-/// not there, copied.
+/// Bytes of a body that are handed to the wire at a time, and no more before those have left: what a client does not take
+/// waits here, shared and counted, and not there, copied.
 const PIECE_BYTES: usize = 16 * 1_024;
 
 /// A body that comes bit by bit, in the extensions of tide's response. It is asked for more when the client takes it.
@@ -52,7 +53,9 @@ pub(super) struct Reply {
     content: Content,
     /// When a stream must end, until the connection knows.
     until: Option<Boxed<()>>,
-    _busy: Option<Busy>,
+    busy: Option<Busy>,
+    /// What counts while it is under way.
+    _share: Option<Share>,
 }
 
 /// Says so to the transport.
@@ -68,6 +71,7 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.is_busy.store(false, Ordering::Relaxed);
+        self.0.sent();
         self.0.cut_after(None);
     }
 }
@@ -75,11 +79,11 @@ impl Drop for Busy {
 impl Reply {
     /// All of it.
     pub fn whole(bytes: impl Into<Bytes>) -> Reply {
-        Reply { content: Content::Whole(bytes.into()), until: None, _busy: None }
+        Reply { content: Content::Whole(bytes.into()), until: None, busy: None, _share: None }
     }
 
     fn streamed(Stream { ropes, until }: Stream) -> Reply {
-        Reply { content: Content::Stream(ropes, Rope::default()), until: Some(until), _busy: None }
+        Reply { content: Content::Stream(ropes, Rope::default()), until: Some(until), busy: None, _share: None }
     }
 
     /// Ends `busy` when this has been handed to the wire, and cuts the connection where it must end before.
@@ -87,7 +91,7 @@ impl Reply {
         if let Some(until) = self.until.take() {
             busy.0.cut_after(Some(until));
         }
-        Reply { _busy: Some(busy), ..self }
+        Reply { busy: Some(busy), ..self }
     }
 }
 
@@ -103,9 +107,14 @@ impl Body for Reply {
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Rope>, io::Error>>> {
-        match &mut self.get_mut().content {
-            Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Content::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes).into())))),
+        let Reply { content, busy, .. } = self.get_mut();
+        let state = busy.as_ref().map(|busy| &busy.0);
+        if let Some(state) = state {
+            ready!(state.poll_sent(cx));
+        }
+        let piece = match content {
+            Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
+            Content::Whole(bytes) => bytes.split_to(PIECE_BYTES.min(bytes.len())).into(),
             Content::Stream(ropes, ahead) => {
                 while ahead.is_empty() {
                     match ready!(ropes.poll_next(cx)) {
@@ -114,9 +123,13 @@ impl Body for Reply {
                         None => return Poll::Ready(None),
                     }
                 }
-                Poll::Ready(Some(Ok(Frame::data(ahead.split_front(PIECE_BYTES)))))
+                ahead.split_front(PIECE_BYTES)
             }
+        };
+        if let Some(state) = state {
+            state.sending();
         }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -154,6 +167,7 @@ pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Resu
         return Err(of_bare(status));
     }
     let streamed = answer.ext_mut().remove::<Streamed>().and_then(Streamed::take);
+    let share = answer.ext_mut().remove::<Share>();
     let has_body = !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let body = match (streamed, body.len()) {
         _ if !has_body => Reply::whole(Bytes::new()),
@@ -165,7 +179,7 @@ pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Resu
     if !has_body {
         answer.remove_header("content-type");
     }
-    let mut response = Response::new(body);
+    let mut response = Response::new(Reply { _share: share, ..body });
     *response.status_mut() = status;
     for (name, values) in answer.iter() {
         let name = HeaderName::from_bytes(name.as_str().as_bytes());

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::Boxed;
@@ -71,6 +71,8 @@ pub(super) struct State {
     cut_after: Mutex<Option<Boxed<()>>>,
     /// What the client sends, as long as it is HTTP.
     lines: Mutex<Lines>,
+    /// A piece of the answer is on its way, and who waits until it has left.
+    sending: Mutex<(bool, Option<Waker>)>,
 }
 
 impl State {
@@ -88,6 +90,29 @@ impl State {
             None => Poll::Pending,
         })
         .await;
+    }
+
+    /// A piece of the answer was handed over.
+    pub fn sending(&self) {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner).0 = true;
+    }
+
+    /// Waits until it has left.
+    pub fn poll_sent(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
+        if sending.0 {
+            sending.1 = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// All that was handed over has left, or is not waited for any more.
+    pub fn sent(&self) {
+        let waits = std::mem::take(&mut *self.sending.lock().unwrap_or_else(PoisonError::into_inner)).1;
+        if let Some(waits) = waits {
+            waits.wake();
+        }
     }
 
     /// What the client sends, line by line.
@@ -126,8 +151,8 @@ impl Transport {
     }
 
     /// A Unix client.
-    pub(super) fn unix(stream: Async<UnixStream>, stall: Duration) -> Transport {
-        Transport::new(Io::Unix(Metered::new(stream)), stall, None)
+    pub(super) fn unix(stream: Async<UnixStream>, stall: Duration, permit: Option<Permit>) -> Transport {
+        Transport::new(Io::Unix(Metered::new(stream)), stall, permit)
     }
 
     fn new(io: Io, stall: Duration, permit: Option<Permit>) -> Transport {
@@ -325,6 +350,10 @@ impl AsyncWrite for Transport {
         let this = self.get_mut();
         this.notice_gone(cx)?;
         let flushed = this.io.poll_flush(cx);
+        if flushed.is_ready() {
+            // It is asked for when nothing is left above.
+            this.state.sent();
+        }
         this.unless_stalled(flushed, cx)
     }
 

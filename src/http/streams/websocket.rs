@@ -70,7 +70,7 @@ pub async fn answer(mut request: Request, opening: impl Future<Output = Result<F
         // The client may go before the answer has reached it.
         let Ok(upgraded) = on_upgrade.await else { return };
         let Some((transport, already_read)) = raw_stream(upgraded) else { return };
-        serve(&seat, transport, already_read, following.tell(true)).await;
+        serve(seat, transport, already_read, following.tell(true)).await;
     }));
     let mut response = Response::new(StatusCode::SwitchingProtocols);
     response.insert_header("upgrade", "websocket");
@@ -148,7 +148,7 @@ impl From<Ending> for End {
 
 type Socket = WebSocketStream<Transport>;
 
-async fn serve(seat: &Seat, transport: Transport, already_read: Bytes, batches: stream::Boxed<Batch>) {
+async fn serve(seat: Seat, transport: Transport, already_read: Bytes, batches: stream::Boxed<Batch>) {
     let taken = transport.taken();
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -161,7 +161,13 @@ async fn serve(seat: &Seat, transport: Transport, already_read: Bytes, batches: 
     let end = match connection.follow(batches, pin!(seat.session_end())).await {
         Ok(end) | Err(end) => end,
     };
-    close(&mut connection.socket, end).await;
+    let is_told = close(&mut connection.socket, end).await;
+    // It is a reader no longer.
+    drop(seat);
+    if is_told {
+        // What it still sends is thrown away: answered with a reset it would take what was said with it.
+        let _ = connection.socket.get_mut().linger().await;
+    }
 }
 
 /// One client, and what is known of it.
@@ -281,8 +287,8 @@ async fn timely(
     async { writing.await.map_err(End::from) }.or(stalled).await
 }
 
-/// Says why it ends, or answers the client's own close, and waits a moment for the client to hear it.
-async fn close(socket: &mut Socket, end: End) {
+/// Says why it ends, or answers the client's own close, and waits a moment for the client's answer; whether it was told.
+async fn close(socket: &mut Socket, end: End) -> bool {
     let (frame, grace) = match end {
         End::Close(code, reason) => {
             let grace = match code {
@@ -292,7 +298,7 @@ async fn close(socket: &mut Socket, end: End) {
             (Some(CloseFrame { code: CloseCode::from(code), reason: reason.into() }), grace)
         }
         End::Answer => (None, CLOSE_GRACE),
-        End::Drop => return,
+        End::Drop => return false,
     };
     let closed = async {
         let told = match frame {
@@ -302,12 +308,12 @@ async fn close(socket: &mut Socket, end: End) {
         if told.is_ok() {
             // Nothing comes behind its close, nor is anything read as a frame behind what was none.
             while let Some(Ok(_)) = socket.next().await {}
-            // What it still sends is thrown away: answered with a reset it would take what was said with it.
-            let _ = socket.get_mut().linger().await;
         }
+        told.is_ok()
     };
     let late = async {
         Timer::after(grace).await;
+        false
     };
-    closed.or(late).await;
+    closed.or(late).await
 }

@@ -14,7 +14,7 @@ use crate::clock::UnixMs;
 use crate::event::Gap;
 use crate::feed::{AllHello, Ended, Hello};
 use crate::run::{Command, Outcome, Run, Spec};
-use crate::store::{AllHead, EnrollmentToken, Queue, Session};
+use crate::store::{AllHead, EnrollmentToken, Listed, Queue, Session};
 
 /// A run, as a client sees it. Values of `env` and `stdin` are never given back.
 #[derive(Serialize)]
@@ -49,9 +49,17 @@ pub struct RunBody<'a> {
     retry_of: Option<i64>,
     on_interrupt: &'static str,
     keep: bool,
+    /// In a list: the fields that are cut short.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    truncated: &'a [&'static str],
 }
 
 impl<'a> RunBody<'a> {
+    /// The run as a list shows it.
+    pub fn listed(listed: &'a Listed) -> RunBody<'a> {
+        RunBody { truncated: &listed.truncated, ..RunBody::new(&listed.run) }
+    }
+
     /// The run as a client sees it.
     pub fn new(run: &'a Run) -> RunBody<'a> {
         let Spec { command, name, queue, priority, tags, cwd, env, timeout_s, not_before, on_interrupt, keep, .. } =
@@ -87,6 +95,7 @@ impl<'a> RunBody<'a> {
             retry_of: run.retry_of.map(|run| run.0),
             on_interrupt: on_interrupt.as_str(),
             keep: *keep,
+            truncated: &[],
         }
     }
 
