@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_io::Timer;
 use futures_lite::FutureExt as _;
 use futures_lite::future::Boxed;
+use smol::lock::Semaphore;
 use smol::{Executor, Task};
 
 use crate::accounts::Account;
@@ -24,7 +25,7 @@ use crate::dir::Dir;
 use crate::feed::{Hub, HubLimits};
 use crate::home::Home;
 use crate::http::address::PageAddress;
-use crate::http::app::{App, AppParts};
+use crate::http::app::{App, AppParts, WHOLE_RUNS_MAX};
 use crate::http::middleware::Locals;
 use crate::http::middleware::cookie_name;
 use crate::http::server::{self, Listeners, Site, Tls};
@@ -314,6 +315,7 @@ impl Daemon {
             config: self.config.clone(),
             stop: self.stop.clone(),
             streams: streams.clone(),
+            whole_runs: Semaphore::new(WHOLE_RUNS_MAX),
             // A stream belongs to its client; it ends with it, or when the hub closes.
             spawn: Arc::new(move |stream: Boxed<()>| {
                 if let Some(executor) = executor.upgrade() {

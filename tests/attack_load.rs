@@ -429,9 +429,7 @@ fn two_hundred_slow_readers_stay_within_the_budget() {
     ] {
         let growth = growth_by_slow_readers(&daemon, &head.head());
         println!("200 slow readers of {what}: + {growth} bytes");
-        // 8 MiB for what waits, and 96 KiB for what a connection has besides: its buffers, its task, its request. What
-        // cannot be cut is read before it is known how long it is.
-        let besides = if what == "large runs" { 512 * 1024 } else { 96 * 1024 };
-        assert!(growth < 8 * 1024 * 1024 + 200 * besides, "{what}: grew by {growth} bytes");
+        // 8 MiB for what waits, and 96 KiB for what a connection has besides: its buffers, its task, its request.
+        assert!(growth < 8 * 1024 * 1024 + 200 * 96 * 1024, "{what}: grew by {growth} bytes");
     }
 }

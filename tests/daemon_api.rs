@@ -95,7 +95,9 @@ fn the_daemon_tells_who_it_is_and_how_it_is() {
     let reader = Reader::open(&daemon, running, 0);
     let system = daemon.get("/v1/system").expect(200).json();
     let keys: Vec<&String> = system.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["version", "instance", "started_at", "database_bytes", "runs", "readers", "url"]);
+    let told =
+        ["version", "instance", "started_at", "database_bytes", "runs", "readers", "url", "user", "silent_proxies"];
+    assert_eq!(keys, told);
     assert_eq!(system["version"], env!("CARGO_PKG_VERSION"));
     let instance = system["instance"].as_str().unwrap();
     assert!(instance.len() == 12 && instance.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));

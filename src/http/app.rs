@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_lite::FutureExt as _;
 use serde::Serialize;
+use smol::lock::Semaphore;
 use tide::{Response, StatusCode};
 
 use super::address::PageAddress;
@@ -53,6 +54,8 @@ pub struct AppParts {
     pub stop: Stop,
     /// Streams that are open, so that the shutdown can wait for them.
     pub streams: OpenStreams,
+    /// Turns of [`WHOLE_RUNS_MAX`].
+    pub whole_runs: Semaphore,
     /// Where a stream's task lives.
     pub spawn: Spawn,
     /// Whom commands run as.
@@ -64,6 +67,9 @@ pub struct AppParts {
     /// The database's file, for its size.
     pub database: std::path::PathBuf,
 }
+
+/// Whole runs that are read and made into answers at once: each may be as long as a request's body.
+pub const WHOLE_RUNS_MAX: usize = 4;
 
 /// Puts a task on the one executor.
 pub type Spawn = Arc<dyn Fn(futures_lite::future::Boxed<()>) + Send + Sync>;

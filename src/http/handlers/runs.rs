@@ -197,10 +197,14 @@ fn next_page(filter: &Filter, before: RunId) -> String {
 
 /// `GET /v1/runs/:id`
 pub async fn get(request: Request) -> Answer {
-    let run = waited_for(&request).await?;
+    let id = waited_for(&request).await?;
+    let app = request.state();
+    // How long it is shows only when it was read.
+    let _turn = app.whole_runs.acquire().await;
+    let run = app.store.run(id).await?;
     let stopped = stopped(&request, [&run]).remove(&run.id).unwrap_or_default();
     let text = json_text(&RunBody::new(&run).with_stopped(stopped))?;
-    match request.state().hub.budget().whole(text.len()) {
+    match app.hub.budget().whole(text.len()) {
         Some(share) => Ok(shared_json(StatusCode::Ok, text, share)),
         None => {
             Err(Problem::unavailable("more large answers are on their way than clients take; try again in a moment")
@@ -211,8 +215,8 @@ pub async fn get(request: Request) -> Answer {
 
 /// `GET /v1/runs/:id/exit_code`
 pub async fn exit_code(request: Request) -> Answer {
-    let run = waited_for(&request).await?;
-    let Run { id, outcome, .. } = run;
+    let id = waited_for(&request).await?;
+    let outcome = request.state().store.head(id).await?.outcome;
     if !outcome.status.is_terminal() {
         return Err(Problem::run_not_finished(format!(
             "run {id} is {}; add ?wait_s=300 to wait for its end",
@@ -222,8 +226,8 @@ pub async fn exit_code(request: Request) -> Answer {
     Ok(text(StatusCode::Ok, format!("{}\n", outcome.shell_exit_code())))
 }
 
-/// The run in the path, when it has ended or `wait_s` is up.
-async fn waited_for(request: &Request) -> Result<Run, Problem> {
+/// The run in the path, once it has ended or `wait_s` is up.
+async fn waited_for(request: &Request) -> Result<RunId, Problem> {
     let mut query = query(request);
     let wait_s = query.integer("wait_s", 1, WAIT_MAX_S);
     let run = run_id(request)?;
@@ -237,7 +241,7 @@ async fn waited_for(request: &Request) -> Result<Run, Problem> {
         let ended = async { Ok(wait_for_end(&app.hub, run).or(late).await?) };
         app::while_let_in(request, ended).await?;
     }
-    Ok(app.store.run(run).await?)
+    Ok(run)
 }
 
 /// `PATCH /v1/runs/:id`
