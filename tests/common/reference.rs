@@ -140,6 +140,11 @@ impl Reference {
             if media.ends_with("/json") || media.ends_with("+json") { response.json() } else { json!(response.text()) };
         self.describes(&format!("{pointer}/content/{}/schema", escaped(media)), &value)
             .unwrap_or_else(|error| panic!("{error}\n{what}"));
+        if media == "application/problem+json" {
+            let codes = content[media]["x-codes"].as_array().unwrap();
+            assert!(codes.contains(&value["code"]), "not a code of this answer: {what}");
+            assert_eq!(value["status"], response.status, "{what}");
+        }
     }
 
     /// The path's template and the operation's pointer.
@@ -162,16 +167,21 @@ impl Reference {
         (template, pointer)
     }
 
-    /// Every code that a problem of each operation may have, by status.
+    /// Every code that a problem may have, with its statuses.
     pub fn codes(&self) -> BTreeMap<String, BTreeSet<u16>> {
-        let mut codes: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
-        walk(&self.document, &mut |value| {
-            let (status, code) = (&value["status"]["const"], &value["code"]);
-            let words = code["enum"].as_array().cloned().unwrap_or_else(|| vec![code["const"].clone()]);
-            for word in words.iter().filter_map(Value::as_str).filter(|_| status.is_u64()) {
-                codes.entry(word.to_owned()).or_default().insert(status.as_u64().unwrap() as u16);
-            }
+        let of_operations = self.operations().into_iter().flat_map(|(_, _, operation)| {
+            let described = |status: String| (format!("{operation}/responses/{status}"), status.parse().unwrap());
+            self.statuses(&operation).into_iter().map(described).collect::<Vec<_>>()
         });
+        // What a path answers to methods that it has not is no answer of an operation.
+        let every = of_operations.chain([("/components/responses/MethodNotAllowed".to_owned(), 405)]);
+        let mut codes: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
+        for (pointer, status) in every {
+            let described = self.at(&pointer).unwrap().1;
+            for code in described["content"]["application/problem+json"]["x-codes"].as_array().into_iter().flatten() {
+                codes.entry(code.as_str().unwrap().to_owned()).or_default().insert(status);
+            }
+        }
         codes
     }
 }
