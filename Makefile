@@ -13,7 +13,7 @@ DEB = $(TARGET)/dist/runabout_$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Carg
 ARCH := $(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check fuzz bench build install uninstall deb dist cross bare clean
+.PHONY: help demo run test check fuzz clients bench build install uninstall deb dist cross bare clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{ printf "%-14s  %s\n", $$1, $$2 }'
@@ -43,6 +43,11 @@ fuzz: ## Attack a daemon by its own reference with schemathesis (FUZZ_S=300 seco
 	@tests/setup cargo cc
 	$(CARGO) build --locked
 	@tests/fuzz/run $(FUZZ_S)
+
+clients: ## Generate clients from the reference with five generators, and have each submit, wait and read events
+	@tests/setup cargo cc
+	$(CARGO) build --locked
+	@tests/clients/run
 
 bench: ## Measure speed, memory, a million rows, and a great prune (BENCH=speed, rows, prune for a part)
 	@tests/setup cargo cc
