@@ -20,6 +20,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, Mode, fchmod, flock};
 use rustix::io::Errno;
 
+use crate::cow;
 use crate::dir::{Dir, FileAt};
 use crate::event::HighWater;
 use crate::state_dir::{DATABASE, SOCKET_PATH_BYTES_MAX, socket_path};
@@ -109,7 +110,13 @@ impl Home {
         if mode & 0o011 != 0 {
             log::warn!("others can enter the state directory {} (mode {mode:04o}): chmod 700 it", dir.path().display());
         }
+        // Before anything is made in it.
+        let in_place = cow::switch_off(&dir);
         let lock = Lock::take(&dir)?;
+        if let Err(error) = in_place.and_then(|()| cow::renew_index(&dir.file(DATABASE))) {
+            let shown = dir.path().display();
+            log::warn!("{shown}: copy-on-write stays on, and a full disk may end the daemon: {error}");
+        }
         Ok(Home { dir, lock: Arc::new(lock) })
     }
 

@@ -1,13 +1,15 @@
 //! A start on a disk that is full: whatever is full, what is stored can be read, a submit is told why it is refused, and
 //! everything goes on when there is room. Where even that cannot be, one message says what is missing.
 
+use std::fs::{self, File};
 use std::path::Path;
 
 use rusqlite::Connection;
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use serde_json::json;
 
 use crate::common::small_disk::{SmallDisk, in_namespace};
-use crate::common::{DEADLINE, Daemon, TempDir, eventually, number, output_of};
+use crate::common::{DEADLINE, Daemon, Reader, TempDir, cli, eventually, number, output_of};
 
 const READS: &str = "disk_full_start::after_a_clean_stop_it_starts_on_a_disk_without_a_byte";
 
@@ -82,7 +84,7 @@ fn without_a_ballast_it_starts_alone_and_lets_others_in_when_there_is_room() {
         let dir = TempDir::new();
         let disk = SmallDisk::mount(&dir, 32);
         let mut daemon = daemon_with_a_run(dir);
-        std::fs::remove_file(daemon.state_dir().join("runabout.ballast")).unwrap();
+        fs::remove_file(daemon.state_dir().join("runabout.ballast")).unwrap();
         fill(&disk);
         daemon.start_again();
         assert!(daemon.log().contains("nobody else can open the database"), "{}", daemon.log());
@@ -109,7 +111,7 @@ fn refused_for(options: &str, filled_bytes: u64, words: &[&str]) {
     let disk = SmallDisk::mount_with(&dir, options);
     let filler = vec![b'x'; filled_bytes as usize];
     if filled_bytes > 0 {
-        std::fs::write(disk.path().join("filler"), filler).unwrap();
+        fs::write(disk.path().join("filler"), filler).unwrap();
     }
     let (code, said) = Daemon::builder().refused_in(&dir);
     assert_eq!(code, 1, "{said}");
@@ -134,6 +136,44 @@ fn a_first_start_without_room_says_what_is_missing() {
         let disk = SmallDisk::mount_with(&dir, "size=64m,nr_inodes=6");
         let daemon = Daemon::builder().start_in(dir);
         assert!(!Path::new(&daemon.state_dir().join("runabout.ballast")).exists());
+        drop(daemon);
+        drop(disk);
+    });
+}
+
+#[test]
+fn a_btrfs_that_fills_holds_the_runs_and_ends_nobody() {
+    in_namespace("disk_full_start::a_btrfs_that_fills_holds_the_runs_and_ends_nobody", || {
+        let dir = TempDir::new();
+        let Some(disk) = SmallDisk::mount_image(&dir, "btrfs", 120) else { return };
+        let mut daemon = daemon_with_a_run(dir);
+        daemon.start_again();
+        let index = daemon.state_dir().join("runabout.db-shm");
+        let flags = |path: &Path| ioctl_getflags(&File::open(path).unwrap()).unwrap();
+        // As an older daemon left it, that died.
+        daemon.kill9();
+        let state = File::open(daemon.state_dir()).unwrap();
+        ioctl_setflags(&state, flags(&daemon.state_dir()) - IFlags::NOCOW).unwrap();
+        fs::remove_file(&index).unwrap();
+        fs::write(&index, [0; 32_768]).unwrap();
+        assert!(!flags(&index).contains(IFlags::NOCOW));
+        daemon.start_again();
+        assert!(flags(&index).contains(IFlags::NOCOW) && flags(&daemon.state_dir()).contains(IFlags::NOCOW));
+        assert!(cli(&daemon, &["doctor"]).text().contains("copy_on_write"));
+
+        let gate = daemon.gate("gate");
+        let run = daemon.sh(&format!("seq 1 20000; {}; seq 20001 200000", gate.wait()));
+        let mut reader = Reader::open(&daemon, run, 0);
+        reader.until_stdout("20000\n");
+        fill(&disk);
+        gate.open();
+        eventually(DEADLINE, "nothing more can be written", || daemon.get("/readyz").status == 503);
+        assert_eq!(daemon.run(1)["status"], "succeeded");
+        disk.make_room();
+        reader.until_end();
+        let whole: Vec<u8> = (1..=200_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+        assert!(reader.told.stdout == whole, "output is exact");
+        daemon.stop();
         drop(daemon);
         drop(disk);
     });

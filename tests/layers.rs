@@ -28,6 +28,8 @@ const ORDER: &[&str] = &[
     "jumps",
     "signals",
     "systemd",
+    "holder",
+    "cow",
     "home",
     // Who keeps, who executes, who reads.
     "store",

@@ -38,7 +38,6 @@ pub mod sql;
 mod state;
 mod thread;
 mod transaction;
-mod users;
 mod writer;
 
 pub use all_events::{AllHead, AllPage, NewestPiece};
@@ -57,4 +56,3 @@ pub use runs::{Change, IdempotencyKey, NewRun, Submitted};
 pub use sessions::{LiveSession, Session, SessionPage, SessionUse, TokenSha256};
 pub use settings::{Quota, Remember, StoreConfig};
 pub use state::{Counts, Queue};
-pub use users::user_of;

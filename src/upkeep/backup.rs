@@ -17,10 +17,11 @@ use crate::client::args::{BackupOptions, Global};
 use crate::client::failure::Failure;
 use crate::client::print;
 use crate::dir::{Dir, FileAt, Taken};
+use crate::holder;
 use crate::home::held_by;
 use crate::state_dir::{CONFIG, DATABASE};
+use crate::store::OpenError;
 use crate::store::beside::{Beside, CopyError, Health, Summary};
-use crate::store::{OpenError, user_of};
 use crate::text::printable;
 
 /// 128 + SIGINT.
@@ -74,7 +75,7 @@ pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
 /// write the directory may put another lock file there.
 fn is_still(database: &FileAt) -> bool {
     let has_log = database.with_suffix("-wal").bytes().is_some_and(|bytes| bytes > 0);
-    matches!(held_by(&database.dir), Ok(None)) && !has_log && matches!(user_of(database), Ok(None))
+    matches!(held_by(&database.dir), Ok(None)) && !has_log && matches!(holder::of(database, None), Ok(None))
 }
 
 /// Opens the database beside its daemon, if it has one.

@@ -8,10 +8,11 @@ use super::super::files::{count, size};
 use super::{Finding, Patient};
 use crate::clock::UnixMs;
 use crate::dir::FileAt;
+use crate::holder;
 use crate::home::held_by;
 use crate::state_dir::{DATABASE, database_path};
+use crate::store::OpenError;
 use crate::store::beside::{Beside, Health, Measures, Summary};
-use crate::store::{OpenError, user_of};
 
 /// How long a check may take unless all of it is asked for.
 const CHECK_MAX: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     }
     let log_bytes = file.with_suffix("-wal").bytes().unwrap_or(0);
     // Without a daemon and a log nobody writes it: then not even a lock is taken.
-    let still = matches!(patient.held, Ok(None)) && log_bytes == 0 && matches!(user_of(&file), Ok(None));
+    let still = matches!(patient.held, Ok(None)) && log_bytes == 0 && matches!(holder::of(&file, None), Ok(None));
     let findings = opened(patient, &file, still);
     let is_bad = findings.iter().any(|finding| finding.level == super::Level::Fail);
     let mut findings = match held_by(&file.dir) {

@@ -11,7 +11,9 @@ use rustix::io::Errno;
 
 use super::super::files::{Fresh, size};
 use super::{Finding, Patient};
+use crate::cow;
 use crate::dir::Dir;
+use crate::state_dir::DATABASE;
 
 /// Flushes that are measured; the one in the middle counts.
 const FLUSHES: usize = 9;
@@ -40,7 +42,24 @@ const UNFIT: [(u64, &str); 7] = [
 /// All of it.
 pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     let Ok(dir) = &patient.found else { return Vec::new() };
-    vec![kind(dir), room(patient, dir), flush(dir)]
+    let mut findings = vec![kind(dir), room(patient, dir), flush(dir)];
+    findings.extend(copy_on_write(dir));
+    findings
+}
+
+/// Where it can be switched off, whether it is.
+fn copy_on_write(dir: &Arc<Dir>) -> Option<Finding> {
+    const CHECK: &str = "copy_on_write";
+    let is_dir_on = cow::is_dir_on(dir)?;
+    if is_dir_on || cow::is_index_on(&dir.file(DATABASE)) == Some(true) {
+        let found = "it is on, and a full disk ends the daemon (SIGBUS in the index of SQLite's log)";
+        let advice = format!(
+            "chattr +C {}, then restart the daemon; where that fails, choose another file system",
+            dir.path().display()
+        );
+        return Some(Finding::warn(CHECK, found, advice));
+    }
+    Some(Finding::ok(CHECK, "off"))
 }
 
 fn kind(dir: &Dir) -> Finding {
