@@ -13,7 +13,7 @@ DEB = $(TARGET)/dist/runabout_$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Carg
 ARCH := $(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check fuzz clients bench build install uninstall deb dist cross bare clean
+.PHONY: help demo run test check fuzz peers clients bench build install uninstall deb dist cross bare clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{ printf "%-14s  %s\n", $$1, $$2 }'
@@ -48,6 +48,11 @@ clients: ## Generate clients from the reference with five generators, and have e
 	@tests/setup cargo cc
 	$(CARGO) build --locked
 	@tests/clients/run
+
+peers: ## Run the real Litestream beside a daemon: kills, stops, a prune, a restore; needs the network
+	@tests/setup cargo cc
+	$(CARGO) build --locked
+	@tests/peers/litestream
 
 bench: ## Measure speed, memory, a million rows, and a great prune (BENCH=speed, rows, prune for a part)
 	@tests/setup cargo cc

@@ -176,6 +176,11 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         runs_count: config.retention.runs_count,
         check_max: Duration::from_millis(CHECK_MS_MAX),
         remembered: lock.remembered(),
+        was_closed: lock.note_opened(),
+        note_closed: Arc::new({
+            let lock = lock.clone();
+            move || lock.note_closed()
+        }),
         remember: Arc::new(move |reached| lock.remember(reached)),
     };
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)

@@ -2,7 +2,8 @@
 //!
 //! The lock file is never deleted: whoever waits on a deleted one would hold a lock that nobody else sees. Its first line
 //! says who holds it; its second, how far the database had come when that was last written down, which is not with every
-//! commit. So a copy of an older database that somebody puts in its place is found out.
+//! commit. So a copy of an older database that somebody puts in its place is found out. A third is there after a stop in
+//! order: where another process has the database open, its log stays, and says nothing of how the daemon ended.
 //!
 //! Whoever may write the directory may replace the lock file. So the directory itself is locked too, where nobody else may
 //! open it: that lock goes with no file.
@@ -27,7 +28,9 @@ use crate::state_dir::{DATABASE, SOCKET_PATH_BYTES_MAX, socket_path};
 
 /// In the state directory.
 const LOCK: &str = "runabout.lock";
-/// Both lines of the lock file fit, however long a path in the first one is.
+/// The third line, after a stop in order.
+const CLOSED: &str = "closed";
+/// All lines of the lock file fit, however long a path in the first one is.
 const LOCK_BYTES_MAX: usize = 16_384;
 /// A lock that is only looked at, by [`held_by`], is free again before these looks are over.
 const LOOKS: u32 = 10;
@@ -82,6 +85,8 @@ pub struct Lock {
 struct Lines {
     who: String,
     remembered: Option<HighWater>,
+    /// The database was closed in order, and no daemon has opened it since.
+    is_closed: bool,
 }
 
 impl Home {
@@ -172,8 +177,11 @@ impl Lock {
             Err(error) => return Err(failed(error.into())),
         }
         fchmod(&file, Mode::from_raw_mode(0o600)).map_err(|error| failed(error.into()))?;
-        let remembered = text(&file).lines().nth(1).and_then(HighWater::parse);
-        let lock = Lock { dir: dir.clone(), file, lines: Mutex::new(Lines { who: String::new(), remembered }) };
+        let found = text(&file);
+        let remembered = found.lines().nth(1).and_then(HighWater::parse);
+        let is_closed = found.lines().nth(2) == Some(CLOSED);
+        let lines = Lines { who: String::new(), remembered, is_closed };
+        let lock = Lock { dir: dir.clone(), file, lines: Mutex::new(lines) };
         match lock.change(|lines| lines.who = format!("pid {}, starting", std::process::id())) {
             // It is held all the same, and what has to be read can be; some file systems write nothing in place.
             Err(error) if is_for_want_of_room(&error) => log::warn!("{}: {error}", path.display()),
@@ -195,6 +203,22 @@ impl Lock {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).remembered.clone()
     }
 
+    /// Notes that the database is about to be opened; answers whether the last daemon closed it in order.
+    pub fn note_opened(&self) -> bool {
+        let mut was_closed = false;
+        if let Err(error) = self.change(|lines| was_closed = std::mem::take(&mut lines.is_closed)) {
+            log::debug!("that the database is opened cannot be written down: {error}");
+        }
+        was_closed
+    }
+
+    /// Writes down that the database was closed in order.
+    pub fn note_closed(&self) {
+        if let Err(error) = self.change(|lines| lines.is_closed = true) {
+            log::debug!("that the database was closed cannot be written down: {error}");
+        }
+    }
+
     /// Writes down how far the database has come. It is no harm when it is lost: what stands there is a lower bound.
     pub fn remember(&self, reached: &HighWater) {
         if self.remembered().as_ref() == Some(reached) {
@@ -209,7 +233,9 @@ impl Lock {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut lines);
         let remembered = lines.remembered.as_ref().map_or_else(String::new, |reached| format!("{reached}\n"));
-        let text = format!("{}\n{remembered}", lines.who);
+        // Without what was remembered, nothing was ever there to be closed.
+        let closed = if lines.is_closed && !remembered.is_empty() { format!("{CLOSED}\n") } else { String::new() };
+        let text = format!("{}\n{remembered}{closed}", lines.who);
         // One write over what is there, then the rest goes: a full disk has room for it, and a crash leaves it whole.
         self.file.write_all_at(text.as_bytes(), 0)?;
         self.file.set_len(text.len() as u64)

@@ -104,6 +104,7 @@ pub mod logging;
 pub mod maintenance;
 pub mod memory;
 pub mod metrics;
+pub mod replica;
 pub mod run;
 pub mod run_tokens;
 pub mod runner;

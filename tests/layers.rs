@@ -29,6 +29,7 @@ const ORDER: &[&str] = &[
     "signals",
     "systemd",
     "holder",
+    "replica",
     "cow",
     "home",
     // Who keeps, who executes, who reads.

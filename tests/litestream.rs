@@ -86,3 +86,49 @@ fn a_replicator_beside_the_daemon_is_in_nobodys_way() {
     daemon.start_again();
     assert_eq!(daemon.run(2)["status"], "succeeded");
 }
+
+#[test]
+fn a_restore_waits_for_who_reads_and_names_it() {
+    let mut daemon = Daemon::start();
+    daemon.wait_ended(daemon.sh("true"));
+    let copy = daemon.dir().join("copy.db");
+    let copy = copy.to_str().unwrap();
+    cli(&daemon, &["backup", copy]).expect(0);
+    let replicator = Replicator::start(&daemon);
+    let own = format!("(pid {})", std::process::id());
+    let folder = daemon.state_dir().join(".runabout.db-litestream/ltx/0");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("1.ltx"), [0; 20_480]).unwrap();
+    let told = cli(&daemon, &["doctor"]).text();
+    assert!(told.contains(&own) && told.contains("keeps 20.0 KiB in"), "{told}");
+    daemon.stop();
+    let database = daemon.state_dir().join("runabout.db");
+    let before = std::fs::read(&database).unwrap();
+    let refused = cli(&daemon, &["restore", copy]).expect(1).stderr;
+    assert!(refused.contains(&own) && refused.contains("litestream reset"), "{refused}");
+    assert!(std::fs::read(&database).unwrap() == before, "nothing was changed");
+    daemon.start_again();
+    assert!(!daemon.log().contains("the last stop was not clean"), "nor what is known of the stop: {}", daemon.log());
+    daemon.stop();
+    drop(replicator);
+    cli(&daemon, &["restore", copy]).expect(0);
+}
+
+#[test]
+fn a_stop_in_order_beside_it_is_known_as_one() {
+    let mut daemon = Daemon::start();
+    let replicator = Replicator::start(&daemon);
+    daemon.wait_ended(daemon.sh("seq 100"));
+    let log = daemon.state_dir().join("runabout.db-wal");
+    let looked = |daemon: &Daemon| daemon.log().matches("the last stop was not clean").count();
+    for _ in 0..2 {
+        daemon.stop();
+        assert!(std::fs::metadata(&log).unwrap().len() > 0, "the log stays");
+        daemon.start_again();
+        assert_eq!(looked(&daemon), 0, "{}", daemon.log());
+    }
+    daemon.kill9();
+    daemon.start_again();
+    assert_eq!(looked(&daemon), 1, "{}", daemon.log());
+    drop(replicator);
+}

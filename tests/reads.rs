@@ -79,6 +79,8 @@ fn a_submit_does_not_wait_for_all_the_events_that_clients_append() {
         &Arc::new(Dir::open(dir.path()).unwrap()).file("runabout.db"),
         &StoreConfig {
             queued_runs_max: 1_000,
+            was_closed: false,
+            note_closed: Arc::new(|| ()),
             remembered: None,
             remember: Arc::new(|_| ()),
             quota: Arc::new(|_| 1 << 30),

@@ -35,6 +35,8 @@ impl World {
             queued_runs_max: 100_000,
             remembered: None,
             remember: Arc::new(|_| ()),
+            was_closed: false,
+            note_closed: Arc::new(|| ()),
             quota: Arc::new(|_| 1 << 30),
             output_bytes_per_run: 1 << 26,
             runs_days: 0,

@@ -236,7 +236,7 @@ impl From<StoreError> for Problem {
             StoreError::EnrollmentTokenNotFound(_) | StoreError::SessionNotFound(_) => Problem::not_found(detail),
             StoreError::NoRoom(shortage) => {
                 Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S).with_details(match shortage {
-                    Shortage::Disk { free_bytes, needed_bytes } => {
+                    Shortage::Disk { free_bytes, needed_bytes, .. } => {
                         json!({ "free_bytes": free_bytes, "needed_bytes": needed_bytes })
                     }
                     Shortage::Quota { used_bytes, quota_bytes } => {

@@ -84,6 +84,8 @@ pub enum Shortage {
         free_bytes: u64,
         /// What is to be free: `limits.disk_free_bytes`, or what the daemon keeps for itself.
         needed_bytes: u64,
+        /// What Litestream keeps beside the database.
+        replica_bytes: u64,
     },
     /// Of the quota, which is full of what may not be removed.
     Quota {
@@ -182,19 +184,25 @@ impl fmt::Display for StoreError {
 impl fmt::Display for Shortage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Shortage::Disk { free_bytes, needed_bytes } if free_bytes >= needed_bytes => write!(
+            Shortage::Disk { free_bytes, needed_bytes, .. } if free_bytes >= needed_bytes => write!(
                 out,
                 "the file system that holds the database found no room for a write, though {} are free: look at the \
                  quotas of its user or directory",
                 Size(free_bytes)
             ),
-            Shortage::Disk { free_bytes, needed_bytes } => write!(
-                out,
-                "the disk is nearly full: {} are free where the daemon keeps its state and {} must be \
-                 (limits.disk_free_bytes); free some space, or remove runs with `runabout rm`",
-                Size(free_bytes),
-                Size(needed_bytes)
-            ),
+            Shortage::Disk { free_bytes, needed_bytes, replica_bytes } => {
+                write!(
+                    out,
+                    "the disk is nearly full: {} are free where the daemon keeps its state and {} must be \
+                     (limits.disk_free_bytes); free some space, or remove runs with `runabout rm`",
+                    Size(free_bytes),
+                    Size(needed_bytes)
+                )?;
+                if replica_bytes == 0 {
+                    return Ok(());
+                }
+                write!(out, ". Litestream keeps {} in .runabout.db-litestream beside the database", Size(replica_bytes))
+            }
             Shortage::Quota { used_bytes, quota_bytes } => write!(
                 out,
                 "the database is full: {} are in use and {} are allowed (retention.db_bytes), and queued, running and \

@@ -56,8 +56,8 @@ impl Store {
         stop: &Stop,
         metrics: &Arc<Metrics>,
     ) -> Result<Store, OpenError> {
-        let mut room = Room::new(&file.dir, config.disk_free_bytes_min, &config.quota);
-        let (mut conn, sharing) = migrate::open_in(&mut room, file, config.check_max)?;
+        let mut room = Room::new(file, config.disk_free_bytes_min, &config.quota);
+        let (mut conn, sharing) = migrate::open_in(&mut room, file, (!config.was_closed).then_some(config.check_max))?;
         let state = lineage::settle(&mut conn, config.remembered.as_ref())?;
         (config.remember)(&state.high_water());
         let rules = config.rules(room.quota_bytes(), retention::figure(&conn, "PRAGMA page_size")?);
@@ -101,6 +101,7 @@ impl Store {
             metrics: metrics.clone(),
             queued_runs_max: config.queued_runs_max,
             remember: config.remember.clone(),
+            note_closed: config.note_closed.clone(),
             rules,
             file: file.clone(),
             sharing,

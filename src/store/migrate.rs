@@ -105,7 +105,11 @@ pub(super) enum Sharing {
 }
 
 /// Opens `file` whatever room there is: with what the ballast gives back, and if need be alone.
-pub(super) fn open_in(room: &mut Room, file: &FileAt, check_max: Duration) -> Result<(Connection, Sharing), OpenError> {
+pub(super) fn open_in(
+    room: &mut Room,
+    file: &FileAt,
+    check_max: Option<Duration>,
+) -> Result<(Connection, Sharing), OpenError> {
     let first = match open(file, check_max, Sharing::All) {
         Err(OpenError::Failed(why)) if room.has_none() => OpenError::Failed(why),
         other => return other.map(|conn| (conn, Sharing::All)),
@@ -120,15 +124,15 @@ pub(super) fn open_in(room: &mut Room, file: &FileAt, check_max: Duration) -> Re
     Ok((conn, Sharing::Nobody))
 }
 
-/// Opens `file`, making it if it is not there, and brings its schema up to date; after a stop that was not clean, looks
+/// Opens `file`, making it if it is not there, and brings its schema up to date; where a log was left, looks
 /// for damage for `check_max` so long. Until [`accept`] nothing of a log that is there moves into the file, nor goes when it is closed.
-fn open(file: &FileAt, check_max: Duration, sharing: Sharing) -> Result<Connection, OpenError> {
+fn open(file: &FileAt, check_max: Option<Duration>, sharing: Sharing) -> Result<Connection, OpenError> {
     check::before_open(file)?;
-    let is_unclean = log_is_left(file);
+    let has_log = log_is_left(file);
     // SQLite gives -wal and -shm its mode, so that all three are 0600.
     file.dir.write(&file.name).map_err(|error| OpenError::Failed(error.to_string()))?;
     let mut conn = open_as(file, sharing)?;
-    if is_unclean {
+    if has_log {
         leave_log(&conn)?;
     }
     let pragma = |name: &str| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
@@ -146,7 +150,7 @@ fn open(file: &FileAt, check_max: Duration, sharing: Sharing) -> Result<Connecti
         conn.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;")?;
     }
     configure(&conn)?;
-    if is_unclean {
+    if let Some(check_max) = check_max.filter(|_| has_log) {
         check::quick(&conn, check_max)?;
     }
     migrate(&mut conn, version)?;

@@ -192,7 +192,8 @@ fn system_error(conn: &Connection) -> Errno {
     Errno::from_raw_os_error(unsafe { rusqlite::ffi::sqlite3_system_errno(conn.handle()) })
 }
 
-/// Whether this is the write-ahead log of a stop that was not clean: a clean one empties or removes it.
+/// Whether there is a write-ahead log with something in it: a clean stop empties or removes it, unless another process
+/// has the database open.
 pub(super) fn log_is_left(database: &FileAt) -> bool {
     database.with_suffix("-wal").bytes().is_some_and(|bytes| bytes > 0)
 }

@@ -3,8 +3,7 @@
 //!
 //! It decides what a transaction may carry, never what a job does. It never refuses what frees room or ends a run.
 
-use std::cell::Cell;
-use std::sync::Arc;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -14,7 +13,8 @@ use rustix::io::Errno;
 use super::ballast::{BALLAST_BYTES, Ballast, START_FILES};
 use super::retention::{figure, pages_used};
 use super::{Quota, Shortage, StoreError};
-use crate::dir::Dir;
+use crate::dir::{Dir, FileAt};
+use crate::replica::Counted;
 
 /// How long a database that could not be written is left alone before everything is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -49,7 +49,8 @@ pub(super) enum Load {
 
 /// The room that the database has.
 pub(super) struct Room {
-    dir: Arc<Dir>,
+    /// The database's file.
+    file: FileAt,
     /// `limits.disk_free_bytes`.
     floor_bytes: u64,
     quota: Quota,
@@ -62,6 +63,8 @@ pub(super) struct Room {
     refuses: Cell<bool>,
     /// Whether the last look saw room for the ballast.
     has_room: Cell<bool>,
+    /// What Litestream keeps beside it.
+    replica: RefCell<Counted>,
 }
 
 /// Output, claims and submits wait.
@@ -73,13 +76,13 @@ struct Held {
 
 impl Room {
     /// Looks around; on a disk that is full to the brim gives the ballast back, so that the database can be opened.
-    pub fn new(dir: &Arc<Dir>, floor_bytes: u64, quota: &Quota) -> Room {
-        let mut ballast = Ballast::find(dir);
-        if has_none(dir) {
+    pub fn new(file: &FileAt, floor_bytes: u64, quota: &Quota) -> Room {
+        let mut ballast = Ballast::find(&file.dir);
+        if has_none(&file.dir) {
             ballast.give_back();
         }
         let mut room = Room {
-            dir: dir.clone(),
+            file: file.clone(),
             floor_bytes,
             quota: quota.clone(),
             quota_bytes: 0,
@@ -88,6 +91,7 @@ impl Room {
             held: None,
             refuses: Cell::new(false),
             has_room: Cell::new(true),
+            replica: RefCell::default(),
         };
         room.look_at_quota(true);
         room
@@ -100,7 +104,7 @@ impl Room {
             return Load::Lean;
         }
         // The ballast comes first: what waits would fill the space that it gave, and leave nothing for the ends.
-        let free = free_bytes(&self.dir).unwrap_or(0);
+        let free = free_bytes(&self.file.dir).unwrap_or(0);
         if self.ballast.is_given() && !(free >= BALLAST_BYTES + MARGIN_BYTES && self.ballast.make()) {
             held.next_try = Instant::now() + RETRY;
             return Load::Lean;
@@ -132,7 +136,7 @@ impl Room {
             return false;
         }
         self.quota_looked = Instant::now();
-        let total = total_bytes(&self.dir);
+        let total = total_bytes(&self.file.dir);
         let wanted = (self.quota)(total);
         // A quota that its file system has no room for would never be met: the disk would be full before.
         let beside = self.floor_bytes.saturating_add(BALLAST_BYTES + LOG_BYTES);
@@ -175,14 +179,14 @@ impl Room {
         if *error != StoreError::Full {
             return error.clone();
         }
-        let free_bytes = free_bytes(&self.dir).unwrap_or(0);
+        let free_bytes = free_bytes(&self.file.dir).unwrap_or(0);
         let used_bytes = used_bytes(conn).unwrap_or(0);
         let wall_bytes = percent(self.quota_bytes, WALL_PERCENT);
         if free_bytes > TRANSACTION_BYTES && used_bytes.saturating_add(TRANSACTION_BYTES) > wall_bytes {
             return StoreError::NoRoom(Shortage::Quota { used_bytes, quota_bytes: self.quota_bytes });
         }
         let needed_bytes = self.floor_bytes.max(BALLAST_BYTES + MARGIN_BYTES);
-        StoreError::NoRoom(Shortage::Disk { free_bytes, needed_bytes })
+        StoreError::NoRoom(Shortage::Disk { free_bytes, needed_bytes, replica_bytes: self.replica_bytes() })
     }
 
     /// Whether the database may grow by something new: a look at the disk and at two figures in SQLite's cache.
@@ -202,9 +206,10 @@ impl Room {
 
     fn shortage(&self, conn: &Connection, prunable: bool) -> Result<Option<Shortage>, StoreError> {
         // What cannot be asked is no reason to refuse.
-        if let Some(free_bytes) = free_bytes(&self.dir) {
+        if let Some(free_bytes) = free_bytes(&self.file.dir) {
             if free_bytes < self.floor_bytes {
-                return Ok(Some(Shortage::Disk { free_bytes, needed_bytes: self.floor_bytes }));
+                let (needed_bytes, replica_bytes) = (self.floor_bytes, self.replica_bytes());
+                return Ok(Some(Shortage::Disk { free_bytes, needed_bytes, replica_bytes }));
             }
             self.has_room.set(free_bytes >= self.floor_bytes.saturating_add(BALLAST_BYTES));
         }
@@ -212,6 +217,11 @@ impl Room {
         let quota_bytes = self.quota_bytes;
         let is_full = used_bytes > if prunable { percent(quota_bytes, GROWTH_PERCENT) } else { quota_bytes };
         Ok(is_full.then_some(Shortage::Quota { used_bytes, quota_bytes }))
+    }
+
+    /// What Litestream keeps beside the database.
+    fn replica_bytes(&self) -> u64 {
+        self.replica.borrow_mut().bytes(&self.file)
     }
 
     /// Whether a client's events may be added: beyond what pruning and trimming keep to, nothing comes from outside.
@@ -232,7 +242,7 @@ impl Room {
             return;
         }
         let room_bytes = self.floor_bytes.saturating_add(BALLAST_BYTES);
-        if free_bytes(&self.dir).is_some_and(|free| free >= room_bytes) {
+        if free_bytes(&self.file.dir).is_some_and(|free| free >= room_bytes) {
             self.ballast.make();
         }
     }
@@ -244,7 +254,7 @@ impl Room {
 
     /// Whether so little is free that the database may not be opened, as all programs open it.
     pub fn has_none(&self) -> bool {
-        has_none(&self.dir) || refuses_a_file(&self.dir)
+        has_none(&self.file.dir) || refuses_a_file(&self.file.dir)
     }
 
     /// Gives the ballast back to what must be written; whether there was any.

@@ -18,6 +18,10 @@ pub struct StoreConfig {
     pub remembered: Option<HighWater>,
     /// Is told how far this one has come, at the start and after each checkpoint; by the store's thread.
     pub remember: Remember,
+    /// Whether the last daemon closed it in order, whatever stands in its log.
+    pub was_closed: bool,
+    /// Is told when this one has closed it in order.
+    pub note_closed: Arc<dyn Fn() + Send + Sync>,
     /// What the database may have in use.
     pub quota: Quota,
     /// `limits.output_bytes_per_run`

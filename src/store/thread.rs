@@ -63,6 +63,7 @@ pub(super) struct StoreThread {
     pub metrics: Arc<Metrics>,
     pub queued_runs_max: i64,
     pub remember: Remember,
+    pub note_closed: Arc<dyn Fn() + Send + Sync>,
     pub rules: Rules,
     /// The database's file.
     pub file: FileAt,
@@ -117,8 +118,11 @@ impl StoreThread {
         if self.broken.is_some() || !is_in_place {
             // Closing would write: what is there is for the next start to look at.
             std::mem::forget(self.conn);
-        } else if let Err((_, error)) = self.conn.close() {
-            log::error!("closing the database: {error}");
+        } else {
+            match self.conn.close() {
+                Ok(()) => (self.note_closed)(),
+                Err((_, error)) => log::error!("closing the database: {error}"),
+            }
         }
     }
 

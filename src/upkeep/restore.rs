@@ -18,6 +18,7 @@ use crate::client::failure::Failure;
 use crate::client::print;
 use crate::clock::UnixMs;
 use crate::dir::{FileAt, Taken};
+use crate::holder;
 use crate::home::{Home, HomeError};
 use crate::store::OpenError;
 use crate::store::beside::{self, Anew, Beside, CopyError, Health, Summary};
@@ -40,6 +41,7 @@ pub fn restore(global: &Global, options: &RestoreOptions) -> Result<u8, Failure>
         )),
         other => Failure::Own(other.to_string()),
     })?;
+    refuse_while_others_read(&home.database())?;
     let _ = home.announce("restoring a copy");
     let interrupts = Interrupts::note();
     match replace(&home, options, &interrupts) {
@@ -49,6 +51,21 @@ pub fn restore(global: &Global, options: &RestoreOptions) -> Result<u8, Failure>
             Ok(INTERRUPTED)
         }
         Err(failure) => Err(failure),
+    }
+}
+
+/// Whoever has the database open goes on with the file that loses its name, and takes its changes for those of the new one.
+fn refuse_while_others_read(database: &FileAt) -> Result<(), Failure> {
+    let path = database.path();
+    let shown = path.display();
+    match holder::of(database, None) {
+        Ok(None) => Ok(()),
+        Ok(Some(holder)) => Err(Failure::Own(format!(
+            "{shown}: {holder} has it open, and what it reads or copies after a restore would be of neither; nothing was \
+             changed. End it first. Litestream also needs `litestream reset {shown}` and an empty place for its replica \
+             before it starts again: see docs/litestream.md"
+        ))),
+        Err(error) => Err(Failure::Own(format!("{shown}: who has it open cannot be seen: {error}"))),
     }
 }
 
@@ -95,6 +112,8 @@ fn replace(home: &Home, options: &RestoreOptions, interrupts: &Interrupts) -> Re
     }
     dir.give(fresh.file()).map_err(failed(&database.path()))?;
     home.lock().give().map_err(failed(dir.path()))?;
+    // The copy has taken its time.
+    refuse_while_others_read(&database)?;
     let kept = put_in_place(fresh, &database, log_is_in).map_err(failed(&database.path()))?;
     Ok(Some(Restored { database: database.path(), kept: kept.map(|kept| dir.path().join(kept)), instance, holds }))
 }

@@ -10,6 +10,7 @@ use crate::clock::UnixMs;
 use crate::dir::FileAt;
 use crate::holder;
 use crate::home::held_by;
+use crate::replica;
 use crate::state_dir::{DATABASE, database_path};
 use crate::store::OpenError;
 use crate::store::beside::{Beside, Health, Measures, Summary};
@@ -54,7 +55,31 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         _ => findings,
     };
     findings.push(log(log_bytes, patient.is_held()));
+    findings.extend(beside(patient, &file));
     findings
+}
+
+/// Who else has it open, and what Litestream keeps beside it.
+fn beside(patient: &Patient, file: &FileAt) -> Option<Finding> {
+    const CHECK: &str = "beside";
+    let bytes = replica::bytes(file);
+    let holder = match holder::of(file, patient.pid()) {
+        Ok(None) if bytes == 0 => return None,
+        Ok(None) => "nobody else has it open".to_owned(),
+        Ok(Some(holder)) => format!("{holder} has it open, too"),
+        Err(error) => format!("who has it open cannot be seen: {error}"),
+    };
+    if bytes == 0 {
+        return Some(Finding::ok(CHECK, holder));
+    }
+    let found = format!("{holder}; Litestream keeps {} in {}", size(bytes), replica::folder(file).display());
+    Some(if bytes > LOG_BYTES_MAX {
+        let advice =
+            "it keeps minutes of changes, and all of them while it cannot reach its replica: see docs/litestream.md";
+        Finding::warn(CHECK, found, advice)
+    } else {
+        Finding::ok(CHECK, found)
+    })
 }
 
 fn opened(patient: &Patient, file: &FileAt, still: bool) -> Vec<Finding> {
