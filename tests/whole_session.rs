@@ -120,11 +120,12 @@ fn processes_of_other_groups_are_told_before_they_are_killed() {
 }
 
 #[test]
-fn what_forks_without_end_is_ended() {
+fn what_forks_on_and_on_is_ended() {
     let daemon = Daemon::start();
-    // Eight chains, each of processes that ignore SIGTERM, live for a moment and fork the next one.
-    let script = "link() { (trap '' TERM; sleep 0.01; link) & }
-        for chain in 1 2 3 4 5 6 7 8; do link; done; echo $$; sleep 3000; echo x";
+    // Eight chains, each of processes that ignore SIGTERM, live for a moment and fork the next one. They have an end, so that
+    // a daemon that fails here leaves none for ever.
+    let script = "link() { [ $1 -eq 0 ] || (trap '' TERM; sleep 0.01; link $(($1 - 1))) & }
+        for chain in 1 2 3 4 5 6 7 8; do link 3000; done; echo $$; sleep 3000; echo x";
     let (run, _) = started(&daemon, &json!({"script": script}), 1);
     cancel(&daemon, run);
     let ended = daemon.wait_ended(run);

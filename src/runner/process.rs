@@ -108,10 +108,16 @@ impl Process {
 
     /// SIGTERM and SIGCONT to all of its session: to its own group in one call that no fork escapes, to other groups
     /// one by one. Looked up before anybody is told, so that what a handler starts to clean up is not told itself.
+    ///
+    /// The leader comes before those it may wait for, or it would go on to its next command; but after those that are
+    /// stopped: the kernel sends them SIGHUP when their leader ends, and they would die of that unheard.
     pub fn tell(&self) {
         let group = self.pid.as_raw_nonzero().get();
-        let mut others = self.members();
-        others.retain(|identity| procfs::stat(identity.pid).is_some_and(|stat| stat.group != group));
+        let (mut stopped, mut others) = (Vec::new(), Vec::new());
+        for (_, identity, stat) in session::members_of(&[self.pid]).filter(|(_, _, stat)| stat.group != group) {
+            if stat.is_stopped { &mut stopped } else { &mut others }.push(identity);
+        }
+        session::tell(&stopped);
         self.signal_group(Signal::TERM);
         self.signal_group(Signal::CONT);
         session::tell(&others);
