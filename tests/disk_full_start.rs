@@ -149,7 +149,7 @@ fn a_btrfs_that_fills_holds_the_runs_and_ends_nobody() {
         let mut daemon = daemon_with_a_run(dir);
         daemon.start_again();
         let index = daemon.state_dir().join("runabout.db-shm");
-        let flags = |path: &Path| ioctl_getflags(&File::open(path).unwrap()).unwrap();
+        let flags = |path: &Path| ioctl_getflags(File::open(path).unwrap()).unwrap();
         // As an older daemon left it, that died.
         daemon.kill9();
         let state = File::open(daemon.state_dir()).unwrap();
