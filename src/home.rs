@@ -179,7 +179,7 @@ impl Lock {
         fchmod(&file, Mode::from_raw_mode(0o600)).map_err(|error| failed(error.into()))?;
         let found = text(&file);
         let remembered = found.lines().nth(1).and_then(HighWater::parse);
-        let is_closed = found.lines().nth(2) == Some(CLOSED);
+        let is_closed = says_closed(&found);
         let lines = Lines { who: String::new(), remembered, is_closed };
         let lock = Lock { dir: dir.clone(), file, lines: Mutex::new(lines) };
         match lock.change(|lines| lines.who = format!("pid {}, starting", std::process::id())) {
@@ -277,6 +277,15 @@ pub fn held_by(dir: &Dir) -> io::Result<Option<String>> {
         (false, true) => Ok(Some(format!("a daemon whose {LOCK} somebody has replaced"))),
         (false, false) => Ok(None),
     }
+}
+
+/// Whether the last daemon closed the database in order, whatever stands in its log; `false` where that cannot be seen.
+pub fn was_closed(dir: &Dir) -> bool {
+    dir.read(LOCK).is_ok_and(|lock| says_closed(&text(&lock)))
+}
+
+fn says_closed(text: &str) -> bool {
+    text.lines().nth(2) == Some(CLOSED)
 }
 
 fn is_for_want_of_room(error: &io::Error) -> bool {

@@ -173,6 +173,17 @@ fn a_btrfs_that_fills_holds_the_runs_and_ends_nobody() {
         reader.until_end();
         let whole: Vec<u8> = (1..=200_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
         assert!(reader.told.stdout == whole, "output is exact");
+        // Killed while it is full, and then stopped in order: both times it starts again.
+        for end in [Daemon::kill9, |daemon: &mut Daemon| {
+            daemon.stop();
+        }] {
+            fill(&disk);
+            end(&mut daemon);
+            daemon.start_again();
+            assert_eq!(daemon.run(1)["status"], "succeeded");
+            disk.make_room();
+            daemon.wait_ended(daemon.sh("true"));
+        }
         daemon.stop();
         drop(daemon);
         drop(disk);

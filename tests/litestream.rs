@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::common::{Daemon, cli};
+use crate::common::small_disk::{SmallDisk, in_namespace};
+use crate::common::{Daemon, TempDir, cli};
 
 /// What Litestream does to a database, in its own statements.
 struct Replicator(Connection);
@@ -107,11 +108,33 @@ fn a_restore_waits_for_who_reads_and_names_it() {
     let refused = cli(&daemon, &["restore", copy]).expect(1).stderr;
     assert!(refused.contains(&own) && refused.contains("litestream reset"), "{refused}");
     assert!(std::fs::read(&database).unwrap() == before, "nothing was changed");
+    let told = cli(&daemon, &["doctor"]).text();
+    assert!(told.contains("somebody else had the database open"), "{told}");
     daemon.start_again();
     assert!(!daemon.log().contains("the last stop was not clean"), "nor what is known of the stop: {}", daemon.log());
     daemon.stop();
     drop(replicator);
-    cli(&daemon, &["restore", copy]).expect(0);
+    let warned = cli(&daemon, &["restore", copy]).expect(0).stderr;
+    assert!(warned.contains("before Litestream starts again"), "{warned}");
+}
+
+#[test]
+fn on_a_full_disk_a_refusal_says_what_it_keeps() {
+    in_namespace("litestream::on_a_full_disk_a_refusal_says_what_it_keeps", || {
+        let dir = TempDir::new();
+        let disk = SmallDisk::mount(&dir, 32);
+        let daemon = Daemon::builder().start_in(dir);
+        let folder = daemon.state_dir().join(".runabout.db-litestream/ltx/0");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("1.ltx"), vec![0; 3 << 20]).unwrap();
+        disk.fill(0);
+        let problem =
+            daemon.post("/v1/runs", &serde_json::json!({"script": "true"})).expect_problem(507, "storage_full");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("Litestream keeps 3072 KiB in .runabout.db-litestream"), "{detail}");
+        drop(daemon);
+        drop(disk);
+    });
 }
 
 #[test]

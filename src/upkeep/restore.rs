@@ -20,6 +20,7 @@ use crate::clock::UnixMs;
 use crate::dir::{FileAt, Taken};
 use crate::holder;
 use crate::home::{Home, HomeError};
+use crate::replica;
 use crate::store::OpenError;
 use crate::store::beside::{self, Anew, Beside, CopyError, Health, Summary};
 
@@ -45,7 +46,11 @@ pub fn restore(global: &Global, options: &RestoreOptions) -> Result<u8, Failure>
     let _ = home.announce("restoring a copy");
     let interrupts = Interrupts::note();
     match replace(&home, options, &interrupts) {
-        Ok(Some(restored)) => restored.tell(global.json, options).map(|()| 0),
+        Ok(Some(restored)) => {
+            restored.tell(global.json, options)?;
+            warn_of_replica(&home.database());
+            Ok(0)
+        }
         Ok(None) => {
             print::warn("interrupted; nothing was changed");
             Ok(INTERRUPTED)
@@ -66,6 +71,18 @@ fn refuse_while_others_read(database: &FileAt) -> Result<(), Failure> {
              before it starts again: see docs/litestream.md"
         ))),
         Err(error) => Err(Failure::Own(format!("{shown}: who has it open cannot be seen: {error}"))),
+    }
+}
+
+/// Litestream would take the new file for the one that it has changes of.
+fn warn_of_replica(database: &FileAt) {
+    if replica::bytes(database) > 0 {
+        print::warn(&format!(
+            "{} has changes of the file that was replaced: before Litestream starts again, `litestream reset {}`, and give \
+             it an empty place for its replica (docs/litestream.md)",
+            replica::folder(database).display(),
+            database.path().display()
+        ));
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Finding, Patient};
 use crate::clock::UnixMs;
 use crate::dir::FileAt;
 use crate::holder;
-use crate::home::held_by;
+use crate::home::{held_by, was_closed};
 use crate::replica;
 use crate::state_dir::{DATABASE, database_path};
 use crate::store::OpenError;
@@ -54,7 +54,7 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
         Ok(Some(_)) if still && is_bad => opened(patient, &file, false),
         _ => findings,
     };
-    findings.push(log(log_bytes, patient.is_held()));
+    findings.push(log(log_bytes, patient.is_held(), was_closed(&file.dir)));
     findings.extend(beside(patient, &file));
     findings
 }
@@ -168,7 +168,7 @@ fn health(patient: &Patient, path: &Path, beside: &Beside) -> Finding {
     }
 }
 
-fn log(bytes: u64, is_held: bool) -> Finding {
+fn log(bytes: u64, is_held: bool, was_closed: bool) -> Finding {
     const CHECK: &str = "log";
     let found = format!("{} in runabout.db-wal", size(bytes));
     if bytes > LOG_BYTES_MAX {
@@ -179,7 +179,12 @@ fn log(bytes: u64, is_held: bool) -> Finding {
     match (bytes, is_held) {
         (0, _) | (_, true) => Finding::ok(CHECK, found),
         (_, false) => {
-            Finding::ok(CHECK, format!("{found}; the last daemon did not end by itself; the next takes it in"))
+            let why = if was_closed {
+                "somebody else had the database open when the last daemon stopped"
+            } else {
+                "the last daemon did not end by itself"
+            };
+            Finding::ok(CHECK, format!("{found}; {why}; the next takes it in"))
         }
     }
 }
