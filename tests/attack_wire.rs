@@ -463,13 +463,13 @@ fn a_fragment_is_found_in_every_request_of_a_connection_and_in_its_target_alone(
     let chunked = chunked.header("Transfer-Encoding", "chunked").head();
     let sent = [
         get("/v1/runs").into_bytes(),
-        get("/v1/runs#a").into_bytes(),
+        get("/v1/system#a").into_bytes(),
         submit.into_bytes(),
         body.to_vec(),
         get("/v1/queues#GET%20/v1/runs").into_bytes(),
         chunked.into_bytes(),
         chunks.into_bytes(),
-        get("/v1/runs?limit=1#").into_bytes(),
+        get("/v1/runs?limit=2#").into_bytes(),
         get("/v1/runs?limit=1").into_bytes(),
         get("/v1/runs?name=%231").into_bytes(),
         daemon.call("GET", "/healthz#").header("Connection", "close").head().into_bytes(),
@@ -477,4 +477,16 @@ fn a_fragment_is_found_in_every_request_of_a_connection_and_in_its_target_alone(
     let answer = daemon.raw(&sent.concat(), DEADLINE);
     let wanted = [200, 400, 201, 400, 201, 400, 200, 200, 400];
     assert_eq!(statuses(&answer), wanted, "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn what_looks_like_a_request_in_a_body_has_no_other_request_of_the_connection_refused() {
+    let daemon = Daemon::start();
+    // As by a proxy that sends the requests of all its clients over one connection.
+    let body = b"{\"token\":\"x\"}\nGET /healthz#x HTTP/1.1\nGET /healthz#x HTTP/1.1\n";
+    let first = daemon.call("POST", "/v1/enroll").body("application/json", body).head();
+    let next = daemon.call("GET", "/healthz").head();
+    let last = daemon.call("GET", "/healthz").header("Connection", "close").head();
+    let answer = daemon.raw(&[first.as_bytes(), body, next.as_bytes(), last.as_bytes()].concat(), DEADLINE);
+    assert_eq!(statuses(&answer), [400, 200, 200], "{}", String::from_utf8_lossy(&answer));
 }
