@@ -20,13 +20,13 @@
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
-//! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names SQLite and knows neither
-//! who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only the switches of what
-//! runs; [`client`] is the command line's other half and knows the daemon by its protocol alone; [`upkeep`] is what
-//! works on the daemon's files beside it. [`tls`] is what the two
-//! ends of an encrypted connection have in common; without its Cargo feature both have a stub in its place. [`systemd`] is
-//! what the service manager is told and hands over. Files in a directory that
-//! somebody else may write are reached through [`dir`] alone, also by SQLite.
+//! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names
+//! SQLite and knows neither who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only
+//! the switches of what runs; [`client`] is the command line's other half and knows the daemon by its protocol alone;
+//! [`upkeep`] is what works on the daemon's files beside it. [`tls`] is what the two ends of an encrypted connection have in
+//! common; without its Cargo feature both have a stub in its place. [`systemd`] is what the service manager is told and
+//! hands over. Files in a directory that somebody else may write are reached through [`dir`] alone, also by SQLite: what is
+//! in the state directory ([`home`]), and who else has its database open ([`holder`]).
 //!
 //! # Three threads
 //! Everything async runs on one executor on the main thread, beside the reactor's helper. SQLite has two threads, each
@@ -62,11 +62,13 @@
 //!
 //! # Ways through it
 //! - **submit**: handler → [`store::Store::submit`] (run and event `queued`, one transaction) → 201.
+//! - **who is asking**: the gate finds the session in the store's memory, else reads it. A use moves its end there, for
+//!   everybody who holds it, and is written now and then; a revocation ends it right behind its COMMIT, and its streams.
 //! - **claim**: a commit rings; the scheduler asks for claims; what ends one run also claims the next in its commit.
 //! - **output**: pipe → the run's window in the backlog → whichever commit comes first, or the appender's own.
 //! - **push**: COMMIT → committed → ring → fan-out encodes once → each reader's bounded channel; full only marks it.
-//! - **read**: the Follower pages from SQLite after its cursor until it has caught up, then takes what is pushed;
-//!   anything but `cursor + 1` sends it back to the pages.
+//! - **read**: handler or Follower → the reading thread, one snapshot → answer. The Follower pages after its cursor until it
+//!   has caught up, then takes what is pushed; anything but `cursor + 1` sends it back to the pages.
 //! - **too little room**: what the database cannot take is rolled back and waits: output in its window and then in the
 //!   command's pipes, ends and claims with whoever asks. While it waits, transactions carry only what must be (ends,
 //!   cancels, deletes), from the ballast if need be; once a second everything is tried again.
