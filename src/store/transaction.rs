@@ -59,7 +59,10 @@ impl StoreThread {
             );
         }
         if !is_whole {
-            self.room.set_wall(&self.conn, Load::Whole)?;
+            // What was committed is committed whatever comes of this: told as an error it would be done once more.
+            if let Err(error) = self.room.set_wall(&self.conn, Load::Whole) {
+                log::warn!("the database may grow beyond its quota until this can be set again: {error:?}");
+            }
         }
         outcome
     }
