@@ -91,5 +91,5 @@ fn watch(told: &Async<OwnedFd>, dir: &Path) -> rustix::io::Result<()> {
 /// Takes what it tells: that something has gone is all that counts.
 fn drain(told: &OwnedFd) {
     let mut buffer = [0; 4_096];
-    while !matches!(rustix::io::read(told, &mut buffer), Err(Errno::AGAIN) | Ok(0)) {}
+    while matches!(rustix::io::read(told, &mut buffer), Err(Errno::INTR) | Ok(1..)) {}
 }
