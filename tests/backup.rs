@@ -144,6 +144,9 @@ fn a_copy_can_go_down_a_pipe() {
     let (copy, name) = path(&daemon, "copy.db");
     std::fs::write(&copy, &sent.stdout).unwrap();
     assert_eq!(one(&open(&copy), "SELECT COUNT(*) FROM runs"), 1, "{name}");
+    let nowhere = daemon.dir().join("nowhere");
+    let refused = cli_with(&daemon, &["backup", "-"], |command| _ = command.env("TMPDIR", &nowhere)).expect(1);
+    assert!(refused.stderr.contains("nowhere") && !refused.stderr.contains("database"), "{refused:?}");
 }
 
 #[test]

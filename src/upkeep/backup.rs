@@ -43,7 +43,8 @@ pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
         Some(Target { dir, name }) => Fresh::make(dir, &format!(".{}", name.to_string_lossy())),
         None => {
             let dir = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map_or("/var/tmp".into(), PathBuf::from);
-            Fresh::make(&place::opened(&dir)?, "runabout-backup")
+            let opened = Dir::open(&dir).map_err(|error| own(&dir, &error))?;
+            Fresh::make(&Arc::new(opened), "runabout-backup")
         }
     };
     let fresh = fresh.map_err(|error| own(&options.file, &error))?;

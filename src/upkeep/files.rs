@@ -41,7 +41,10 @@ impl Fresh {
             let own = format!("{name}.{}-{nth}.part", std::process::id());
             match dir.make_private(&own) {
                 Ok(private) => {
-                    let file = private.create(NAME)?;
+                    // Without its file the directory is of no use to anybody.
+                    let file = private.create(NAME).inspect_err(|_| {
+                        let _ = private.remove(NAME).and_then(|()| dir.remove_dir(&own));
+                    })?;
                     return Ok(Fresh { around: dir.clone(), own, at: Arc::new(private).file(NAME), file });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
