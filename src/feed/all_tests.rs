@@ -31,19 +31,7 @@ impl World {
         let dir = std::env::temp_dir().join(format!("runabout-all-{nonce:x}"));
         std::fs::create_dir(&dir).expect("a directory");
         let (bell, metrics) = (Bell::default(), Arc::new(Metrics::new()));
-        let config = StoreConfig {
-            queued_runs_max: 100_000,
-            remembered: None,
-            remember: Arc::new(|_| ()),
-            was_closed: false,
-            note_closed: Arc::new(|| ()),
-            quota: Arc::new(|_| 1 << 30),
-            output_bytes_per_run: 1 << 26,
-            runs_days: 0,
-            runs_count: 10_000,
-            disk_free_bytes_min: 0,
-            check_max: Duration::ZERO,
-        };
+        let config = StoreConfig::unlimited();
         let file = Arc::new(Dir::open(&dir).expect("opened")).file("runabout.db");
         let store = Store::open(&file, &config, &bell, &Stop::new(bell.clone()), &metrics);
         let limits = HubLimits { reader_events, reader_bytes: 1 << 20, total_bytes: 1 << 26 };

@@ -20,6 +20,8 @@ mod expiry;
 mod handle;
 mod job;
 mod life;
+#[cfg(test)]
+mod life_tests;
 mod lineage;
 mod lists;
 mod migrate;

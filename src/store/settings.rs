@@ -41,6 +41,26 @@ impl StoreConfig {
     }
 }
 
+#[cfg(test)]
+impl StoreConfig {
+    /// For tests: nothing is in the way, and nothing goes by itself.
+    pub fn unlimited() -> StoreConfig {
+        StoreConfig {
+            queued_runs_max: 100_000,
+            disk_free_bytes_min: 0,
+            remembered: None,
+            remember: Arc::new(|_| ()),
+            was_closed: false,
+            note_closed: Arc::new(|| ()),
+            quota: Arc::new(|_| 1 << 30),
+            output_bytes_per_run: 1 << 26,
+            runs_days: 0,
+            runs_count: 10_000,
+            check_max: Duration::ZERO,
+        }
+    }
+}
+
 /// Makes the size of the file system, in bytes, into what the database may have in use there.
 pub type Quota = Arc<dyn Fn(u64) -> u64 + Send + Sync>;
 
