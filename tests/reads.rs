@@ -2,23 +2,16 @@
 //! commit that waits for its flush, reads and readiness on a file system that is frozen.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::process::Command;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use runabout::dir::Dir;
 use runabout::event::Kind;
-use runabout::metrics::Metrics;
-use runabout::run::{OnInterrupt, Spec};
-use runabout::store::{NewRun, Store, StoreConfig};
-use runabout::wake::{Bell, Stop};
 use serde_json::json;
 
 use crate::common::small_disk::in_namespace;
-use crate::common::{Client, DEADLINE, Daemon, Reader, TempDir, Traced, eventually, strace_is_there};
+use crate::common::{Client, DEADLINE, Daemon, Reader, TempDir, Traced, eventually, new_run, store, strace_is_there};
 
 const READS: &str = "store_requests_total{kind=\"read\"}";
 
@@ -74,27 +67,7 @@ fn a_submit_waits_for_few_of_the_reads_that_never_pause() {
 fn a_submit_does_not_wait_for_all_the_events_that_clients_append() {
     const APPENDS: usize = 100;
     let dir = TempDir::new();
-    let (bell, metrics) = (Bell::default(), Arc::new(Metrics::new()));
-    let store = Store::open(
-        &Arc::new(Dir::open(dir.path()).unwrap()).file("runabout.db"),
-        &StoreConfig {
-            queued_runs_max: 1_000,
-            was_closed: false,
-            note_closed: Arc::new(|| ()),
-            remembered: None,
-            remember: Arc::new(|_| ()),
-            quota: Arc::new(|_| 1 << 30),
-            output_bytes_per_run: 1 << 26,
-            runs_days: 0,
-            runs_count: 0,
-            disk_free_bytes_min: 0,
-            check_max: Duration::ZERO,
-        },
-        &bell,
-        &Stop::new(bell.clone()),
-        &metrics,
-    );
-    let store = store.expect("a store");
+    let store = store(&dir);
     let executor = smol::LocalExecutor::new();
     smol::block_on(executor.run(async {
         let run = store.submit(new_run()).await.unwrap().run.id;
@@ -122,24 +95,6 @@ fn a_submit_does_not_wait_for_all_the_events_that_clients_append() {
         }
         store.close().await;
     }));
-}
-
-fn new_run() -> NewRun {
-    let spec = Spec {
-        command: runabout::run::Command::Script("true".into()),
-        name: None,
-        queue: "default".into(),
-        priority: 0,
-        tags: Vec::new(),
-        cwd: None,
-        env: BTreeMap::new(),
-        stdin: None,
-        timeout_s: None,
-        not_before: None,
-        on_interrupt: OnInterrupt::Fail,
-        keep: false,
-    };
-    NewRun { spec, idempotency: None, retry_of: None, by: "test".into() }
 }
 
 #[test]

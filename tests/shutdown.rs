@@ -3,10 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use runabout::run::{Ask, Exit, Status};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::common::{Client, DEADLINE, Daemon, Reader, Via, eventually, over_each, proc_exists, wait_gone};
+use crate::common::{
+    Client, DEADLINE, Daemon, Reader, TempDir, Via, eventually, new_run, over_each, proc_exists, store, wait_gone,
+};
 
 over_each!(a_stalled_reader_does_not_hold_up_the_end);
 
@@ -238,4 +241,26 @@ fn a_cancel_that_came_before_the_shutdown_decides() {
     let end = reader.until_end();
     assert_eq!(status_and_reason(&end), ("canceled".to_owned(), "canceled".to_owned()));
     assert_eq!(daemon.wait_exit(DEADLINE).code(), Some(0));
+}
+
+#[test]
+fn what_was_canceled_is_not_tried_again_where_the_stop_came_before_the_cancel() {
+    let dir = TempDir::new();
+    let store = store(&dir);
+    store.open_claims(true);
+    for is_canceled in [false, true] {
+        let outcome = smol::block_on(async {
+            let run = store.submit(new_run()).await.unwrap().run.id;
+            store.claim().await.unwrap();
+            let claimed = store.claims().recv().await.unwrap();
+            if is_canceled {
+                store.cancel(run, "somebody".into(), None).await.unwrap();
+            }
+            // There was no descriptor for it when the daemon was stopped.
+            let exit = Exit::Postponed { why: "too many open files".into(), retry_ms: 60_000 };
+            store.finish(claimed.run, claimed.attempt, None, Some(Ask::Shutdown), exit).await.unwrap().unwrap()
+        });
+        assert_eq!(outcome.status, if is_canceled { Status::Canceled } else { Status::Queued });
+    }
+    smol::block_on(store.close());
 }

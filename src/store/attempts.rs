@@ -152,7 +152,8 @@ pub(super) fn finish(
     tx.append_output(pieces)?;
     let is_canceled = run.cancel_requested_at.is_some();
     let retry_ms = if let Exit::Postponed { retry_ms, .. } = exit { Some(*retry_ms) } else { None };
-    let asked = asked.or((is_canceled && retry_ms.is_some()).then_some(Ask::Cancel));
+    // Nothing was started whose end somebody else could have asked for.
+    let asked = if is_canceled && retry_ms.is_some() { Some(Ask::Cancel) } else { asked };
     // Whoever asked first decides, but what somebody canceled is not started again.
     let on_interrupt = if is_canceled { OnInterrupt::Fail } else { run.spec.on_interrupt };
     let outcome = Outcome::of(asked, exit, on_interrupt);

@@ -22,6 +22,7 @@ mod runs;
 mod script;
 pub mod small_disk;
 mod socket;
+mod store;
 mod temp;
 mod ws;
 
@@ -44,6 +45,7 @@ pub use reference::{METHODS, Reference, escaped, walk};
 pub use runs::{Metrics, output_of};
 pub use script::{Feed, Gate};
 pub use socket::{Address, Socket};
+pub use store::{new_run, store};
 pub use temp::TempDir;
 pub use ws::Opening;
 

@@ -1,0 +1,52 @@
+//! A store without a daemon around it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runabout::dir::Dir;
+use runabout::metrics::Metrics;
+use runabout::run::{Command, OnInterrupt, Spec};
+use runabout::store::{NewRun, Store, StoreConfig};
+use runabout::wake::{Bell, Stop};
+
+use super::TempDir;
+
+/// A store in this directory.
+pub fn store(dir: &TempDir) -> Store {
+    let bell = Bell::default();
+    let config = StoreConfig {
+        queued_runs_max: 1_000,
+        was_closed: false,
+        note_closed: Arc::new(|| ()),
+        remembered: None,
+        remember: Arc::new(|_| ()),
+        quota: Arc::new(|_| 1 << 30),
+        output_bytes_per_run: 1 << 26,
+        runs_days: 0,
+        runs_count: 0,
+        disk_free_bytes_min: 0,
+        check_max: Duration::ZERO,
+    };
+    let file = Arc::new(Dir::open(dir.path()).unwrap()).file("runabout.db");
+    Store::open(&file, &config, &bell, &Stop::new(bell.clone()), &Arc::new(Metrics::new())).expect("a store")
+}
+
+/// A submit of a script.
+pub fn new_run() -> NewRun {
+    let spec = Spec {
+        command: Command::Script("true".into()),
+        name: None,
+        queue: "default".into(),
+        priority: 0,
+        tags: Vec::new(),
+        cwd: None,
+        env: BTreeMap::new(),
+        stdin: None,
+        timeout_s: None,
+        not_before: None,
+        on_interrupt: OnInterrupt::Fail,
+        keep: false,
+    };
+    NewRun { spec, idempotency: None, retry_of: None, by: "test".into() }
+}
