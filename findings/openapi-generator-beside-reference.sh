@@ -19,8 +19,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
 python3 -m venv venv
-venv/bin/pip install -q --disable-pip-version-check openapi-generator-cli==7.26.0 pydantic python-dateutil 'urllib3<3' \
-	typing-extensions lazy-imports
+venv/bin/pip install -q --disable-pip-version-check openapi-generator-cli==7.26.0 pydantic==2.14.4 \
+	python-dateutil==4.0.0 urllib3==2.8.0 typing-extensions==4.16.0 lazy-imports==1.2.0
 cat >api.json <<'JSON'
 {
   "openapi": "3.1.0",
