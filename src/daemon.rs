@@ -3,11 +3,12 @@
 //! Nothing here decides what happens to a run; it decides who is there when it happens.
 
 mod listening;
+mod prepare;
 mod room;
 mod socket;
 
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +19,9 @@ use futures_lite::future::Boxed;
 use smol::lock::Semaphore;
 use smol::{Executor, Task};
 
-use crate::accounts::Account;
+use self::prepare::{Prepared, prepare};
 use crate::clock::UnixMs;
-use crate::config::{CHECK_MS_MAX, Config, ConfigFile, Flags};
-use crate::dir::Dir;
+use crate::config::{CHECK_MS_MAX, Config};
 use crate::feed::{Hub, HubLimits};
 use crate::home::Home;
 use crate::http::address::PageAddress;
@@ -41,7 +41,7 @@ use crate::signals::{Again, Ends, Signals};
 use crate::store::{Store, StoreConfig};
 use crate::systemd::Handed;
 use crate::wake::{Bell, Phase, Stop};
-use crate::{logging, scheduler, state_dir, systemd};
+use crate::{logging, scheduler, systemd};
 
 /// What `runabout serve` was given.
 #[derive(Clone, Debug, Default)]
@@ -77,47 +77,6 @@ pub fn serve(args: ServeArgs) -> ExitCode {
     }
 }
 
-/// What is decided before anything is touched.
-struct Prepared {
-    config: Config,
-    state_dir: PathBuf,
-    /// Whom commands run as, where that was said.
-    account: Option<Account>,
-    tls: Option<Arc<Tls>>,
-}
-
-fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
-    let usage = |why: String| Refusal(2, why);
-    let is_root = rustix::process::geteuid().is_root();
-    let state_dir = state_dir::state_dir(args.state_dir.as_deref(), |name| std::env::var_os(name), is_root)
-        .ok_or_else(|| usage("there is no home directory to keep state in; name one with --state-dir".into()))?;
-    let flags = Flags { listen: args.listen.clone(), log: args.log.clone() };
-    let file = match &args.config {
-        Some(path) => Some(ConfigFile::named(path)),
-        None => file_in(&state_dir, args.check)?,
-    };
-    let config = Config::load(&flags, std::env::vars_os(), file.as_ref()).map_err(|error| usage(error.to_string()))?;
-    let format = match args.log_format.as_deref() {
-        None | Some("text") => logging::Format::of_text(),
-        Some("json") => logging::Format::Json,
-        Some(other) => return Err(usage(format!("--log-format {other:?}: allowed are text and json"))),
-    };
-    Locals::new(&config.access).map_err(usage)?;
-    let account = config.runs.user.as_deref().map(Account::for_runs).transpose().map_err(usage)?;
-    let tls = Tls::load(&config.tls).map_err(usage)?;
-    if args.check {
-        // By hand it is root who checks what a service of another user will read.
-        let kept = state_dir::owner(&state_dir)
-            .and_then(|owner| kept_from(&owner, file.as_ref().map(|file| &*file.path), &config));
-        return kept.map_or(Ok(None), |why| Err(usage(why)));
-    }
-    logging::start(format, config.log);
-    for overridden in &config.overridden {
-        log::warn!("{overridden}");
-    }
-    Ok(Some(Prepared { config, state_dir, account, tls }))
-}
-
 /// Runs; where it could not start for want of room, that is what is said, and what to do.
 fn run_where_there_is_room(prepared: Prepared) -> Result<u8, Refusal> {
     let state_dir = prepared.state_dir.clone();
@@ -125,27 +84,6 @@ fn run_where_there_is_room(prepared: Prepared) -> Result<u8, Refusal> {
         Some(missing) => Refusal(code, format!("{missing} ({why})")),
         None => Refusal(code, why),
     })
-}
-
-/// What the daemon's user may not read of its own configuration, for people.
-fn kept_from(user: &Account, file: Option<&Path>, config: &Config) -> Option<String> {
-    match file.filter(|file| !user.may_read(file)) {
-        Some(file) => Some(format!("{}: user {}, whom the daemon runs as, may not read it", file.display(), user.name)),
-        None => config.kept_from(user),
-    }
-}
-
-/// The configuration in the state directory, where there is one. Nothing in somebody else's directory is believed, but root
-/// may have it checked for them.
-fn file_in(state_dir: &Path, is_check: bool) -> Result<Option<ConfigFile>, Refusal> {
-    let failed = |error: io::Error| Refusal(1, format!("{}: {error}", state_dir.display()));
-    match Dir::open(state_dir) {
-        Ok(dir) if is_check => Ok(ConfigFile::in_dir(&dir)),
-        Ok(dir) => dir.must_be_ours().map(|()| ConfigFile::in_dir(&dir)).map_err(failed),
-        // Not there yet, or not usable: the start says which.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(error)),
-    }
 }
 
 fn run(prepared: Prepared) -> Result<u8, Refusal> {
@@ -162,27 +100,8 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let metrics = Arc::new(Metrics::new());
     // Before anything asks what time it is.
     let jumps = Jumps::watch();
-    let lock = home.lock();
     let (database, shown) = (home.database(), home.database().path());
-    let store_config = StoreConfig {
-        queued_runs_max: config.limits.queued_runs as i64,
-        disk_free_bytes_min: config.limits.disk_free_bytes,
-        quota: {
-            let retention = config.retention.clone();
-            Arc::new(move |file_system_bytes| retention.quota_bytes(file_system_bytes))
-        },
-        output_bytes_per_run: config.limits.output_bytes_per_run,
-        runs_days: config.retention.runs_days,
-        runs_count: config.retention.runs_count,
-        check_max: Duration::from_millis(CHECK_MS_MAX),
-        remembered: lock.remembered(),
-        was_closed: lock.note_opened(),
-        note_closed: Arc::new({
-            let lock = lock.clone();
-            move || lock.note_closed()
-        }),
-        remember: Arc::new(move |reached| lock.remember(reached)),
-    };
+    let store_config = store_config(&config, &home);
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
         .map_err(|error| failed(format!("{}: {error}", shown.display())))?;
     let locals = Locals::new(&config.access).map_err(failed)?;
@@ -216,6 +135,25 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     // The lock goes last, so that the next daemon finds nothing half done.
     drop(home);
     Ok(code)
+}
+
+/// What the store is to keep to, and where it writes down how far it has come.
+fn store_config(config: &Config, home: &Home) -> StoreConfig {
+    let (lock, remembering) = (home.lock(), home.lock());
+    let retention = config.retention.clone();
+    StoreConfig {
+        queued_runs_max: config.limits.queued_runs as i64,
+        disk_free_bytes_min: config.limits.disk_free_bytes,
+        quota: Arc::new(move |file_system_bytes| retention.quota_bytes(file_system_bytes)),
+        output_bytes_per_run: config.limits.output_bytes_per_run,
+        runs_days: config.retention.runs_days,
+        runs_count: config.retention.runs_count,
+        check_max: Duration::from_millis(CHECK_MS_MAX),
+        remembered: lock.remembered(),
+        was_closed: lock.note_opened(),
+        note_closed: Arc::new(move || lock.note_closed()),
+        remember: Arc::new(move |reached| remembering.remember(reached)),
+    }
 }
 
 /// Everything that lives as long as the daemon.
