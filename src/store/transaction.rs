@@ -96,30 +96,8 @@ impl StoreThread {
             claimed: Vec::new(),
             sessions: Changes::new(self.sessions.clone()),
         };
-        let worked = (|| {
-            begun?;
-            if is_whole {
-                // Taken only now: what is taken must be settled or put back, and a BEGIN may be refused.
-                tx.append_output(tx.backlog.take_ready(Instant::now()))?;
-            }
-            let mut outcomes = Vec::with_capacity(writes.len());
-            for write in writes.iter_mut() {
-                if !outcomes.is_empty() && started.elapsed() >= BATCH_TIME {
-                    break;
-                }
-                match write.run(&mut tx) {
-                    Err(error) if !error.is_refusal() => return Err(error),
-                    outcome => outcomes.push(outcome),
-                }
-            }
-            if is_whole && tx.claim_wanted && self.shared.claims_open() {
-                claim(&mut tx)?;
-            }
-            tx.state.look_up_due(tx.conn)?;
-            tx.state.pages_used = retention::pages_used(tx.conn)?;
-            tx.state.live_excess = quota::is_live_excess(&mut tx);
-            Ok(outcomes)
-        })();
+        let may_claim = || self.shared.claims_open();
+        let worked = begun.and_then(|()| work(&mut tx, is_whole, writes, started, may_claim));
         let Writer { events, pieces, ended, removed_events, removed_runs, claimed, sessions, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             self.conn.prepare_cached("COMMIT")?.execute([])?;
@@ -210,4 +188,35 @@ impl StoreThread {
             self.metrics.runs.get_or_create(&OfStatus { status }).set(count);
         }
     }
+}
+
+/// Does in a transaction that has begun what this load carries; answers what each job is to be told.
+fn work(
+    tx: &mut Writer<'_>,
+    is_whole: bool,
+    writes: &mut [Box<dyn Write>],
+    started: Instant,
+    may_claim: impl Fn() -> bool,
+) -> Result<Outcomes, StoreError> {
+    if is_whole {
+        // Taken only now: what is taken must be settled or put back, and a BEGIN may be refused.
+        tx.append_output(tx.backlog.take_ready(Instant::now()))?;
+    }
+    let mut outcomes = Vec::with_capacity(writes.len());
+    for write in writes.iter_mut() {
+        if !outcomes.is_empty() && started.elapsed() >= BATCH_TIME {
+            break;
+        }
+        match write.run(tx) {
+            Err(error) if !error.is_refusal() => return Err(error),
+            outcome => outcomes.push(outcome),
+        }
+    }
+    if is_whole && tx.claim_wanted && may_claim() {
+        claim(tx)?;
+    }
+    tx.state.look_up_due(tx.conn)?;
+    tx.state.pages_used = retention::pages_used(tx.conn)?;
+    tx.state.live_excess = quota::is_live_excess(tx);
+    Ok(outcomes)
 }
