@@ -38,6 +38,9 @@ pub enum How {
     Local,
 }
 
+/// The longest life of a session that has an end, in seconds: ten years.
+pub const SESSION_TTL_MAX_S: i64 = 315_360_000;
+
 /// Who is asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -51,7 +54,7 @@ pub struct Identity {
     pub session: Option<i64>,
     /// How they proved it.
     pub how: How,
-    /// Where this use moved the session's expiry: the seconds it lives from now, so that its cookie is sent again.
+    /// Where this use moved the session's expiry: the seconds that its cookie, which is sent again, is to be kept from now.
     pub renewed_s: Option<u64>,
 }
 

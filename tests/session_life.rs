@@ -313,9 +313,18 @@ mod by_a_clock {
 
     #[test]
     fn the_cookie_is_sent_again_when_its_session_lives_longer() {
+        the_cookie_is_sent_again(6_000);
+    }
+
+    #[test]
+    fn the_cookie_of_a_session_that_never_expires_is_sent_again_for_as_long() {
+        the_cookie_is_sent_again(0);
+    }
+
+    fn the_cookie_is_sent_again(ttl_s: i64) {
         let start = now_ms();
         let (daemon, clock) = Clock::start(Daemon::builder(), start);
-        let token = enrollment(&daemon, &json!({"role": "viewer", "session_ttl_s": 6_000}))["token"].clone();
+        let token = enrollment(&daemon, &json!({"role": "viewer", "session_ttl_s": ttl_s}))["token"].clone();
         let enrolled = daemon.tcp().post("/v1/enroll", &json!({"token": token, "cookie": true})).expect(201);
         let (pair, attributes) = cookie(&enrolled);
         let ask = || daemon.tcp().call("GET", "/v1/session").header("Cookie", &pair).send().expect(200);

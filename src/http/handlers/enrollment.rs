@@ -5,18 +5,16 @@
 use serde_json::json;
 use tide::StatusCode;
 
-use crate::access::{Role, Token, TokenKind};
+use crate::access::{Role, SESSION_TTL_MAX_S, Token, TokenKind};
 use crate::http::Problem;
 use crate::http::app::{self, Answer, Request, json_body, no_query, nothing};
 use crate::http::audit::{did, did_as};
-use crate::http::middleware::{Peer, cookie_name, session_cookie};
+use crate::http::middleware::{Peer, cookie_max_age_s, cookie_name, session_cookie};
 use crate::http::types::{EnrollmentTokenBody, SessionBody, name};
 use crate::store::{NewEnrollmentToken, Redeem, StoreError};
 
 /// The longest life of an enrollment token, in seconds: a week.
 const TTL_MAX_S: i64 = 604_800;
-/// The longest life of a session, in seconds: ten years.
-const SESSION_TTL_MAX_S: i64 = 315_360_000;
 /// Sessions that one token makes, at most.
 const USES_MAX: i64 = 1_000;
 
@@ -102,9 +100,8 @@ pub async fn enroll(request: Request) -> Answer {
         return enrolled(app::json(StatusCode::Created, &body)?);
     }
     let mut response = app::json(StatusCode::Created, &json!({ "session": body }))?;
-    let max_age_s = if session.ttl_s > 0 { session.ttl_s } else { SESSION_TTL_MAX_S };
-    let name = cookie_name(&app.store);
-    response.insert_header("set-cookie", session_cookie(&name, token.reveal(), max_age_s.unsigned_abs(), peer.https));
+    let (name, max_age_s) = (cookie_name(&app.store), cookie_max_age_s(session.ttl_s));
+    response.insert_header("set-cookie", session_cookie(&name, token.reveal(), max_age_s, peer.https));
     enrolled(response)
 }
 

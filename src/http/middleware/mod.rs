@@ -23,7 +23,7 @@ use self::proxies::SilentProxies;
 pub use self::stored::StoredSessions;
 use self::throttle::Throttle;
 use self::who::Presented;
-pub use self::who::{Locals, Lookup, Peer, Sessions, cookie_name, forget_cookie, session_cookie};
+pub use self::who::{Locals, Lookup, Peer, Sessions, cookie_max_age_s, cookie_name, forget_cookie, session_cookie};
 use crate::access::{How, Identity, Token};
 use crate::config::{Access, Authority};
 use crate::http::Problem;

@@ -1,7 +1,7 @@
 //! Sessions as the gate asks for them, from the store.
 
 use super::Grant;
-use super::who::{Lookup, Sessions};
+use super::who::{Lookup, Sessions, cookie_max_age_s};
 use crate::access::{How, Identity};
 use crate::store::{SessionUse, Store};
 
@@ -27,7 +27,7 @@ impl Sessions for StoredSessions {
                     scope: None,
                     session: Some(session.id),
                     how: How::Bearer,
-                    renewed_s: has_moved.then_some(session.ttl_s.unsigned_abs()),
+                    renewed_s: has_moved.then(|| cookie_max_age_s(session.ttl_s)),
                 };
                 (identity, Grant::Session(live))
             }))

@@ -14,7 +14,7 @@ use hyper::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE
 use super::Grant;
 use super::proxies::SilentProxies;
 use super::throttle::Throttle;
-use crate::access::{How, Identity, Role, Token, TokenKind};
+use crate::access::{How, Identity, Role, SESSION_TTL_MAX_S, Token, TokenKind};
 use crate::accounts;
 use crate::config::Access;
 use crate::credentials::Credentials;
@@ -189,6 +189,12 @@ fn cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
         }
     }
     different
+}
+
+/// Seconds that a browser is to keep the cookie of a session that lives `ttl_s` from each use; 0 of those: it never expires,
+/// and neither does a cookie that is sent again with each use.
+pub fn cookie_max_age_s(ttl_s: i64) -> u64 {
+    if ttl_s > 0 { ttl_s.unsigned_abs() } else { SESSION_TTL_MAX_S.unsigned_abs() }
 }
 
 /// The `Set-Cookie` of a session.

@@ -58,7 +58,7 @@ struct Record {
 pub struct SessionUse {
     /// The session.
     pub session: LiveSession,
-    /// Whether its end has moved by that.
+    /// Whether that counts as a use, by which its end has moved if it has one.
     pub has_moved: bool,
     /// Whether that is to be written.
     pub(super) is_due: bool,
@@ -126,7 +126,7 @@ impl Record {
         self.written == self.session.last_used_at
     }
 
-    /// Moves its end; answers whether it did, and whether that is to be written.
+    /// Moves its end, if it has one; answers whether this counts as a use, and whether that is to be written.
     fn use_at(&mut self, now: UnixMs) -> (bool, bool) {
         let ttl_ms = if self.session.ttl_s > 0 { self.session.ttl_s.saturating_mul(1_000) } else { i64::MAX };
         if now.0 - self.session.last_used_at.0 < USE_MS.min(ttl_ms / USE_PART) {
