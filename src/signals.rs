@@ -6,10 +6,16 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
+use async_io::Timer;
 use futures_lite::{AsyncReadExt as _, FutureExt as _, future};
 use rustix::fs::{Mode, OFlags, open};
 use smol::Async;
+
+/// So long after the first signal there is no second one: far more than two calls of one process take, and less than a
+/// person needs. Nobody sees the daemon stop before it is over.
+const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// The signals that the daemon acts on, each with the socket that its handler writes to.
 pub struct Signals {
@@ -70,8 +76,16 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Waits for the first one and answers its number.
+    /// Waits for the first one and answers its number. What comes right behind it is the same signal: coreutils' `timeout`
+    /// tells its child, and then the child's whole group.
     pub async fn first(&mut self) -> i32 {
+        let signal = self.any().await;
+        Timer::after(SAME_SIGNAL).await;
+        while future::poll_once(self.next()).await.is_some() {}
+        signal
+    }
+
+    async fn any(&mut self) -> i32 {
         let Ends { terminate, interrupt, hangup } = self;
         let hung_up = async {
             match hangup {

@@ -183,6 +183,27 @@ fn a_second_signal_kills_and_exits_at_once_and_the_next_start_settles() {
     }
 }
 
+/// Whether a signal was sent that the process has not taken yet: another of its kind would be lost in it.
+fn is_pending(pid: i32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (signal.as_raw() - 1)) != 0
+}
+
+/// So coreutils' `timeout` ends what it has started: its child, and then its whole group.
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let mut daemon = Daemon::start();
+    let run = daemon.sh("trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.02; done");
+    ready(&daemon, run);
+    daemon.signal(Signal::TERM);
+    while is_pending(daemon.pid(), Signal::TERM) {}
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait_exit(DEADLINE).code(), Some(0));
+    daemon.start_again();
+    assert_eq!(status_and_reason(&daemon.run(run)), interrupted("shutdown"));
+}
+
 #[test]
 fn whoever_waits_for_the_end_of_a_run_is_answered_by_the_shutdown() {
     let mut daemon = Daemon::start();
