@@ -23,7 +23,7 @@ use self::prepare::{Prepared, prepare};
 use crate::clock::UnixMs;
 use crate::config::{CHECK_MS_MAX, Config};
 use crate::feed::{Hub, HubLimits};
-use crate::home::Home;
+use crate::home::{Home, HomeError};
 use crate::http::address::PageAddress;
 use crate::http::app::{App, AppParts, WHOLE_RUNS_MAX};
 use crate::http::middleware::Locals;
@@ -68,7 +68,7 @@ struct Refusal(u8, String);
 
 /// Serves until it is told to stop; answers the process's exit code.
 pub fn serve(args: ServeArgs) -> ExitCode {
-    match prepare(&args).and_then(|prepared| prepared.map_or(Ok(0), run_where_there_is_room)) {
+    match prepare(&args).and_then(|prepared| prepared.map_or(Ok(0), run)) {
         Ok(code) => ExitCode::from(code),
         Err(Refusal(code, why)) => {
             logging::refuse(&why);
@@ -77,24 +77,19 @@ pub fn serve(args: ServeArgs) -> ExitCode {
     }
 }
 
-/// Runs; where it could not start for want of room, that is what is said, and what to do.
-fn run_where_there_is_room(prepared: Prepared) -> Result<u8, Refusal> {
-    let state_dir = prepared.state_dir.clone();
-    run(prepared).map_err(|Refusal(code, why)| match room::missing(&state_dir) {
-        Some(missing) => Refusal(code, format!("{missing} ({why})")),
-        None => Refusal(code, why),
-    })
-}
-
 fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let Prepared { config, state_dir, account, tls } = prepared;
     let failed = |why: String| Refusal(1, why);
+    let failed_to_write = |why: String| failed(room::missing_or(&state_dir, why));
     let handed = Handed::take().map_err(failed)?;
     inherited::close_inherited_on_exec();
     let is_nohup = inherited::is_ignored(libc::SIGHUP);
     inherited::default_signals_for_children();
     let signals = Signals::take_over(is_nohup).map_err(|error| failed(format!("signals: {error}")))?;
-    let home = Home::open_own(&state_dir).map_err(|error| failed(error.to_string()))?;
+    let home = Home::open_own(&state_dir).map_err(|error| match error {
+        HomeError::Held(..) => failed(error.to_string()),
+        _ => failed_to_write(error.to_string()),
+    })?;
     let bell = Bell::default();
     let stop = Stop::new(bell.clone());
     let metrics = Arc::new(Metrics::new());
@@ -103,7 +98,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let (database, shown) = (home.database(), home.database().path());
     let store_config = store_config(&config, &home);
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
-        .map_err(|error| failed(format!("{}: {error}", shown.display())))?;
+        .map_err(|error| failed_to_write(format!("{}: {error}", shown.display())))?;
     let locals = Locals::new(&config.access).map_err(failed)?;
     let (listeners, place) = listening::listen(&home, &config, tls, &locals, handed)?;
     if let Err(error) = home.announce(&place.said) {

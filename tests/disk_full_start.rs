@@ -9,7 +9,7 @@ use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use serde_json::json;
 
 use crate::common::small_disk::{SmallDisk, in_namespace};
-use crate::common::{DEADLINE, Daemon, Reader, TempDir, cli, eventually, number, output_of};
+use crate::common::{DEADLINE, Daemon, Reader, Running, TempDir, cli, eventually, number, output_of};
 
 const READS: &str = "disk_full_start::after_a_clean_stop_it_starts_on_a_disk_without_a_byte";
 
@@ -136,6 +136,12 @@ fn a_first_start_without_room_says_what_is_missing() {
         let disk = SmallDisk::mount_with(&dir, "size=64m,nr_inodes=6");
         let daemon = Daemon::builder().start_in(dir);
         assert!(!Path::new(&daemon.state_dir().join("runabout.ballast")).exists());
+        // Room is not what a second daemon lacks.
+        let mut second = daemon.cli();
+        second.args(["serve", "--listen", "none"]);
+        let refused = Running::start(second).ended().expect(1);
+        let held = format!("runabout: {} is held by another daemon: pid ", daemon.state_dir().display());
+        assert!(refused.stderr.starts_with(&held) && !refused.stderr.contains("room"), "{refused:?}");
         drop(daemon);
         drop(disk);
     });

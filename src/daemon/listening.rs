@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use smol::Async;
 
-use super::Refusal;
 use super::socket::OwnSocket;
+use super::{Refusal, room};
 use crate::config::{Config, Listen};
 use crate::home::Home;
 use crate::http::address::PageAddress;
@@ -57,7 +57,10 @@ pub(super) fn listen(
         None => {
             let path = home.socket(config.access.socket.as_deref()).map_err(failed)?;
             let bound = bind_unix(&path, locals.group());
-            let (unix, file) = bound.map_err(|error| failed(format!("{}: {error}", path.display())))?;
+            let (unix, file) = bound.map_err(|error| {
+                let dir = path.parent().unwrap_or(&path);
+                failed(room::missing_or(dir, format!("{}: {error}", path.display())))
+            })?;
             let own = OwnSocket::new(file, path.clone(), locals.group());
             (unix, path, Some(own))
         }

@@ -15,8 +15,16 @@ const START_FILES: u64 = 5;
 /// What is tried to be written, to find a quota that no figure of the file system shows.
 const TRIED_BYTES: usize = 64 * 1_024;
 
+/// Why something could not be written: that there is no room where the state is and what to do, where that is it.
+pub(super) fn missing_or(state_dir: &Path, why: String) -> String {
+    match missing(state_dir) {
+        Some(missing) => format!("{missing} ({why})"),
+        None => why,
+    }
+}
+
 /// What is missing where the state is, and what to do; `None` where that is not it.
-pub(super) fn missing(state_dir: &Path) -> Option<String> {
+fn missing(state_dir: &Path) -> Option<String> {
     // It may not be there yet: then it would be made in the nearest one that is.
     let dir = state_dir.ancestors().find(|dir| dir.is_dir())?;
     let vfs = statvfs(dir).ok()?;
