@@ -57,7 +57,9 @@ impl Outcome {
         match (Status::parse(&self.status), reason) {
             (_, Some(Reason::SpawnFailed)) => {
                 let why = self.error.as_deref().unwrap_or("it could not be started");
-                Some(printable(why).into_owned())
+                let is_line = why.strip_prefix("not found: ").is_some_and(|name| name.contains(char::is_whitespace));
+                let hint = if is_line { "\nfor a line of shell: runabout run -s 'LINE'" } else { "" };
+                Some(format!("{}{hint}", printable(why)))
             }
             (_, Some(Reason::Oom)) => Some(format!("run {run} was killed: it ran out of memory")),
             (Some(Status::TimedOut), _) => Some(format!("run {run} timed out")),
@@ -104,5 +106,17 @@ mod tests {
         assert!(outcome("failed", "exited").complaint(1).is_none());
         assert!(outcome("failed", "signaled").complaint(1).is_none());
         assert_eq!(outcome("timed_out", "timeout").complaint(7).as_deref(), Some("run 7 timed out"));
+    }
+
+    #[test]
+    fn a_line_of_shell_that_was_taken_for_a_program_is_told_from_a_program() {
+        let complaint = |name: &str| {
+            let error = Some(format!("not found: {name}"));
+            let (status, reason) = ("failed".to_owned(), Some("spawn_failed".to_owned()));
+            Outcome { status, reason, error, ..Outcome::default() }.complaint(1).unwrap_or_default()
+        };
+        assert_eq!(complaint("gerp"), "not found: gerp");
+        let told = complaint("make | tee log");
+        assert_eq!(told, "not found: make | tee log\nfor a line of shell: runabout run -s 'LINE'");
     }
 }
