@@ -3,6 +3,7 @@
 
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::common::{
@@ -182,4 +183,21 @@ fn a_limit_on_the_size_of_files_counts_as_a_full_disk() {
         answer.status == 507
     });
     assert_eq!(daemon.run(run)["status"], "running", "the daemon lives, and reads go on");
+}
+
+#[test]
+fn a_stop_ends_also_where_nothing_can_be_written_any_more() {
+    // So little that the log is full before the command is.
+    let limited = ["sh", "-c", "ulimit -f 2048 && exec \"$@\"", "sh"];
+    let mut daemon = Daemon::builder().wrapper(&limited).start();
+    let run = daemon.sh("seq 1 700000");
+    eventually(DEADLINE, "a submit is refused for want of room", || {
+        let answer = daemon.post("/v1/runs", &json!({"script": "true"}));
+        assert!([201, 507].contains(&answer.status), "{answer:?}");
+        answer.status == 507
+    });
+    let canceled = daemon.post(&format!("/v1/runs/{run}/cancel"), &json!({}));
+    assert!([200, 202, 507].contains(&canceled.status), "{canceled:?}");
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait_exit(DEADLINE).code(), Some(0));
 }

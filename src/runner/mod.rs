@@ -38,7 +38,7 @@ use output::Output;
 use process::{Pipes, Process, Unstarted};
 pub use running::Running;
 use running::Switch;
-use settle::{End, settle};
+use settle::{End, PATIENCE, settle};
 pub use shortage::Shortage;
 pub use world::World;
 
@@ -215,7 +215,13 @@ async fn supervise(
         process.kill_group();
         session::kill(switch.run(), || process.members()).await;
     };
-    future::zip(output.drain(intake, Instant::now() + AFTERMATH), swept).await;
+    // What the store cannot take is lost with the daemon, or a full disk would keep it from ever ending.
+    let given_up = async {
+        switch.hurried().await;
+        Timer::after(PATIENCE).await;
+    };
+    let drained = future::or(output.drain(intake, Instant::now() + AFTERMATH), given_up);
+    future::zip(drained, swept).await;
     gone.map(|(asked, _)| asked)
 }
 

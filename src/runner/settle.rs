@@ -15,7 +15,7 @@ use crate::store::{ProcessMark, Store, StoreError};
 /// The pause before an end that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long it is still tried once the daemon is asked to end.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How an attempt ended.
 pub(super) struct End {
