@@ -27,11 +27,11 @@ run: ## Start a daemon on scratch state in ./.scratch, on a free port (SCRATCH=D
 	$(CARGO) run --locked -- serve --state-dir '$(SCRATCH)' --listen 127.0.0.1:0
 
 test: ## Run all tests
-	@tests/setup cargo cc browser strace page
+	@tests/setup cargo cc curl jq browser strace page
 	$(CARGO) test --locked
 
 check: ## Do what CI does: format, clippy, tests, documentation, warnings denied, a minute of fuzz
-	@tests/setup cargo cc cargo-fmt cargo-clippy browser strace page
+	@tests/setup cargo cc curl jq cargo-fmt cargo-clippy browser strace page
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked

@@ -53,7 +53,7 @@ impl Place {
     /// Its user's daemon, which has run one command and stops, or works until it is dropped.
     fn daemon(&self) -> Running {
         let script =
-            "\"$0\" serve --listen none & until \"$0\" run -- true 2>/dev/null; do sleep 0.1; done; kill $!; wait";
+            "\"$0\" serve --listen none & until \"$0\" run -C / -- true 2>/dev/null; do sleep 0.1; done; kill $!; wait";
         let mut command = Command::new("sh");
         self.as_user(command.args(["-c", script]).arg(self.program()).env("RUNABOUT_STATE_DIR", self.state()));
         Running::start(command)
