@@ -14,7 +14,8 @@ fn in_a_terminal(before: &str) -> Option<Daemon> {
         println!("skipped: there is no script(1)");
         return None;
     }
-    let wrapped = format!("exec script -qec \"{before} exec $*\" /dev/null");
+    // The tests may themselves run under nohup, whose ignored SIGHUP every program inherits.
+    let wrapped = format!("exec env --default-signal=HUP script -qec \"{before} exec $*\" /dev/null");
     Some(Daemon::builder().env("SHELL", "/bin/sh").wrapper(&["sh", "-c", &wrapped, "sh"]).start())
 }
 
