@@ -35,7 +35,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// As [`bytes`], of late.
+    /// As [`bytes()`], of late.
     pub fn bytes(&mut self, database: &FileAt) -> u64 {
         let began = Instant::now();
         if self.until.is_none_or(|until| until <= began) {
