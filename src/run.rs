@@ -181,6 +181,27 @@ pub struct Spec {
     pub keep: bool,
 }
 
+#[cfg(test)]
+impl Spec {
+    /// For tests: `true` in a queue, and nothing else said.
+    pub fn plain(queue: &str) -> Spec {
+        Spec {
+            command: Command::Script("true".into()),
+            name: None,
+            queue: queue.into(),
+            priority: 0,
+            tags: Vec::new(),
+            cwd: None,
+            env: BTreeMap::new(),
+            stdin: None,
+            timeout_s: None,
+            not_before: None,
+            on_interrupt: OnInterrupt::Fail,
+            keep: false,
+        }
+    }
+}
+
 /// A run as it stands.
 #[derive(Clone, Debug)]
 pub struct Run {

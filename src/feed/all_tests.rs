@@ -1,6 +1,5 @@
 //! All runs at once against a real store: what no transport can be made to show at will.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +11,7 @@ use crate::dir::Dir;
 use crate::event::{Event, Kind, Stream};
 use crate::feed::HubLimits;
 use crate::metrics::Metrics;
-use crate::run::{Command, OnInterrupt, RunId, Spec};
+use crate::run::{RunId, Spec};
 use crate::store::{Change, NewRun, Store, StoreConfig};
 use crate::wake::{Bell, Stop};
 
@@ -44,21 +43,7 @@ impl World {
     }
 
     async fn submit(&self, queue: &str) -> RunId {
-        let spec = Spec {
-            command: Command::Script("true".into()),
-            name: None,
-            queue: queue.into(),
-            priority: 0,
-            tags: Vec::new(),
-            cwd: None,
-            env: BTreeMap::new(),
-            stdin: None,
-            timeout_s: None,
-            not_before: None,
-            on_interrupt: OnInterrupt::Fail,
-            keep: false,
-        };
-        let new = NewRun { spec, idempotency: None, retry_of: None, by: "test".into() };
+        let new = NewRun { spec: Spec::plain(queue), idempotency: None, retry_of: None, by: "test".into() };
         self.store().submit(new).await.expect("submitted").run.id
     }
 

@@ -11,7 +11,7 @@ use super::{Change, NewRun, Store, StoreConfig, StoreError};
 use crate::clock::UnixMs;
 use crate::dir::Dir;
 use crate::metrics::Metrics;
-use crate::run::{Ask, Command, Exit, OnInterrupt, RunId, Spec, Status};
+use crate::run::{Ask, Exit, OnInterrupt, RunId, Spec, Status};
 use crate::wake::{Bell, Stop};
 
 const QUEUES: [&str; 2] = ["default", "other"];
@@ -96,7 +96,13 @@ impl World {
         match *act {
             Act::Submit { queue, held, keep, requeue } => {
                 let on_interrupt = if requeue { OnInterrupt::Requeue } else { OnInterrupt::Fail };
-                let spec = Spec { keep, on_interrupt, not_before: not_before(held), ..plain(QUEUES[queue]) };
+                let spec = Spec {
+                    keep,
+                    on_interrupt,
+                    not_before: not_before(held),
+                    tags: vec!["tag".into()],
+                    ..Spec::plain(QUEUES[queue])
+                };
                 let new = NewRun { spec, idempotency: None, retry_of: None, by: "test".into() };
                 let made = self.store.submit(new).await.expect("submitted").run.id;
                 self.made(made, Known { queue, held, requeue, ..FRESH });
@@ -266,23 +272,6 @@ impl Known {
 
     fn again(&self) -> Known {
         Known { queue: self.queue, requeue: self.requeue, ..FRESH }
-    }
-}
-
-fn plain(queue: &str) -> Spec {
-    Spec {
-        command: Command::Script("true".into()),
-        name: None,
-        queue: queue.into(),
-        priority: 0,
-        tags: vec!["tag".into()],
-        cwd: None,
-        env: BTreeMap::new(),
-        stdin: None,
-        timeout_s: None,
-        not_before: None,
-        on_interrupt: OnInterrupt::Fail,
-        keep: false,
     }
 }
 

@@ -180,7 +180,7 @@ pub async fn list(request: Request) -> Answer {
 
 /// The same list, from there on.
 fn next_page(filter: &Filter, before: RunId) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::from("/v1/runs?"));
+    let mut query = form_urlencoded::Serializer::new(String::new());
     if !filter.status.is_empty() {
         let words: Vec<_> = filter.status.iter().map(|status| status.as_str()).collect();
         query.append_pair("status", &words.join(","));
@@ -192,7 +192,7 @@ fn next_page(filter: &Filter, before: RunId) -> String {
     }
     query.append_pair("limit", &filter.limit.to_string());
     query.append_pair("before", &before.to_string());
-    query.finish()
+    format!("/v1/runs?{}", query.finish())
 }
 
 /// `GET /v1/runs/:id`
