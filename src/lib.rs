@@ -22,7 +22,8 @@
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
 //! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names
 //! SQLite and knows neither who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only
-//! the switches of what runs; [`client`] is the command line's other half and knows the daemon by its protocol alone;
+//! the switches of what runs; [`client`] is a connection to the daemon and a reader of its events, and knows the daemon by its protocol alone; [`cli`]
+//! is the command line, its first user;
 //! [`upkeep`] is what works on the daemon's files beside it. [`tls`] is what the two ends of an encrypted connection have in
 //! common; without its Cargo feature both have a stub in its place. [`systemd`] is what the service manager is told and
 //! hands over. Files in a directory that somebody else may write are reached through [`dir`] alone, also by SQLite: what is
@@ -88,6 +89,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;

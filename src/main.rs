@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use runabout::client::args::{Cli, Command, ServeOptions};
-use runabout::{client, daemon, upkeep};
+use runabout::cli::args::{Cli, Command, ServeOptions};
+use runabout::{cli, daemon, upkeep};
 
 fn main() -> ExitCode {
     let cli = match Cli::read() {
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Serve(options) => daemon::serve(serve_args(cli.global.state_dir, options)),
         Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) => upkeep::run(cli),
-        _ => client::run(cli),
+        _ => cli::run(cli),
     }
 }
 

@@ -40,6 +40,7 @@ const ORDER: &[&str] = &[
     "maintenance",
     "http",
     "client",
+    "cli",
     "upkeep",
     "daemon",
     "main",
@@ -55,8 +56,9 @@ const STRANGERS: &[(&str, &[&str])] = &[
     ("http", &["scheduler", "home", "signals", "systemd"]),
     // By its protocol alone.
     ("client", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "home"]),
+    ("cli", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "home"]),
     ("upkeep", &["runner", "scheduler", "feed", "maintenance", "http"]),
-    ("daemon", &["client", "upkeep"]),
+    ("daemon", &["client", "cli", "upkeep"]),
 ];
 
 /// Of the runner, `http` reaches only the switches of what runs.
@@ -67,16 +69,16 @@ const KEPT: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("libsqlite3_sys", &["store"]),
     ("tide", &["http"]),
-    ("hyper", &["http", "client"]),
+    ("hyper", &["http", "client", "cli"]),
     ("smol_hyper", &["http", "client"]),
     ("http_body_util", &["http", "client"]),
     ("async_tungstenite", &["http", "client"]),
     ("futures_rustls", &["tls", "http", "client"]),
     ("tungstenite", &["http", "client"]),
-    ("clap", &["client", "main"]),
-    ("clap_complete", &["client"]),
-    ("clap_mangen", &["client"]),
-    ("toml", &["config", "client"]),
+    ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("toml", &["config", "cli"]),
     ("sd_notify", &["systemd"]),
     ("prometheus_client", &["metrics"]),
 ];

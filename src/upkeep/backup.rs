@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::files::{Fresh, Interrupts, count, size};
 use super::place;
-use crate::client::args::{BackupOptions, Global};
+use crate::cli::args::{BackupOptions, Global};
+use crate::cli::print;
 use crate::client::failure::Failure;
-use crate::client::print;
 use crate::dir::{Dir, FileAt, Taken};
 use crate::holder;
 use crate::home::held_by;

@@ -11,8 +11,8 @@ mod restore;
 
 use std::process::ExitCode;
 
-use crate::client;
-use crate::client::args::{Cli, Command};
+use crate::cli;
+use crate::cli::args::{Cli, Command};
 
 /// Does what the command line says and gives the code to exit with.
 pub fn run(cli: Cli) -> ExitCode {
@@ -23,5 +23,5 @@ pub fn run(cli: Cli) -> ExitCode {
         // Everything else is the client's or the daemon's.
         _ => Ok(2),
     };
-    client::exit(outcome, false)
+    cli::exit(outcome, false)
 }

@@ -7,9 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::client::args::Global;
+use crate::cli::args::Global;
+use crate::cli::choose::{SYSTEM_SOCKET, choose};
 use crate::client::failure::Failure;
-use crate::client::target::{SYSTEM_SOCKET, Target};
+use crate::client::target::Target;
 use crate::dir::Dir;
 use crate::state_dir::{SYSTEM_STATE_DIR, database_path, default_state_dir, socket_path};
 
@@ -19,7 +20,7 @@ use crate::state_dir::{SYSTEM_STATE_DIR, database_path, default_state_dir, socke
 /// [`Failure::Usage`] where they would go to another machine or to a socket that tells nothing of its directory, or there
 /// is no home to look in.
 pub fn chosen(global: &Global) -> Result<PathBuf, Failure> {
-    let dir = match (&global.state_dir, Target::choose(global)) {
+    let dir = match (&global.state_dir, choose(global)) {
         (Some(dir), _) => dir.clone(),
         (None, Ok(Target::Socket { path, .. })) => of_socket(&path, Path::exists)?,
         (None, Ok(target)) => return Err(elsewhere(&target)),

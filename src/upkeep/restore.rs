@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::files::{Fresh, Interrupts, count, is_same, with_suffix};
 use super::place;
-use crate::client::args::{Global, RestoreOptions};
+use crate::cli::args::{Global, RestoreOptions};
+use crate::cli::print;
 use crate::client::failure::Failure;
-use crate::client::print;
 use crate::clock::UnixMs;
 use crate::dir::{FileAt, Taken};
 use crate::holder;

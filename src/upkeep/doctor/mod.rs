@@ -17,10 +17,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::place;
-use crate::client::args::{DoctorOptions, Global};
+use crate::cli::args::{DoctorOptions, Global};
+use crate::cli::choose::SYSTEM_SOCKET;
+use crate::cli::print::{self, Colour, Paint};
 use crate::client::failure::Failure;
-use crate::client::print::{self, Colour, Paint};
-use crate::client::target::SYSTEM_SOCKET;
 use crate::config::Config;
 use crate::dir::Dir;
 use crate::home::held_by;

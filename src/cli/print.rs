@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
-use super::failure::Failure;
+use crate::client::failure::Failure;
 use crate::text::{printable, printable_json, printable_lines};
 
 /// Writes an answer to standard output.

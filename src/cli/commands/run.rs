@@ -14,17 +14,17 @@ use smol::Timer;
 
 use super::Context;
 use super::add::Submit;
-use crate::client::args::SubmitOptions;
+use crate::cli::args::SubmitOptions;
+use crate::cli::interrupts::Interrupts;
+use crate::cli::patience::{Patience, ask_until_answered};
+use crate::cli::print;
+use crate::cli::sink::Outputs;
+use crate::cli::view::{DrainView, QueueView, RunView, RunsPage, read};
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
-use crate::client::interrupts::Interrupts;
 use crate::client::outcome::Outcome;
-use crate::client::patience::{Patience, ask_until_answered};
 use crate::client::position::{Gap, What};
-use crate::client::print;
-use crate::client::sink::Outputs;
-use crate::client::view::{DrainView, QueueView, RunView, RunsPage, read};
 use crate::text::{printable, printable_json};
 
 /// A run that has not started by then has something to wait for.

@@ -9,13 +9,14 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::client::args::Global;
+use crate::cli::args::Global;
+use crate::cli::choose::{known_by, of_login};
+use crate::cli::login::{self, Login};
+use crate::cli::print;
+use crate::cli::view::read;
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
-use crate::client::login::{self, Login};
-use crate::client::print;
 use crate::client::target::{Address, Target, parse};
-use crate::client::view::read;
 use crate::text::printable;
 
 /// What every enrollment token starts with.
@@ -36,7 +37,7 @@ struct Session {
 
 /// Logs in at that address.
 pub async fn login(global: &Global, address: &str, token: Option<String>) -> Result<u8, Failure> {
-    let target = parse(address, "URL")?.known_by(global)?;
+    let target = known_by(parse(address, "URL")?, global)?;
     if target.is_local() {
         return Err(Failure::Usage("the socket of this machine needs no login".to_owned()));
     }
@@ -63,7 +64,7 @@ pub async fn logout(global: &Global) -> Result<u8, Failure> {
         print::note("nobody is logged in here");
         return Ok(0);
     };
-    let target = parse(&login.url, "login.toml")?.of_login(login).known_by(global)?;
+    let target = known_by(of_login(parse(&login.url, "login.toml")?, login), global)?;
     let ended = Daemon::new(target.clone()).ask(&Ask::new(Method::DELETE, "/v1/session")).await;
     login::forget()?;
     match ended {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::client::duration;
+use crate::cli::duration;
 
 /// How to drain.
 #[derive(Args, Debug)]

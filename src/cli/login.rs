@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::failure::Failure;
+use crate::client::failure::Failure;
 use crate::text::json_string;
 
 /// A saved session.

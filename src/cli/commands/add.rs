@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 
 use super::caller::Caller;
 use super::{Context, one_value};
-use crate::client::args::SubmitOptions;
+use crate::cli::args::SubmitOptions;
+use crate::cli::patience::{Patience, ask_until_answered};
+use crate::cli::print;
+use crate::cli::view::{RunView, read};
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
-use crate::client::patience::{Patience, ask_until_answered};
-use crate::client::print;
-use crate::client::view::{RunView, read};
 use crate::text::printable;
 
 /// More than any daemon takes by default; beyond it, reading on would only fill memory.

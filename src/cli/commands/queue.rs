@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Context, one_value};
-use crate::client::args::QueueOptions;
+use crate::cli::args::QueueOptions;
+use crate::cli::print::{self, Colour, Paint, Table};
+use crate::cli::view::{QueueView, read};
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
-use crate::client::print::{self, Colour, Paint, Table};
-use crate::client::view::{QueueView, read};
 use crate::text::printable;
 
 #[derive(Deserialize)]

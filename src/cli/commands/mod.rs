@@ -23,10 +23,10 @@ mod web;
 use serde_json::value::RawValue;
 
 use super::args::{Cli, Command, Id};
-use super::connection::{Ask, Daemon};
-use super::failure::{Failure, Problem};
-use super::target::Target;
+use super::choose::choose;
 use super::view::{RunView, RunsPage, read};
+use crate::client::connection::{Ask, Daemon};
+use crate::client::failure::{Failure, Problem};
 
 /// What every command is given.
 struct Context {
@@ -51,7 +51,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::Manual { dir } = cli.command {
         return manual::manual(&dir);
     }
-    let target = Target::choose(&cli.global)?;
+    let target = choose(&cli.global)?;
     let context = Context { daemon: Daemon::new(target), json: cli.global.json };
     match cli.command {
         // Taken before they come here.

@@ -6,10 +6,11 @@ use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::Context;
-use crate::client::args::{Global, ProgressOptions};
+use crate::cli::args::{Global, ProgressOptions};
+use crate::cli::choose::choose;
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
-use crate::client::target::{Target, parse};
+use crate::client::target::parse;
 
 /// Appends one event of progress.
 pub async fn progress(global: &Global, options: ProgressOptions) -> Result<u8, Failure> {
@@ -22,7 +23,7 @@ pub async fn progress(global: &Global, options: ProgressOptions) -> Result<u8, F
 
 /// The run that is named and, where only a daemon is, the one that this is called in.
 async fn elsewhere(global: &Global, options: &ProgressOptions) -> Result<(Daemon, i64), Failure> {
-    let context = Context { daemon: Daemon::new(Target::choose(global)?), json: global.json };
+    let context = Context { daemon: Daemon::new(choose(global)?), json: global.json };
     let run = match options.run {
         Some(id) => context.number(id).await?,
         None => own_number(variable)?,

@@ -8,15 +8,15 @@ use std::io::IsTerminal;
 
 use super::Context;
 use super::logs::{gap_text, start_text};
-use crate::client::args::LogsOptions;
+use crate::cli::args::LogsOptions;
+use crate::cli::patience::{Patience, ask_until_answered};
+use crate::cli::print::{self, Colour, Paint};
+use crate::cli::sink::Outputs;
+use crate::cli::view::{RunView, read};
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
-use crate::client::patience::{Patience, ask_until_answered};
 use crate::client::position::{Gap, Told, What};
-use crate::client::print::{self, Colour, Paint};
-use crate::client::sink::Outputs;
-use crate::client::view::{RunView, read};
 use crate::event::{FILTER_RUNS_MAX, Stream};
 use crate::text::printable_json;
 

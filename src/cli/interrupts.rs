@@ -10,7 +10,7 @@ use signal_hook::SigId;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::{pipe, unregister};
 
-use super::failure::Failure;
+use crate::client::failure::Failure;
 
 /// Where this process's interrupts arrive, from now until it is dropped.
 pub struct Interrupts {

@@ -10,7 +10,7 @@ use async_io::Async;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Timespec;
 
-use super::failure::Failure;
+use crate::client::failure::Failure;
 use crate::event::Stream;
 
 /// A pipe that says it is writable takes this much without blocking (POSIX: `PIPE_BUF`).

@@ -3,13 +3,13 @@
 //! The bytes are the command's own. Unlike `run`, it may never change the run: a closed output only ends the reading.
 
 use super::{Context, logs_of_several};
-use crate::client::args::LogsOptions;
+use crate::cli::args::LogsOptions;
+use crate::cli::print;
+use crate::cli::sink::Outputs;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
 use crate::client::outcome::Outcome;
 use crate::client::position::{Gap, Told, What};
-use crate::client::print;
-use crate::client::sink::Outputs;
 use crate::text::{printable, printable_json};
 
 /// Prints it.

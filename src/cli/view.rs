@@ -7,9 +7,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::duration;
-use super::failure::Failure;
-use super::outcome::Outcome;
 use super::print::{Colour, shell_words};
+use crate::client::failure::Failure;
+use crate::client::outcome::Outcome;
 use crate::clock::UnixMs;
 
 /// Whether runs are started, and what is there.

@@ -3,11 +3,11 @@
 use serde_json::value::RawValue;
 
 use super::Context;
-use crate::client::args::LsOptions;
+use crate::cli::args::LsOptions;
+use crate::cli::print::{self, Colour, Paint, Table};
+use crate::cli::view::{RunView, RunsPage, read};
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
-use crate::client::print::{self, Colour, Paint, Table};
-use crate::client::view::{RunView, RunsPage, read};
 use crate::clock::UnixMs;
 use crate::text::printable_json;
 

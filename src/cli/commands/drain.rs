@@ -8,11 +8,11 @@ use hyper::Method;
 use hyper::body::Bytes;
 
 use super::{Context, one_value};
-use crate::client::args::DrainOptions;
+use crate::cli::args::DrainOptions;
+use crate::cli::print;
+use crate::cli::view::{DrainView, RunView, RunsPage, read};
 use crate::client::connection::{ANSWER_S, Ask};
 use crate::client::failure::Failure;
-use crate::client::print;
-use crate::client::view::{DrainView, RunView, RunsPage, read};
 
 /// One question waits at most so long, in seconds; then it is asked again.
 const WAIT_S: u64 = 60;

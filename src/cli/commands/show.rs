@@ -1,12 +1,12 @@
 //! `show`: everything about one run.
 
 use super::{Context, one_value};
-use crate::client::args::Id;
+use crate::cli::args::Id;
+use crate::cli::duration;
+use crate::cli::print::{self, Paint};
+use crate::cli::view::{RunView, read};
 use crate::client::connection::Ask;
-use crate::client::duration;
 use crate::client::failure::Failure;
-use crate::client::print::{self, Paint};
-use crate::client::view::{RunView, read};
 use crate::clock::UnixMs;
 use crate::text::printable;
 

@@ -3,12 +3,12 @@
 use hyper::body::Bytes;
 
 use super::{Context, one_value};
-use crate::client::args::Id;
+use crate::cli::args::Id;
+use crate::cli::patience::{Patience, ask_until_answered};
+use crate::cli::print;
+use crate::cli::view::{RunView, read};
 use crate::client::connection::{ANSWER_S, Ask};
 use crate::client::failure::Failure;
-use crate::client::patience::{Patience, ask_until_answered};
-use crate::client::print;
-use crate::client::view::{RunView, read};
 
 /// As long as the daemon lets one request wait.
 const WAIT_S: u64 = 300;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::client::duration;
+use crate::cli::duration;
 
 /// What a new run is told.
 #[derive(Args, Clone, Debug, Default)]

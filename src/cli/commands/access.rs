@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Context, one_value, web};
-use crate::client::args::EnrollOptions;
+use crate::cli::args::EnrollOptions;
+use crate::cli::print::{self, Colour, Paint, Table};
+use crate::cli::view::read;
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
-use crate::client::print::{self, Colour, Paint, Table};
-use crate::client::view::read;
 use crate::text::printable;
 
 /// A whole pass over a large database on a slow card takes its time.

@@ -9,10 +9,10 @@ use qrcodegen::{QrCode, QrCodeEcc};
 use serde::Deserialize;
 
 use super::Context;
+use crate::cli::print::{self, Paint};
+use crate::cli::view::read;
 use crate::client::connection::Ask;
 use crate::client::failure::{Failure, Problem};
-use crate::client::print::{self, Paint};
-use crate::client::view::read;
 
 /// Light modules around the code: half of what the standard asks for is enough on a screen, and fits 24 lines.
 const QUIET_MODULES: i32 = 2;

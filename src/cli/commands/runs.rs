@@ -6,11 +6,11 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{Context, one_value};
-use crate::client::args::Id;
+use crate::cli::args::Id;
+use crate::cli::print;
+use crate::cli::view::{RunView, read};
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
-use crate::client::print;
-use crate::client::view::{RunView, read};
 use crate::text::printable;
 
 /// Asks for their end.

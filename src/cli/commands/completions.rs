@@ -5,9 +5,9 @@
 use clap::CommandFactory as _;
 use clap_complete::generate;
 
-use crate::client::args::{Cli, Shell};
+use crate::cli::args::{Cli, Shell};
+use crate::cli::print;
 use crate::client::failure::Failure;
-use crate::client::print;
 
 /// Prints the shell's script.
 pub fn completions(shell: Shell) -> Result<u8, Failure> {

@@ -11,7 +11,7 @@ use clap::CommandFactory as _;
 use clap_complete::generate_to;
 use clap_mangen::Man;
 
-use crate::client::args::{Cli, Shell};
+use crate::cli::args::{Cli, Shell};
 use crate::client::failure::Failure;
 
 /// Writes `man/` and `completions/` into a directory.

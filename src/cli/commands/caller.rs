@@ -8,11 +8,11 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::accounts::{Account, user_name};
-use crate::client::args::SubmitOptions;
+use crate::cli::args::SubmitOptions;
+use crate::cli::print;
+use crate::cli::view::read;
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
-use crate::client::print;
-use crate::client::view::read;
 use crate::text::printable;
 
 /// The caller's world, as far as it goes along with a submit.

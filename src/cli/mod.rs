@@ -1,0 +1,42 @@
+//! The command line: what every subcommand but `serve` does, as a client of the daemon.
+//!
+//! Reading order: `args` (what can be said), `choose` (to which daemon), `patience` (asking again), `commands` (one file
+//! a command or small group), `print` and `sink` (what comes out). It knows the daemon by [`crate::client`] alone: it must
+//! never import the store, the runner, the feed or the server.
+
+pub mod args;
+pub(crate) mod choose;
+mod commands;
+mod duration;
+mod interrupts;
+mod login;
+mod patience;
+pub(crate) mod print;
+mod sink;
+mod view;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+
+use crate::client::failure::Failure;
+
+/// Does what the command line says and gives the code to exit with.
+pub fn run(cli: Cli) -> ExitCode {
+    let follows = matches!(cli.command, Command::Run(_) | Command::Wait { .. });
+    exit(smol::block_on(commands::dispatch(cli)), follows)
+}
+
+/// Says what went wrong, if something did, and gives the code to exit with; `follows` where 1 is the command's own.
+pub(crate) fn exit(outcome: Result<u8, Failure>, follows: bool) -> ExitCode {
+    let code = match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            if !matches!(failure, Failure::OutputClosed) {
+                print::warn(&failure.to_string());
+            }
+            if follows { failure.run_exit_code() } else { failure.exit_code() }
+        }
+    };
+    ExitCode::from(code)
+}
