@@ -98,7 +98,7 @@ pub enum Shortage {
 
 impl StoreError {
     /// Whether the store decided so before it wrote anything, as opposed to SQLite's own errors.
-    pub(super) fn is_refusal(&self) -> bool {
+    pub(in crate::store) fn is_refusal(&self) -> bool {
         !matches!(
             self,
             StoreError::Full

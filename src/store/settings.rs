@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::retention::Rules;
 use crate::event::HighWater;
+use crate::store::tables::retention::Rules;
 
 /// What the store needs to be opened.
 pub struct StoreConfig {
@@ -36,7 +36,7 @@ pub struct StoreConfig {
 
 impl StoreConfig {
     /// The rules of retention, for a database that may have so many bytes in use, in pages of this size.
-    pub(super) fn rules(&self, quota_bytes: u64, page_bytes: i64) -> Rules {
+    pub(in crate::store) fn rules(&self, quota_bytes: u64, page_bytes: i64) -> Rules {
         Rules::new(self.runs_days, self.runs_count, quota_bytes, page_bytes, self.output_bytes_per_run)
     }
 }

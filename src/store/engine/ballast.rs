@@ -1,0 +1,182 @@
+//! The ballast: a file that takes up space, to be given back on a full disk, where not even a delete can be written.
+//!
+//! It holds nothing. It is only ever removed, and only by the daemon that has the directory's lock. Where there is no room
+//! for all of it, a part is kept: opening the database takes some pages, and so does each end of a run.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use crate::dir::{Dir, FileAt};
+
+/// In the state directory.
+const NAME: &str = "runabout.ballast";
+/// What it takes up: a write-ahead log that is due for its checkpoint, all of which may be new to the database's file,
+/// and half as much again for what is written meanwhile.
+pub(in crate::store) const BALLAST_BYTES: u64 = 6 * 1_024 * 1_024;
+
+/// The parts of it that are tried where there is no room for the whole, each as a divisor. The least is more than the
+/// start of a daemon takes.
+const PARTS: [u64; 4] = [2, 4, 8, 16];
+
+/// Files that a start makes: the log, its index, the socket.
+pub(in crate::store) const START_FILES: u64 = 3;
+
+/// Whether it is there.
+#[derive(Debug, PartialEq, Eq)]
+enum Is {
+    /// It can be given back.
+    Kept,
+    /// There was room for a part of it, which can be given back.
+    Part,
+    /// It was given back.
+    Given,
+    /// There never was room for it.
+    Missing,
+}
+
+/// The ballast of a state directory.
+#[derive(Debug)]
+pub(in crate::store) struct Ballast {
+    file: FileAt,
+    is: Is,
+}
+
+impl Ballast {
+    /// Takes over what an earlier daemon left.
+    pub fn find(dir: &Arc<Dir>) -> Ballast {
+        let file = dir.file(NAME);
+        let is = match dir.look(NAME) {
+            Ok(Some(_)) if file.bytes() == Some(BALLAST_BYTES) => Is::Kept,
+            // Or a link, or whatever else somebody has put there: it goes with the rest.
+            Ok(Some(_)) => Is::Part,
+            Ok(None) | Err(_) => Is::Missing,
+        };
+        Ballast { file, is }
+    }
+
+    /// Whether all of it is there.
+    pub fn is_kept(&self) -> bool {
+        self.is == Is::Kept
+    }
+
+    /// Whether it was given back and is to be made again before anything else takes the space.
+    pub fn is_given(&self) -> bool {
+        self.is == Is::Given
+    }
+
+    /// Makes it unless it is there; whether all of it is there then.
+    pub fn make(&mut self) -> bool {
+        if self.is == Is::Kept {
+            return true;
+        }
+        if self.is == Is::Part {
+            // The caller has seen room for the whole beside it.
+            remove(&self.file);
+            self.is = Is::Missing;
+        }
+        if self.take_up(BALLAST_BYTES) {
+            self.is = Is::Kept;
+        }
+        self.is == Is::Kept
+    }
+
+    /// Where there is none, makes as much of it as there is room for.
+    pub fn make_part(&mut self) {
+        if matches!(self.is, Is::Kept | Is::Part) || self.make() {
+            return;
+        }
+        if PARTS.iter().any(|part| self.take_up(BALLAST_BYTES / part)) {
+            self.is = Is::Part;
+        }
+    }
+
+    /// Gives the space back; whether there was any.
+    pub fn give_back(&mut self) -> bool {
+        let was_there = matches!(self.is, Is::Kept | Is::Part);
+        if was_there {
+            remove(&self.file);
+            self.is = Is::Given;
+        }
+        was_there
+    }
+
+    fn take_up(&self, bytes: u64) -> bool {
+        if is_short_of_files(&self.file.dir) {
+            return false;
+        }
+        let taken = take_up(&self.file, bytes);
+        if let Err(error) = &taken {
+            log::debug!("no ballast of {bytes} bytes: {error}");
+            remove(&self.file);
+        }
+        taken.is_ok()
+    }
+}
+
+/// Whether the file system has so few files left that the ballast must not have one of them.
+fn is_short_of_files(dir: &Dir) -> bool {
+    // Some file systems count no files.
+    dir.file_system().is_ok_and(|vfs| vfs.f_files > 0 && vfs.f_favail <= START_FILES)
+}
+
+fn take_up(file: &FileAt, bytes: u64) -> io::Result<()> {
+    let mut file = file.dir.create(&file.name)?;
+    match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => Ok(()),
+        // A file system that cannot promise space is made to hold it.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(&mut file, bytes),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn fill(file: &mut File, bytes: u64) -> io::Result<()> {
+    let piece = [0_u8; 64 * 1_024];
+    for _ in 0..bytes / piece.len() as u64 {
+        file.write_all(&piece)?;
+    }
+    Ok(())
+}
+
+fn remove(file: &FileAt) {
+    if let Err(error) = file.dir.remove(&file.name) {
+        log::warn!("{}: {error}", file.path().display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_up_what_it_gives_back() {
+        let dir = std::env::temp_dir().join(format!("runabout-ballast-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("made");
+        let blocks = || {
+            use std::os::unix::fs::MetadataExt as _;
+            std::fs::metadata(dir.join("runabout.ballast")).map_or(0, |file| file.blocks() * 512)
+        };
+        let held = Arc::new(Dir::open(&dir).expect("opened"));
+        let mut ballast = Ballast::find(&held);
+        assert!(!ballast.give_back() && !ballast.is_given(), "there is none yet");
+        assert!(ballast.make() && ballast.make());
+        assert!(blocks() >= BALLAST_BYTES);
+        let mut found = Ballast::find(&held);
+        assert!(found.give_back() && found.is_given());
+        assert_eq!(blocks(), 0);
+        std::fs::write(dir.join("runabout.ballast"), "half of one").expect("written");
+        let mut half = Ballast::find(&held);
+        assert!(!half.is_kept() && half.make() && half.is_kept(), "it is made whole");
+        std::fs::write(dir.join("runabout.ballast"), "half of one").expect("written");
+        assert!(Ballast::find(&held).give_back());
+        assert_eq!(blocks(), 0, "it goes");
+        std::fs::write(dir.join("other"), "text").expect("written");
+        std::os::unix::fs::symlink(dir.join("other"), dir.join("runabout.ballast")).expect("linked");
+        assert!(Ballast::find(&held).make());
+        assert_eq!(std::fs::read(dir.join("other")).expect("read"), b"text", "what a link leads to stays");
+        std::fs::remove_dir_all(dir).expect("removed");
+    }
+}

@@ -1,0 +1,201 @@
+//! What the store does when the medium fails: it finds out what became of a COMMIT that failed, and whether the medium
+//! can be written again.
+//!
+//! An error from COMMIT is not a rollback. SQLite takes the transaction back for everybody who has the database open,
+//! but its frames may stand in the write-ahead log, whole and valid, and whoever opens the database after a crash would
+//! find them. The next commit writes over them, beginning with the first. So the answer is not looked up, it is brought
+//! about: a small commit, the seal, that must succeed; from then on what failed has not happened, also after a power
+//! cut, and can be tried again. Then the connection is closed without a checkpoint and opened anew, so that the log is
+//! read from its beginning, and all of it is written into the database and flushed: after a failed flush the page cache
+//! may show what the medium lacks. Where any of that fails the daemon answers that it does not know, and ends.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, named_params};
+use rustix::io::Errno;
+
+use crate::clock::UnixMs;
+use crate::dir::FileAt;
+use crate::store::engine::room::Load;
+use crate::store::engine::state::State;
+use crate::store::engine::thread::StoreThread;
+use crate::store::engine::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::file::migrate;
+use crate::store::file::migrate::Sharing;
+use crate::store::file::place::Place;
+use crate::store::sql;
+
+/// Recoveries without a commit in between after which the medium is given up.
+const RECOVERIES_MAX: u32 = 3;
+/// The pauses before a step is tried again: what fails once is often over after that.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+
+impl StoreThread {
+    /// Makes sure that what failed has not happened and that the database can be written; whether it can.
+    pub(in crate::store) fn recover(&mut self, error: &StoreError) -> bool {
+        self.recoveries += 1;
+        self.metrics.store_recoveries.inc();
+        log::error!("the medium that holds the database failed, looking what it holds: {error:?}");
+        let recovered = if self.recoveries > RECOVERIES_MAX {
+            Err(StoreError::Unavailable(format!("{RECOVERIES_MAX} times in a row")))
+        } else {
+            self.try_recover()
+        };
+        match recovered {
+            Ok(()) => log::warn!("the database was read again and is sound to write; what had failed is tried again"),
+            Err(then) => self.give_up(&format!("{error:?}, then {then:?}")),
+        }
+        self.broken.is_none()
+    }
+
+    fn try_recover(&mut self) -> Result<(), StoreError> {
+        let sealed = seal_patiently(&self.conn)?;
+        self.place.was_written(&self.conn, &self.file.path(), None);
+        let mut opened = self.open_anew(sealed);
+        for pause in PAUSES {
+            if opened.is_ok() {
+                break;
+            }
+            std::thread::sleep(pause);
+            opened = self.open_anew(sealed);
+        }
+        opened
+    }
+
+    /// Closes the connection and opens it anew; the log stays as it is. Whoever reads does so by it until the door is open.
+    fn reconnect(&mut self, sharing: Sharing) -> Result<(), StoreError> {
+        // Another file would be opened in its place.
+        self.look_at_place(true)?;
+        // SQLite keeps the log's index while anybody has it open, so that all of ours close first.
+        self.door.shut();
+        let old = std::mem::replace(&mut self.conn, Connection::open_in_memory()?);
+        migrate::leave_log(&old)?;
+        old.close().map_err(|(_, error)| error)?;
+        self.conn = migrate::connect(&self.file, sharing)?;
+        self.sharing = sharing;
+        self.watch_log();
+        // The log is opened by the first read.
+        read_seal(&self.conn)?;
+        self.place = Place::of(&self.conn, &self.file.path(), sharing);
+        Ok(())
+    }
+
+    /// Lets others open the database again, which was opened on a disk without room for that.
+    pub(in crate::store) fn share_if_there_is_room(&mut self) {
+        let is_useless = || self.broken.is_some() || self.room.has_none();
+        if self.sharing == Sharing::All || is_useless() || self.look_at_place(true).is_err() {
+            return;
+        }
+        let shared = self.reconnect(Sharing::All).or_else(|_| self.reconnect(Sharing::Nobody));
+        let shared = shared.and_then(|()| self.room.set_wall(&self.conn, Load::Whole));
+        match shared.and_then(|()| self.open_door()) {
+            Ok(()) if self.sharing == Sharing::All => log::info!("there is room: others can open the database again"),
+            Ok(()) => {}
+            Err(error) => self.give_up(&format!("{error:?}")),
+        }
+    }
+
+    fn open_anew(&mut self, sealed: i64) -> Result<(), StoreError> {
+        self.reconnect(self.sharing)?;
+        if let Err(error) = write_back(&self.conn) {
+            let is_full = refined(error.clone(), &self.conn) == StoreError::Full;
+            if !(is_full && self.room.give_ballast_back()) {
+                return Err(error);
+            }
+            write_back(&self.conn)?;
+        }
+        if read_seal(&self.conn)? != sealed {
+            return Err(StoreError::Damaged("the seal is not there".into()));
+        }
+        self.room.set_wall(&self.conn, Load::Whole)?;
+        self.state = State::load(&self.conn)?;
+        self.place.was_written(&self.conn, &self.file.path(), None);
+        self.publish_state();
+        self.open_door()
+    }
+
+    /// Lets others read by a connection of their own, where there may be another.
+    fn open_door(&self) -> Result<(), StoreError> {
+        if self.sharing == Sharing::All { self.door.open(&self.file) } else { Ok(()) }
+    }
+
+    /// Writes nothing more and asks the daemon to end: the next start reads the truth.
+    pub(in crate::store) fn give_up(&mut self, why: &str) {
+        log::error!("the database failed and the daemon ends, so that the next start can read the truth: {why}");
+        self.broken = Some(why.to_owned());
+        self.tell_writable(Some(&StoreError::Failed(why.to_owned())));
+        self.stop.fail();
+    }
+}
+
+/// A write that means nothing: whether the database can be written.
+pub(in crate::store) fn probe(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    tx.may_add()?;
+    tx.prepare(sql::META_SET)?.execute(named_params! {":key": "probed_at", ":value": tx.now.0})?;
+    Ok(())
+}
+
+fn seal_patiently(conn: &Connection) -> Result<i64, StoreError> {
+    let mut sealed = seal(conn);
+    for pause in PAUSES {
+        if sealed.is_ok() {
+            break;
+        }
+        std::thread::sleep(pause);
+        // It may be this part of the log's file that cannot be written: a log that begins anew has another.
+        let _ = write_back(conn);
+        sealed = seal(conn);
+    }
+    sealed
+}
+
+/// A commit of one page, in the place of the one that failed.
+fn seal(conn: &Connection) -> Result<i64, StoreError> {
+    if !conn.is_autocommit() {
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+    // Never the value that is there already.
+    let value = UnixMs::now().0.max(read_seal(conn)? + 1);
+    conn.prepare_cached(sql::META_SET)?.execute(named_params! {":key": "sealed_at", ":value": value})?;
+    Ok(value)
+}
+
+fn read_seal(conn: &Connection) -> Result<i64, StoreError> {
+    let mut statement = conn.prepare_cached(sql::META_GET)?;
+    let mut rows = statement.query(named_params! {":key": "sealed_at"})?;
+    Ok(rows.next()?.map_or(Ok(0), |row| row.get(0))?)
+}
+
+/// Writes the whole log into the database, flushes it, and begins the log anew.
+fn write_back(conn: &Connection) -> Result<(), StoreError> {
+    // Somebody else who reads may keep the log from beginning anew; it is written back all the same.
+    Ok(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+}
+
+/// Tells a disk quota and a file system that became read-only from a medium that fails.
+///
+/// Only for a write: one that was refused cannot have completed a commit, a flush that was refused may have.
+pub(in crate::store) fn refined(error: StoreError, conn: &Connection) -> StoreError {
+    if !matches!(error, StoreError::Io { is_write: true, .. }) {
+        return error;
+    }
+    match system_error(conn) {
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => StoreError::Full,
+        Errno::ROFS => StoreError::ReadOnly,
+        _ => error,
+    }
+}
+
+/// What the operating system said to the last call of SQLite's that failed.
+#[allow(unsafe_code)]
+fn system_error(conn: &Connection) -> Errno {
+    // SAFETY: the handle is open as long as the connection is borrowed; the call only reads a number from it.
+    Errno::from_raw_os_error(unsafe { rusqlite::ffi::sqlite3_system_errno(conn.handle()) })
+}
+
+/// Whether there is a write-ahead log with something in it: a clean stop empties or removes it, unless another process
+/// has the database open.
+pub(in crate::store) fn log_is_left(database: &FileAt) -> bool {
+    database.with_suffix("-wal").bytes().is_some_and(|bytes| bytes > 0)
+}

@@ -1,0 +1,170 @@
+//! What the store thread tells everyone without being asked: hints and counts, as plain atomics.
+//!
+//! Hints spare a question; they are never a reason to act without asking.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use event_listener::{Event, EventListener};
+
+use crate::clock::UnixMs;
+use crate::run::{RunId, Status};
+use crate::store::engine::state::{Counts, Queue, State};
+use crate::store::error::StoreError;
+use crate::store::tables::retention::Rules;
+
+const NEVER: i64 = i64::MAX;
+
+/// What each run that is running has printed, in bytes.
+pub(in crate::store) type Printed = HashMap<RunId, i64>;
+
+/// Written by the store thread after each commit, read by anyone.
+#[derive(Default)]
+pub(in crate::store) struct Shared {
+    claimable: AtomicBool,
+    claims_open: AtomicBool,
+    draining: AtomicBool,
+    next_due: AtomicI64,
+    next_removal: AtomicI64,
+    /// Something is to be removed before what `next_removal` said, or the clock was set.
+    sooner: Event,
+    counts: [AtomicI64; Status::ALL.len()],
+    queues: Mutex<BTreeMap<String, Queue>>,
+    printed: Mutex<Arc<Printed>>,
+    /// Since when the store thread waits for the medium, if it does.
+    writing_since: Mutex<Option<Instant>>,
+    commit_us: AtomicU64,
+    failed: Mutex<Option<StoreError>>,
+}
+
+impl Shared {
+    pub fn publish(&self, state: &State, rules: &Rules) {
+        self.claimable.store(state.claimable(), Ordering::SeqCst);
+        self.next_due.store(state.next_due.map_or(NEVER, |at| at.0), Ordering::SeqCst);
+        let removal = rules.next_removal(state).map_or(NEVER, |at| at.0);
+        if removal < self.next_removal.swap(removal, Ordering::SeqCst) {
+            self.sooner.notify(usize::MAX);
+        }
+        for (shared, count) in self.counts.iter().zip(state.counts) {
+            shared.store(count, Ordering::Relaxed);
+        }
+        show_queues(&mut lock(&self.queues), &state.queues);
+        show_printed(&mut lock(&self.printed), state);
+    }
+
+    /// Every queue with what is in it, by name.
+    pub fn queues(&self) -> Vec<(String, Queue)> {
+        lock(&self.queues).iter().map(|(name, queue)| (name.clone(), queue.clone())).collect()
+    }
+
+    pub fn queue(&self, name: &str) -> Option<Queue> {
+        lock(&self.queues).get(name).cloned()
+    }
+
+    pub fn printed(&self) -> Arc<Printed> {
+        lock(&self.printed).clone()
+    }
+
+    /// The store thread waits for the medium from now on, or does so no more.
+    pub fn set_writing(&self, since: Option<Instant>) {
+        *lock(&self.writing_since) = since;
+    }
+
+    /// How long the store thread has been waiting for the medium.
+    pub fn writing_for(&self) -> Duration {
+        lock(&self.writing_since).map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Why the last transaction failed, until one succeeds.
+    pub fn broken(&self) -> Option<StoreError> {
+        lock(&self.failed).clone()
+    }
+
+    pub fn set_broken(&self, why: Option<StoreError>) {
+        *lock(&self.failed) = why;
+    }
+
+    pub fn claimable(&self) -> bool {
+        self.claimable.load(Ordering::SeqCst) && !self.draining()
+    }
+
+    pub fn claims_open(&self) -> bool {
+        self.claims_open.load(Ordering::SeqCst) && !self.draining()
+    }
+
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Answers whether it was otherwise before.
+    pub fn drain(&self, drain: bool) -> bool {
+        self.draining.swap(drain, Ordering::SeqCst) != drain
+    }
+
+    pub fn open_claims(&self, open: bool) {
+        self.claims_open.store(open, Ordering::SeqCst);
+    }
+
+    /// Nothing is due while nothing may be claimed.
+    pub fn next_due(&self) -> Option<UnixMs> {
+        if self.draining() {
+            return None;
+        }
+        Some(self.next_due.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    }
+
+    pub fn next_removal(&self) -> Option<UnixMs> {
+        Some(self.next_removal.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    }
+
+    pub fn listen_for_removals(&self) -> EventListener {
+        self.sooner.listen()
+    }
+
+    /// Times are to be looked at again.
+    pub fn clock_was_set(&self) {
+        self.sooner.notify(usize::MAX);
+    }
+
+    pub fn counts(&self) -> Counts {
+        std::array::from_fn(|index| self.counts[index].load(Ordering::Relaxed))
+    }
+
+    /// What a commit lately took, smoothed over about four.
+    pub fn commit_time(&self) -> Duration {
+        Duration::from_micros(self.commit_us.load(Ordering::Relaxed))
+    }
+
+    pub fn set_commit_time(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX / 4);
+        let old = self.commit_us.load(Ordering::Relaxed);
+        let new = if old == 0 { took } else { (old * 3 + took) / 4 };
+        self.commit_us.store(new, Ordering::Relaxed);
+    }
+}
+
+/// Counts change with every commit, names seldom: what stays is not made anew.
+fn show_queues(shown: &mut BTreeMap<String, Queue>, now: &BTreeMap<String, Queue>) {
+    if shown.keys().eq(now.keys()) {
+        shown.values_mut().zip(now.values()).for_each(|(shown, now)| shown.clone_from(now));
+    } else {
+        shown.clone_from(now);
+    }
+}
+
+fn show_printed(shown: &mut Arc<Printed>, state: &State) {
+    let is_shown =
+        |(run, output): (&RunId, &crate::store::tables::quota::Output)| shown.get(run) == Some(&output.printed);
+    if shown.len() == state.output.len() && state.output.iter().all(is_shown) {
+        return;
+    }
+    let shown = Arc::make_mut(shown);
+    shown.retain(|run, _| state.output.contains_key(run));
+    shown.extend(state.output.iter().map(|(run, output)| (*run, output.printed)));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

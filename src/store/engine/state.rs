@@ -1,0 +1,242 @@
+//! What the store thread keeps in memory so that it need not be counted: ids, queues, counts, output in flight.
+//!
+//! All of it can be found again in the database, and is after every rollback. Never the only place of a fact.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{Connection, named_params};
+
+use crate::clock::{BUILT, UnixMs};
+use crate::event::HighWater;
+use crate::run::{RunId, Status};
+use crate::store::error::StoreError;
+use crate::store::sql;
+use crate::store::tables::life::Standing;
+use crate::store::tables::quota::Output;
+use crate::store::tables::retention;
+
+/// One queue: its setting and what is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// How many of its runs may run at once.
+    pub slots: i64,
+    /// Whether claims are held back.
+    pub paused: bool,
+    /// Queued and due.
+    pub ready: i64,
+    /// Queued and held back by a time.
+    pub delayed: i64,
+    /// Running.
+    pub running: i64,
+}
+
+impl Queue {
+    /// Runs that could be claimed now.
+    pub fn claimable(&self) -> i64 {
+        if self.paused { 0 } else { self.ready.min(self.slots - self.running).max(0) }
+    }
+}
+
+/// How many runs there are of each status.
+pub type Counts = [i64; Status::ALL.len()];
+
+/// The store thread's memory.
+#[derive(Clone)]
+pub(in crate::store) struct State {
+    pub instance: String,
+    /// The highest run id that was ever given out.
+    pub last_run: i64,
+    /// The highest event id that was ever given out; it may run ahead of a batch that is rolled back.
+    last_event: Cell<i64>,
+    pub queues: BTreeMap<String, Queue>,
+    pub counts: Counts,
+    /// Output of each run that is running.
+    pub output: HashMap<RunId, Output>,
+    /// When the next delayed run becomes due.
+    pub next_due: Option<UnixMs>,
+    /// Whether `next_due` has to be looked up again before the commit.
+    pub due_changed: bool,
+    /// Whether events of deleted runs are left to remove.
+    pub doomed: bool,
+    /// When the next session, token or key expires; at the latest. `None`: nothing does.
+    pub next_expiry: Option<UnixMs>,
+    /// Runs that have ended and are not kept.
+    pub prunable: i64,
+    /// When the first of them ended whose time is believed.
+    pub oldest_ended: Option<UnixMs>,
+    /// Pages of the database that hold something, at the last commit.
+    pub pages_used: i64,
+    /// There were too many runs, and some more go than must.
+    pub relieving: bool,
+    /// What runs that are running keep of their output is too much, and some of it can go.
+    pub live_excess: bool,
+    /// Of that, so many bytes were found to be what stays.
+    pub live_stays: i64,
+}
+
+impl State {
+    /// Finds it all again.
+    pub fn load(conn: &Connection) -> Result<State, StoreError> {
+        let meta_i64 = |key: &str| -> Result<i64, StoreError> {
+            Ok(conn.prepare_cached(sql::META_GET)?.query_row(named_params! {":key": key}, |row| row.get(0))?)
+        };
+        let instance =
+            conn.prepare_cached(sql::META_GET)?.query_row(named_params! {":key": "instance"}, |row| row.get(0))?;
+        let newest = |statement: &str| -> Result<i64, StoreError> {
+            Ok(conn.prepare_cached(statement)?.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0))
+        };
+        let mut state = State {
+            instance,
+            last_run: newest(sql::RUNS_MAX_ID)?.max(meta_i64("removed_run_id")?),
+            last_event: Cell::new(newest(sql::EVENTS_MAX_ID)?.max(meta_i64("removed_event_id")?)),
+            queues: BTreeMap::new(),
+            counts: Counts::default(),
+            output: HashMap::new(),
+            next_due: None,
+            due_changed: true,
+            next_expiry: None,
+            doomed: true,
+            prunable: 0,
+            oldest_ended: None,
+            pages_used: retention::pages_used(conn)?,
+            relieving: false,
+            live_excess: false,
+            live_stays: 0,
+        };
+        state.count(conn)?;
+        state.look_up_due(conn)?;
+        state.look_up_expiry(conn)?;
+        state.look_up_prunable(conn)?;
+        Ok(state)
+    }
+
+    fn count(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let mut list = conn.prepare_cached(sql::QUEUES_LIST)?;
+        let mut rows = list.query([])?;
+        while let Some(row) = rows.next()? {
+            let queue = Queue { slots: row.get(1)?, paused: row.get(2)?, ..Queue::default() };
+            self.queues.insert(row.get(0)?, queue);
+        }
+        let mut by_status = conn.prepare_cached(sql::RUNS_COUNT_BY_STATUS)?;
+        let mut rows = by_status.query([])?;
+        while let Some(row) = rows.next()? {
+            if let Some(status) = Status::parse(row.get_ref(0)?.as_str().unwrap_or_default()) {
+                self.counts[status as usize] = row.get(1)?;
+            }
+        }
+        self.recount_queued(conn)?;
+        let mut running = conn.prepare_cached(sql::RUNS_RUNNING)?;
+        let mut rows = running.query([])?;
+        while let Some(row) = rows.next()? {
+            let run = RunId(row.get(0)?);
+            self.queue_mut(row.get_ref(1)?.as_str().unwrap_or_default()).running += 1;
+            self.output.insert(run, Output::load(conn, run)?);
+        }
+        Ok(())
+    }
+
+    /// Counts anew what each queue holds back and has ready.
+    pub fn recount_queued(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        for queue in self.queues.values_mut() {
+            (queue.ready, queue.delayed) = (0, 0);
+        }
+        let mut ready = conn.prepare_cached(sql::RUNS_COUNT_READY)?;
+        let mut rows = ready.query([])?;
+        while let Some(row) = rows.next()? {
+            self.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default()).ready = row.get(1)?;
+        }
+        let mut delayed = conn.prepare_cached(sql::RUNS_COUNT_DELAYED)?;
+        let mut rows = delayed.query([])?;
+        while let Some(row) = rows.next()? {
+            self.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default()).delayed = row.get(1)?;
+        }
+        Ok(())
+    }
+
+    /// An event id that was never given out before.
+    pub fn next_event_id(&self) -> i64 {
+        self.last_event.set(self.last_event.get() + 1);
+        self.last_event.get()
+    }
+
+    /// The queue of that name; one that was deleted under its runs counts with a single slot.
+    pub fn queue_mut(&mut self, name: &str) -> &mut Queue {
+        if !self.queues.contains_key(name) {
+            self.queues.insert(name.to_owned(), Queue { slots: 1, ..Queue::default() });
+        }
+        self.queues.get_mut(name).expect("it was just inserted")
+    }
+
+    /// Counts a run that stands there, once more or once less.
+    pub fn count_run(&mut self, run: Standing<'_>, by: i64) {
+        self.counts[run.status as usize] += by;
+        match run.status {
+            Status::Queued if run.ready => self.queue_mut(run.queue).ready += by,
+            Status::Queued => {
+                self.queue_mut(run.queue).delayed += by;
+                self.due_changed = true;
+            }
+            Status::Running => self.queue_mut(run.queue).running += by,
+            _ if run.keep => {}
+            _ => self.prunable += by,
+        }
+    }
+
+    /// Looks up when the next delayed run becomes due, if that may have changed.
+    pub fn look_up_due(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.due_changed) {
+            let next: Option<i64> = conn.prepare_cached(sql::RUNS_NEXT_DUE)?.query_row([], |row| row.get(0))?;
+            self.next_due = next.map(UnixMs);
+        }
+        Ok(())
+    }
+
+    /// Counts anew what retention may remove.
+    pub fn look_up_prunable(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.prunable = conn.prepare_cached(sql::RUNS_COUNT_PRUNABLE)?.query_row([], |row| row.get(0))?;
+        Ok(())
+    }
+
+    /// A run ended now that is not kept.
+    pub fn ended(&mut self, now: UnixMs) {
+        if now.is_believed() {
+            self.oldest_ended = Some(self.oldest_ended.map_or(now, |oldest| oldest.min(now)));
+        }
+    }
+
+    /// Looks up when the next session, token or key expires, and which run ended first.
+    pub fn look_up_expiry(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.next_expiry = None;
+        for statement in [sql::SESSIONS_NEXT_EXPIRY, sql::ENROLLMENT_NEXT_EXPIRY, sql::IDEMPOTENCY_NEXT_EXPIRY] {
+            let next: Option<i64> = conn.prepare_cached(statement)?.query_row([], |row| row.get(0))?;
+            self.expires(next.map(UnixMs));
+        }
+        let mut oldest = conn.prepare_cached(sql::RUNS_OLDEST_ENDED)?;
+        let ended: Option<i64> = oldest.query_row(named_params! {":built": BUILT.0}, |row| row.get(0))?;
+        self.oldest_ended = ended.map(UnixMs);
+        Ok(())
+    }
+
+    /// Something new expires then.
+    pub fn expires(&mut self, at: Option<UnixMs>) {
+        if let Some(at) = at {
+            self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
+        }
+    }
+
+    /// How far the database has come. To be asked between transactions, when nothing runs ahead of it.
+    pub fn high_water(&self) -> HighWater {
+        HighWater { instance: self.instance.clone(), run: self.last_run, event: self.last_event.get() }
+    }
+
+    /// Queued runs of all queues.
+    pub fn queued(&self) -> i64 {
+        self.counts[Status::Queued as usize]
+    }
+
+    /// Whether any queue has something to claim.
+    pub fn claimable(&self) -> bool {
+        self.queues.values().any(|queue| queue.claimable() > 0)
+    }
+}

@@ -1,0 +1,70 @@
+//! Whether a file can be a database of ours, and whether it is sound, before anything is written to it.
+//!
+//! Never changes, empties or deletes a file. It looks for damage only after a stop that was not clean, and not for long.
+
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::dir::FileAt;
+use crate::store::engine::recovery::log_is_left;
+use crate::store::file::by_descriptor;
+use crate::store::file::migrate::OpenError;
+
+/// How every SQLite database begins (its file format, 1.3.1).
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Faults that are told.
+const FAULTS_MAX: usize = 3;
+/// Steps of SQLite's machine between two looks at the clock: about a millisecond.
+const STEPS: i32 = 10_000;
+
+/// Refuses what SQLite would take for an empty database, or not at all.
+pub(in crate::store) fn before_open(file: &FileAt) -> Result<(), OpenError> {
+    by_descriptor::check(file)?;
+    if file.bytes().unwrap_or(0) == 0 {
+        // SQLite would delete the log.
+        return if log_is_left(file) {
+            Err(OpenError::Damaged("it is empty or missing, but its write-ahead log is there and holds data".into()))
+        } else {
+            Ok(())
+        };
+    }
+    let mut magic = [0; MAGIC.len()];
+    let read = file.dir.read(&file.name).and_then(|mut file| file.read_exact(&mut magic));
+    match read {
+        Ok(()) if magic == *MAGIC => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(OpenError::Failed(error.to_string())),
+        _ if log_is_left(file) => Err(OpenError::Damaged("it does not begin as a SQLite database does".into())),
+        _ => Err(OpenError::Foreign),
+    }
+}
+
+/// Looks for damage, for `at_most` so long; a look that is not finished is told.
+pub(in crate::store) fn quick(conn: &Connection, at_most: Duration) -> Result<(), OpenError> {
+    let begun = Instant::now();
+    conn.progress_handler(STEPS, Some(move || begun.elapsed() >= at_most))?;
+    let faults = faults(conn);
+    conn.progress_handler(0, None::<fn() -> bool>)?;
+    match faults {
+        Ok(faults) if faults == ["ok"] => {
+            log::info!("the last stop was not clean; the database is sound (looked for {:?})", begun.elapsed());
+            Ok(())
+        }
+        Ok(faults) => Err(OpenError::Damaged(faults.join("; "))),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            log::warn!(
+                "the last stop was not clean; no damage was found in {at_most:?}, and the database is too large to be \
+                 looked at as a whole now: `runabout doctor` does that"
+            );
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn faults(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut check = conn.prepare(&format!("PRAGMA quick_check({FAULTS_MAX})"))?;
+    let faults = check.query_map([], |row| row.get(0))?;
+    faults.collect()
+}

@@ -1,0 +1,65 @@
+//! Which database this is: the name that its readers know it by, and the ids that it must not give out again.
+//!
+//! A copy of an older state never goes by the name of what came after it: a reader would wait for events that it has
+//! seen under other ids.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
+
+use crate::event::{HighWater, INSTANCE_LEN};
+use crate::store::engine::state::State;
+use crate::store::file::migrate::OpenError;
+use crate::store::sql;
+
+/// What is in the database, once it goes by a name of its own: `had` is how far the one in its place had come.
+pub(in crate::store) fn settle(conn: &mut Connection, had: Option<&HighWater>) -> Result<State, OpenError> {
+    let state = State::load(conn)?;
+    let Some(had) = had.filter(|had| state.high_water().is_behind(had)) else { return Ok(state) };
+    let name = begin_anew(conn, had.run, had.event)?;
+    log::warn!(
+        "the database is older than the one that was here ({had}): somebody put a copy in its place; its readers are \
+         told by a new instance, {name}, and no id is given out twice"
+    );
+    Ok(State::load(conn)?)
+}
+
+/// Gives the database a new name, and keeps it from giving out ids up to these; answers the name.
+pub(in crate::store) fn begin_anew(conn: &mut Connection, run: i64, event: i64) -> Result<String, OpenError> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let name = name_anew(&tx)?;
+    for (key, value) in [("removed_run_id", run), ("removed_event_id", event)] {
+        tx.execute(sql::META_RAISE, named_params! {":key": key, ":value": value})?;
+    }
+    tx.commit()?;
+    Ok(name)
+}
+
+/// What its cookie is called by, where it goes by this name now: the first name that it had.
+pub(in crate::store) fn cookie_id(conn: &Connection, instance: &str) -> Result<String, OpenError> {
+    let mut get = conn.prepare_cached(sql::META_GET)?;
+    let first = get.query_row(named_params! {":key": "cookie_id"}, |row| row.get(0)).optional()?;
+    Ok(first.unwrap_or_else(|| instance.to_owned()))
+}
+
+/// Gives it a new name; answers it.
+pub(in crate::store) fn name_anew(tx: &Transaction<'_>) -> Result<String, OpenError> {
+    let name = new_instance().map_err(|error| OpenError::Failed(error.to_string()))?;
+    // Browsers know its sessions by the first.
+    tx.execute(sql::META_KEEP_COOKIE, [])?;
+    tx.execute(sql::META_SET, named_params! {":key": "instance", ":value": name})?;
+    Ok(name)
+}
+
+/// 12 characters of `[a-z0-9]`, about 62 random bits.
+fn new_instance() -> Result<String, getrandom::Error> {
+    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut name = String::with_capacity(INSTANCE_LEN);
+    while name.len() < INSTANCE_LEN {
+        let mut byte = [0_u8];
+        getrandom::fill(&mut byte)?;
+        // 252 is the largest multiple of 36 in a byte: above it the letters would not be equally likely.
+        if byte[0] < 252 {
+            name.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
+        }
+    }
+    Ok(name)
+}

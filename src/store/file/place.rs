@@ -1,0 +1,208 @@
+//! Whether the files that are open are still those that the next start will find: a cleaner, a `cp`, a restore by hand or
+//! an unmounted disk takes them away under a daemon that would go on to acknowledge into nothing.
+//!
+//! It compares names and times, and reads; it never changes a file, but for the name of a log that would be taken for
+//! that of another database.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use rustix::fs::{Mode, OFlags, open};
+
+use crate::clock::UnixMs;
+use crate::event::HighWater;
+use crate::store::engine::thread::StoreThread;
+use crate::store::error::StoreError;
+use crate::store::file::beside::{Beside, Health};
+use crate::store::file::migrate::OpenError;
+use crate::store::file::migrate::Sharing;
+
+/// How old a look may be before something is acknowledged.
+const LOOK_AGE: Duration = Duration::from_secs(1);
+/// Between two looks into a file that somebody else writes, who may be in the middle of moving its log into it.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How long a file that seems to be another one is looked at, whether it is sound.
+const CHECK_MAX: Duration = Duration::from_secs(1);
+
+/// The names of the open files, and what is known of what they name.
+pub(in crate::store) struct Place {
+    files: Vec<(PathBuf, FileId)>,
+    /// When the database's file was last written, by us or as far as we have looked into it.
+    written: Option<Written>,
+    /// What the file held then, without its log; `None` where that alone cannot be read, as before the first log is
+    /// moved into it.
+    holds: Option<HighWater>,
+    /// How much of the log was in the file then.
+    moved: Option<Moved>,
+    looked: Instant,
+    is_lost: bool,
+}
+
+type FileId = (u64, u64);
+type Written = (i64, i64, u64);
+/// Which log it is, by what its header counts and draws, and how many of its pages are in the file.
+type Moved = ([u8; 12], i64);
+
+impl Place {
+    /// Of a database that was just opened.
+    pub fn of(conn: &Connection, database: &Path, sharing: Sharing) -> Place {
+        let suffixes: &[&str] = if sharing == Sharing::All { &["", "-wal", "-shm"] } else { &["", "-wal"] };
+        let named = suffixes.iter().map(|suffix| {
+            let mut path = database.as_os_str().to_owned();
+            path.push(suffix);
+            PathBuf::from(path)
+        });
+        let files = named.filter_map(|path| id(&path).ok().map(|id| (path, id))).collect();
+        Place {
+            files,
+            written: written(database),
+            holds: reached(database).ok(),
+            moved: moved(conn, database),
+            looked: Instant::now(),
+            is_lost: false,
+        }
+    }
+
+    /// This thread moved the log into the file; `whole` is what it holds, where that was all of it.
+    pub fn was_written(&mut self, conn: &Connection, database: &Path, whole: Option<HighWater>) {
+        self.written = written(database);
+        self.holds = whole.or_else(|| reached(database).ok());
+        self.moved = moved(conn, database);
+    }
+
+    /// Whether the database itself is in its place, and of its log there are the names alone that are missing: what the
+    /// open log holds belongs into it.
+    pub fn lacks_log_alone(&self, database: &Path) -> bool {
+        let mut found = self.files.iter().map(|(path, opened)| id(path).map(|found| found == *opened));
+        found.next().is_some_and(|found| found.unwrap_or(false))
+            && found.all(|found| found.unwrap_or_else(|error| error.kind() == io::ErrorKind::NotFound))
+            && self.written == written(database)
+    }
+
+    /// What is wrong, in words.
+    fn wrong(&mut self, conn: &Connection, database: &Path, instance: &str) -> Option<String> {
+        for (path, opened) in &self.files {
+            match id(path) {
+                Ok(found) if found == *opened => {}
+                Ok(_) => return Some(format!("{} is another file than the one that was opened", path.display())),
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    return Some(format!("{} is gone", path.display()));
+                }
+                // What cannot be seen is no reason to refuse.
+                Err(_) => {}
+            }
+        }
+        if self.written == written(database) {
+            return None;
+        }
+        // Another process moved the log into it, as it may, or wrote something else over it.
+        for _ in 0..2 {
+            let (written, moved) = (written(database), moved(conn, database));
+            if !self.is_another(database, instance, moved) {
+                (self.written, self.moved, self.holds) = (written, moved, reached(database).ok());
+                return None;
+            }
+            std::thread::sleep(SETTLE);
+        }
+        Some(format!("{} was overwritten with something else", database.display()))
+    }
+}
+
+impl Place {
+    /// Whether the file is surely another database, or none. One that somebody died over while moving the log into it is
+    /// not: the log has all of that, still.
+    fn is_another(&self, database: &Path, instance: &str, moved: Option<Moved>) -> bool {
+        let found = match reached(database) {
+            Ok(found) => found,
+            Err(OpenError::Foreign) => {
+                return self.holds.is_some() || written(database).is_none_or(|(.., size)| size == 0);
+            }
+            Err(_) => return false,
+        };
+        let was_left_alone = moved.is_some() && moved == self.moved;
+        let is_other = found.instance != instance
+            || self.holds.as_ref().is_some_and(|holds| found.is_behind(holds))
+            || (was_left_alone && self.holds.as_ref() != Some(&found));
+        is_other
+            && Beside::open_named(database)
+                .and_then(|file| file.check(false, Some(CHECK_MAX)))
+                .is_ok_and(|health| !matches!(health, Health::Damaged(_)))
+    }
+}
+
+impl StoreThread {
+    /// Whether the open files have their names; a look that is young enough is not made again, unless `now`.
+    ///
+    /// # Errors
+    /// [`StoreError::Displaced`] where they have not.
+    pub(in crate::store) fn look_at_place(&mut self, now: bool) -> Result<(), StoreError> {
+        let is_due = now || self.place.is_lost || self.place.looked.elapsed() >= LOOK_AGE;
+        if !is_due || self.broken.is_some() {
+            return Ok(());
+        }
+        let wrong = self.place.wrong(&self.conn, &self.file.path(), &self.state.instance);
+        self.place.looked = Instant::now();
+        match (std::mem::replace(&mut self.place.is_lost, wrong.is_some()), wrong) {
+            (false, Some(wrong)) => {
+                log::error!(
+                    "{wrong}: nothing more is written, since nobody would find it. Reads go on, output stays in the \
+                     commands' pipes. Put the files back, and it goes on by itself; or restart the daemon, to go on \
+                     with what is there now"
+                );
+                self.tell_writable(Some(&StoreError::Displaced));
+            }
+            (true, None) => log::info!("the database's files are back in their place: it goes on"),
+            _ => {}
+        }
+        if self.place.is_lost { Err(StoreError::Displaced) } else { Ok(()) }
+    }
+
+    /// Gives the log another name where it would be taken for that of a file which is not ours.
+    pub(in crate::store) fn set_log_aside(&self) {
+        let is_named = |(path, opened): &&(PathBuf, FileId)| id(path).is_ok_and(|found| found == *opened);
+        let mut files = self.place.files.iter();
+        if files.next().as_ref().is_some_and(is_named) && self.place.written == written(&self.file.path()) {
+            return;
+        }
+        let time: String = UnixMs::now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+        for (path, _) in files.filter(is_named) {
+            let mut aside = path.as_os_str().to_owned();
+            aside.push(format!(".of-lost-{time}"));
+            match std::fs::rename(path, &aside) {
+                Ok(()) => log::warn!("the lost database's log is kept as {}", Path::new(&aside).display()),
+                Err(error) => log::error!("{}: {error}", path.display()),
+            }
+        }
+    }
+}
+
+/// What the file holds without its log.
+fn reached(database: &Path) -> Result<HighWater, OpenError> {
+    Beside::open_named(database).and_then(|file| file.reached())
+}
+
+/// `None` where the log is empty.
+fn moved(conn: &Connection, database: &Path) -> Option<Moved> {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let mut counts = [0; 12];
+    // SQLite's file format, 4.1: the checkpoint's number and the two salts. No lock of SQLite's is on this file, so that
+    // it may be closed again.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    File::from(open(log, flags, Mode::empty()).ok()?).read_exact_at(&mut counts, 12).ok()?;
+    // It moves nothing; it only counts.
+    let pages = conn.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(2)).ok()?;
+    Some((counts, pages))
+}
+
+fn id(path: &Path) -> io::Result<FileId> {
+    std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+fn written(path: &Path) -> Option<Written> {
+    std::fs::symlink_metadata(path).ok().map(|file| (file.mtime(), file.mtime_nsec(), file.size()))
+}

@@ -1,0 +1,190 @@
+//! Attempts: claim, process, finish, and what a dead daemon left.
+
+use std::collections::BTreeMap;
+
+use rusqlite::named_params;
+
+use crate::run::{Ask, Command, Exit, OnInterrupt, Outcome, RunId, Status};
+use crate::store::engine::reads::Reader;
+use crate::store::engine::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::sql;
+use crate::store::tables::life;
+use crate::store::tables::quota::Output;
+use crate::store::tables::runs::{command_from, get_in, parsed};
+
+/// A run that was just claimed: its attempt and `started` event are on the medium, its process is not there yet.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Whose turn it is.
+    pub run: RunId,
+    /// Which attempt this is.
+    pub attempt: i64,
+    /// What to execute.
+    pub command: Command,
+    /// Where.
+    pub cwd: Option<String>,
+    /// Added to the daemon's environment.
+    pub env: BTreeMap<String, String>,
+    /// Standard input.
+    pub stdin: Option<String>,
+    /// Seconds until SIGTERM.
+    pub timeout_s: Option<i64>,
+    /// How long it had been waiting since it was due.
+    pub waited_ms: i64,
+}
+
+/// What tells one process from every other that ever had its pid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessMark {
+    /// The leader's, and so its session's and its group's.
+    pub pid: i32,
+    /// Field 22 of `/proc/PID/stat`, in clock ticks since boot, whatever time namespace it was read in; 0 where there is
+    /// no /proc.
+    pub start_ticks: i64,
+    /// `/proc/sys/kernel/random/boot_id`; empty where there is no /proc.
+    pub boot_id: String,
+}
+
+impl ProcessMark {
+    /// Whether a process can be compared with it.
+    pub fn is_known(&self) -> bool {
+        self.start_ticks != 0 && !self.boot_id.is_empty()
+    }
+}
+
+/// An attempt that the database says is running, found at the start.
+#[derive(Clone, Debug)]
+pub struct LeftRun {
+    /// Whose it is.
+    pub run: RunId,
+    /// Which one.
+    pub attempt: i64,
+    /// None where the daemon died before it could write it.
+    pub process: Option<ProcessMark>,
+    /// Whether a cancel was asked for before the daemon died.
+    pub cancel_requested: bool,
+}
+
+/// Asks this transaction to claim, which one that carries only what must be does not.
+pub(in crate::store) fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    tx.may_add()?;
+    tx.claim_wanted = true;
+    Ok(())
+}
+
+/// Lets what is due in, then fills every free slot.
+pub(in crate::store) fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    life::admit(tx)?;
+    let free: Vec<(String, i64)> = tx
+        .state
+        .queues
+        .iter()
+        .filter(|(_, queue)| queue.claimable() > 0)
+        .map(|(name, queue)| (name.clone(), queue.claimable()))
+        .collect();
+    for (name, slots) in free {
+        for _ in 0..slots {
+            if !claim_one(tx, &name)? {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
+    let now = tx.now;
+    let claimed = life::start(tx, queue, |row| {
+        let since: i64 = row.get::<_, Option<i64>>("not_before")?.unwrap_or(0).max(row.get("created_at")?);
+        let claimed = Claimed {
+            run: RunId(row.get("id")?),
+            attempt: row.get("attempt")?,
+            command: command_from(row)?,
+            cwd: row.get("cwd")?,
+            env: parsed(row.get_ref("env")?.as_str()?),
+            stdin: row.get("stdin")?,
+            timeout_s: row.get("timeout_s")?,
+            waited_ms: (now.0 - since).max(0),
+        };
+        Ok((claimed, row.get("output_bytes")?))
+    })?;
+    let Some((claimed, output_bytes)) = claimed else {
+        // The counts said that there was one: somebody else wrote to the database. Find them again.
+        tx.state.recount_queued(tx.conn)?;
+        return Ok(false);
+    };
+    let output = Output::of_earlier_attempts(tx.conn, claimed.run, output_bytes)?;
+    tx.state.output.insert(claimed.run, output);
+    tx.claimed.push(claimed);
+    Ok(true)
+}
+
+/// Writes the attempt's process down; answers whether a cancel came between the claim and now.
+pub(in crate::store) fn record_process(
+    tx: &mut Writer<'_>,
+    run: RunId,
+    attempt: i64,
+    process: &ProcessMark,
+) -> Result<bool, StoreError> {
+    tx.prepare(sql::ATTEMPTS_RECORD_PROCESS)?.execute(named_params! {
+        ":run": run.0, ":attempt": attempt, ":pid": process.pid, ":start_ticks": process.start_ticks,
+        ":boot_id": process.boot_id,
+    })?;
+    Ok(tx.prepare(sql::RUNS_CANCEL_REQUESTED)?.exists(named_params! {":id": run.0})?)
+}
+
+/// Settles an attempt, with what its output still holds back, in one transaction.
+pub(in crate::store) fn finish(
+    tx: &mut Writer<'_>,
+    id: RunId,
+    attempt: i64,
+    process: Option<&ProcessMark>,
+    asked: Option<Ask>,
+    exit: &Exit,
+) -> Result<Option<Outcome>, StoreError> {
+    let run = get_in(tx, id)?;
+    if run.outcome.status != Status::Running || run.attempt != attempt {
+        return Ok(None);
+    }
+    if let Some(process) = process {
+        record_process(tx, id, attempt, process)?;
+    }
+    let pieces = tx.backlog.take_all(id);
+    tx.append_output(pieces)?;
+    let is_canceled = run.cancel_requested_at.is_some();
+    let retry_ms = if let Exit::Postponed { retry_ms, .. } = exit { Some(*retry_ms) } else { None };
+    // Nothing was started whose end somebody else could have asked for.
+    let asked = if is_canceled && retry_ms.is_some() { Some(Ask::Cancel) } else { asked };
+    // Whoever asked first decides, but what somebody canceled is not started again.
+    let on_interrupt = if is_canceled { OnInterrupt::Fail } else { run.spec.on_interrupt };
+    let outcome = Outcome::of(asked, exit, on_interrupt);
+    tx.prepare(sql::ATTEMPTS_END)?.execute(named_params! {
+        ":run": id.0, ":attempt": attempt, ":now": tx.now.0, ":exit_code": outcome.exit_code,
+        ":signal": outcome.signal, ":reason": outcome.reason.map(|reason| reason.as_str()),
+    })?;
+    if outcome.status == Status::Queued {
+        life::requeue(tx, &run, &outcome, retry_ms)?;
+    } else {
+        life::end(tx, &run, &outcome)?;
+    }
+    Ok(Some(outcome))
+}
+
+/// What the database says is running.
+pub(in crate::store) fn left_running(reader: &Reader<'_>) -> Result<Vec<LeftRun>, StoreError> {
+    let mut statement = reader.conn.prepare_cached(sql::RUNS_RUNNING)?;
+    let rows = statement.query_map([], |row| {
+        let process = match (row.get("pid")?, row.get("start_ticks")?, row.get("boot_id")?) {
+            (Some(pid), Some(start_ticks), Some(boot_id)) => Some(ProcessMark { pid, start_ticks, boot_id }),
+            _ => None,
+        };
+        Ok(LeftRun {
+            run: RunId(row.get("id")?),
+            attempt: row.get("attempt")?,
+            process,
+            cancel_requested: row.get::<_, Option<i64>>("cancel_requested_at")?.is_some(),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,229 @@
+//! Events: append, page, and the removal of a deleted run's in pieces.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, Rows, named_params};
+
+use crate::clock::UnixMs;
+use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
+use crate::run::{Outcome, RunId};
+use crate::store::engine::handle::Store;
+use crate::store::engine::reads::Reader;
+use crate::store::engine::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::sql;
+use crate::store::tables::expiry::Budget;
+use crate::store::tables::runs::{absent, outcome_from};
+
+/// Rows of one read at most: an open read statement grows the WAL.
+pub const PAGE_ROWS_MAX: usize = 500;
+/// Bytes of one read at most, for the same reason and for the memory of a reader that catches up.
+pub const PAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// What a reader of events needs to know of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Where it stands, and how its last attempt ended.
+    pub outcome: Outcome,
+    /// The oldest event that is still there.
+    pub first_seq: i64,
+    /// The newest event.
+    pub last_seq: i64,
+    /// Between these two events the output quota took what it could: after the first, up to the second.
+    pub trimmed: Option<(i64, i64)>,
+}
+
+impl Head {
+    /// A hole among its events, ends included: why it is there.
+    pub fn gap(&self, from: i64, to: i64) -> Gap {
+        let is_quota = self.trimmed.is_some_and(|(after, last)| after < from && to <= last);
+        let reason = if is_quota { GapReason::Quota } else { GapReason::Pruned };
+        Gap { from, to, reason, partial: false }
+    }
+}
+
+/// A run's events after a cursor.
+#[derive(Clone, Debug)]
+pub struct EventPage {
+    /// Where the run stands.
+    pub head: Head,
+    /// In order; holes are events that are gone.
+    pub events: Vec<Event>,
+}
+
+impl Store {
+    /// Where a run stands.
+    pub async fn head(&self, run: RunId) -> Result<Head, StoreError> {
+        self.read(move |reader| head(reader.conn, run)).await
+    }
+
+    /// A page of a run's events after a cursor, bounded in rows and bytes.
+    pub async fn page(
+        &self,
+        run: RunId,
+        after: i64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |reader| page(reader, run, after, rows_max, bytes_max)).await
+    }
+
+    /// The same before a `seq`, the newest first.
+    pub async fn page_before(
+        &self,
+        run: RunId,
+        before: i64,
+        rows_max: usize,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        self.read(move |reader| page_before(reader, run, before, rows_max, bytes_max)).await
+    }
+}
+
+/// Appends a client's events, all or none; answers the last `seq`.
+pub(in crate::store) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<i64, StoreError> {
+    let mut last = head(tx.conn, run)?;
+    if last.outcome.status.is_terminal() {
+        return Err(StoreError::RunFinished(run));
+    }
+    tx.may_add()?;
+    tx.room.may_append(tx.conn)?;
+    for (kind, data) in events {
+        last.last_seq = tx.append(run, *kind, data.clone())?;
+    }
+    if let Some((_, data)) = events.iter().rev().find(|(kind, _)| *kind == Kind::Progress) {
+        tx.prepare(sql::RUNS_SET_PROGRESS)?.execute(named_params! {":id": run.0, ":data": data})?;
+    }
+    Ok(last.last_seq)
+}
+
+/// Where a run stands.
+pub(in crate::store) fn head(conn: &Connection, run: RunId) -> Result<Head, StoreError> {
+    let mut statement = conn.prepare_cached(sql::RUNS_HEAD)?;
+    let found = statement
+        .query_row(named_params! {":id": run.0}, |row| {
+            let last_seq = row.get::<_, Option<i64>>("last_seq")?.unwrap_or(0);
+            Ok(Head {
+                outcome: outcome_from(row)?,
+                first_seq: row.get::<_, Option<i64>>("first_seq")?.unwrap_or(last_seq + 1),
+                last_seq,
+                trimmed: row.get::<_, Option<i64>>("trimmed_after")?.zip(row.get("trimmed_to")?),
+            })
+        })
+        .optional()?;
+    found.map_or_else(|| Err(absent(conn, run)?), Ok)
+}
+
+/// A page of a run's events, bounded in rows and bytes.
+fn page(
+    reader: &Reader<'_>,
+    run: RunId,
+    after: i64,
+    rows_max: usize,
+    bytes_max: usize,
+) -> Result<EventPage, StoreError> {
+    let head = head(reader.conn, run)?;
+    let mut events = Vec::new();
+    if after < head.last_seq {
+        let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE)?;
+        let rows = statement.query(named_params! {":run": run.0, ":after": after, ":rows": rows_max as i64})?;
+        events = read_rows(run, rows, bytes_max)?;
+    }
+    Ok(EventPage { head, events })
+}
+
+/// A page of a run's events before a `seq`, the newest first, bounded in rows and bytes.
+fn page_before(
+    reader: &Reader<'_>,
+    run: RunId,
+    before: i64,
+    rows_max: usize,
+    bytes_max: usize,
+) -> Result<EventPage, StoreError> {
+    let head = head(reader.conn, run)?;
+    let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE_BEFORE)?;
+    let rows = statement.query(named_params! {":run": run.0, ":before": before, ":rows": rows_max as i64})?;
+    let events = read_rows(run, rows, bytes_max)?;
+    Ok(EventPage { head, events })
+}
+
+fn read_rows(run: RunId, mut rows: Rows<'_>, bytes_max: usize) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let event = event_from(row, run)?;
+        bytes += event.data.len();
+        events.push(event);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(events)
+}
+
+/// An event of a row with the columns `id, seq, at, kind, stream, data`.
+pub(in crate::store) fn event_from(row: &Row<'_>, run: RunId) -> rusqlite::Result<Event> {
+    let stream = row.get_ref(4)?.as_str_or_null().unwrap_or_default().and_then(Stream::parse);
+    let data = match (stream, row.get_ref(5)?) {
+        (Some(stream), ValueRef::Text(data) | ValueRef::Blob(data)) => Data::Output(stream, data.to_vec()),
+        (_, ValueRef::Text(data)) => Data::Json(String::from_utf8_lossy(data).into_owned()),
+        _ => Data::Json("{}".to_owned()),
+    };
+    Ok(Event { id: row.get(0)?, run, seq: row.get(1)?, at: UnixMs(row.get(2)?), kind: kind_of(row, 3)?, data })
+}
+
+/// The kind that stands in a column.
+pub(in crate::store) fn kind_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
+    Ok(Kind::parse(row.get_ref(column)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message))
+}
+
+/// A run's events are to go, in pieces. From here on they count as removed, whichever of them are still there: readers
+/// of all runs are told so before they miss the first.
+pub(in crate::store) fn doom(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
+    tx.prepare(sql::EVENTS_DOOM)?.execute(named_params! {":run": run.0})?;
+    raise_removed(tx, run.0)
+}
+
+fn raise_removed(tx: &Writer<'_>, run: i64) -> Result<(), StoreError> {
+    let highest: Option<i64> =
+        tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(named_params! {":run": run}, |row| row.get(0)).optional()?;
+    if let Some(highest) = highest {
+        tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;
+    }
+    Ok(())
+}
+
+/// Removes events of deleted runs, within the budget; answers how many. Whether some are left is in the state.
+pub(in crate::store) fn remove_doomed(tx: &mut Writer<'_>, budget: &mut Budget) -> Result<usize, StoreError> {
+    let mut removed = 0;
+    loop {
+        let next = tx.prepare(sql::EVENTS_NEXT_DOOMED)?.query_row([], |row| row.get(0)).optional()?;
+        tx.state.doomed = next.is_some();
+        match next {
+            Some(run) if !budget.is_spent() => removed += remove_piece_of(tx, run, budget)?,
+            _ => return Ok(removed),
+        }
+    }
+}
+
+fn remove_piece_of(tx: &mut Writer<'_>, run: i64, budget: &mut Budget) -> Result<usize, StoreError> {
+    raise_removed(tx, run)?;
+    let rows = budget.events;
+    let mut last = 0;
+    let mut measure = tx.prepare(sql::EVENTS_MEASURE)?;
+    let mut measured = measure.query(named_params! {":run": run, ":after": 0, ":rows": rows})?;
+    while !budget.is_spent() {
+        let Some(event) = measured.next()? else { break };
+        last = event.get(1)?;
+        budget.events -= 1;
+        budget.bytes -= event.get::<_, i64>(3)?;
+    }
+    drop(measured);
+    let removed = tx.prepare(sql::EVENTS_DELETE_RANGE)?.execute(named_params! {
+        ":run": run, ":after": 0, ":to": last, ":kind": None::<&str>,
+    })?;
+    tx.removed_events += removed;
+    if !budget.is_spent() {
+        tx.prepare(sql::EVENTS_UNDOOM)?.execute(named_params! {":run": run})?;
+    }
+    Ok(removed)
+}

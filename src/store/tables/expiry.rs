@@ -1,0 +1,192 @@
+//! What expires goes, in pieces: sessions, enrollment tokens, idempotency keys, runs, their events; and the space that
+//! they leave.
+//!
+//! A piece is one transaction, small enough that nobody waits for it. A crash between two of them loses nothing: what is
+//! left is found again.
+
+use std::time::{Duration, Instant};
+
+use event_listener::EventListener;
+use rusqlite::named_params;
+
+use crate::clock::UnixMs;
+use crate::store::engine::handle::Store;
+use crate::store::engine::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::sql;
+use crate::store::tables::retention;
+use crate::store::tables::retention::{pages_free, pages_used};
+use crate::store::tables::{events, quota, runs, sessions};
+
+/// Rows of a kind that one transaction removes at most.
+const PIECE_ROWS: i64 = 500;
+/// Bytes of events that one transaction removes at most: a piece of output may be 16 KiB, which are five pages.
+const PIECE_BYTES: i64 = 1_024 * 1_024;
+/// Runs that one transaction removes at most: each has rows in some ten tables and indexes.
+const PIECE_RUNS: usize = 50;
+/// How long one transaction gives space back, at most, beside its commit.
+const VACUUM_TIME: Duration = Duration::from_millis(10);
+/// Pages that one transaction gives back at most: each may be one that is moved, with those that point to it.
+const VACUUM_PAGES: i64 = 256;
+/// Free pages that are left for what comes next, unless all is asked for: at least 1 MiB …
+const SLACK_PAGES: i64 = 256;
+/// … and this part of what is in use. To move pages about for what will be needed again wears out the medium.
+const SLACK_PART: i64 = 8;
+
+/// What a pass removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Expired sessions.
+    pub sessions: usize,
+    /// Expired enrollment tokens.
+    pub enrollment_tokens: usize,
+    /// Idempotency keys whose run is gone and whose day is over.
+    pub idempotency_keys: usize,
+    /// Finished runs that were too old or too many.
+    pub runs: usize,
+    /// Events of runs that are gone.
+    pub events: usize,
+    /// By how much the database's file became shorter.
+    pub freed_bytes: u64,
+}
+
+impl Removed {
+    /// All rows.
+    pub fn total(&self) -> usize {
+        self.sessions + self.enrollment_tokens + self.idempotency_keys + self.runs + self.events
+    }
+
+    /// Adds another piece.
+    pub fn add(&mut self, piece: &Removed) {
+        self.sessions += piece.sessions;
+        self.enrollment_tokens += piece.enrollment_tokens;
+        self.idempotency_keys += piece.idempotency_keys;
+        self.runs += piece.runs;
+        self.events += piece.events;
+        self.freed_bytes += piece.freed_bytes;
+    }
+}
+
+/// What of the free space goes back to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vacuum {
+    /// What will hardly be needed again soon.
+    Spare,
+    /// All of it.
+    Whole,
+}
+
+impl Store {
+    /// When the next thing expires; 0 when something is left to remove now.
+    pub fn next_removal(&self) -> Option<UnixMs> {
+        self.shared.next_removal()
+    }
+
+    /// Woken when something is to be removed before what [`Store::next_removal`] said, and when the clock was set.
+    pub fn listen_for_removals(&self) -> EventListener {
+        self.shared.listen_for_removals()
+    }
+
+    /// Removes one piece of what has expired.
+    pub async fn remove_expired(&self) -> Result<Removed, StoreError> {
+        self.write_bulk(remove_piece).await
+    }
+
+    /// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is no more.
+    pub async fn vacuum(&self, vacuum: Vacuum) -> Result<u64, StoreError> {
+        self.write_bulk(move |tx| vacuum_piece(tx, vacuum)).await
+    }
+
+    /// The clock was set: what is due is looked for again.
+    pub fn clock_was_set(&self) {
+        self.sessions.clock_was_set();
+        self.shared.clock_was_set();
+    }
+
+    /// What was made between two times of a clock that was wrong then lives as long as it was to: later by this much.
+    pub async fn shift(&self, from: UnixMs, to: UnixMs, by_ms: i64) -> Result<usize, StoreError> {
+        self.write_bulk(move |tx| shift(tx, from.0, to.0, by_ms)).await
+    }
+}
+
+/// What one transaction may still remove.
+pub(in crate::store) struct Budget {
+    pub events: i64,
+    pub bytes: i64,
+}
+
+impl Budget {
+    /// A whole piece.
+    pub fn new() -> Budget {
+        Budget { events: PIECE_ROWS, bytes: PIECE_BYTES }
+    }
+
+    /// Whether there is nothing left of it.
+    pub fn is_spent(&self) -> bool {
+        self.events <= 0 || self.bytes <= 0
+    }
+}
+
+/// Removes one piece; nothing when all is done.
+fn remove_piece(tx: &mut Writer<'_>) -> Result<Removed, StoreError> {
+    let remove = |tx: &Writer<'_>, statement: &str| -> Result<usize, StoreError> {
+        Ok(tx.prepare(statement)?.execute(named_params! {":now": tx.now.0, ":rows": PIECE_ROWS})?)
+    };
+    let mut removed = Removed {
+        sessions: sessions::expire(tx, PIECE_ROWS)?,
+        enrollment_tokens: remove(tx, sql::ENROLLMENT_EXPIRE)?,
+        idempotency_keys: remove(tx, sql::IDEMPOTENCY_EXPIRE)?,
+        ..Removed::default()
+    };
+    // Each run's events before the next run: what is in use is known only then, and little is ever half done.
+    let mut budget = Budget::new();
+    loop {
+        removed.events += events::remove_doomed(tx, &mut budget)?;
+        if tx.state.doomed || removed.runs == PIECE_RUNS {
+            break;
+        }
+        let Some(victim) = retention::next_victim(tx)? else { break };
+        runs::forget(tx, victim)?;
+        removed.runs += 1;
+    }
+    if tx.state.live_excess {
+        removed.events += quota::trim_live_piece(tx, PIECE_BYTES)?;
+    }
+    tx.state.look_up_expiry(tx.conn)?;
+    Ok(removed)
+}
+
+/// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is nothing more to give.
+fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, StoreError> {
+    let slack = match vacuum {
+        Vacuum::Spare => SLACK_PAGES.max(pages_used(tx.conn)? / SLACK_PART),
+        Vacuum::Whole => 0,
+    };
+    let spare = (pages_free(tx.conn)? - slack).min(VACUUM_PAGES);
+    if spare <= 0 {
+        return Ok(0);
+    }
+    let before = retention::figure(tx.conn, "PRAGMA page_count")?;
+    let until = Instant::now() + VACUUM_TIME;
+    // A page a step. What was not stepped to is left as it is.
+    let mut statement = tx.prepare("PRAGMA incremental_vacuum")?;
+    let mut steps = statement.query([])?;
+    let mut given = 0;
+    while given < spare && Instant::now() < until && steps.next()?.is_some() {
+        given += 1;
+    }
+    drop(steps);
+    let pages = before - retention::figure(tx.conn, "PRAGMA page_count")?;
+    Ok(u64::try_from(pages * retention::figure(tx.conn, "PRAGMA page_size")?).unwrap_or(0))
+}
+
+/// A clock that had been wrong was put right by this much: what was made by it meanwhile lives as long as it was to.
+fn shift(tx: &mut Writer<'_>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
+    let mut shifted = sessions::shift(tx, from_ms, to_ms, by_ms)?;
+    for statement in [sql::ENROLLMENT_SHIFT, sql::IDEMPOTENCY_SHIFT] {
+        let made_then = named_params! {":from": from_ms, ":to": to_ms, ":by": by_ms};
+        shifted += tx.prepare(statement)?.execute(made_then)?;
+    }
+    tx.state.look_up_expiry(tx.conn)?;
+    Ok(shifted)
+}

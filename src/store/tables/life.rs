@@ -1,0 +1,203 @@
+//! The one door through which a run moves: into its queue, into an attempt, back, to its end, and out.
+//!
+//! Each function here looks its move up in the table of `run`, moves the counters, and writes the run's row and event. No
+//! other file writes a run's status or counts runs.
+
+use rusqlite::{OptionalExtension, Row, named_params};
+
+use crate::event::{Finished, Kind};
+use crate::run::{Command, Outcome, Run, RunId, Spec, Status, may_follow};
+use crate::store::engine::writer::{Writer, json};
+use crate::store::error::StoreError;
+use crate::store::sql;
+use crate::store::tables::runs::NewRun;
+use crate::text::json_string;
+
+/// All that the counters count a run by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Standing<'a> {
+    /// Where it stands.
+    pub status: Status,
+    /// The queue that it belongs to.
+    pub queue: &'a str,
+    /// Whether nothing holds it back; counts while it is queued.
+    pub ready: bool,
+    /// Whether retention spares it; counts once it has ended.
+    pub keep: bool,
+}
+
+impl<'a> Standing<'a> {
+    /// Of a run as it was read.
+    pub fn of(run: &'a Run) -> Standing<'a> {
+        let Run { outcome, spec, ready, .. } = run;
+        Standing { status: outcome.status, queue: &spec.queue, ready: *ready, keep: spec.keep }
+    }
+}
+
+/// Moves the counters from one standing to the next; `None` is a run that is not there.
+///
+/// # Errors
+/// When the table has no such move: nothing was written then.
+fn moved(
+    tx: &mut Writer<'_>,
+    run: RunId,
+    from: Option<Standing<'_>>,
+    to: Option<Standing<'_>>,
+) -> Result<(), StoreError> {
+    let status = |standing: Option<Standing<'_>>| standing.map(|standing| standing.status);
+    if !may_follow(status(from), status(to)) {
+        return Err(StoreError::NoSuchMove { run, from: status(from), to: status(to) });
+    }
+    for (standing, by) in [(from, -1), (to, 1)] {
+        if let Some(standing) = standing {
+            tx.state.count_run(standing, by);
+        }
+    }
+    let is_in = |standing: Option<Standing<'_>>, is: fn(Status) -> bool| standing.is_some_and(|run| is(run.status));
+    let runs = |status| status == Status::Running;
+    tx.claim_wanted |= is_in(from, runs) && !is_in(to, runs);
+    if is_in(to, Status::is_terminal) && !is_in(from, Status::is_terminal) && to.is_some_and(|run| !run.keep) {
+        tx.state.ended(tx.now);
+    }
+    Ok(())
+}
+
+/// A submit: the run's row and its first event; answers the event's `seq`.
+pub(in crate::store) fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, ready: bool) -> Result<i64, StoreError> {
+    let spec = &new.spec;
+    let queued = Standing { status: Status::Queued, queue: &spec.queue, ready, keep: spec.keep };
+    moved(tx, id, None, Some(queued))?;
+    let (command, script) = match &spec.command {
+        Command::Argv(argv) => (Some(json(argv)), None),
+        Command::Script(script) => (None, Some(script)),
+    };
+    tx.prepare(sql::RUNS_INSERT)?.execute(named_params! {
+        ":id": id.0, ":name": spec.name, ":queue": spec.queue, ":priority": spec.priority, ":ready": ready,
+        ":tags": json(&spec.tags), ":command": command, ":script": script, ":cwd": spec.cwd,
+        ":env": json(&spec.env), ":stdin": spec.stdin, ":timeout_s": spec.timeout_s,
+        ":not_before": spec.not_before.map(|at| at.0), ":on_interrupt": spec.on_interrupt.as_str(),
+        ":keep": spec.keep, ":created_at": tx.now.0, ":retry_of": new.retry_of.map(|run| run.0),
+    })?;
+    tx.state.last_run = id.0;
+    let by = json_string(&new.by);
+    let data = match new.retry_of {
+        None => format!(r#"{{"attempt":1,"by":{by}}}"#),
+        Some(old) => format!(r#"{{"attempt":1,"by":{by},"retry_of":{old}}}"#),
+    };
+    tx.append(id, Kind::Queued, data)
+}
+
+/// What has become due takes its place among the ready.
+pub(in crate::store) fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    while tx.state.next_due.is_some_and(|due| due <= tx.now) {
+        let mut statement = tx.prepare(sql::RUNS_ADMIT)?;
+        let mut rows = statement.query(named_params! {":now": tx.now.0})?;
+        while let Some(row) = rows.next()? {
+            let held = Standing {
+                status: Status::Queued,
+                queue: row.get_ref("queue")?.as_str().unwrap_or_default(),
+                ready: false,
+                keep: false,
+            };
+            moved(tx, RunId(row.get("id")?), Some(held), Some(Standing { ready: true, ..held }))?;
+        }
+        tx.state.look_up_due(tx.conn)?;
+    }
+    Ok(())
+}
+
+/// A claim: the first ready run of a queue begins its next attempt. `None` where there is none; else what `read` makes of
+/// its row.
+pub(in crate::store) fn start<T>(
+    tx: &mut Writer<'_>,
+    queue: &str,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = tx.prepare(sql::RUNS_CLAIM)?;
+    let claimed = statement
+        .query_row(named_params! {":queue": queue, ":now": tx.now.0}, |row| {
+            Ok((RunId(row.get("id")?), row.get::<_, i64>("attempt")?, read(row)?))
+        })
+        .optional()?;
+    let Some((id, attempt, claimed)) = claimed else { return Ok(None) };
+    let ready = Standing { status: Status::Queued, queue, ready: true, keep: false };
+    moved(tx, id, Some(ready), Some(Standing { status: Status::Running, ..ready }))?;
+    tx.prepare(sql::ATTEMPTS_START)?.execute(named_params! {":run": id.0, ":attempt": attempt, ":now": tx.now.0})?;
+    tx.append(id, Kind::Started, format!(r#"{{"attempt":{attempt}}}"#))?;
+    Ok(Some(claimed))
+}
+
+/// An attempt is over and another follows: at once, or after `retry_ms` where something was wanting to start it.
+pub(in crate::store) fn requeue(
+    tx: &mut Writer<'_>,
+    run: &Run,
+    outcome: &Outcome,
+    retry_ms: Option<i64>,
+) -> Result<(), StoreError> {
+    let running = Standing::of(run);
+    let not_before = retry_ms.map(|ms| tx.now.0.saturating_add(ms));
+    let claims_wanted_before = tx.claim_wanted;
+    moved(
+        tx,
+        run.id,
+        Some(running),
+        Some(Standing { status: Status::Queued, ready: not_before.is_none(), ..running }),
+    )?;
+    if not_before.is_some() {
+        // What is wanting for this one is wanting for the next.
+        tx.claim_wanted = claims_wanted_before;
+    }
+    let Outcome { reason, exit_code, signal, error, .. } = outcome;
+    let output_bytes = tx.state.output.remove(&run.id).unwrap_or_default().printed;
+    tx.prepare(sql::RUNS_REQUEUE)?.execute(named_params! {
+        ":id": run.id.0, ":output_bytes": output_bytes, ":error": error, ":not_before": not_before,
+    })?;
+    let mut told = serde_json::json!({
+        "attempt": run.attempt, "reason": reason, "exit_code": exit_code, "signal": signal,
+    });
+    if let Some(error) = error {
+        told["error"] = error.as_str().into();
+    }
+    tx.append(run.id, Kind::AttemptEnded, told.to_string())?;
+    tx.append(run.id, Kind::Queued, format!(r#"{{"attempt":{}}}"#, run.attempt + 1))?;
+    Ok(())
+}
+
+/// A run is over: its row and its last event.
+pub(in crate::store) fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), StoreError> {
+    let before = Standing::of(run);
+    moved(tx, run.id, Some(before), Some(Standing { status: outcome.status, ..before }))?;
+    let output_bytes = tx.state.output.remove(&run.id).map_or(run.output_bytes, |output| output.printed);
+    tx.prepare(sql::RUNS_END)?.execute(named_params! {
+        ":id": run.id.0, ":status": outcome.status.as_str(), ":reason": outcome.reason.map(|reason| reason.as_str()),
+        ":exit_code": outcome.exit_code, ":signal": outcome.signal, ":error": outcome.error,
+        ":output_bytes": output_bytes, ":now": tx.now.0,
+    })?;
+    let duration_ms = run.started_at.map(|started| (tx.now.0 - started.0).max(0));
+    tx.ended.push((outcome.status, duration_ms));
+    let Spec { name, queue, tags, .. } = run.spec.clone();
+    let finished = Finished { outcome: outcome.clone(), duration_ms, name, queue, tags };
+    tx.append(run.id, Kind::Finished, json(&finished))?;
+    Ok(())
+}
+
+/// A change by a client: the run stays where it stands, maybe in another queue, held back or not, kept or not.
+pub(in crate::store) fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreError> {
+    moved(tx, new.id, Some(Standing::of(old)), Some(Standing::of(new)))?;
+    let spec = &new.spec;
+    tx.prepare(sql::RUNS_CHANGE)?.execute(named_params! {
+        ":id": new.id.0, ":name": spec.name, ":tags": json(&spec.tags), ":keep": spec.keep, ":queue": spec.queue,
+        ":priority": spec.priority, ":timeout_s": spec.timeout_s, ":not_before": spec.not_before.map(|at| at.0),
+        ":ready": new.ready,
+    })?;
+    Ok(())
+}
+
+/// A finished run's row goes.
+pub(in crate::store) fn remove(tx: &mut Writer<'_>, run: &Run) -> Result<(), StoreError> {
+    moved(tx, run.id, Some(Standing::of(run)), None)?;
+    tx.prepare(sql::RUNS_DELETE)?.execute(named_params! {":id": run.id.0})?;
+    tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_run_id", ":value": run.id.0})?;
+    tx.removed_runs += 1;
+    Ok(())
+}

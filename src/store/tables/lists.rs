@@ -1,0 +1,231 @@
+//! Lists of runs: the filter with the best index leads, the others sift what it gives.
+//!
+//! Bounded in what it looks at, so that no filter costs more than another on a database of any size, and in bytes: of a run
+//! it gives what a list shows, never a megabyte of arguments.
+
+use rusqlite::{Row, named_params};
+
+use crate::run::{Command, Run, RunId, Spec, Status};
+use crate::store::engine::reads::Reader;
+use crate::store::error::StoreError;
+use crate::store::sql;
+use crate::store::tables::runs::get;
+
+/// Which runs a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Any of these; empty is all.
+    pub status: Vec<Status>,
+    /// Of this queue.
+    pub queue: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
+    /// Of this name.
+    pub name: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+    /// Older than this one.
+    pub before: Option<RunId>,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+pub struct RunPage {
+    /// Newest first.
+    pub runs: Vec<Listed>,
+    /// Where the next page starts; `None` at the end.
+    pub next_before: Option<RunId>,
+}
+
+/// A run as a list shows it: without what is never given back, and with its long fields cut short.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The run.
+    pub run: Run,
+    /// The names of the fields that were cut short.
+    pub truncated: Vec<&'static str>,
+}
+
+/// Bytes of a text, or of a list of texts, that a list shows: what fits on a screen.
+const FIELD_BYTES_MAX: usize = 1_024;
+/// What each text of a list counts besides its bytes: it has a place in memory, and quotes on the wire.
+const ITEM_BYTES: usize = 4;
+/// Bytes of runs that are read for one page, which is cut short there; `next` goes on.
+const READ_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+
+/// Candidates that one page of a list looks at, at most: beyond it, or when the read has taken its time, the page is cut
+/// short and `next` goes on, so that a filter that hides almost everything costs no more than any other.
+const LIST_SCAN_MAX: usize = 10_000;
+
+/// A page of runs, newest first. The filter with the best index leads, the others sift.
+pub(in crate::store) fn list(reader: &Reader<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
+    let before = filter.before.map_or(i64::MAX, |run| run.0);
+    let (mut ids, mut next_before) = match (&filter.tag, &filter.name, &filter.queue) {
+        (Some(tag), _, _) => sift(reader, sql::RUNS_LIST_BY_TAG, (":tag", tag.as_str()), before, filter)?,
+        (_, Some(name), _) => sift(reader, sql::RUNS_LIST_BY_NAME, (":name", name.as_str()), before, filter)?,
+        _ if !filter.status.is_empty() => list_by_status(reader, before, filter)?,
+        (_, _, Some(queue)) => sift(reader, sql::RUNS_LIST_BY_QUEUE, (":queue", queue.as_str()), before, filter)?,
+        _ => sift(reader, sql::RUNS_LIST, (":before", ""), before, filter)?,
+    };
+    if ids.len() > filter.limit {
+        ids.truncate(filter.limit);
+        next_before = ids.last().copied();
+    }
+    let (mut runs, mut read_bytes) = (Vec::with_capacity(ids.len()), 0);
+    for id in &ids {
+        let run = get(reader.conn, *id, reader.printed(*id))?;
+        read_bytes += stored_bytes(&run.spec);
+        runs.push(shortened(run));
+        if (read_bytes >= READ_BYTES_MAX || reader.is_over()) && runs.len() < ids.len() {
+            next_before = Some(*id);
+            break;
+        }
+    }
+    Ok(RunPage { runs, next_before })
+}
+
+/// What a specification takes, as far as it has no limit of its own.
+fn stored_bytes(spec: &Spec) -> usize {
+    let command = match &spec.command {
+        Command::Argv(argv) => argv.iter().map(|argument| argument.len() + ITEM_BYTES).sum(),
+        Command::Script(script) => script.len(),
+    };
+    let env: usize = spec.env.iter().map(|(key, value)| key.len() + value.len() + ITEM_BYTES).sum();
+    command + env + spec.stdin.as_ref().map_or(0, String::len) + spec.cwd.as_ref().map_or(0, String::len)
+}
+
+fn shortened(mut run: Run) -> Listed {
+    let spec = &mut run.spec;
+    spec.stdin = None;
+    let command = match &mut spec.command {
+        Command::Argv(argv) => cut_list(argv).then_some("command"),
+        Command::Script(script) => cut(script, FIELD_BYTES_MAX).then_some("script"),
+    };
+    let cwd = spec.cwd.as_mut().is_some_and(|cwd| cut(cwd, FIELD_BYTES_MAX)).then_some("cwd");
+    let mut keys: Vec<String> = std::mem::take(&mut spec.env).into_keys().collect();
+    let env_keys = cut_list(&mut keys).then_some("env_keys");
+    spec.env = keys.into_iter().map(|key| (key, String::new())).collect();
+    let error = run.outcome.error.as_mut().is_some_and(|error| cut(error, FIELD_BYTES_MAX)).then_some("error");
+    Listed { run, truncated: [command, cwd, env_keys, error].into_iter().flatten().collect() }
+}
+
+/// Cuts a text at a character; answers whether it had to.
+fn cut(text: &mut String, bytes_max: usize) -> bool {
+    if text.len() <= bytes_max {
+        return false;
+    }
+    let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+    text.shrink_to_fit();
+    true
+}
+
+/// The same for texts that are shown together.
+fn cut_list(texts: &mut Vec<String>) -> bool {
+    let mut left = FIELD_BYTES_MAX;
+    for at in 0..texts.len() {
+        let text = &mut texts[at];
+        if text.len() + ITEM_BYTES > left {
+            cut(text, left.saturating_sub(ITEM_BYTES));
+            let shown = at + usize::from(!text.is_empty());
+            texts.truncate(shown);
+            texts.shrink_to_fit();
+            return true;
+        }
+        left -= text.len() + ITEM_BYTES;
+    }
+    false
+}
+
+/// The newest of each status, merged by id.
+fn list_by_status(
+    reader: &Reader<'_>,
+    before: i64,
+    filter: &Filter,
+) -> Result<(Vec<RunId>, Option<RunId>), StoreError> {
+    let mut ids = Vec::new();
+    let mut cut_at = None;
+    for status in &filter.status {
+        let (found, cut) = sift(reader, sql::RUNS_LIST_BY_STATUS, (":status", status.as_str()), before, filter)?;
+        ids.extend(found);
+        cut_at = cut_at.max(cut);
+    }
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids.dedup();
+    if let Some(cut) = cut_at {
+        // Below the highest point where a status was cut short, the merge would have holes.
+        ids.retain(|id| *id >= cut);
+    }
+    Ok((ids, cut_at))
+}
+
+/// Candidates that pass the whole filter: one more than the limit where there are, and where the look was cut short.
+fn sift(
+    reader: &Reader<'_>,
+    statement: &str,
+    (key, value): (&str, &str),
+    before: i64,
+    filter: &Filter,
+) -> Result<(Vec<RunId>, Option<RunId>), StoreError> {
+    let mut statement = reader.conn.prepare_cached(statement)?;
+    let mut rows = if key == ":before" {
+        statement.query(named_params! {":before": before})?
+    } else {
+        statement.query(&[(key, &value as &dyn rusqlite::ToSql), (":before", &before)])?
+    };
+    let mut ids = Vec::new();
+    let mut looked_at = 0;
+    while let Some(row) = rows.next()? {
+        let id = RunId(row.get(0)?);
+        if passes(reader, row, id, filter)? {
+            ids.push(id);
+        }
+        looked_at += 1;
+        if ids.len() > filter.limit {
+            break;
+        }
+        if looked_at == LIST_SCAN_MAX || reader.is_over() {
+            return Ok((ids, Some(id)));
+        }
+    }
+    Ok((ids, None))
+}
+
+fn passes(reader: &Reader<'_>, row: &Row<'_>, id: RunId, filter: &Filter) -> Result<bool, StoreError> {
+    let text = |index: usize| -> rusqlite::Result<Option<&str>> { Ok(row.get_ref(index)?.as_str_or_null()?) };
+    if !filter.status.is_empty() && !text(1)?.and_then(Status::parse).is_some_and(|s| filter.status.contains(&s)) {
+        return Ok(false);
+    }
+    if filter.queue.is_some() && text(2)? != filter.queue.as_deref() {
+        return Ok(false);
+    }
+    if filter.name.is_some() && text(3)? != filter.name.as_deref() {
+        return Ok(false);
+    }
+    match &filter.tag {
+        None => Ok(true),
+        Some(tag) => {
+            let mut has = reader.conn.prepare_cached(sql::RUNS_HAS_TAG)?;
+            Ok(has.exists(named_params! {":tag": tag, ":run": id.0})?)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_at_a_character_and_short_ones_left_alone() {
+        let mut text = "é".repeat(FIELD_BYTES_MAX);
+        assert!(cut(&mut text, FIELD_BYTES_MAX - 1) && text.len() == FIELD_BYTES_MAX - 2);
+        assert!(!cut(&mut text, FIELD_BYTES_MAX));
+        let cut_to = |given: &[String]| {
+            let mut texts = given.to_vec();
+            (cut_list(&mut texts), texts.iter().map(String::len).collect::<Vec<_>>())
+        };
+        assert_eq!(cut_to(&["a".repeat(500), "b".repeat(500)]), (false, vec![500, 500]));
+        assert_eq!(cut_to(&["a".repeat(500), "b".repeat(5_000), "c".into()]), (true, vec![500, 516]));
+        assert_eq!(cut_to(&vec![String::new(); 1_000]), (true, vec![0; FIELD_BYTES_MAX / ITEM_BYTES]));
+    }
+}

@@ -1,0 +1,16 @@
+//! What stands in the database: a file for each table or rule over them, each with its part of the handle's methods.
+
+pub mod all_events;
+pub mod attempts;
+pub mod enrollment;
+pub mod events;
+pub mod expiry;
+pub mod life;
+#[cfg(test)]
+mod life_tests;
+pub mod lists;
+pub mod queues;
+pub mod quota;
+pub mod retention;
+pub mod runs;
+pub mod sessions;

@@ -1,0 +1,369 @@
+//! The output quota: of what a run prints, its beginning and the newest stay, and what lies between goes.
+//!
+//! The append that exceeds it removes about twice what it adds, a piece of some 64 KiB at least, until the quota is kept
+//! again: nobody waits for more than that, and the medium is written to in lumps, seldom. Only output goes, oldest first;
+//! never a run's beginning, nor its newest event, from which the next `seq` is counted.
+//!
+//! What is kept of all runs that are running has to fit into the database, whatever each may keep: it may have up to half
+//! of the database's quota, less where runs that may not be removed leave less. Beyond that those that keep the most are
+//! trimmed to a share, so that nothing ever waits for the end of a run that waits for room itself.
+
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use crate::event::{Kind, OUTPUT_BYTES_MAX};
+use crate::run::RunId;
+use crate::store::engine::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::sql;
+
+/// The beginning that stays; half of the quota where that is less.
+const HEAD_BYTES: i64 = 1_024 * 1_024;
+/// What an event counts at least: about what its row and its place in the index take. Without it a command that prints
+/// single bytes would store thirty times its quota.
+pub(in crate::store) const EVENT_BYTES_MIN: i64 = 64;
+/// Of the database's quota, what live runs may keep …
+const LIVE_PERCENT: i64 = 50;
+/// … where that leaves no more than this in use, so that submits go on …
+const FILLED_PERCENT: i64 = 90;
+/// … but at least this part of what there is before the wall, which is this much of the quota.
+const LIVE_PART_MIN: i64 = 4;
+const WALL_PERCENT: i64 = 125;
+/// What a share is at least, in bytes: the newest event is in it.
+const SHARE_BYTES_MIN: i64 = 2 * OUTPUT_BYTES_MAX as i64;
+/// What an append that has to trim removes beyond twice what it added.
+const LUMP_BYTES: i64 = 64 * 1_024;
+const LUMP_EVENTS: i64 = 64;
+/// Events that are measured at a time.
+const MEASURE_ROWS: i64 = 500;
+
+/// What a run that is running has printed, over all its attempts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::store) struct Output {
+    /// In bytes.
+    pub printed: i64,
+    /// What of it is stored, where no event counts less than [`EVENT_BYTES_MIN`].
+    pub stored: i64,
+    /// It has exceeded the quota, and what is too much has not gone yet.
+    trimming: bool,
+}
+
+impl Output {
+    /// What an attempt begins with: where earlier ones printed something, it counts by its bytes alone.
+    pub fn of_earlier_attempts(conn: &Connection, run: RunId, printed: i64) -> Result<Output, StoreError> {
+        if printed == 0 {
+            return Ok(Output::default());
+        }
+        let gone = Trimmed::of(conn, run)?.map_or(0, |trimmed| trimmed.bytes);
+        Ok(Output { printed, stored: printed - gone, trimming: false })
+    }
+
+    /// Finds it again in the database.
+    pub fn load(conn: &Connection, run: RunId) -> Result<Output, StoreError> {
+        let (left, stored): (i64, i64) = conn
+            .prepare_cached(sql::EVENTS_OUTPUT_BYTES)?
+            .query_row(named_params! {":run": run.0, ":least": EVENT_BYTES_MIN}, |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        let gone = Trimmed::of(conn, run)?.map_or(0, |trimmed| trimmed.bytes);
+        Ok(Output { printed: left + gone, stored, trimming: false })
+    }
+
+    /// An event of so many bytes was appended.
+    pub fn add(&mut self, bytes: usize) {
+        self.printed += bytes as i64;
+        self.stored += weight(bytes as i64);
+    }
+}
+
+/// What the quota took of a run: output between two of its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Trimmed {
+    /// The last event of the beginning.
+    pub after: i64,
+    /// The last that went.
+    pub to: i64,
+    /// Of output, that went.
+    pub bytes: i64,
+}
+
+impl Trimmed {
+    fn of(conn: &Connection, run: RunId) -> Result<Option<Trimmed>, StoreError> {
+        let mut statement = conn.prepare_cached(sql::TRIMMED_GET)?;
+        let found = statement.query_row(named_params! {":run": run.0}, |row| {
+            Ok(Trimmed { after: row.get(0)?, to: row.get(1)?, bytes: row.get(2)? })
+        });
+        Ok(found.optional()?)
+    }
+}
+
+/// What one transaction appended to one run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::store) struct Added {
+    pub events: i64,
+    pub bytes: i64,
+}
+
+impl Added {
+    /// One more event of so many bytes.
+    pub fn add(&mut self, bytes: usize) {
+        self.events += 1;
+        self.bytes += weight(bytes as i64);
+    }
+}
+
+fn weight(bytes: i64) -> i64 {
+    bytes.max(EVENT_BYTES_MIN)
+}
+
+/// What is removed in one transaction.
+#[derive(Default)]
+struct Gone {
+    events: i64,
+    weight: i64,
+    bytes: i64,
+    highest_id: i64,
+    to: i64,
+}
+
+/// Removes what is too much of a run's output, in the transaction that appended to it.
+pub(in crate::store) fn trim(tx: &mut Writer<'_>, run: RunId, added: Added) -> Result<(), StoreError> {
+    let quota = tx.rules.output_bytes;
+    let Some(output) = tx.state.output.get(&run).copied() else { return Ok(()) };
+    if output.stored <= quota + quota / 4 && !output.trimming {
+        return Ok(());
+    }
+    let must = output.stored - (quota + quota / 2);
+    let wanted = must.max(2 * added.bytes + LUMP_BYTES);
+    let (_, is_done) = take(tx, run, quota, must, wanted, 2 * added.events + LUMP_EVENTS)?;
+    if let Some(output) = tx.state.output.get_mut(&run) {
+        output.trimming = !is_done;
+    }
+    Ok(())
+}
+
+/// Takes the oldest of a run's output behind its beginning, until it keeps this much, or so many bytes or events have
+/// gone. Answers what went, and whether there is no more to take.
+fn take(
+    tx: &mut Writer<'_>,
+    run: RunId,
+    keep: i64,
+    must: i64,
+    wanted: i64,
+    events: i64,
+) -> Result<(Gone, bool), StoreError> {
+    let stored = tx.state.output.get(&run).map_or(0, |output| output.stored);
+    let after = match Trimmed::of(tx.conn, run)? {
+        Some(trimmed) => (trimmed.after, trimmed.to),
+        None => head(tx, run, HEAD_BYTES.min(keep / 2)).map(|last| (last, last))?,
+    };
+    let may = stored - keep;
+    let (gone, is_done) = choose(tx, run, after.1, Limits { must, wanted: wanted.min(may), may, events })?;
+    if gone.events > 0 {
+        remove(tx, run, after, &gone)?;
+    }
+    if let Some(output) = tx.state.output.get_mut(&run) {
+        output.stored -= gone.weight;
+    }
+    Ok((gone, is_done))
+}
+
+/// What all runs that are running keep.
+fn kept(tx: &Writer<'_>) -> i64 {
+    tx.state.output.values().map(|output| output.stored).sum()
+}
+
+/// What they may keep.
+fn live_bytes(tx: &Writer<'_>) -> i64 {
+    let quota = tx.rules.quota_bytes();
+    let most = quota / 100 * LIVE_PERCENT;
+    let room = if tx.state.prunable > 0 {
+        // What may be removed makes room before they have to.
+        most
+    } else {
+        let others = (tx.rules.bytes(tx.state.pages_used) - in_pages(kept(tx))).max(0);
+        let before_wall = (quota / 100 * WALL_PERCENT - others).max(0);
+        (quota / 100 * FILLED_PERCENT - others).max(before_wall / LIVE_PART_MIN).min(most)
+    };
+    room / 5 * 4
+}
+
+/// What so many bytes of output take up at most: a piece of 16 KiB has five pages of 4 KiB.
+fn in_pages(bytes: i64) -> i64 {
+    bytes / 4 * 5
+}
+
+/// Whether runs that are running keep too much, of which something can go though none of them prints: more than their
+/// own appends leave, or so much that submits are refused.
+pub(in crate::store) fn is_live_excess(tx: &mut Writer<'_>) -> bool {
+    let kept = kept(tx);
+    tx.state.live_stays = tx.state.live_stays.min(kept);
+    let may = live_bytes(tx);
+    let is_submit_refused = tx.state.prunable == 0 && tx.rules.is_beyond_quota(tx.state);
+    kept > tx.state.live_stays && kept > if is_submit_refused { may } else { may + may / 2 }
+}
+
+/// Makes room for output that is about to be appended, where live runs keep a quarter more than they may.
+pub(in crate::store) fn trim_live(tx: &mut Writer<'_>, added: Added) -> Result<(), StoreError> {
+    let may = live_bytes(tx);
+    if kept(tx) + added.bytes > may + may / 4 {
+        trim_largest(tx, may, 2 * added.bytes + LUMP_BYTES, 2 * added.events + LUMP_EVENTS)?;
+    }
+    Ok(())
+}
+
+/// Trims a piece of what live runs keep too much; answers how many events went.
+pub(in crate::store) fn trim_live_piece(tx: &mut Writer<'_>, bytes: i64) -> Result<usize, StoreError> {
+    let events = trim_largest(tx, live_bytes(tx), bytes, MEASURE_ROWS)?;
+    if events == 0 {
+        // Beginnings, and what is newest.
+        tx.state.live_stays = kept(tx);
+    }
+    Ok(events)
+}
+
+/// Trims those that keep the most to the share that all of them together may keep; answers how many events went.
+fn trim_largest(tx: &mut Writer<'_>, may: i64, mut wanted: i64, mut events: i64) -> Result<usize, StoreError> {
+    let mut runs: Vec<(RunId, i64)> = tx.state.output.iter().map(|(run, output)| (*run, output.stored)).collect();
+    runs.sort_unstable_by_key(|(run, stored)| (-stored, run.0));
+    let share = share(may, &runs);
+    let mut went = 0;
+    for (run, stored) in runs {
+        if wanted <= 0 || events <= 0 || stored <= share {
+            break;
+        }
+        let (gone, _) = take(tx, run, share, 0, wanted, events)?;
+        wanted -= gone.weight;
+        events -= gone.events;
+        went += gone.events;
+    }
+    Ok(usize::try_from(went).unwrap_or(0))
+}
+
+/// The most that each may keep so that all together keep no more than they may. `runs`: those that keep the most first.
+fn share(may: i64, runs: &[(RunId, i64)]) -> i64 {
+    let mut rest: i64 = runs.iter().map(|(_, stored)| stored).sum();
+    for (nth, (_, stored)) in runs.iter().enumerate() {
+        rest -= stored;
+        // The first ones have this much each; does the next have less?
+        let share = (may - rest) / (nth as i64 + 1);
+        if runs.get(nth + 1).is_none_or(|(_, next)| *next <= share) {
+            return share.max(SHARE_BYTES_MIN);
+        }
+    }
+    may.max(SHARE_BYTES_MIN)
+}
+
+/// The last event of a run's beginning.
+fn head(tx: &Writer<'_>, run: RunId, head_bytes: i64) -> Result<i64, StoreError> {
+    let (mut last, mut bytes) = (0, 0);
+    while bytes < head_bytes {
+        let before = last;
+        for event in measure(tx, run, last)? {
+            last = event.seq;
+            bytes += event.weight();
+            if bytes >= head_bytes {
+                break;
+            }
+        }
+        if last == before {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// How much goes, in what [`weight`] says: up to `wanted`, in so many events unless it `must` be more, never beyond what
+/// `may`.
+struct Limits {
+    must: i64,
+    wanted: i64,
+    may: i64,
+    events: i64,
+}
+
+/// Chooses the oldest output after an event; answers too whether there is nothing more to do.
+fn choose(tx: &Writer<'_>, run: RunId, after: i64, limits: Limits) -> Result<(Gone, bool), StoreError> {
+    let mut gone = Gone { to: after, ..Gone::default() };
+    let mut looked = after;
+    loop {
+        let events = measure(tx, run, looked)?;
+        if events.is_empty() {
+            return Ok((gone, true));
+        }
+        for event in events {
+            looked = event.seq;
+            if !event.is_output {
+                continue;
+            }
+            if gone.weight + event.weight() > limits.may {
+                return Ok((gone, true));
+            }
+            let is_enough = gone.weight >= limits.wanted || gone.events >= limits.events;
+            if is_enough && gone.weight >= limits.must {
+                return Ok((gone, false));
+            }
+            gone.events += 1;
+            gone.weight += event.weight();
+            gone.bytes += event.bytes;
+            gone.highest_id = event.id;
+            gone.to = event.seq;
+        }
+    }
+}
+
+fn remove(tx: &mut Writer<'_>, run: RunId, (head, after): (i64, i64), gone: &Gone) -> Result<(), StoreError> {
+    tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": gone.highest_id})?;
+    tx.removed_events += tx.prepare(sql::EVENTS_DELETE_RANGE)?.execute(named_params! {
+        ":run": run.0, ":after": after, ":to": gone.to, ":kind": Kind::Output.as_str(),
+    })?;
+    tx.prepare(sql::TRIMMED_ADD)?.execute(named_params! {
+        ":run": run.0, ":after_seq": head, ":to_seq": gone.to, ":events": gone.events, ":bytes": gone.bytes,
+    })?;
+    Ok(())
+}
+
+/// An event, measured.
+struct Measured {
+    id: i64,
+    seq: i64,
+    is_output: bool,
+    bytes: i64,
+}
+
+impl Measured {
+    /// What it counts: nothing but output does.
+    fn weight(&self) -> i64 {
+        if self.is_output { weight(self.bytes) } else { 0 }
+    }
+}
+
+fn measure(tx: &Writer<'_>, run: RunId, after: i64) -> Result<Vec<Measured>, StoreError> {
+    let mut statement = tx.prepare(sql::EVENTS_MEASURE)?;
+    let rows = statement.query_map(named_params! {":run": run.0, ":after": after, ":rows": MEASURE_ROWS}, |row| {
+        let is_output = row.get_ref(2)?.as_str()? == Kind::Output.as_str();
+        Ok(Measured { id: row.get(0)?, seq: row.get(1)?, is_output, bytes: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The share of so many bytes, for runs that keep this much, in units of [`SHARE_BYTES_MIN`].
+    fn share_of(may: i64, kept: &[i64]) -> i64 {
+        let runs: Vec<(RunId, i64)> =
+            kept.iter().enumerate().map(|(nth, kept)| (RunId(nth as i64 + 1), kept * SHARE_BYTES_MIN)).collect();
+        share(may * SHARE_BYTES_MIN, &runs) / SHARE_BYTES_MIN
+    }
+
+    #[test]
+    fn those_that_keep_the_most_give_first() {
+        assert_eq!(share_of(10, &[20]), 10);
+        assert_eq!(share_of(10, &[20, 2]), 8);
+        assert_eq!(share_of(12, &[20, 9, 2]), 5);
+        assert_eq!(share_of(12, &[20, 20, 20, 20]), 3);
+        assert!(share_of(50, &[20, 9, 2]) >= 20, "who keeps little is left alone");
+        assert_eq!(share_of(0, &[20, 20]), 1, "what is newest stays");
+    }
+}

@@ -1,0 +1,104 @@
+//! What is read and written of sessions.
+
+use rusqlite::{OptionalExtension, Row, named_params};
+
+use super::live::LiveSession;
+use super::session::{Session, TokenSha256, expiry};
+use crate::access::Role;
+use crate::clock::UnixMs;
+use crate::store::engine::reads::Reader;
+use crate::store::engine::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::sql;
+
+/// One to be made.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct NewSession {
+    pub token_sha256: TokenSha256,
+    pub name: String,
+    pub role: Role,
+    pub ttl_s: i64,
+    pub address: Option<String>,
+}
+
+/// Lets somebody in.
+pub(in crate::store) fn insert(tx: &mut Writer<'_>, new: NewSession) -> Result<Session, StoreError> {
+    let NewSession { token_sha256, name, role, ttl_s, address } = new;
+    let expires_at = expiry(tx.now, ttl_s);
+    let id = tx.prepare(sql::SESSIONS_INSERT)?.query_row(
+        named_params! {
+            ":token_sha256": token_sha256, ":name": name, ":role": role.as_str(), ":ttl_s": ttl_s,
+            ":address": address, ":now": tx.now.0, ":expires_at": expires_at.map(|at| at.0),
+        },
+        |row| row.get(0),
+    )?;
+    tx.state.expires(expires_at);
+    Ok(Session { id, name, role, ttl_s, address, created_at: tx.now, last_used_at: tx.now, expires_at })
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
+    Ok(Session {
+        id: row.get("id")?,
+        name: row.get("name")?,
+        role: Role::parse(row.get_ref("role")?.as_str()?).unwrap_or(Role::Viewer),
+        ttl_s: row.get("ttl_s")?,
+        address: row.get("address")?,
+        created_at: UnixMs(row.get("created_at")?),
+        last_used_at: UnixMs(row.get("last_used_at")?),
+        expires_at: row.get::<_, Option<i64>>("expires_at")?.map(UnixMs),
+    })
+}
+
+/// Whose token it is, expired or not.
+pub(super) fn by_token(reader: &Reader<'_>, token_sha256: &TokenSha256) -> Result<Option<Session>, StoreError> {
+    let mut statement = reader.conn.prepare_cached(sql::SESSIONS_BY_TOKEN)?;
+    Ok(statement.query_row(named_params! {":token_sha256": token_sha256}, from_row).optional()?)
+}
+
+/// So many of those with ids below `before` as they are stored, expired or not, newest first.
+pub(super) fn list(reader: &Reader<'_>, before: i64, rows: i64) -> Result<Vec<Session>, StoreError> {
+    let mut statement = reader.conn.prepare_cached(sql::SESSIONS_LIST)?;
+    let rows = statement.query_map(named_params! {":before": before, ":rows": rows}, from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Writes down when sessions were used. One that is not there any more has ended: somebody else wrote to the database.
+pub(super) fn write_uses(tx: &mut Writer<'_>, used: Vec<LiveSession>) -> Result<(), StoreError> {
+    for live in used {
+        let session = live.session();
+        let found = tx.prepare(sql::SESSIONS_TOUCH)?.execute(named_params! {
+            ":id": session.id, ":last_used_at": session.last_used_at.0,
+            ":expires_at": session.expires_at.map(|at| at.0),
+        })?;
+        match found {
+            0 => tx.sessions.ended.push(session.id),
+            _ => tx.sessions.written.push((live, session.last_used_at)),
+        }
+    }
+    Ok(())
+}
+
+/// Removes so many of those whose time is up; answers how many that were. What was used since it was written lives on.
+pub(in crate::store) fn expire(tx: &mut Writer<'_>, rows: i64) -> Result<usize, StoreError> {
+    write_uses(tx, tx.sessions.live.outlived(tx.now))?;
+    Ok(tx.prepare(sql::SESSIONS_EXPIRE)?.execute(named_params! {":now": tx.now.0, ":rows": rows})?)
+}
+
+/// Revokes a session.
+pub(super) fn delete(tx: &mut Writer<'_>, id: i64) -> Result<(), StoreError> {
+    // Also one that is not there: a commit whose outcome was unknown may have removed it, and is tried again.
+    tx.sessions.ended.push(id);
+    match tx.prepare(sql::SESSIONS_DELETE)?.execute(named_params! {":id": id})? {
+        0 => Err(StoreError::SessionNotFound(id)),
+        _ => Ok(()),
+    }
+}
+
+/// A clock that had been wrong was put right by this many milliseconds: those who were let in by it, between these two
+/// times, stay in for as long as they were to. Answers how many.
+pub(in crate::store) fn shift(tx: &mut Writer<'_>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
+    write_uses(tx, tx.sessions.live.unwritten())?;
+    tx.sessions.shifted = Some((from_ms..=to_ms, by_ms));
+    let made_then = named_params! {":from": from_ms, ":to": to_ms, ":by": by_ms};
+    Ok(tx.prepare(sql::SESSIONS_SHIFT)?.execute(made_then)?)
+}
