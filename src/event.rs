@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
-use crate::run::{Outcome, RunId, words};
+use crate::numbers::{EventId, Position, RunId, Seq};
+use crate::run::{Outcome, words};
 use crate::text::{fits_json, json_string, push_json};
 
 /// The largest `output` event, in bytes of the command's output.
@@ -85,12 +86,12 @@ impl Data {
 /// One event, as it was committed.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Rising over the whole daemon, with gaps.
-    pub id: i64,
+    /// Its number among all runs' events.
+    pub id: EventId,
     /// Whose it is.
     pub run: RunId,
-    /// 1, 2, 3 … in its run.
-    pub seq: i64,
+    /// Its number in its run.
+    pub seq: Seq,
     /// When it happened.
     pub at: UnixMs,
     /// What it tells.
@@ -182,9 +183,9 @@ words! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// The first.
-    pub from: i64,
+    pub from: Position,
     /// The last.
-    pub to: i64,
+    pub to: Position,
     /// Why.
     pub reason: GapReason,
     /// Some of the range may be left, and follows.
@@ -239,13 +240,13 @@ impl EventFilter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cursor {
     /// After this `seq` (or `id`); 0 is the start.
-    After(i64),
+    After(Position),
     /// Only what comes from now on.
     Latest,
     /// The newest N, then what comes.
     Newest(i64),
     /// After this one of that very database.
-    Of(String, i64),
+    Of(String, Position),
 }
 
 impl Cursor {
@@ -262,12 +263,12 @@ impl Cursor {
             return digits(newest).map(Cursor::Newest);
         }
         if let Some(after) = digits(text) {
-            return Some(Cursor::After(after));
+            return Some(Cursor::After(Position(after)));
         }
         let (instance, after) = text.split_once('-')?;
         let known = instance.len() == INSTANCE_LEN
             && instance.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        known.then(|| digits(after)).flatten().map(|after| Cursor::Of(instance.to_owned(), after))
+        known.then(|| digits(after)).flatten().map(|after| Cursor::Of(instance.to_owned(), Position(after)))
     }
 }
 
@@ -279,10 +280,10 @@ pub const INSTANCE_LEN: usize = 12;
 pub struct HighWater {
     /// Which database.
     pub instance: String,
-    /// A run's id.
-    pub run: i64,
-    /// An event's id.
-    pub event: i64,
+    /// The newest run.
+    pub run: RunId,
+    /// The newest event.
+    pub event: EventId,
 }
 
 impl HighWater {
@@ -298,7 +299,8 @@ impl HighWater {
         let (run, event) = rest.split_once(", event ")?;
         let number = |digits: &str| digits.parse::<i64>().ok().filter(|number| *number >= 0);
         let known = instance.len() == INSTANCE_LEN;
-        known.then_some(HighWater { instance: instance.to_owned(), run: number(run)?, event: number(event)? })
+        let (run, event) = (RunId(number(run)?), EventId(number(event)?));
+        known.then_some(HighWater { instance: instance.to_owned(), run, event })
     }
 }
 
@@ -314,10 +316,10 @@ mod tests {
 
     #[test]
     fn cursors_are_read_strictly() {
-        assert_eq!(Cursor::parse("0"), Some(Cursor::After(0)));
+        assert_eq!(Cursor::parse("0"), Some(Cursor::After(Position(0))));
         assert_eq!(Cursor::parse("latest"), Some(Cursor::Latest));
         assert_eq!(Cursor::parse("-20"), Some(Cursor::Newest(20)));
-        assert_eq!(Cursor::parse("k3v9x2m7q0tz-17"), Some(Cursor::Of("k3v9x2m7q0tz".into(), 17)));
+        assert_eq!(Cursor::parse("k3v9x2m7q0tz-17"), Some(Cursor::Of("k3v9x2m7q0tz".into(), Position(17))));
         for wrong in ["", "-", "x", "1x", "+1", " 1", "--1", "K3V9X2M7Q0TZ-1", "k3v9x2m7q0tz-", "99999999999999999999"]
         {
             assert_eq!(Cursor::parse(wrong), None, "{wrong:?}");
@@ -338,9 +340,9 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf8_travel_as_base64() {
         let event = |bytes: &[u8]| Event {
-            id: 1,
+            id: EventId(1),
             run: RunId(2),
-            seq: 3,
+            seq: Seq(3),
             at: UnixMs(0),
             kind: Kind::Output,
             data: Data::Output(Stream::Stderr, bytes.to_vec()),

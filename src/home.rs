@@ -311,6 +311,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::numbers::{EventId, RunId};
 
     fn fresh(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("runabout-home-{}-{name}", std::process::id()));
@@ -328,7 +329,7 @@ mod tests {
         assert_eq!((mode(&path), mode(&path.join("runabout.lock"))), (0o700, 0o600));
         let error = Home::open(&dir.join("deep/er")).expect_err("held").to_string();
         assert!(error.contains(&format!("pid {}, listening on http://127.0.0.1:1", std::process::id())), "{error}");
-        let reached = HighWater { instance: "abcdefghijkl".to_owned(), run: 7, event: 42 };
+        let reached = HighWater { instance: "abcdefghijkl".to_owned(), run: RunId(7), event: EventId(42) };
         home.lock().remember(&reached);
         let looked = || held_by(&Dir::open(&path).expect("there"));
         assert_eq!(looked().ok().flatten().map(|who| who.contains("listening on")), Some(true));

@@ -20,7 +20,7 @@
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
-//! The domain ([`run`], [`event`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names
+//! The domain ([`numbers`], [`run`], [`event`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names
 //! SQLite and knows neither who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only
 //! the switches of what runs; [`client`] is a connection to the daemon and a reader of its events, and knows the daemon by its protocol alone; [`cli`]
 //! is the command line, its first user;
@@ -108,6 +108,7 @@ pub mod logging;
 pub mod maintenance;
 pub mod memory;
 pub mod metrics;
+pub mod numbers;
 pub mod replica;
 pub mod run;
 pub mod run_tokens;

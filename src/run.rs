@@ -3,22 +3,12 @@
 //! No I/O here, and no knowledge of how a run is stored, executed or shown.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
-
-/// A run's number: rising, never given out twice, also after deletion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RunId(pub i64);
-
-impl fmt::Display for RunId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(out)
-    }
-}
+pub use crate::numbers::RunId;
+use crate::numbers::Seq;
 
 /// Writes the enumeration's words once: for SQL, for JSON, for people and for parsing.
 macro_rules! words {
@@ -220,7 +210,7 @@ pub struct Run {
     /// While it runs.
     pub pid: Option<i64>,
     /// The newest event's `seq`.
-    pub last_seq: i64,
+    pub last_seq: Seq,
     /// Bytes of output that were recorded, over all attempts.
     pub output_bytes: i64,
     /// When it was submitted.

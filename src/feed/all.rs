@@ -26,6 +26,7 @@ use super::budget::Share;
 use super::follower::{OpenError, STEP_BYTES_MAX, STEP_EVENTS_MAX, Step};
 use super::hub::{Encoded, Hub, Live, Subscription};
 use crate::event::{Cursor, EventFilter, Gap, GapReason};
+use crate::numbers::{EventId, Position};
 use crate::store::{AllHead, AllPage, PAGE_BYTES_MAX, PAGE_ROWS_MAX, StoreError};
 
 /// A reader who is shown nothing for this long is told how far that nothing reaches: just before its heartbeat is due.
@@ -35,7 +36,7 @@ const CURSOR_EVERY: Duration = Duration::from_secs(14);
 #[derive(Clone, Copy, Debug)]
 pub struct AllHello {
     /// The cursor, made into an `id`.
-    pub after: i64,
+    pub after: EventId,
     /// Where things stand.
     pub head: AllHead,
 }
@@ -48,37 +49,37 @@ pub struct AllHello {
 pub async fn resolve_all(hub: &Hub, filter: &EventFilter, cursor: &Cursor) -> Result<AllHello, OpenError> {
     let store = hub.store();
     let head = store.all_head(filter.clone()).await.map_err(OpenError::Store)?;
-    let last_seq = head.last_id;
+    let last_seq = Position::from(head.last_id);
     let after = match cursor {
-        Cursor::After(id) => *id,
+        Cursor::After(id) => EventId(id.0),
         Cursor::Latest | Cursor::Newest(0) => head.last_id,
         Cursor::Newest(count) => newest(hub, filter, &head, *count).await.map_err(OpenError::Store)?,
         Cursor::Of(instance, _) if instance != store.instance() => {
             return Err(OpenError::InstanceChanged { last_seq });
         }
-        Cursor::Of(_, id) => *id,
+        Cursor::Of(_, id) => EventId(id.0),
     };
-    if after > last_seq { Err(OpenError::CursorAhead { last_seq }) } else { Ok(AllHello { after, head }) }
+    if after > head.last_id { Err(OpenError::CursorAhead { last_seq }) } else { Ok(AllHello { after, head }) }
 }
 
 /// The cursor before the newest `count` events that the filter shows: looked for from the end, a piece at a time.
-async fn newest(hub: &Hub, filter: &EventFilter, head: &AllHead, count: i64) -> Result<i64, StoreError> {
+async fn newest(hub: &Hub, filter: &EventFilter, head: &AllHead, count: i64) -> Result<EventId, StoreError> {
     let mut left = usize::try_from(count).unwrap_or(usize::MAX);
-    let mut before = head.last_id + 1;
+    let mut before = head.last_id.next();
     loop {
         let piece = hub.store().all_newest(filter.clone(), before, left).await?;
         left = left.saturating_sub(piece.found);
         match piece.down_to {
-            Some(down_to) if left == 0 => return Ok(down_to - 1),
+            Some(down_to) if left == 0 => return Ok(down_to.previous()),
             Some(down_to) => before = down_to,
-            None => return Ok(head.first_id - 1),
+            None => return Ok(head.first_id.previous()),
         }
     }
 }
 
 /// Some of what lies between a cursor and the highest id that was ever removed is gone; the rest follows.
-pub fn partial_gap(after: i64, removed_id: i64) -> Option<Gap> {
-    let gap = Gap { from: after + 1, to: removed_id, reason: GapReason::Pruned, partial: true };
+pub fn partial_gap(after: EventId, removed_id: EventId) -> Option<Gap> {
+    let gap = Gap { from: after.next().into(), to: removed_id.into(), reason: GapReason::Pruned, partial: true };
     (after < removed_id).then_some(gap)
 }
 
@@ -87,11 +88,11 @@ pub struct AllFollower {
     hub: Hub,
     filter: EventFilter,
     /// All that the filter shows up to here was handed out.
-    cursor: i64,
+    cursor: EventId,
     /// What of that the reader can know.
-    told: i64,
+    told: EventId,
     /// The highest removed id that the reader was told of, or did not ask for.
-    removed: i64,
+    removed: EventId,
     live: Subscription,
     /// Whether the cursor has reached what the channel continues.
     caught_up: bool,
@@ -118,7 +119,7 @@ impl AllFollower {
         let live = hub.subscribe_to_all(filter.clone());
         let hello = resolve_all(hub, &filter, cursor).await?;
         // What is gone is not asked for by somebody who wants the newest.
-        let removed = if matches!(cursor, Cursor::Newest(_)) { hello.head.removed_id } else { 0 };
+        let removed = if matches!(cursor, Cursor::Newest(_)) { hello.head.removed_id } else { EventId(0) };
         let follower = AllFollower {
             hub: hub.clone(),
             filter,
@@ -224,9 +225,9 @@ impl AllFollower {
     }
 
     /// Tells a reader whose cursor is below what was removed, once for each time that more was.
-    fn tell_removed(&mut self, after: i64, removed_id: i64) {
-        if let Some(gap) = partial_gap(after, removed_id).filter(|gap| gap.to > self.removed) {
-            self.removed = gap.to;
+    fn tell_removed(&mut self, after: EventId, removed_id: EventId) {
+        if let Some(gap) = partial_gap(after, removed_id).filter(|_| removed_id > self.removed) {
+            self.removed = removed_id;
             self.ready.push_back(Step::Gap(gap));
         }
     }
@@ -242,7 +243,7 @@ impl AllFollower {
             self.caught_up = true;
             if !std::mem::replace(&mut self.told_caught_up, true) {
                 self.told = self.cursor;
-                self.ready.push_back(Step::CaughtUp { seq: self.cursor });
+                self.ready.push_back(Step::CaughtUp { seq: self.cursor.into() });
             }
         } else if page.events.is_empty() {
             self.tell_cursor();

@@ -57,7 +57,7 @@ impl World {
     }
 
     async fn follow(&self, filter: &EventFilter, after: i64) -> AllFollower {
-        let opened = AllFollower::open(&self.hub, filter.clone(), &Cursor::After(after)).await;
+        let opened = AllFollower::open(&self.hub, filter.clone(), &Cursor::After(Position(after))).await;
         AllFollower { cursor_every: QUIET, ..opened.expect("opened").0 }
     }
 
@@ -75,8 +75,8 @@ impl World {
         self.by_pages(&EventFilter::new(Some(Kind::ALL.to_vec()), None, None), 0, 500).await
     }
 
-    async fn by_pages(&self, filter: &EventFilter, mut after: i64, rows_max: usize) -> Vec<Event> {
-        let mut events = Vec::new();
+    async fn by_pages(&self, filter: &EventFilter, after: i64, rows_max: usize) -> Vec<Event> {
+        let (mut events, mut after) = (Vec::new(), EventId(after));
         loop {
             let page = self.store().all_page(filter.clone(), after, rows_max, PAGE_BYTES_MAX).await.expect("a page");
             assert!(page.through > after || after >= page.head.last_id, "a page that leads nowhere: {page:?}");
@@ -106,7 +106,7 @@ async fn ids(follower: &mut AllFollower, count: usize) -> Vec<i64> {
     let mut ids = Vec::new();
     while ids.len() < count {
         if let Step::Events(events) = follower.next().await.expect("a step") {
-            ids.extend(events.iter().map(|event| event.id));
+            ids.extend(events.iter().map(|event| event.id.0));
         }
     }
     ids
@@ -118,10 +118,10 @@ fn a_reader_who_is_shown_nothing_is_moved_on() {
     world.beside_the_fan_out(async {
         let run = world.submit("default").await;
         let mut follower = world.follow(&kinds(&[Kind::Finished]), 0).await;
-        assert!(matches!(follower.next().await, Ok(Step::CaughtUp { seq: 1 })));
+        assert!(matches!(follower.next().await, Ok(Step::CaughtUp { seq: Position(1) })));
         world.say(run, 3).await;
         // All three were committed together.
-        assert!(matches!(follower.next().await, Ok(Step::Cursor { id: 4 })));
+        assert!(matches!(follower.next().await, Ok(Step::Cursor { id: EventId(4) })));
         let begun = Instant::now();
         let quiet = async {
             Timer::after(QUIET * 3).await;
@@ -146,9 +146,9 @@ fn a_reader_far_behind_is_moved_on_while_it_catches_up() {
         let mut follower = world.follow(&kinds(&[Kind::Finished]), 0).await;
         for id in [10_000, 20_000] {
             let step = follower.next().await;
-            assert!(matches!(step, Ok(Step::Cursor { id: at }) if at == id), "{step:?}");
+            assert!(matches!(step, Ok(Step::Cursor { id: at }) if at.0 == id), "{step:?}");
         }
-        assert!(matches!(follower.next().await, Ok(Step::CaughtUp { seq: 25_001 })));
+        assert!(matches!(follower.next().await, Ok(Step::CaughtUp { seq: Position(25_001) })));
     });
 }
 
@@ -167,7 +167,7 @@ fn a_fan_out_that_is_stopped_in_the_middle_has_lost_nothing() {
         // Polled once: 200 events for 100 readers are more than it sends before it lets others run.
         let mut fan_out = Box::pin(world.hub.fan_out(&world.bell));
         assert!(future::poll_once(&mut fan_out).await.is_none());
-        let pushed = world.hub.pushed();
+        let pushed = world.hub.pushed().0;
         assert!(pushed > 1 && pushed < 201, "{pushed}: it was not interrupted");
         drop(fan_out);
         world.hub.close();
@@ -201,14 +201,14 @@ fn a_run_that_is_moved_takes_its_events_to_the_other_queue() {
         let run = world.submit("default").await;
         let filter = EventFilter::new(None, Some("gpu".into()), None);
         let mut follower = world.follow(&filter, 0).await;
-        assert!(matches!(follower.next().await, Ok(Step::CaughtUp { seq: 1 })));
+        assert!(matches!(follower.next().await, Ok(Step::CaughtUp { seq: Position(1) })));
         world.say(run, 2).await;
-        assert!(matches!(follower.next().await, Ok(Step::Cursor { id: 3 })));
+        assert!(matches!(follower.next().await, Ok(Step::Cursor { id: EventId(3) })));
         let change = Change { queue: Some("gpu".into()), ..Change::default() };
         world.store().change(run, change, "test".into()).await.expect("changed");
         world.say(run, 1).await;
         assert_eq!(ids(&mut follower, 2).await, [4, 5]);
-        let all: Vec<i64> = world.by_pages(&filter, 0, 2).await.iter().map(|event| event.id).collect();
+        let all: Vec<i64> = world.by_pages(&filter, 0, 2).await.iter().map(|event| event.id.0).collect();
         assert_eq!(all, [1, 2, 3, 4, 5], "read later, they are all of the queue that it is in now");
     });
 }
@@ -220,7 +220,7 @@ fn what_is_deleted_under_a_reader_is_told_before_it_is_missed() {
         world.store().put_queue("gpu".into(), Some(1), Some(true)).await.expect("a queue");
         let filter = EventFilter::new(None, Some("gpu".into()), None);
         let mut live = world.follow(&filter, 0).await;
-        assert!(matches!(live.next().await, Ok(Step::CaughtUp { seq: 0 })));
+        assert!(matches!(live.next().await, Ok(Step::CaughtUp { seq: Position(0) })));
         let run = world.submit("gpu").await;
         let mut behind = world.follow(&filter, 0).await;
         world.end(run).await;
@@ -229,7 +229,7 @@ fn what_is_deleted_under_a_reader_is_told_before_it_is_missed() {
         world.hub.close();
         for follower in [&mut live, &mut behind] {
             let step = follower.next().await;
-            let told = matches!(step, Ok(Step::Gap(Gap { from: 1, to: 3, partial: true, .. })));
+            let told = matches!(step, Ok(Step::Gap(Gap { from: Position(1), to: Position(3), partial: true, .. })));
             assert!(told, "{step:?}");
         }
     });
@@ -267,7 +267,7 @@ fn every_filter_shows_from_everywhere_what_a_look_at_everything_does() {
         let runs = busy(&world).await;
         let everything = world.everything().await;
         assert!(everything.windows(2).all(|two| two[0].id < two[1].id) && everything.len() > 300);
-        let last_id = everything[everything.len() - 1].id;
+        let last_id = everything[everything.len() - 1].id.0;
         let kinds =
             [None, Some(vec![Kind::Finished]), Some(vec![Kind::Output, Kind::Queued]), Some(vec![Kind::Message])];
         let named = [None, Some(vec![runs[4]]), Some(vec![runs[0], runs[1], runs[5]])];
@@ -281,17 +281,17 @@ fn every_filter_shows_from_everywhere_what_a_look_at_everything_does() {
                 let shown: Vec<i64> = everything
                     .iter()
                     .filter(|event| filter.shows(event.kind, event.run) && in_queue(event.run))
-                    .map(|event| event.id)
+                    .map(|event| event.id.0)
                     .collect();
                 for (after, rows_max) in [(0, 500), (0, 1), (last_id / 3, 7), (last_id / 2, 40), (last_id, 5)] {
                     let pages = world.by_pages(&filter, after, rows_max).await;
-                    let ids: Vec<i64> = pages.iter().map(|event| event.id).collect();
+                    let ids: Vec<i64> = pages.iter().map(|event| event.id.0).collect();
                     let expected: Vec<i64> = shown.iter().copied().filter(|id| *id > after).collect();
                     assert_eq!(ids, expected, "{filter:?} after {after}, {rows_max} at a time");
                 }
                 for count in [1, 5, 1_000] {
                     let hello = resolve_all(&world.hub, &filter, &Cursor::Newest(count)).await.expect("a cursor");
-                    let left = shown.iter().filter(|id| **id > hello.after).count();
+                    let left = shown.iter().filter(|id| **id > hello.after.0).count();
                     assert_eq!(left, shown.len().min(count as usize), "{filter:?}: the newest {count}");
                 }
             }

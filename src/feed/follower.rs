@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::budget::Share;
 use super::hub::{Encoded, Hub, Live, Subscription};
 use crate::event::{Cursor, Finished, Gap};
+use crate::numbers::{EventId, Position, Seq};
 use crate::run::{Outcome, RunId};
 use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX, StoreError};
 
@@ -21,7 +22,7 @@ pub(super) const STEP_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone, Debug)]
 pub struct Hello {
     /// The cursor, made into a `seq`.
-    pub after: i64,
+    pub after: Seq,
     /// Where the run stands.
     pub head: Head,
 }
@@ -32,7 +33,7 @@ pub struct Ended {
     /// How.
     pub outcome: Outcome,
     /// Its last event.
-    pub last_seq: i64,
+    pub last_seq: Seq,
 }
 
 /// What comes next.
@@ -45,12 +46,12 @@ pub enum Step {
     /// Nothing that the reader asked for lies before this: its cursor moves on.
     Cursor {
         /// The new cursor.
-        id: i64,
+        id: EventId,
     },
     /// All that was stored is out; told once.
     CaughtUp {
         /// The newest of them, by `seq`; of all runs, by `id`.
-        seq: i64,
+        seq: Position,
     },
     /// The run has ended and all of it was told. Nothing follows.
     End(Ended),
@@ -66,12 +67,12 @@ pub enum OpenError {
     /// It lies beyond the newest event.
     CursorAhead {
         /// The newest event, by `seq`; of all runs, by `id`.
-        last_seq: i64,
+        last_seq: Position,
     },
     /// It is of another database.
     InstanceChanged {
         /// The newest event, by `seq`; of all runs, by `id`.
-        last_seq: i64,
+        last_seq: Position,
     },
     /// The run is not there, or the store.
     Store(StoreError),
@@ -81,24 +82,24 @@ pub enum OpenError {
 ///
 /// # Errors
 /// When the cursor is beyond the newest event or of another database.
-pub fn resolve(cursor: &Cursor, head: &Head, instance: &str) -> Result<i64, OpenError> {
+pub fn resolve(cursor: &Cursor, head: &Head, instance: &str) -> Result<Seq, OpenError> {
     let last_seq = head.last_seq;
     let after = match cursor {
-        Cursor::After(seq) => *seq,
+        Cursor::After(seq) => Seq(seq.0),
         Cursor::Latest => last_seq,
         // What is gone is not asked for by somebody who wants the newest.
-        Cursor::Newest(count) => last_seq.saturating_sub(*count).max(head.first_seq - 1),
-        Cursor::Of(of, _) if of != instance => return Err(OpenError::InstanceChanged { last_seq }),
-        Cursor::Of(_, seq) => *seq,
+        Cursor::Newest(count) => Seq(last_seq.0.saturating_sub(*count)).max(head.first_seq.previous()),
+        Cursor::Of(of, _) if of != instance => return Err(OpenError::InstanceChanged { last_seq: last_seq.into() }),
+        Cursor::Of(_, seq) => Seq(seq.0),
     };
-    if after > last_seq { Err(OpenError::CursorAhead { last_seq }) } else { Ok(after) }
+    if after > last_seq { Err(OpenError::CursorAhead { last_seq: last_seq.into() }) } else { Ok(after) }
 }
 
 /// One reader's way through a run.
 pub struct Follower {
     hub: Hub,
     run: RunId,
-    cursor: i64,
+    cursor: Seq,
     live: Subscription,
     /// Whether the cursor has reached what the channel continues.
     caught_up: bool,
@@ -132,7 +133,7 @@ impl Follower {
     }
 
     /// The last `seq` that was handed out or told as gone.
-    pub fn cursor(&self) -> i64 {
+    pub fn cursor(&self) -> Seq {
         self.cursor
     }
 
@@ -170,8 +171,8 @@ impl Follower {
         while let Some(live) = next {
             match live {
                 Live::Event(event) if event.seq <= self.cursor => {}
-                Live::Event(event) if event.seq == self.cursor + 1 => {
-                    self.cursor += 1;
+                Live::Event(event) if event.seq == self.cursor.next() => {
+                    self.cursor = event.seq;
                     bytes += event.held_bytes();
                     events.push(event);
                 }
@@ -193,9 +194,9 @@ impl Follower {
     fn take_page(&mut self, page: &EventPage, mut share: Share) {
         let (mut events, mut bytes) = (Vec::with_capacity(page.events.len()), 0);
         for event in &page.events {
-            if event.seq != self.cursor + 1 {
+            if event.seq != self.cursor.next() {
                 self.hand_out(std::mem::take(&mut events));
-                self.ready.push_back(Step::Gap(page.head.gap(self.cursor + 1, event.seq - 1)));
+                self.ready.push_back(Step::Gap(page.head.gap(self.cursor.next(), event.seq.previous())));
             }
             self.cursor = event.seq;
             let encoded = Encoded::new(event);
@@ -206,7 +207,7 @@ impl Follower {
         self.share = Some(share);
         self.hand_out(events);
         if self.cursor < page.head.last_seq && page.events.is_empty() {
-            self.ready.push_back(Step::Gap(page.head.gap(self.cursor + 1, page.head.last_seq)));
+            self.ready.push_back(Step::Gap(page.head.gap(self.cursor.next(), page.head.last_seq)));
             self.cursor = page.head.last_seq;
         }
         if self.cursor >= page.head.last_seq {
@@ -221,7 +222,7 @@ impl Follower {
 
     fn tell_caught_up(&mut self) {
         if !std::mem::replace(&mut self.told_caught_up, true) {
-            self.ready.push_back(Step::CaughtUp { seq: self.cursor });
+            self.ready.push_back(Step::CaughtUp { seq: self.cursor.into() });
         }
     }
 

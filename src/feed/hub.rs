@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::budget::Budget;
 use crate::event::{Data, Event, EventFilter, Finished, Kind};
 use crate::metrics::Metrics;
+use crate::numbers::{EventId, Seq};
 use crate::run::RunId;
 use crate::store::{Store, Watch};
 use crate::wake::Bell;
@@ -24,11 +25,11 @@ const SENDS_BETWEEN_YIELDS: usize = 8_192;
 #[derive(Debug)]
 pub struct Encoded {
     /// Its place among all runs' events.
-    pub id: i64,
+    pub id: EventId,
     /// Whose it is.
     pub run: RunId,
     /// Its place in its run.
-    pub seq: i64,
+    pub seq: Seq,
     /// What it tells.
     pub kind: Kind,
     /// One JSON object, without a newline.
@@ -170,8 +171,8 @@ impl Hub {
     }
 
     /// The newest event that was handed out: every reader who is shown it, or one before it, holds it or lags.
-    pub(super) fn pushed(&self) -> i64 {
-        self.shared.pushed.load(Ordering::SeqCst)
+    pub(super) fn pushed(&self) -> EventId {
+        EventId(self.shared.pushed.load(Ordering::SeqCst))
     }
 
     fn enter(&self, wants: Wants, events_max: usize, watches: Vec<Watch>) -> Subscription {
@@ -232,7 +233,7 @@ impl Hub {
             let encoded = encoded.get_or_insert_with(|| Arc::new(Encoded::new(event)));
             self.shared.offer(reader, encoded);
         }
-        self.shared.pushed.store(event.id, Ordering::SeqCst);
+        self.shared.pushed.store(event.id.0, Ordering::SeqCst);
         of_run.len() + readers.of_all.len()
     }
 

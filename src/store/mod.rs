@@ -6,6 +6,7 @@
 mod engine;
 mod error;
 mod file;
+mod numbers;
 mod settings;
 pub mod sql;
 mod tables;

@@ -20,6 +20,7 @@ use crate::clock::UnixMs;
 use crate::dir::{FileAt, Taken};
 use crate::holder;
 use crate::home::{Home, HomeError};
+use crate::numbers::{EventId, RunId};
 use crate::replica;
 use crate::store::OpenError;
 use crate::store::beside::{self, Anew, Beside, CopyError, Health, Summary};
@@ -193,11 +194,11 @@ fn open_source(source: &Path, shown: &str) -> Result<Result<Beside, OpenError>, 
 }
 
 /// The highest ids of a run and an event that were given out here or by the copy, as far as anything remembers.
-fn given_out(home: &Home, copy: &Summary) -> (i64, i64) {
+fn given_out(home: &Home, copy: &Summary) -> (RunId, EventId) {
     let there = Beside::open(&home.database(), false).and_then(|there| there.summary());
     let there = there.ok().map(|there| (there.last_run, there.last_event));
     let remembered = home.lock().remembered().map(|had| (had.run, had.event));
-    let known = [there, remembered].into_iter().flatten().filter(|(run, event)| *run <= ID_MAX && *event <= ID_MAX);
+    let known = [there, remembered].into_iter().flatten().filter(|(run, event)| run.0 <= ID_MAX && event.0 <= ID_MAX);
     known.fold((copy.last_run, copy.last_event), |(run, event), known| (run.max(known.0), event.max(known.1)))
 }
 

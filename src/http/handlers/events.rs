@@ -9,6 +9,7 @@ use crate::http::app::{self, Answer, Request, no_query, query, run_id, shared_js
 use crate::http::streams::{self, Asked, Following, Form};
 use crate::http::types::{Frame, events_from};
 use crate::http::{Problem, Violation};
+use crate::numbers::Position;
 use crate::run::{Outcome, RunId};
 use crate::store::{Head, PAGE_BYTES_MAX as READ_BYTES_MAX, PAGE_ROWS_MAX};
 use crate::text;
@@ -25,7 +26,7 @@ pub(super) const PAGE_BYTES_MAX: usize = 1_048_576;
 pub async fn read(request: Request) -> Answer {
     let run = run_id(&request)?;
     let mut query = query(&request);
-    let asked = Asked::read(&request, &mut query, Cursor::After(0))?;
+    let asked = Asked::read(&request, &mut query, Cursor::After(Position(0)))?;
     if asked.form == Form::Page {
         let limit = query.integer("limit", 1, PAGE_MAX).unwrap_or(PAGE_DEFAULT);
         query.finish()?;
@@ -54,8 +55,8 @@ async fn page(request: &Request, run: RunId, cursor: &Cursor, limit: usize) -> A
             if !text.event(&event.encode(), share.bytes()) {
                 break 'full;
             }
-            if event.seq != after + 1 {
-                text.gap(&head.gap(after + 1, event.seq - 1));
+            if event.seq != after.next() {
+                text.gap(&head.gap(after.next(), event.seq.previous()));
             }
             after = event.seq;
         }

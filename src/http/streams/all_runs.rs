@@ -9,26 +9,27 @@ use crate::http::Problem;
 use crate::http::app::App;
 use crate::http::handlers::all_events::refusal;
 use crate::http::types::Frame;
+use crate::numbers::{Position, RunId};
 
 /// All runs.
 struct AllRuns;
 
 impl Subject for AllRuns {
-    fn place(&self, event: &Encoded) -> i64 {
-        event.id
+    fn place(&self, event: &Encoded) -> Position {
+        event.id.into()
     }
 
-    fn caught_up(&self, at: i64) -> Frame<'static> {
+    fn caught_up(&self, at: Position) -> Frame<'static> {
         Frame::AllCaughtUp { id: at }
     }
 
-    fn heartbeat(&self, at: i64) -> Frame<'static> {
+    fn heartbeat(&self, at: Position) -> Frame<'static> {
         Frame::AllHeartbeat { last_id: at }
     }
 
     /// A single run's; its follower of all never says so.
     fn end(&self, ended: &Ended) -> Frame<'static> {
-        Frame::end(0, ended)
+        Frame::end(RunId(0), ended)
     }
 }
 
@@ -43,6 +44,6 @@ impl Following {
         let (follower, hello) = opened.map_err(|error| refusal(error, instance))?;
         // The Follower's way through a page must survive whatever else happens meanwhile.
         let steps = stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)));
-        Ok(Following::new(AllRuns, &Frame::all_hello(instance, &hello), hello.after, steps))
+        Ok(Following::new(AllRuns, &Frame::all_hello(instance, &hello), hello.after.into(), steps))
     }
 }

@@ -5,6 +5,7 @@ use crate::http::accept::ranges;
 use crate::http::app::{Request, head};
 use crate::http::query::Query;
 use crate::http::{Head, Problem};
+use crate::numbers::Position;
 
 const CURSORS: &str = "must be a seq (of all runs an id), \"latest\", -N for the newest N, or INSTANCE-SEQ";
 const SSE: &str = "text/event-stream";
@@ -111,7 +112,7 @@ impl Asked {
             Form::Sse => Form::Sse,
             _ => Form::Ndjson,
         };
-        Ok(Asked { form, cursor: Cursor::After(0), comes_back: false, stays: true })
+        Ok(Asked { form, cursor: Cursor::After(Position(0)), comes_back: false, stays: true })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::feed::{Encoded, Follower, Step};
 use crate::http::app::{Answer, Request};
 use crate::http::handlers::events::refusal;
 use crate::http::server::Rope;
+use crate::numbers::Seq;
 use crate::run::RunId;
 use crate::store::{PAGE_BYTES_MAX, PAGE_ROWS_MAX, Store, StoreError};
 
@@ -37,13 +38,13 @@ pub async fn answer(request: &Request, run: RunId, wanted: Wanted) -> Answer {
         Some(lines) => Some(start_of_last(&app.store, run, wanted.stream, lines).await?),
         None => None,
     };
-    let (after, skip) = start.as_ref().map_or((0, 0), |start| (start.after, start.skip_bytes));
-    let opened = Follower::open(&app.hub, run, &Cursor::After(after)).await;
+    let (after, skip) = start.as_ref().map_or((Seq(0), 0), |start| (start.after, start.skip_bytes));
+    let opened = Follower::open(&app.hub, run, &Cursor::After(after.into())).await;
     let (follower, hello) = opened.map_err(|error| refusal(error, app.store.instance()))?;
     // What is printed from now on belongs to who stays, or else the last lines would not be the last of anything.
     let last = start.map_or(hello.head.last_seq, |start| start.last_seq);
-    let until = if wanted.follow { i64::MAX } else { last };
-    let log = Log { follower, stream: wanted.stream, skip, until, at_line_start: true, is_over: last == 0 };
+    let until = if wanted.follow { Seq(i64::MAX) } else { last };
+    let log = Log { follower, stream: wanted.stream, skip, until, at_line_start: true, is_over: last == Seq(0) };
     let ropes = stream::unfold(log, async |mut log| Some((log.next().await?, log)));
     // As text a browser shows it, and with `nosniff` never takes it for more, whatever its bytes are.
     let mut response = response(seat, "text/plain; charset=utf-8", ropes);
@@ -58,7 +59,7 @@ struct Log {
     /// Bytes that are left out of the first piece.
     skip: usize,
     /// The last event that belongs to it.
-    until: i64,
+    until: Seq,
     at_line_start: bool,
     is_over: bool,
 }
@@ -81,10 +82,10 @@ impl Log {
             }
             Ok(Step::Gap(gap)) => {
                 self.gap(&gap, &mut rope);
-                self.is_over = gap.to >= self.until;
+                self.is_over = gap.to >= self.until.into();
             }
             Ok(Step::Cursor { .. }) => {}
-            Ok(Step::CaughtUp { .. }) => self.is_over = self.until < i64::MAX,
+            Ok(Step::CaughtUp { .. }) => self.is_over = self.until < Seq(i64::MAX),
             Ok(Step::End(_)) => self.is_over = true,
             Ok(Step::Closing | Step::Gone) | Err(_) => {
                 self.is_over = true;
@@ -124,17 +125,17 @@ impl Log {
 /// Where the last lines of a log begin.
 struct Start {
     /// Behind this event …
-    after: i64,
+    after: Seq,
     /// … and so many bytes of the next one that is wanted.
     skip_bytes: usize,
     /// The newest event when it was looked for.
-    last_seq: i64,
+    last_seq: Seq,
 }
 
 /// Walks back from the newest event until so many lines were seen. What follows the last newline is a line too, and so is
 /// what follows a gap.
 async fn start_of_last(store: &Store, run: RunId, stream: Option<Stream>, lines: u64) -> Result<Start, StoreError> {
-    let mut before = i64::MAX;
+    let mut before = Seq(i64::MAX);
     let mut newest = None;
     let mut newlines = Newlines { left: lines, is_at_end: true };
     loop {
@@ -144,11 +145,11 @@ async fn start_of_last(store: &Store, run: RunId, stream: Option<Stream>, lines:
             return Ok(Start { after: last_seq, skip_bytes: 0, last_seq });
         }
         if page.events.is_empty() {
-            return Ok(Start { after: 0, skip_bytes: 0, last_seq });
+            return Ok(Start { after: Seq(0), skip_bytes: 0, last_seq });
         }
         for event in &page.events {
-            if event.seq < before - 1 && before < i64::MAX && newlines.gap() {
-                return Ok(Start { after: before - 1, skip_bytes: 0, last_seq });
+            if event.seq < before.previous() && before < Seq(i64::MAX) && newlines.gap() {
+                return Ok(Start { after: before.previous(), skip_bytes: 0, last_seq });
             }
             before = event.seq;
             let Data::Output(of, bytes) = &event.data else { continue };
@@ -156,7 +157,7 @@ async fn start_of_last(store: &Store, run: RunId, stream: Option<Stream>, lines:
                 continue;
             }
             if let Some(skip_bytes) = newlines.walk(bytes) {
-                return Ok(Start { after: event.seq - 1, skip_bytes, last_seq });
+                return Ok(Start { after: event.seq.previous(), skip_bytes, last_seq });
             }
         }
     }

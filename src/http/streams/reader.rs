@@ -16,6 +16,7 @@ use crate::http::Problem;
 use crate::http::app::App;
 use crate::http::handlers::events::refusal;
 use crate::http::types::Frame;
+use crate::numbers::Position;
 use crate::run::RunId;
 use crate::store::StoreError;
 use crate::text;
@@ -29,7 +30,7 @@ pub struct Object {
     /// Its type.
     pub name: &'static str,
     /// Where its reader stands behind it; a heartbeat says nothing of that.
-    pub cursor: Option<i64>,
+    pub cursor: Option<Position>,
     /// All of it as JSON, on one line.
     pub text: Bytes,
 }
@@ -59,30 +60,30 @@ pub enum Ending {
 /// What is followed, in the words of its objects.
 pub trait Subject: Send + 'static {
     /// The cursor behind an event.
-    fn place(&self, event: &Encoded) -> i64;
+    fn place(&self, event: &Encoded) -> Position;
     /// `caught_up` at a cursor.
-    fn caught_up(&self, at: i64) -> Frame<'static>;
+    fn caught_up(&self, at: Position) -> Frame<'static>;
     /// `heartbeat` at a cursor.
-    fn heartbeat(&self, at: i64) -> Frame<'static>;
+    fn heartbeat(&self, at: Position) -> Frame<'static>;
     /// `end`, for what can end.
     fn end(&self, ended: &Ended) -> Frame<'static>;
 }
 
 impl Subject for RunId {
-    fn place(&self, event: &Encoded) -> i64 {
-        event.seq
+    fn place(&self, event: &Encoded) -> Position {
+        event.seq.into()
     }
 
-    fn caught_up(&self, at: i64) -> Frame<'static> {
+    fn caught_up(&self, at: Position) -> Frame<'static> {
         Frame::CaughtUp { seq: at }
     }
 
-    fn heartbeat(&self, at: i64) -> Frame<'static> {
+    fn heartbeat(&self, at: Position) -> Frame<'static> {
         Frame::Heartbeat { last_seq: at }
     }
 
     fn end(&self, ended: &Ended) -> Frame<'static> {
-        Frame::end(self.0, ended)
+        Frame::end(*self, ended)
     }
 }
 
@@ -90,7 +91,7 @@ impl Subject for RunId {
 pub struct Following {
     subject: Box<dyn Subject>,
     hello: Object,
-    cursor: i64,
+    cursor: Position,
     is_over: bool,
     steps: stream::Boxed<Result<Step, StoreError>>,
 }
@@ -100,7 +101,7 @@ impl Following {
     pub fn new(
         subject: impl Subject,
         hello: &Frame<'_>,
-        after: i64,
+        after: Position,
         steps: impl stream::Stream<Item = Result<Step, StoreError>> + Send + 'static,
     ) -> Following {
         let hello = Object { name: "hello", cursor: Some(after), text: json(hello) };
@@ -118,7 +119,7 @@ impl Following {
         let is_over = hello.head.outcome.status.is_terminal() && hello.after == hello.head.last_seq;
         // The Follower's way through a page must survive whatever else happens meanwhile.
         let steps = stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)));
-        let following = Following::new(run, &Frame::hello(run.0, instance, &hello), hello.after, steps);
+        let following = Following::new(run, &Frame::hello(run, instance, &hello), hello.after.into(), steps);
         Ok(Following { is_over, ..following })
     }
 
@@ -140,7 +141,7 @@ impl Following {
 struct Reader {
     subject: Box<dyn Subject>,
     /// What it was told so far.
-    cursor: i64,
+    cursor: Position,
     steps: stream::Boxed<Result<Step, StoreError>>,
     stays: bool,
     is_over: bool,
@@ -176,13 +177,13 @@ impl Reader {
                 let after = if gap.partial { self.cursor } else { gap.to };
                 (vec![self.object("gap", after, &Frame::gap(&gap))], None)
             }
-            Step::Cursor { id } => (vec![self.object("cursor", id, &Frame::Cursor { id })], None),
+            Step::Cursor { id } => (vec![self.object("cursor", id.into(), &Frame::Cursor { id })], None),
             Step::CaughtUp { seq } => {
                 let object = self.object("caught_up", seq, &self.subject.caught_up(seq));
                 (vec![object], (!self.stays).then_some(Ending::Told))
             }
             Step::End(ended) => {
-                let object = self.object("end", ended.last_seq, &self.subject.end(&ended));
+                let object = self.object("end", ended.last_seq.into(), &self.subject.end(&ended));
                 (vec![object], Some(Ending::Told))
             }
             Step::Closing => (Vec::new(), Some(Ending::Closing)),
@@ -196,7 +197,7 @@ impl Reader {
         Object { name: "event", cursor: Some(self.cursor), text: event.text.clone() }
     }
 
-    fn object(&mut self, name: &'static str, cursor: i64, frame: &Frame<'_>) -> Object {
+    fn object(&mut self, name: &'static str, cursor: Position, frame: &Frame<'_>) -> Object {
         self.cursor = cursor;
         Object { name, cursor: Some(cursor), text: json(frame) }
     }

@@ -13,6 +13,7 @@ use crate::access::Role;
 use crate::clock::UnixMs;
 use crate::event::Gap;
 use crate::feed::{AllHello, Ended, Hello};
+use crate::numbers::{EventId, Position, RunId, Seq};
 use crate::run::{Command, Outcome, Run, Spec};
 use crate::store::{AllHead, EnrollmentToken, Listed, Queue, Session};
 
@@ -38,7 +39,7 @@ pub struct RunBody<'a> {
     pid: Option<i64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stopped_pids: Vec<i32>,
-    last_seq: i64,
+    last_seq: Seq,
     output_bytes: i64,
     created_at: String,
     not_before: Option<String>,
@@ -204,37 +205,37 @@ impl<'a> EnrollmentTokenBody<'a> {
 #[allow(missing_docs)] // the fields are the contract's own
 pub enum Frame<'a> {
     /// First.
-    Hello { run: i64, instance: &'a str, after: i64, first_seq: i64, last_seq: i64, status: &'static str },
+    Hello { run: RunId, instance: &'a str, after: Seq, first_seq: Seq, last_seq: Seq, status: &'static str },
     /// The same of all runs at once.
     #[serde(rename = "hello")]
-    AllHello { instance: &'a str, after: i64, first_id: i64, last_id: i64 },
+    AllHello { instance: &'a str, after: EventId, first_id: EventId, last_id: EventId },
     /// Events that are gone.
     Gap {
-        from: i64,
-        to: i64,
+        from: Position,
+        to: Position,
         reason: &'static str,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         partial: bool,
     },
     /// Of all runs at once: nothing that was asked for lies before this.
-    Cursor { id: i64 },
+    Cursor { id: EventId },
     /// Once, when the stored events are out.
-    CaughtUp { seq: i64 },
+    CaughtUp { seq: Position },
     /// The same of all runs at once.
     #[serde(rename = "caught_up")]
-    AllCaughtUp { id: i64 },
+    AllCaughtUp { id: Position },
     /// When nothing else was said for a while.
-    Heartbeat { last_seq: i64 },
+    Heartbeat { last_seq: Position },
     /// The same of all runs at once.
     #[serde(rename = "heartbeat")]
-    AllHeartbeat { last_id: i64 },
+    AllHeartbeat { last_id: Position },
     /// Last.
-    End { run: i64, status: &'static str, reason: Option<&'static str>, exit_code: Option<i64>, last_seq: i64 },
+    End { run: RunId, status: &'static str, reason: Option<&'static str>, exit_code: Option<i64>, last_seq: Seq },
 }
 
 impl<'a> Frame<'a> {
     /// What a reader is told first.
-    pub fn hello(run: i64, instance: &'a str, hello: &Hello) -> Frame<'a> {
+    pub fn hello(run: RunId, instance: &'a str, hello: &Hello) -> Frame<'a> {
         let Hello { after, head } = hello;
         let (first_seq, last_seq) = (head.first_seq, head.last_seq);
         Frame::Hello { run, instance, after: *after, first_seq, last_seq, status: head.outcome.status.as_str() }
@@ -247,7 +248,7 @@ impl<'a> Frame<'a> {
     }
 
     /// What a reader is told last.
-    pub fn end(run: i64, ended: &Ended) -> Frame<'a> {
+    pub fn end(run: RunId, ended: &Ended) -> Frame<'a> {
         let Ended { outcome: Outcome { status, reason, exit_code, .. }, last_seq } = ended;
         let (status, reason) = (status.as_str(), reason.map(|reason| reason.as_str()));
         Frame::End { run, status, reason, exit_code: *exit_code, last_seq: *last_seq }

@@ -9,6 +9,7 @@ use crate::clock::UnixMs;
 use crate::dir::FileAt;
 use crate::event::Kind;
 use crate::metrics::Metrics;
+use crate::numbers::Seq;
 use crate::run::{Ask, Exit, Outcome, Run, RunId};
 use crate::store::engine::backlog::Backlog;
 use crate::store::engine::committed::Committed;
@@ -256,7 +257,7 @@ impl Store {
     // ---- events; what reads them stands with `events` and `all_events`
 
     /// Appends a client's events, all or none; answers the last `seq`.
-    pub async fn append(&self, run: RunId, events: Vec<(Kind, String)>) -> Result<i64, StoreError> {
+    pub async fn append(&self, run: RunId, events: Vec<(Kind, String)>) -> Result<Seq, StoreError> {
         self.write_bulk(move |tx| events::append(tx, run, &events)).await
     }
 

@@ -9,7 +9,8 @@ use rusqlite::{Connection, named_params};
 
 use crate::clock::{BUILT, UnixMs};
 use crate::event::HighWater;
-use crate::run::{RunId, Status};
+use crate::numbers::{EventId, RunId};
+use crate::run::Status;
 use crate::store::error::StoreError;
 use crate::store::sql;
 use crate::store::tables::life::Standing;
@@ -46,9 +47,9 @@ pub type Counts = [i64; Status::ALL.len()];
 pub(in crate::store) struct State {
     pub instance: String,
     /// The highest run id that was ever given out.
-    pub last_run: i64,
+    pub last_run: RunId,
     /// The highest event id that was ever given out; it may run ahead of a batch that is rolled back.
-    last_event: Cell<i64>,
+    last_event: Cell<EventId>,
     pub queues: BTreeMap<String, Queue>,
     pub counts: Counts,
     /// Output of each run that is running.
@@ -88,8 +89,8 @@ impl State {
         };
         let mut state = State {
             instance,
-            last_run: newest(sql::RUNS_MAX_ID)?.max(meta_i64("removed_run_id")?),
-            last_event: Cell::new(newest(sql::EVENTS_MAX_ID)?.max(meta_i64("removed_event_id")?)),
+            last_run: RunId(newest(sql::RUNS_MAX_ID)?.max(meta_i64("removed_run_id")?)),
+            last_event: Cell::new(EventId(newest(sql::EVENTS_MAX_ID)?.max(meta_i64("removed_event_id")?))),
             queues: BTreeMap::new(),
             counts: Counts::default(),
             output: HashMap::new(),
@@ -155,8 +156,8 @@ impl State {
     }
 
     /// An event id that was never given out before.
-    pub fn next_event_id(&self) -> i64 {
-        self.last_event.set(self.last_event.get() + 1);
+    pub fn next_event_id(&self) -> EventId {
+        self.last_event.set(self.last_event.get().next());
         self.last_event.get()
     }
 

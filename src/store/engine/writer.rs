@@ -8,6 +8,7 @@ use rusqlite::{CachedStatement, Connection, ToSql, named_params};
 
 use crate::clock::UnixMs;
 use crate::event::{Data, Event, Kind};
+use crate::numbers::{EventId, Seq};
 use crate::run::{RunId, Status};
 use crate::store::engine::backlog::{Backlog, Piece};
 use crate::store::engine::room::Room;
@@ -72,7 +73,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends an event of the daemon's or a client's own.
-    pub fn append(&mut self, run: RunId, kind: Kind, data: String) -> Result<i64, StoreError> {
+    pub fn append(&mut self, run: RunId, kind: Kind, data: String) -> Result<Seq, StoreError> {
         let (id, seq) = self.insert_event(run, kind, None, &data)?;
         self.events.push(Event { id, run, seq, at: self.now, kind, data: Data::Json(data) });
         Ok(seq)
@@ -115,7 +116,7 @@ impl<'a> Writer<'a> {
         kind: Kind,
         stream: Option<&str>,
         data: &dyn ToSql,
-    ) -> Result<(i64, i64), StoreError> {
+    ) -> Result<(EventId, Seq), StoreError> {
         let id = self.state.next_event_id();
         let seq = self.prepare(sql::EVENTS_APPEND)?.query_row(
             named_params! {

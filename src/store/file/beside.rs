@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, named_params};
 
 use crate::dir::{Dir, FileAt};
 use crate::event::HighWater;
+use crate::numbers::{EventId, RunId};
 use crate::store::file::migrate::APPLICATION_ID;
 use crate::store::file::migrate::OpenError;
 use crate::store::file::{by_descriptor, lineage};
@@ -53,9 +54,9 @@ pub struct Summary {
     /// Sessions that are there, expired ones too.
     pub sessions: i64,
     /// The highest run id that was ever given out.
-    pub last_run: i64,
+    pub last_run: RunId,
     /// The highest event id that was ever given out.
-    pub last_event: i64,
+    pub last_event: EventId,
     /// When the newest event was, in milliseconds since 1970.
     pub last_at: Option<i64>,
 }
@@ -101,9 +102,9 @@ impl From<rusqlite::Error> for CopyError {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Anew {
     /// Run ids up to this were given out.
-    pub run: i64,
+    pub run: RunId,
     /// Event ids up to this were given out.
-    pub event: i64,
+    pub event: EventId,
     /// Whether sessions go.
     pub no_sessions: bool,
     /// Whether all queues are paused.
@@ -184,7 +185,7 @@ impl Beside {
         let instance = self.conn.query_row(sql::META_GET, named_params! {":key": "instance"}, |row| row.get(0))?;
         let run = newest(sql::RUNS_MAX_ID)?.unwrap_or(0).max(removed("removed_run_id")?);
         let event = newest(sql::EVENTS_MAX_ID)?.unwrap_or(0).max(removed("removed_event_id")?);
-        Ok(HighWater { instance, run, event })
+        Ok(HighWater { instance, run: RunId(run), event: EventId(event) })
     }
 
     /// Its file's measures.

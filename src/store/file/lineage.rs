@@ -6,6 +6,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 
 use crate::event::{HighWater, INSTANCE_LEN};
+use crate::numbers::{EventId, RunId};
 use crate::store::engine::state::State;
 use crate::store::file::migrate::OpenError;
 use crate::store::sql;
@@ -23,10 +24,10 @@ pub(in crate::store) fn settle(conn: &mut Connection, had: Option<&HighWater>) -
 }
 
 /// Gives the database a new name, and keeps it from giving out ids up to these; answers the name.
-pub(in crate::store) fn begin_anew(conn: &mut Connection, run: i64, event: i64) -> Result<String, OpenError> {
+pub(in crate::store) fn begin_anew(conn: &mut Connection, run: RunId, event: EventId) -> Result<String, OpenError> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let name = name_anew(&tx)?;
-    for (key, value) in [("removed_run_id", run), ("removed_event_id", event)] {
+    for (key, value) in [("removed_run_id", run.0), ("removed_event_id", event.0)] {
         tx.execute(sql::META_RAISE, named_params! {":key": key, ":value": value})?;
     }
     tx.commit()?;

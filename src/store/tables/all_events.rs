@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, named_params};
 
 use crate::event::{Event, EventFilter, Kind};
+use crate::numbers::{EventId, Seq};
 use crate::run::RunId;
 use crate::store::engine::handle::Store;
 use crate::store::engine::reads::Reader;
@@ -30,11 +31,11 @@ const AHEAD_ROWS: i64 = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllHead {
     /// The oldest event that is still there.
-    pub first_id: i64,
+    pub first_id: EventId,
     /// The newest event that ever was.
-    pub last_id: i64,
+    pub last_id: EventId,
     /// The highest id that was ever removed, or is about to be.
-    pub removed_id: i64,
+    pub removed_id: EventId,
 }
 
 /// Events of all runs after a cursor.
@@ -45,7 +46,7 @@ pub struct AllPage {
     /// In order.
     pub events: Vec<Event>,
     /// Up to here the filter shows nothing but these.
-    pub through: i64,
+    pub through: EventId,
 }
 
 /// A piece of the way back from the newest event.
@@ -54,7 +55,7 @@ pub struct NewestPiece {
     /// How many it found that the filter shows.
     pub found: usize,
     /// The oldest event that it looked at; `None` where there was none left.
-    pub down_to: Option<i64>,
+    pub down_to: Option<EventId>,
 }
 
 impl Store {
@@ -62,7 +63,7 @@ impl Store {
     pub async fn all_head(&self, filter: EventFilter) -> Result<AllHead, StoreError> {
         self.read(move |reader| {
             let last_run = last_run(reader.conn)?;
-            let unknown = filter.runs().and_then(|runs| runs.iter().find(|run| run.0 < 1 || run.0 > last_run));
+            let unknown = filter.runs().and_then(|runs| runs.iter().find(|run| run.0 < 1 || **run > last_run));
             unknown.map_or_else(|| head(reader), |run| Err(StoreError::RunNotFound(*run)))
         })
         .await
@@ -72,7 +73,7 @@ impl Store {
     pub async fn all_page(
         &self,
         filter: EventFilter,
-        after: i64,
+        after: EventId,
         rows_max: usize,
         bytes_max: usize,
     ) -> Result<AllPage, StoreError> {
@@ -80,17 +81,22 @@ impl Store {
     }
 
     /// Looks for at most so many events that the filter shows, from below `before` down.
-    pub async fn all_newest(&self, filter: EventFilter, before: i64, count: usize) -> Result<NewestPiece, StoreError> {
+    pub async fn all_newest(
+        &self,
+        filter: EventFilter,
+        before: EventId,
+        count: usize,
+    ) -> Result<NewestPiece, StoreError> {
         self.read(move |reader| newest(reader, &filter, before, count)).await
     }
 
     /// Which of these runs are in that queue now, or ended there, in the order that they were asked for; and the highest
     /// id that was ever removed, since of a run that is gone nobody knows its queue.
-    pub async fn in_queue(&self, queue: String, runs: Vec<RunId>) -> Result<(Vec<bool>, i64), StoreError> {
+    pub async fn in_queue(&self, queue: String, runs: Vec<RunId>) -> Result<(Vec<bool>, EventId), StoreError> {
         self.read(move |reader| {
             let removed_id = removed_id(reader)?;
             let mut of_runs = OfRuns::new(reader.conn, Some(&queue), removed_id);
-            let is_in = runs.into_iter().map(|run| of_runs.shows(0, run)).collect::<Result<_, _>>()?;
+            let is_in = runs.into_iter().map(|run| of_runs.shows(EventId(0), run)).collect::<Result<_, _>>()?;
             Ok((is_in, removed_id))
         })
         .await
@@ -98,16 +104,16 @@ impl Store {
 }
 
 fn head(reader: &Reader<'_>) -> Result<AllHead, StoreError> {
-    let one = |statement: &str| -> rusqlite::Result<Option<i64>> {
+    let one = |statement: &str| -> rusqlite::Result<Option<EventId>> {
         reader.conn.prepare_cached(statement)?.query_row([], |row| row.get(0))
     };
     let removed_id = removed_id(reader)?;
     // Asked of the database, not of what is in memory: an id whose commit failed may be given out again.
-    let last_id = one(sql::EVENTS_MAX_ID)?.unwrap_or(0).max(removed_id);
-    Ok(AllHead { first_id: one(sql::EVENTS_MIN_ID)?.unwrap_or(last_id + 1), last_id, removed_id })
+    let last_id = one(sql::EVENTS_MAX_ID)?.unwrap_or_default().max(removed_id);
+    Ok(AllHead { first_id: one(sql::EVENTS_MIN_ID)?.unwrap_or(last_id.next()), last_id, removed_id })
 }
 
-fn removed_id(reader: &Reader<'_>) -> Result<i64, StoreError> {
+fn removed_id(reader: &Reader<'_>) -> Result<EventId, StoreError> {
     let mut get = reader.conn.prepare_cached(sql::META_GET)?;
     Ok(get.query_row(named_params! {":key": "removed_event_id"}, |row| row.get(0))?)
 }
@@ -115,7 +121,7 @@ fn removed_id(reader: &Reader<'_>) -> Result<i64, StoreError> {
 fn page(
     reader: &Reader<'_>,
     filter: &EventFilter,
-    after: i64,
+    after: EventId,
     rows_max: usize,
     bytes_max: usize,
 ) -> Result<AllPage, StoreError> {
@@ -141,7 +147,7 @@ fn page(
     Ok(page)
 }
 
-fn newest(reader: &Reader<'_>, filter: &EventFilter, before: i64, count: usize) -> Result<NewestPiece, StoreError> {
+fn newest(reader: &Reader<'_>, filter: &EventFilter, before: EventId, count: usize) -> Result<NewestPiece, StoreError> {
     let mut of_runs = OfRuns::new(reader.conn, filter.queue(), removed_id(reader)?);
     let mut found = 0;
     let down_to = look(reader, filter, Way::Down(before), &mut |entry| {
@@ -157,9 +163,9 @@ fn newest(reader: &Reader<'_>, filter: &EventFilter, before: i64, count: usize) 
 #[derive(Clone, Copy)]
 enum Way {
     /// From the first event beyond this one.
-    Up(i64),
+    Up(EventId),
     /// From the last event below this one.
-    Down(i64),
+    Down(EventId),
 }
 
 impl Way {
@@ -170,7 +176,7 @@ impl Way {
 
 /// What an index tells of an event, or the head of its row.
 struct Entry {
-    id: i64,
+    id: EventId,
     run: RunId,
     kind: Kind,
 }
@@ -179,7 +185,7 @@ type See<'a> = &'a mut dyn FnMut(Entry) -> Result<bool, StoreError>;
 
 /// Shows `see` every event that the filter might show, in order, until it has had enough or enough was looked at.
 /// Answers how far that was; `None` where nothing is left beyond it.
-fn look(reader: &Reader<'_>, filter: &EventFilter, way: Way, see: See<'_>) -> Result<Option<i64>, StoreError> {
+fn look(reader: &Reader<'_>, filter: &EventFilter, way: Way, see: See<'_>) -> Result<Option<EventId>, StoreError> {
     match filter.runs() {
         Some(runs) if filter.wants_output() => look_at_runs(reader, runs, way, see),
         _ if filter.wants_output() => {
@@ -199,7 +205,7 @@ fn look_along(
     rows_max: usize,
     way: Way,
     see: See<'_>,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Option<EventId>, StoreError> {
     let mut statement = reader.conn.prepare_cached(statement)?;
     let limit = rows_max as i64;
     let mut rows = match way {
@@ -221,13 +227,13 @@ fn look_along(
 }
 
 /// The events of several runs, merged by id: each run is read by its own index, some entries ahead.
-fn look_at_runs(reader: &Reader<'_>, runs: &[RunId], way: Way, see: See<'_>) -> Result<Option<i64>, StoreError> {
+fn look_at_runs(reader: &Reader<'_>, runs: &[RunId], way: Way, see: See<'_>) -> Result<Option<EventId>, StoreError> {
     let conn = reader.conn;
     let mut walks = runs.iter().map(|run| Walk::start(conn, *run, way)).collect::<Result<Vec<_>, _>>()?;
     let mut count = 0;
     loop {
         let ahead = walks.iter_mut().filter(|walk| !walk.entries.is_empty());
-        let next = ahead.min_by_key(|walk| if way.is_up() { walk.entries[0].id } else { -walk.entries[0].id });
+        let next = ahead.min_by_key(|walk| if way.is_up() { walk.entries[0].id.0 } else { -walk.entries[0].id.0 });
         let Some(entry) = next.map(|walk| walk.take(conn)).transpose()?.flatten() else { return Ok(None) };
         let id = entry.id;
         count += 1;
@@ -242,7 +248,7 @@ struct Walk {
     run: RunId,
     way: Way,
     /// The last `seq` that was read.
-    seq: i64,
+    seq: Seq,
     /// Empty only where the run has no more.
     entries: VecDeque<Entry>,
 }
@@ -251,7 +257,7 @@ impl Walk {
     fn start(conn: &Connection, run: RunId, way: Way) -> Result<Walk, StoreError> {
         let seq = match way {
             Way::Up(after) => seq_up_to(conn, run, after)?,
-            Way::Down(before) => seq_up_to(conn, run, before - 1)? + 1,
+            Way::Down(before) => seq_up_to(conn, run, before.previous())?.next(),
         };
         let mut walk = Walk { run, way, seq, entries: VecDeque::new() };
         walk.read(conn)?;
@@ -272,7 +278,7 @@ impl Walk {
             Way::Down(_) => (sql::EVENTS_OF_RUN_BEFORE, ":before"),
         };
         let mut statement = conn.prepare_cached(statement)?;
-        let mut rows = statement.query(&[(":run", &self.run.0), (name, &self.seq), (":rows", &AHEAD_ROWS)])?;
+        let mut rows = statement.query(&[(":run", &self.run.0), (name, &self.seq.0), (":rows", &AHEAD_ROWS)])?;
         while let Some(row) = rows.next()? {
             self.seq = row.get(0)?;
             self.entries.push_back(Entry { id: row.get(1)?, run: self.run, kind: kind_of(row, 2)? });
@@ -283,26 +289,26 @@ impl Walk {
 
 /// The `seq` at and below which a run's events have at most this id, and beyond which they have more: found by halves,
 /// since both rise together.
-fn seq_up_to(conn: &Connection, run: RunId, id: i64) -> Result<i64, StoreError> {
-    let one = |statement: &mut CachedStatement<'_>, name: &str, seq: i64| {
-        let found = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-        statement.query_row(&[(":run", &run.0), (name, &seq), (":rows", &1)], found).optional()
+fn seq_up_to(conn: &Connection, run: RunId, id: EventId) -> Result<Seq, StoreError> {
+    let one = |statement: &mut CachedStatement<'_>, name: &str, seq: Seq| {
+        let found = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Seq>(0)?, row.get::<_, EventId>(1)?));
+        statement.query_row(&[(":run", &run.0), (name, &seq.0), (":rows", &1)], found).optional()
     };
     let mut before = conn.prepare_cached(sql::EVENTS_OF_RUN_BEFORE)?;
-    let Some((last_seq, last_id)) = one(&mut before, ":before", i64::MAX)? else { return Ok(0) };
+    let Some((last_seq, last_id)) = one(&mut before, ":before", Seq(i64::MAX))? else { return Ok(Seq(0)) };
     if last_id <= id {
         return Ok(last_seq);
     }
     let mut after = conn.prepare_cached(sql::EVENTS_OF_RUN_AFTER)?;
     // Most runs that have anything beyond the cursor have all of it there.
-    if one(&mut after, ":after", 0)?.is_none_or(|(_, first_id)| first_id > id) {
-        return Ok(0);
+    if one(&mut after, ":after", Seq(0))?.is_none_or(|(_, first_id)| first_id > id) {
+        return Ok(Seq(0));
     }
     // Up to `low` all ids are at most `id`; from `high` on all are beyond it.
-    let (mut low, mut high) = (0, last_seq);
-    while low + 1 < high {
-        let middle = low + (high - low) / 2;
-        match one(&mut after, ":after", middle - 1)? {
+    let (mut low, mut high) = (Seq(0), last_seq);
+    while low.next() < high {
+        let middle = Seq(low.0 + (high.0 - low.0) / 2);
+        match one(&mut after, ":after", middle.previous())? {
             Some((seq, found)) if found <= id => low = seq,
             _ => high = middle,
         }
@@ -316,16 +322,16 @@ struct OfRuns<'a> {
     conn: &'a Connection,
     queue: Option<&'a str>,
     /// Up to here a run may be gone, and its events wait to be removed.
-    removed_id: i64,
+    removed_id: EventId,
     known: HashMap<RunId, bool>,
 }
 
 impl<'a> OfRuns<'a> {
-    fn new(conn: &'a Connection, queue: Option<&'a str>, removed_id: i64) -> OfRuns<'a> {
+    fn new(conn: &'a Connection, queue: Option<&'a str>, removed_id: EventId) -> OfRuns<'a> {
         OfRuns { conn, queue, removed_id, known: HashMap::new() }
     }
 
-    fn shows(&mut self, id: i64, run: RunId) -> Result<bool, StoreError> {
+    fn shows(&mut self, id: EventId, run: RunId) -> Result<bool, StoreError> {
         if self.queue.is_none() && id > self.removed_id {
             return Ok(true);
         }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, named_params};
 
 use crate::clock::UnixMs;
 use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
+use crate::numbers::{EventId, Seq};
 use crate::run::{Outcome, RunId};
 use crate::store::engine::handle::Store;
 use crate::store::engine::reads::Reader;
@@ -25,19 +26,19 @@ pub struct Head {
     /// Where it stands, and how its last attempt ended.
     pub outcome: Outcome,
     /// The oldest event that is still there.
-    pub first_seq: i64,
+    pub first_seq: Seq,
     /// The newest event.
-    pub last_seq: i64,
+    pub last_seq: Seq,
     /// Between these two events the output quota took what it could: after the first, up to the second.
-    pub trimmed: Option<(i64, i64)>,
+    pub trimmed: Option<(Seq, Seq)>,
 }
 
 impl Head {
     /// A hole among its events, ends included: why it is there.
-    pub fn gap(&self, from: i64, to: i64) -> Gap {
+    pub fn gap(&self, from: Seq, to: Seq) -> Gap {
         let is_quota = self.trimmed.is_some_and(|(after, last)| after < from && to <= last);
         let reason = if is_quota { GapReason::Quota } else { GapReason::Pruned };
-        Gap { from, to, reason, partial: false }
+        Gap { from: from.into(), to: to.into(), reason, partial: false }
     }
 }
 
@@ -60,7 +61,7 @@ impl Store {
     pub async fn page(
         &self,
         run: RunId,
-        after: i64,
+        after: Seq,
         rows_max: usize,
         bytes_max: usize,
     ) -> Result<EventPage, StoreError> {
@@ -71,7 +72,7 @@ impl Store {
     pub async fn page_before(
         &self,
         run: RunId,
-        before: i64,
+        before: Seq,
         rows_max: usize,
         bytes_max: usize,
     ) -> Result<EventPage, StoreError> {
@@ -80,7 +81,7 @@ impl Store {
 }
 
 /// Appends a client's events, all or none; answers the last `seq`.
-pub(in crate::store) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<i64, StoreError> {
+pub(in crate::store) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<Seq, StoreError> {
     let mut last = head(tx.conn, run)?;
     if last.outcome.status.is_terminal() {
         return Err(StoreError::RunFinished(run));
@@ -101,12 +102,12 @@ pub(in crate::store) fn head(conn: &Connection, run: RunId) -> Result<Head, Stor
     let mut statement = conn.prepare_cached(sql::RUNS_HEAD)?;
     let found = statement
         .query_row(named_params! {":id": run.0}, |row| {
-            let last_seq = row.get::<_, Option<i64>>("last_seq")?.unwrap_or(0);
+            let last_seq = row.get::<_, Option<Seq>>("last_seq")?.unwrap_or_default();
             Ok(Head {
                 outcome: outcome_from(row)?,
-                first_seq: row.get::<_, Option<i64>>("first_seq")?.unwrap_or(last_seq + 1),
+                first_seq: row.get::<_, Option<Seq>>("first_seq")?.unwrap_or(last_seq.next()),
                 last_seq,
-                trimmed: row.get::<_, Option<i64>>("trimmed_after")?.zip(row.get("trimmed_to")?),
+                trimmed: row.get::<_, Option<Seq>>("trimmed_after")?.zip(row.get("trimmed_to")?),
             })
         })
         .optional()?;
@@ -117,7 +118,7 @@ pub(in crate::store) fn head(conn: &Connection, run: RunId) -> Result<Head, Stor
 fn page(
     reader: &Reader<'_>,
     run: RunId,
-    after: i64,
+    after: Seq,
     rows_max: usize,
     bytes_max: usize,
 ) -> Result<EventPage, StoreError> {
@@ -135,7 +136,7 @@ fn page(
 fn page_before(
     reader: &Reader<'_>,
     run: RunId,
-    before: i64,
+    before: Seq,
     rows_max: usize,
     bytes_max: usize,
 ) -> Result<EventPage, StoreError> {
@@ -184,7 +185,7 @@ pub(in crate::store) fn doom(tx: &Writer<'_>, run: RunId) -> Result<(), StoreErr
 }
 
 fn raise_removed(tx: &Writer<'_>, run: i64) -> Result<(), StoreError> {
-    let highest: Option<i64> =
+    let highest: Option<EventId> =
         tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(named_params! {":run": run}, |row| row.get(0)).optional()?;
     if let Some(highest) = highest {
         tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;

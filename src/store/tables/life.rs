@@ -6,6 +6,7 @@
 use rusqlite::{OptionalExtension, Row, named_params};
 
 use crate::event::{Finished, Kind};
+use crate::numbers::Seq;
 use crate::run::{Command, Outcome, Run, RunId, Spec, Status, may_follow};
 use crate::store::engine::writer::{Writer, json};
 use crate::store::error::StoreError;
@@ -63,7 +64,7 @@ fn moved(
 }
 
 /// A submit: the run's row and its first event; answers the event's `seq`.
-pub(in crate::store) fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, ready: bool) -> Result<i64, StoreError> {
+pub(in crate::store) fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, ready: bool) -> Result<Seq, StoreError> {
     let spec = &new.spec;
     let queued = Standing { status: Status::Queued, queue: &spec.queue, ready, keep: spec.keep };
     moved(tx, id, None, Some(queued))?;
@@ -78,7 +79,7 @@ pub(in crate::store) fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, read
         ":not_before": spec.not_before.map(|at| at.0), ":on_interrupt": spec.on_interrupt.as_str(),
         ":keep": spec.keep, ":created_at": tx.now.0, ":retry_of": new.retry_of.map(|run| run.0),
     })?;
-    tx.state.last_run = id.0;
+    tx.state.last_run = id;
     let by = json_string(&new.by);
     let data = match new.retry_of {
         None => format!(r#"{{"attempt":1,"by":{by}}}"#),

@@ -11,6 +11,7 @@
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::event::{Kind, OUTPUT_BYTES_MAX};
+use crate::numbers::{EventId, Seq};
 use crate::run::RunId;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
@@ -79,9 +80,9 @@ impl Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Trimmed {
     /// The last event of the beginning.
-    pub after: i64,
+    pub after: Seq,
     /// The last that went.
-    pub to: i64,
+    pub to: Seq,
     /// Of output, that went.
     pub bytes: i64,
 }
@@ -121,8 +122,8 @@ struct Gone {
     events: i64,
     weight: i64,
     bytes: i64,
-    highest_id: i64,
-    to: i64,
+    highest_id: EventId,
+    to: Seq,
 }
 
 /// Removes what is too much of a run's output, in the transaction that appended to it.
@@ -254,8 +255,8 @@ fn share(may: i64, runs: &[(RunId, i64)]) -> i64 {
 }
 
 /// The last event of a run's beginning.
-fn head(tx: &Writer<'_>, run: RunId, head_bytes: i64) -> Result<i64, StoreError> {
-    let (mut last, mut bytes) = (0, 0);
+fn head(tx: &Writer<'_>, run: RunId, head_bytes: i64) -> Result<Seq, StoreError> {
+    let (mut last, mut bytes) = (Seq(0), 0);
     while bytes < head_bytes {
         let before = last;
         for event in measure(tx, run, last)? {
@@ -282,7 +283,7 @@ struct Limits {
 }
 
 /// Chooses the oldest output after an event; answers too whether there is nothing more to do.
-fn choose(tx: &Writer<'_>, run: RunId, after: i64, limits: Limits) -> Result<(Gone, bool), StoreError> {
+fn choose(tx: &Writer<'_>, run: RunId, after: Seq, limits: Limits) -> Result<(Gone, bool), StoreError> {
     let mut gone = Gone { to: after, ..Gone::default() };
     let mut looked = after;
     loop {
@@ -311,7 +312,7 @@ fn choose(tx: &Writer<'_>, run: RunId, after: i64, limits: Limits) -> Result<(Go
     }
 }
 
-fn remove(tx: &mut Writer<'_>, run: RunId, (head, after): (i64, i64), gone: &Gone) -> Result<(), StoreError> {
+fn remove(tx: &mut Writer<'_>, run: RunId, (head, after): (Seq, Seq), gone: &Gone) -> Result<(), StoreError> {
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": gone.highest_id})?;
     tx.removed_events += tx.prepare(sql::EVENTS_DELETE_RANGE)?.execute(named_params! {
         ":run": run.0, ":after": after, ":to": gone.to, ":kind": Kind::Output.as_str(),
@@ -324,8 +325,8 @@ fn remove(tx: &mut Writer<'_>, run: RunId, (head, after): (i64, i64), gone: &Gon
 
 /// An event, measured.
 struct Measured {
-    id: i64,
-    seq: i64,
+    id: EventId,
+    seq: Seq,
     is_output: bool,
     bytes: i64,
 }
@@ -337,7 +338,7 @@ impl Measured {
     }
 }
 
-fn measure(tx: &Writer<'_>, run: RunId, after: i64) -> Result<Vec<Measured>, StoreError> {
+fn measure(tx: &Writer<'_>, run: RunId, after: Seq) -> Result<Vec<Measured>, StoreError> {
     let mut statement = tx.prepare(sql::EVENTS_MEASURE)?;
     let rows = statement.query_map(named_params! {":run": run.0, ":after": after, ":rows": MEASURE_ROWS}, |row| {
         let is_output = row.get_ref(2)?.as_str()? == Kind::Output.as_str();

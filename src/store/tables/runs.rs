@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json as json_value};
 
 use crate::clock::UnixMs;
 use crate::event::Kind;
+use crate::numbers::Seq;
 use crate::run::{Command, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
@@ -81,7 +82,7 @@ pub(in crate::store) fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Subm
         return Err(StoreError::QueueFull { limit: tx.queued_runs_max });
     }
     tx.may_grow()?;
-    let id = RunId(tx.state.last_run + 1);
+    let id = tx.state.last_run.next();
     let ready = spec.not_before.is_none_or(|at| at <= tx.now);
     let last_seq = life::enter(tx, id, new, ready)?;
     retag(tx, id, &[], &spec.tags)?;
@@ -93,7 +94,7 @@ pub(in crate::store) fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Subm
     Ok(Submitted { run: fresh(id, new, ready, last_seq, tx.now), created: true })
 }
 
-fn fresh(id: RunId, new: &NewRun, ready: bool, last_seq: i64, now: UnixMs) -> Run {
+fn fresh(id: RunId, new: &NewRun, ready: bool, last_seq: Seq, now: UnixMs) -> Run {
     Run {
         id,
         outcome: Outcome::QUEUED,
@@ -139,16 +140,16 @@ pub(in crate::store) fn get_in(tx: &Writer<'_>, run: RunId) -> Result<Run, Store
 
 /// What is said of a run that is not there: gone or never there, since every id up to the last one was given out.
 pub(in crate::store) fn absent(conn: &Connection, run: RunId) -> Result<StoreError, StoreError> {
-    let was_there = run.0 >= 1 && run.0 <= last_run(conn)?;
+    let was_there = run >= RunId(1) && run <= last_run(conn)?;
     Ok(if was_there { StoreError::RunPruned(run) } else { StoreError::RunNotFound(run) })
 }
 
 /// The highest id of a run that was ever given out.
-pub(in crate::store) fn last_run(conn: &Connection) -> Result<i64, StoreError> {
-    let newest: Option<i64> = conn.prepare_cached(sql::RUNS_MAX_ID)?.query_row([], |row| row.get(0))?;
+pub(in crate::store) fn last_run(conn: &Connection) -> Result<RunId, StoreError> {
+    let newest: Option<RunId> = conn.prepare_cached(sql::RUNS_MAX_ID)?.query_row([], |row| row.get(0))?;
     let mut removed = conn.prepare_cached(sql::META_GET)?;
-    let removed: i64 = removed.query_row(named_params! {":key": "removed_run_id"}, |row| row.get(0))?;
-    Ok(newest.unwrap_or(0).max(removed))
+    let removed: RunId = removed.query_row(named_params! {":key": "removed_run_id"}, |row| row.get(0))?;
+    Ok(newest.unwrap_or_default().max(removed))
 }
 
 fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
@@ -178,7 +179,7 @@ fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
         attempt: row.get("attempt")?,
         progress: row.get("progress")?,
         pid: row.get("pid")?,
-        last_seq: row.get::<_, Option<i64>>("last_seq")?.unwrap_or(0),
+        last_seq: row.get::<_, Option<Seq>>("last_seq")?.unwrap_or_default(),
         output_bytes: printed.map_or_else(|| row.get("output_bytes"), Ok)?,
         created_at: UnixMs(row.get("created_at")?),
         started_at: time("started_at")?,

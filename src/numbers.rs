@@ -1,0 +1,57 @@
+//! The numbers that runs and events go by, each a type of its own, so that none is taken for another.
+//!
+//! In memory, JSON and SQL each is a plain integer.
+
+/// Defines the numbers, which have all the same traits.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        #[derive(
+            Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl $name {
+            /// The number behind this one.
+            pub const fn next(self) -> $name {
+                $name(self.0.saturating_add(1))
+            }
+
+            /// The number in front of this one.
+            pub const fn previous(self) -> $name {
+                $name(self.0.saturating_sub(1))
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(out)
+            }
+        }
+    )+};
+}
+
+numbers! {
+    /// A run's number: rising, never given out twice, also after deletion.
+    RunId;
+    /// An event's number in its run: 1, 2, 3 … in commit order. 0 stands in front of the first.
+    Seq;
+    /// An event's number among those of all runs: rising in commit order, with numbers left out. 0 stands in front of the
+    /// first.
+    EventId;
+    /// An event's number in a scope that is read: its [`Seq`] where one run is read, its [`EventId`] where all are.
+    Position;
+}
+
+impl From<Seq> for Position {
+    fn from(seq: Seq) -> Position {
+        Position(seq.0)
+    }
+}
+
+impl From<EventId> for Position {
+    fn from(id: EventId) -> Position {
+        Position(id.0)
+    }
+}
