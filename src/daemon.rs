@@ -244,10 +244,11 @@ impl Daemon {
 
     fn site(&self, hub: &Hub, runner: &runner::Context, maintenance: Maintenance, streams: &OpenStreams) -> Site<App> {
         let executor = Arc::downgrade(&self.executor);
+        let running = runner.running.clone();
         let app = App::new(AppParts {
             store: self.store.clone(),
             hub: hub.clone(),
-            running: runner.running.clone(),
+            stopped_processes: Arc::new(move |runs| Box::pin(running.clone().stopped(runs))),
             maintenance,
             metrics: self.metrics.clone(),
             config: self.config.clone(),
@@ -330,11 +331,13 @@ impl Daemon {
         let (store, bell, stop) = (self.store.clone(), self.bell.clone(), self.stop.clone());
         let (metrics, executor) = (self.metrics.clone(), self.executor.clone());
         async move {
-            let start = |claimed| {
-                // Registered with `Running`, for whose end the shutdown waits.
-                executor.spawn(runner::attempt(context.clone(), claimed)).detach();
+            let obey = |order| {
+                if let Some(attempt) = runner::obey(&context, order) {
+                    // Registered with `Running`, for whose end the shutdown waits.
+                    executor.spawn(attempt).detach();
+                }
             };
-            scheduler::run(&store, &bell, &stop, &metrics, || context.shortage.left(), start).await;
+            scheduler::run(&store, &bell, &stop, &metrics, || context.shortage.left(), obey).await;
         }
     }
 

@@ -14,15 +14,15 @@
 //!                       thread: batch, BEGIN … COMMIT, answer     one thread: writes SQLite
 //!                       reads: one snapshot a read                one thread: reads SQLite
 //!                       ▲                 ▲
-//!                       │ claims          │ backlog: output on its way in
+//!                       │ orders          │ backlog: output on its way in
 //!   scheduler ──────────┴── runner: process, output, appender, running, orphans
 //! ```
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
 //! The domain ([`numbers`], [`run`], [`event`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names
-//! SQLite and knows neither who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and of the runner only
-//! the switches of what runs; [`client`] is a connection to the daemon and a reader of its events, and knows the daemon by its protocol alone; [`cli`]
+//! SQLite and knows neither who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and does not know
+//! what runs; [`client`] is a connection to the daemon and a reader of its events, and knows the daemon by its protocol alone; [`cli`]
 //! is the command line, its first user;
 //! [`upkeep`] is what works on the daemon's files beside it. [`tls`] is what the two ends of an encrypted connection have in
 //! common; without its Cargo feature both have a stub in its place. [`systemd`] is what the service manager is told and
@@ -66,6 +66,8 @@
 //! - **who is asking**: the gate finds the session in the store's memory, else reads it. A use moves its end there, for
 //!   everybody who holds it, and is written now and then; a revocation ends it right behind its COMMIT, and its streams.
 //! - **claim**: a commit rings; the scheduler asks for claims; what ends one run also claims the next in its commit.
+//! - **order**: behind its COMMIT a claim is an order to start, a cancel of what runs an order to stop, down one channel in
+//!   the order of the commits, so that no stop comes before its start.
 //! - **output**: pipe → the run's window in the backlog → whichever commit comes first, or the appender's own.
 //! - **push**: COMMIT → committed → ring → fan-out encodes once → each reader's bounded channel; full only marks it.
 //! - **read**: handler or Follower → the reading thread, one snapshot → answer. The Follower pages after its cursor until it

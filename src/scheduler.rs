@@ -1,7 +1,7 @@
 //! Free slots meet ready runs. No polling: it waits for the Bell, the next due time, or the safety timeout.
 //!
-//! The store decides what is claimed, in one statement each; this task decides when to ask, and starts what was
-//! claimed. It never holds a run back that the store has claimed.
+//! The store decides what is claimed, in one statement each; this task decides when to ask, and passes the store's orders
+//! on while it waits. It never holds a run back that the store has claimed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures_lite::FutureExt as _;
 
 use crate::clock::UnixMs;
 use crate::metrics::{Metrics, OfCause};
-use crate::store::{Claimed, Store};
+use crate::store::{Order, Store};
 use crate::wake::{Bell, Phase, Stop};
 
 /// The longest sleep: a clock that was set forward rings the Bell; where the system cannot tell, it is noticed after this.
@@ -27,7 +27,8 @@ enum Cause {
     Safety,
 }
 
-/// Starts what is ready until the daemon stops; answers when no further claim can come.
+/// Claims what is ready until the daemon stops, and has the store's orders done as they come; answers when no further claim
+/// can come.
 ///
 /// While `held` says for how long, nothing is claimed: what a command needs to be started is wanting.
 pub async fn run(
@@ -36,16 +37,37 @@ pub async fn run(
     stop: &Stop,
     metrics: &Arc<Metrics>,
     held: impl Fn() -> Option<Duration>,
-    start: impl Fn(Claimed),
+    obey: impl Fn(Order),
 ) {
+    let obey = |order| {
+        if let Order::Start(claimed) = &order {
+            metrics.run_wait.observe(claimed.waited_ms as f64 / 1_000.0);
+        }
+        obey(order);
+    };
+    let orders = store.orders();
+    // A claim that takes long must not hold up a stop.
+    let obeying = async {
+        while let Ok(order) = orders.recv().await {
+            obey(order);
+        }
+    };
     store.open_claims(true);
+    claim(store, bell, stop, metrics, held).or(obeying).await;
+    store.open_claims(false);
+    // A claim that was under way is published before this is answered.
+    let _ = store.barrier().await;
+    orders.close();
+    while let Ok(order) = orders.try_recv() {
+        obey(order);
+    }
+}
+
+/// Asks for claims whenever the store's hint says that there is something to claim, until the daemon stops.
+async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held: impl Fn() -> Option<Duration>) {
     let mut is_failing = false;
     while !stop.reached(Phase::Stopping) {
         let rung = bell.listen();
-        while let Ok(claimed) = store.claims().try_recv() {
-            metrics.run_wait.observe(claimed.waited_ms as f64 / 1_000.0);
-            start(claimed);
-        }
         let due_in = store.next_due().map(|due| Duration::from_millis((due.0 - UnixMs::now().0).max(0) as u64));
         let held_for = held();
         if held_for.is_none() && (store.claimable() || due_in == Some(Duration::ZERO)) {
@@ -77,18 +99,16 @@ pub async fn run(
         .or(slept)
         .await;
         let cause = match cause {
-            // Only a ring that leaves something to do counts as one: every commit rings.
-            Cause::Signal if (!store.claimable() || held().is_some()) && store.claims().is_empty() => continue,
+            // Only a ring that leaves something to claim counts as one: every commit rings.
+            Cause::Signal if !store.claimable() || held().is_some() => continue,
             Cause::Signal => "signal",
             Cause::Due => "due",
             Cause::Safety => "safety",
         };
         metrics.scheduler_wakeups.get_or_create(&OfCause { cause }).inc();
     }
-    store.open_claims(false);
-    // A claim that was under way is published before this is answered.
-    let _ = store.barrier().await;
-    while let Ok(claimed) = store.claims().try_recv() {
-        start(claimed);
-    }
 }
+
+#[cfg(test)]
+#[path = "scheduler_tests.rs"]
+mod tests;

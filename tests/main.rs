@@ -16,6 +16,7 @@ mod attack_wire;
 mod audit;
 mod backpressure;
 mod backup;
+mod cancel_races;
 mod child_world;
 mod command_line;
 mod common;

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use runabout::run::{Ask, Exit, Status};
+use runabout::store::Order;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -273,7 +274,7 @@ fn what_was_canceled_is_not_tried_again_where_the_stop_came_before_the_cancel() 
         let outcome = smol::block_on(async {
             let run = store.submit(new_run()).await.unwrap().run.id;
             store.claim().await.unwrap();
-            let claimed = store.claims().recv().await.unwrap();
+            let Order::Start(claimed) = store.orders().recv().await.unwrap() else { panic!("no start") };
             if is_canceled {
                 store.cancel(run, "somebody".into(), None).await.unwrap();
             }

@@ -1,9 +1,11 @@
 //! What every handler can reach, and the few things that most of them do: who asks, which run, body, answer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
 use futures_lite::FutureExt as _;
+use futures_lite::future::Boxed;
 use serde::Serialize;
 use smol::lock::Semaphore;
 use tide::{Response, StatusCode};
@@ -20,7 +22,6 @@ use crate::feed::{Hub, Share};
 use crate::maintenance::Maintenance;
 use crate::metrics::Metrics;
 use crate::run::RunId;
-use crate::runner::Running;
 use crate::store::Store;
 use crate::wake::Stop;
 
@@ -42,8 +43,8 @@ pub struct AppParts {
     pub store: Store,
     /// Who is listening.
     pub hub: Hub,
-    /// The switches of what runs.
-    pub running: Running,
+    /// Which processes a signal has stopped.
+    pub stopped_processes: StoppedProcesses,
     /// Where a pass can be asked for.
     pub maintenance: Maintenance,
     /// What is seen from outside.
@@ -71,8 +72,11 @@ pub struct AppParts {
 /// Whole runs that are read and made into answers at once: each may be as long as a request's body.
 pub const WHOLE_RUNS_MAX: usize = 4;
 
+/// Says which processes of these runs are stopped, as by SIGSTOP. Runs without any are left out.
+pub type StoppedProcesses = Arc<dyn Fn(BTreeSet<RunId>) -> Boxed<BTreeMap<RunId, Vec<i32>>> + Send + Sync>;
+
 /// Puts a task on the one executor.
-pub type Spawn = Arc<dyn Fn(futures_lite::future::Boxed<()>) + Send + Sync>;
+pub type Spawn = Arc<dyn Fn(Boxed<()>) + Send + Sync>;
 
 impl App {
     /// An app of these parts.

@@ -31,7 +31,7 @@ use rustix::process::Signal;
 use crate::run::{Ask, Exit};
 use crate::run_tokens::RunTokens;
 use crate::store::backlog::Intake;
-use crate::store::{Claimed, ProcessMark, Store};
+use crate::store::{Claimed, Order, ProcessMark, Store};
 pub use appender::Pacing;
 pub use oom::OomWatch;
 use output::Output;
@@ -94,11 +94,23 @@ pub fn warn_of_what_is_missing() {
     }
 }
 
+/// Does what the store orders. Of a start the attempt is answered, which somebody has to execute.
+pub fn obey(context: &Context, order: Order) -> Option<impl Future<Output = ()> + Send + use<>> {
+    match order {
+        Order::Start(claimed) => Some(attempt(context.clone(), claimed)),
+        Order::Stop { run, asked } => {
+            // Where nothing runs any more, it has ended before the order came.
+            context.running.ask(run, asked);
+            None
+        }
+    }
+}
+
 /// Executes a claimed attempt and settles it. Dropping the future leaves the command running.
 ///
 /// It counts as running from this call on, not from the first poll: a shutdown that has seen the
-/// last claim misses none.
-pub fn attempt(context: Context, claimed: Claimed) -> impl Future<Output = ()> + Send {
+/// last claim misses none, and a stop that follows the start finds it.
+fn attempt(context: Context, claimed: Claimed) -> impl Future<Output = ()> + Send {
     let switch = context.running.register(claimed.run);
     execute(context, claimed, switch)
 }
@@ -137,7 +149,7 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
     };
     let is_over = async { !dead(&process).await };
     let unrecorded =
-        if future::or(is_over, is_long).await { record(&context, &switch, &claimed, mark).await } else { Some(mark) };
+        if future::or(is_over, is_long).await { record(&context, &claimed, mark).await } else { Some(mark) };
     let intake = context.store.backlog().open(run);
     let stdin = claimed.stdin.as_deref().unwrap_or_default();
     let supervised = supervise(&process, pipes, stdin, &intake, &switch, context.graces, deadline);
@@ -163,24 +175,15 @@ async fn execute(context: Context, claimed: Claimed, switch: Switch) {
     settle(unrecorded, asked, exit).await;
 }
 
-/// Writes the process down, and hears of a cancel that came before. Answers it where the store cannot take it: then its
-/// end takes it along, and a daemon that dies meanwhile leaves a process that its environment tells.
-async fn record(context: &Context, switch: &Switch, claimed: &Claimed, mark: ProcessMark) -> Option<ProcessMark> {
+/// Writes the process down. Answers it where the store cannot take it: then its end takes it along, and a daemon that dies
+/// meanwhile leaves a process that its environment tells.
+async fn record(context: &Context, claimed: &Claimed, mark: ProcessMark) -> Option<ProcessMark> {
     let run = claimed.run;
-    let (is_canceled, unrecorded) = match context.store.record_process(run, claimed.attempt, mark.clone()).await {
-        Ok(is_canceled) => (is_canceled, None),
-        Err(error) => {
-            if !error.is_told_by_the_store() {
-                log::error!("the process of run {run} could not be recorded yet: {error}");
-            }
-            let run = context.store.run(run).await;
-            (run.is_ok_and(|run| run.cancel_requested_at.is_some()), Some(mark))
-        }
-    };
-    if is_canceled {
-        switch.ask(Ask::Cancel);
+    let error = context.store.record_process(run, claimed.attempt, mark.clone()).await.err()?;
+    if !error.is_told_by_the_store() {
+        log::error!("the process of run {run} could not be recorded yet: {error}");
     }
-    unrecorded
+    Some(mark)
 }
 
 /// Reads a started command's output and sees it to its end; answers who asked for that, if anybody.

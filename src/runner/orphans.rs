@@ -60,6 +60,8 @@ impl Orphan {
     /// It counts as running from this call on, so that a shutdown hurries it and waits for it.
     pub fn settle(self, context: Context) -> impl Future<Output = ()> + Send {
         let switch = context.running.register(self.left.run);
+        // Asked before anybody else can: a cancel that comes later finds it decided.
+        switch.ask(if self.left.cancel_requested { Ask::Cancel } else { Ask::DaemonLost });
         self.execute(context, switch)
     }
 
@@ -71,8 +73,7 @@ impl Orphan {
         };
         let left = self.end(context.world.instance(), context.graces.kill, hurried).await;
         left_behind::tell(&context, run, &left).await;
-        let asked = if self.left.cancel_requested { Ask::Cancel } else { Ask::DaemonLost };
-        let end = End { run, attempt, process: None, asked: Some(asked), exit: Exit::Unknown };
+        let end = End { run, attempt, process: None, asked: switch.asked_now(), exit: Exit::Unknown };
         settle(&context.store, &switch, end).await;
     }
 

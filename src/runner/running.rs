@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::Event;
+use futures_lite::future;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{children, session};
+use super::{children, procfs, session};
 use crate::run::{Ask, RunId};
 
+/// So many processes are looked at (about 1 µs each) before others have their turn.
+const LOOKED_AT_AT_ONCE: usize = 256;
 /// How often the sessions are looked through before the daemon exits at once.
 const KILL_LOOKS_MAX: usize = 20;
 
@@ -96,19 +99,28 @@ impl Running {
         }
     }
 
-    /// Which of these runs' processes are stopped, as by SIGSTOP: they go on by SIGCONT.
-    pub fn stopped(&self, runs: impl Iterator<Item = RunId>) -> BTreeMap<RunId, Vec<i32>> {
-        let mut of_session: BTreeMap<i32, RunId> =
-            self.sessions().into_iter().map(|(run, pid)| (pid.as_raw_nonzero().get(), run)).collect();
-        let asked: BTreeSet<RunId> = runs.collect();
-        of_session.retain(|_, run| asked.contains(run));
+    /// Which of these runs' processes are stopped, as by SIGSTOP: they go on by SIGCONT. Lets others have their turn while
+    /// it looks through many processes.
+    pub async fn stopped(self, runs: BTreeSet<RunId>) -> BTreeMap<RunId, Vec<i32>> {
+        let mut sessions = self.sessions();
+        sessions.retain(|(run, _)| runs.contains(run));
+        let of_session: BTreeMap<i32, RunId> =
+            sessions.into_iter().map(|(run, pid)| (pid.as_raw_nonzero().get(), run)).collect();
         let mut stopped: BTreeMap<RunId, Vec<i32>> = BTreeMap::new();
         if of_session.is_empty() {
             return stopped;
         }
-        let sessions: Vec<Pid> = of_session.keys().copied().filter_map(Pid::from_raw).collect();
-        for (session, identity, _) in session::members_of(&sessions).filter(|(_, _, stat)| stat.is_stopped) {
-            stopped.entry(of_session[&session]).or_default().push(identity.pid);
+        for (count, pid) in procfs::pids().enumerate() {
+            if count % LOOKED_AT_AT_ONCE == LOOKED_AT_AT_ONCE - 1 {
+                future::yield_now().await;
+            }
+            if let Some(run) = of_session.get(&procfs::session_and_group(pid).0) {
+                let stat =
+                    procfs::stat(pid).filter(|stat| stat.is_stopped && of_session.get(&stat.session) == Some(run));
+                if stat.is_some() {
+                    stopped.entry(*run).or_default().push(pid);
+                }
+            }
         }
         stopped
     }

@@ -54,7 +54,6 @@ statements! {
     QUEUES_LIST = "queues/list";
     QUEUES_PUT = "queues/put";
     RUNS_ADMIT = "runs/admit";
-    RUNS_CANCEL_REQUESTED = "runs/cancel_requested";
     RUNS_CHANGE = "runs/change";
     RUNS_CLAIM = "runs/claim";
     RUNS_COUNT_BY_STATUS = "runs/count_by_status";

@@ -1,6 +1,6 @@
 //! `/v1/runs` and what stands below a run, but for its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_io::Timer;
@@ -19,7 +19,7 @@ use crate::http::query::Query;
 use crate::http::streams::{self, Asked, Following};
 use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
 use crate::http::{Problem, Violation};
-use crate::run::{Ask, Run, RunId, Spec, Status};
+use crate::run::{Run, RunId, Spec, Status};
 use crate::store::{Filter, IdempotencyKey, NewRun, StoreError};
 
 /// Runs that a list shows unless told otherwise.
@@ -160,7 +160,7 @@ pub async fn list(request: Request) -> Answer {
     query.finish()?;
     let page = request.state().store.runs(filter.clone()).await?;
     let share = request.state().hub.budget().share(LIST_BYTES_MAX);
-    let mut stopped = stopped(&request, page.runs.iter().map(|listed| &listed.run));
+    let mut stopped = stopped(&request, page.runs.iter().map(|listed| &listed.run)).await;
     let (mut runs, mut next_before) = (String::new(), page.next_before);
     for (at, listed) in page.runs.iter().enumerate() {
         let stopped = stopped.remove(&listed.run.id).unwrap_or_default();
@@ -202,7 +202,7 @@ pub async fn get(request: Request) -> Answer {
     // How long it is shows only when it was read.
     let _turn = app.whole_runs.acquire().await;
     let run = app.store.run(id).await?;
-    let stopped = stopped(&request, [&run]).remove(&run.id).unwrap_or_default();
+    let stopped = stopped(&request, [&run]).await.remove(&run.id).unwrap_or_default();
     let text = json_text(&RunBody::new(&run).with_stopped(stopped))?;
     match app.hub.budget().whole(text.len()) {
         Some(share) => Ok(shared_json(StatusCode::Ok, text, share)),
@@ -265,9 +265,6 @@ pub async fn cancel(request: Request) -> Answer {
     fields.finish()?;
     let app = request.state();
     let (run, still_runs) = app.store.cancel(id, by(&request)?, reason).await?;
-    if still_runs {
-        app.running.ask(id, Ask::Cancel);
-    }
     let response = show(if still_runs { StatusCode::Accepted } else { StatusCode::Ok }, &run)?;
     Ok(did(response, format_args!("the cancel of run {id} was asked for")))
 }
@@ -292,9 +289,10 @@ pub async fn delete(request: Request) -> Answer {
 }
 
 /// Which processes of those that run are stopped now.
-fn stopped<'a>(request: &Request, runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<RunId, Vec<i32>> {
+async fn stopped<'a>(request: &Request, runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<RunId, Vec<i32>> {
     let running = runs.into_iter().filter(|run| run.outcome.status == Status::Running).map(|run| run.id);
-    request.state().running.stopped(running)
+    let running: BTreeSet<RunId> = running.collect();
+    if running.is_empty() { BTreeMap::new() } else { (request.state().stopped_processes)(running).await }
 }
 
 fn show(status: StatusCode, run: &Run) -> Result<Response, Problem> {

@@ -14,6 +14,7 @@ use crate::run::{Ask, Exit, Outcome, Run, RunId};
 use crate::store::engine::backlog::Backlog;
 use crate::store::engine::committed::Committed;
 use crate::store::engine::job::{Job, WriteOf};
+use crate::store::engine::orders::Order;
 use crate::store::engine::reads::{Door, READS_MAX, Read, ReadThread};
 use crate::store::engine::room::{Load, Room};
 use crate::store::engine::shared::Shared;
@@ -26,7 +27,7 @@ use crate::store::file::migrate::Sharing;
 use crate::store::file::place::Place;
 use crate::store::file::{lineage, migrate};
 use crate::store::settings::StoreConfig;
-use crate::store::tables::attempts::{Claimed, LeftRun, ProcessMark};
+use crate::store::tables::attempts::{LeftRun, ProcessMark};
 use crate::store::tables::lists::{Filter, RunPage};
 use crate::store::tables::runs::{Change, NewRun, Submitted};
 use crate::store::tables::sessions::Sessions;
@@ -44,7 +45,7 @@ pub struct Store {
     pub(in crate::store) shared: Arc<Shared>,
     pub(in crate::store) backlog: Backlog,
     committed: Committed,
-    claims: Receiver<Claimed>,
+    orders: Receiver<Order>,
     pub(in crate::store) bell: Bell,
     instance: Arc<str>,
     cookie_id: Arc<str>,
@@ -79,15 +80,15 @@ impl Store {
         }
         let (jobs, inbox) = async_channel::bounded(JOBS_MAX);
         let (reads, asked) = async_channel::bounded(READS_MAX);
-        // Unbounded in form alone: it never holds more than all queues' slots.
-        let (claims_in, claims) = async_channel::unbounded();
+        // Unbounded in form alone: whoever runs commands takes an order as soon as it comes, and closes it when it ends.
+        let (orders_in, orders) = async_channel::unbounded();
         let store = Store {
             jobs,
             reads,
             shared: Arc::default(),
             backlog: Backlog::default(),
             committed: Committed::default(),
-            claims,
+            orders,
             bell: bell.clone(),
             instance: state.instance.as_str().into(),
             cookie_id: lineage::cookie_id(&conn, &state.instance)?.into(),
@@ -102,7 +103,7 @@ impl Store {
             sessions: store.sessions.clone(),
             backlog: store.backlog.clone(),
             committed: store.committed.clone(),
-            claims: claims_in,
+            orders: orders_in,
             bell: bell.clone(),
             stop: stop.clone(),
             metrics: metrics.clone(),
@@ -192,9 +193,9 @@ impl Store {
         &self.committed
     }
 
-    /// Runs that were claimed, in order; for the scheduler.
-    pub fn claims(&self) -> &Receiver<Claimed> {
-        &self.claims
+    /// What commits ask of whoever runs commands, in their order.
+    pub fn orders(&self) -> &Receiver<Order> {
+        &self.orders
     }
 
     /// Whether a claim would find something.
@@ -239,7 +240,7 @@ impl Store {
         self.write(move |tx| runs::change(tx, run, &change, &by)).await
     }
 
-    /// Asks for a run's end; answers it, and whether a running command must be told.
+    /// Asks for a run's end; answers it, and whether it still runs: then the order to stop it is on its way.
     pub async fn cancel(&self, run: RunId, by: String, reason: Option<String>) -> Result<(Run, bool), StoreError> {
         self.write(move |tx| runs::cancel(tx, run, &by, reason.as_deref())).await
     }
@@ -275,13 +276,13 @@ impl Store {
 
     // ---- attempts
 
-    /// Fills free slots with what is due; what was claimed comes by [`Store::claims`].
+    /// Fills free slots with what is due; what was claimed comes by [`Store::orders`].
     pub async fn claim(&self) -> Result<(), StoreError> {
         self.write(attempts::want_claims).await
     }
 
-    /// Writes the attempt's process down; answers whether a cancel came between the claim and now.
-    pub async fn record_process(&self, run: RunId, attempt: i64, process: ProcessMark) -> Result<bool, StoreError> {
+    /// Writes the attempt's process down.
+    pub async fn record_process(&self, run: RunId, attempt: i64, process: ProcessMark) -> Result<(), StoreError> {
         self.write(move |tx| attempts::record_process(tx, run, attempt, &process)).await
     }
 

@@ -7,6 +7,7 @@ pub mod committed;
 pub mod drain;
 pub mod handle;
 pub mod job;
+pub mod orders;
 pub mod reads;
 pub mod recovery;
 pub mod room;

@@ -16,6 +16,7 @@ use crate::metrics::{Metrics, OfRequest};
 use crate::store::engine::backlog::Backlog;
 use crate::store::engine::committed::Committed;
 use crate::store::engine::job::{Job, Write};
+use crate::store::engine::orders::Order;
 use crate::store::engine::reads;
 use crate::store::engine::reads::Door;
 use crate::store::engine::recovery::refined;
@@ -26,7 +27,6 @@ use crate::store::error::StoreError;
 use crate::store::file::migrate::{DAMAGED, Sharing};
 use crate::store::file::place::Place;
 use crate::store::settings::Remember;
-use crate::store::tables::attempts::Claimed;
 use crate::store::tables::retention::{Rules, figure};
 use crate::store::tables::sessions::Sessions;
 use crate::wake::{Bell, Stop};
@@ -60,7 +60,7 @@ pub(in crate::store) struct StoreThread {
     pub sessions: Arc<Sessions>,
     pub backlog: Backlog,
     pub committed: Committed,
-    pub claims: async_channel::Sender<Claimed>,
+    pub orders: async_channel::Sender<Order>,
     pub bell: Bell,
     pub stop: Stop,
     pub metrics: Arc<Metrics>,

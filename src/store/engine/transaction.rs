@@ -12,13 +12,13 @@ use crate::metrics::{OfKind, OfStatus, OfWhat};
 use crate::run::Status;
 use crate::store::engine::backlog::Piece;
 use crate::store::engine::job::Write;
+use crate::store::engine::orders::Order;
 use crate::store::engine::recovery::refined;
 use crate::store::engine::room::Load;
 use crate::store::engine::state::State;
 use crate::store::engine::thread::{BATCH_TIME, StoreThread};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
-use crate::store::tables::attempts::Claimed;
 use crate::store::tables::attempts::claim;
 use crate::store::tables::sessions::Changes;
 use crate::store::tables::{quota, retention};
@@ -99,12 +99,12 @@ impl StoreThread {
             removed_events: 0,
             removed_runs: 0,
             claim_wanted: false,
-            claimed: Vec::new(),
+            orders: Vec::new(),
             sessions: Changes::new(self.sessions.clone()),
         };
         let may_claim = || self.shared.claims_open();
         let worked = begun.and_then(|()| work(&mut tx, is_whole, writes, started, may_claim));
-        let Writer { events, pieces, ended, removed_events, removed_runs, claimed, sessions, .. } = tx;
+        let Writer { events, pieces, ended, removed_events, removed_runs, orders, sessions, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             self.conn.prepare_cached("COMMIT")?.execute([])?;
             Ok(outcomes)
@@ -124,7 +124,7 @@ impl StoreThread {
                     self.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
                 }
                 sessions.committed();
-                self.publish(events, pieces, claimed);
+                self.publish(events, pieces, orders);
                 Ok(outcomes)
             }
             Err(error) => {
@@ -170,7 +170,7 @@ impl StoreThread {
     }
 
     /// After the COMMIT and before any answer: what happened is put where the readers and the scheduler find it.
-    fn publish(&mut self, mut events: Vec<Event>, pieces: Vec<Piece>, claimed: Vec<Claimed>) {
+    fn publish(&mut self, mut events: Vec<Event>, pieces: Vec<Piece>, orders: Vec<Order>) {
         self.backlog.settled(&pieces);
         let mut pieces = pieces.into_iter();
         for event in &mut events {
@@ -179,9 +179,9 @@ impl StoreThread {
             }
         }
         self.committed.push(events);
-        for claimed in claimed {
-            // Unbounded by itself; what is claimed and not yet started is bounded by the queues' slots.
-            let _ = self.claims.try_send(claimed);
+        for order in orders {
+            // Closed where the daemon stops: all that runs was asked to end then, and nothing more is claimed.
+            let _ = self.orders.try_send(order);
         }
         self.publish_state();
         self.bell.ring();

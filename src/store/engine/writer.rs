@@ -11,11 +11,11 @@ use crate::event::{Data, Event, Kind};
 use crate::numbers::{EventId, Seq};
 use crate::run::{RunId, Status};
 use crate::store::engine::backlog::{Backlog, Piece};
+use crate::store::engine::orders::Order;
 use crate::store::engine::room::Room;
 use crate::store::engine::state::State;
 use crate::store::error::StoreError;
 use crate::store::sql;
-use crate::store::tables::attempts::Claimed;
 use crate::store::tables::quota;
 use crate::store::tables::quota::Added;
 use crate::store::tables::retention::Rules;
@@ -49,7 +49,8 @@ pub(in crate::store) struct Writer<'a> {
     pub removed_runs: usize,
     /// Whether a job freed a slot or asked for claims.
     pub claim_wanted: bool,
-    pub claimed: Vec<Claimed>,
+    /// What whoever runs commands is to do once it is committed.
+    pub orders: Vec<Order>,
     /// What those who use sessions are to see once it is committed.
     pub sessions: Changes,
 }

@@ -1,10 +1,9 @@
 //! Attempts: claim, process, finish, and what a dead daemon left.
 
-use std::collections::BTreeMap;
-
 use rusqlite::named_params;
 
-use crate::run::{Ask, Command, Exit, OnInterrupt, Outcome, RunId, Status};
+use crate::run::{Ask, Exit, OnInterrupt, Outcome, RunId, Status};
+use crate::store::engine::orders::{Claimed, Order};
 use crate::store::engine::reads::Reader;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
@@ -12,27 +11,6 @@ use crate::store::sql;
 use crate::store::tables::life;
 use crate::store::tables::quota::Output;
 use crate::store::tables::runs::{command_from, get_in, parsed};
-
-/// A run that was just claimed: its attempt and `started` event are on the medium, its process is not there yet.
-#[derive(Clone, Debug)]
-pub struct Claimed {
-    /// Whose turn it is.
-    pub run: RunId,
-    /// Which attempt this is.
-    pub attempt: i64,
-    /// What to execute.
-    pub command: Command,
-    /// Where.
-    pub cwd: Option<String>,
-    /// Added to the daemon's environment.
-    pub env: BTreeMap<String, String>,
-    /// Standard input.
-    pub stdin: Option<String>,
-    /// Seconds until SIGTERM.
-    pub timeout_s: Option<i64>,
-    /// How long it had been waiting since it was due.
-    pub waited_ms: i64,
-}
 
 /// What tells one process from every other that ever had its pid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,22 +94,22 @@ fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
     };
     let output = Output::of_earlier_attempts(tx.conn, claimed.run, output_bytes)?;
     tx.state.output.insert(claimed.run, output);
-    tx.claimed.push(claimed);
+    tx.orders.push(Order::Start(claimed));
     Ok(true)
 }
 
-/// Writes the attempt's process down; answers whether a cancel came between the claim and now.
+/// Writes the attempt's process down.
 pub(in crate::store) fn record_process(
     tx: &mut Writer<'_>,
     run: RunId,
     attempt: i64,
     process: &ProcessMark,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     tx.prepare(sql::ATTEMPTS_RECORD_PROCESS)?.execute(named_params! {
         ":run": run.0, ":attempt": attempt, ":pid": process.pid, ":start_ticks": process.start_ticks,
         ":boot_id": process.boot_id,
     })?;
-    Ok(tx.prepare(sql::RUNS_CANCEL_REQUESTED)?.exists(named_params! {":id": run.0})?)
+    Ok(())
 }
 
 /// Settles an attempt, with what its output still holds back, in one transaction.

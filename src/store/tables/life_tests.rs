@@ -12,6 +12,7 @@ use crate::dir::Dir;
 use crate::metrics::Metrics;
 use crate::run::{Ask, Exit, OnInterrupt, RunId, Spec, Status};
 use crate::store::engine::handle::Store;
+use crate::store::engine::orders::Order;
 use crate::store::error::StoreError;
 use crate::store::settings::StoreConfig;
 use crate::store::tables::runs::{Change, NewRun};
@@ -220,7 +221,8 @@ impl World {
 
     /// What was claimed meanwhile: the first that was ready, where a slot was free.
     fn take_claims(&mut self) {
-        while let Ok(claimed) = self.store.claims().try_recv() {
+        while let Ok(order) = self.store.orders().try_recv() {
+            let Order::Start(claimed) = order else { continue };
             let queue = self.runs.get(&claimed.run.0).expect("known").queue;
             let first = self.runs.iter().find(|(_, run)| run.is_ready() && run.queue == queue).map(|(id, _)| *id);
             assert_eq!(first, Some(claimed.run.0), "the first that is ready");

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json as json_value};
 use crate::clock::UnixMs;
 use crate::event::Kind;
 use crate::numbers::Seq;
-use crate::run::{Command, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
+use crate::run::{Ask, Command, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
+use crate::store::engine::orders::Order;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
@@ -283,7 +284,8 @@ fn retag(tx: &Writer<'_>, id: RunId, old: &[String], new: &[String]) -> Result<(
     Ok(())
 }
 
-/// Records that a run's end is asked for. A queued run ends here; whether a running one must be told is the answer.
+/// Records that a run's end is asked for. A queued run ends here, a running one is ordered to stop; whether it was running is
+/// the answer.
 pub(in crate::store) fn cancel(
     tx: &mut Writer<'_>,
     id: RunId,
@@ -302,7 +304,11 @@ pub(in crate::store) fn cancel(
     if status == Status::Queued {
         life::end(tx, &run, &Outcome::CANCELED_IN_QUEUE)?;
     }
-    Ok((get_in(tx, id)?, status == Status::Running))
+    let still_runs = status == Status::Running;
+    if still_runs {
+        tx.orders.push(Order::Stop { run: id, asked: Ask::Cancel });
+    }
+    Ok((get_in(tx, id)?, still_runs))
 }
 
 /// A new run of the same specification, less key and delay.

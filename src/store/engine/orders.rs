@@ -1,0 +1,43 @@
+//! What commits ask of whoever runs commands, in the order of the commits.
+//!
+//! An order leaves the store behind its COMMIT and before that is answered, so that an attempt's start always comes before
+//! its stop. A stop may come when the attempt is over: then there is nothing left to do.
+
+use std::collections::BTreeMap;
+
+use crate::run::{Ask, Command, RunId};
+
+/// A run that was just claimed: its attempt and `started` event are on the medium, its process is not there yet.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Whose turn it is.
+    pub run: RunId,
+    /// Which attempt this is.
+    pub attempt: i64,
+    /// What to execute.
+    pub command: Command,
+    /// Where.
+    pub cwd: Option<String>,
+    /// Added to the daemon's environment.
+    pub env: BTreeMap<String, String>,
+    /// Standard input.
+    pub stdin: Option<String>,
+    /// Seconds until SIGTERM.
+    pub timeout_s: Option<i64>,
+    /// How long it had been waiting since it was due.
+    pub waited_ms: i64,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Start this attempt.
+    Start(Claimed),
+    /// Ask what runs of a run to end.
+    Stop {
+        /// Whose attempt.
+        run: RunId,
+        /// Who asks.
+        asked: Ask,
+    },
+}
