@@ -6,6 +6,7 @@ use std::fs::{metadata, read_to_string};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+#[cfg(target_os = "linux")]
 use rustix::thread::CapabilitySet;
 
 /// Where Linux keeps a file's POSIX access list.
@@ -43,6 +44,7 @@ impl Account {
     ///
     /// # Errors
     /// There is none, or it may not; for people, with the key.
+    #[cfg(target_os = "linux")]
     pub fn for_runs(user: &str) -> Result<Account, String> {
         let Some(account) = Account::find(user) else {
             return Err(format!(

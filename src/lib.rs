@@ -89,38 +89,71 @@
 //!
 //! What a change of each common kind touches stands in `CONTRIBUTING.md`.
 
+#[cfg(all(feature = "daemon", not(target_os = "linux")))]
+compile_error!("the daemon is for Linux; the client builds with --no-default-features --features client,tls");
+
+#[cfg(feature = "daemon")]
 pub mod access;
+#[cfg(all(feature = "client", unix))]
 pub mod accounts;
+#[cfg(feature = "client")]
 pub mod cli;
+#[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
+#[cfg(feature = "daemon")]
 pub mod config;
+#[cfg(feature = "daemon")]
 pub mod cow;
+#[cfg(feature = "daemon")]
 pub mod credentials;
+#[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "daemon")]
 pub mod descriptors;
+#[cfg(feature = "daemon")]
 pub mod dir;
 pub mod event;
+#[cfg(feature = "daemon")]
 pub mod feed;
+#[cfg(feature = "daemon")]
 pub mod holder;
+#[cfg(feature = "daemon")]
 pub mod home;
+#[cfg(feature = "daemon")]
 pub mod http;
+#[cfg(feature = "daemon")]
 pub mod jumps;
+#[cfg(feature = "daemon")]
 pub mod logging;
+#[cfg(feature = "daemon")]
 pub mod maintenance;
+#[cfg(feature = "daemon")]
 pub mod memory;
+#[cfg(feature = "daemon")]
 pub mod metrics;
 pub mod numbers;
+#[cfg(feature = "daemon")]
 pub mod replica;
 pub mod run;
+#[cfg(feature = "daemon")]
 pub mod run_tokens;
+#[cfg(feature = "daemon")]
 pub mod runner;
+#[cfg(feature = "daemon")]
 pub mod scheduler;
+#[cfg(feature = "daemon")]
 pub mod signals;
+#[cfg(feature = "client")]
 pub mod state_dir;
+#[cfg(feature = "daemon")]
 pub mod store;
+#[cfg(feature = "daemon")]
 pub mod systemd;
 pub mod text;
+#[cfg(feature = "client")]
 pub mod tls;
+#[cfg(feature = "daemon")]
 pub mod upkeep;
+#[cfg(feature = "daemon")]
 pub mod wake;

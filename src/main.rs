@@ -2,8 +2,12 @@
 
 use std::process::ExitCode;
 
-use runabout::cli::args::{Cli, Command, ServeOptions};
-use runabout::{cli, daemon, upkeep};
+use runabout::cli;
+#[cfg(feature = "daemon")]
+use runabout::cli::args::ServeOptions;
+use runabout::cli::args::{Cli, Command};
+#[cfg(feature = "daemon")]
+use runabout::{daemon, upkeep};
 
 fn main() -> ExitCode {
     let cli = match Cli::read() {
@@ -11,12 +15,17 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     match cli.command {
+        #[cfg(feature = "daemon")]
         Command::Serve(options) => daemon::serve(serve_args(cli.global.state_dir, options)),
+        #[cfg(feature = "daemon")]
         Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) => upkeep::run(cli),
+        #[cfg(not(feature = "daemon"))]
+        Command::Serve(_) | Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) => cli::no_daemon(),
         _ => cli::run(cli),
     }
 }
 
+#[cfg(feature = "daemon")]
 fn serve_args(state_dir: Option<std::path::PathBuf>, options: ServeOptions) -> daemon::ServeArgs {
     let ServeOptions { listen, config, log, log_format, check } = options;
     daemon::ServeArgs { state_dir, listen, config, log, log_format, check }

@@ -3,9 +3,9 @@
 //! It reads no environment but what it is given, and of files only whose the directory is.
 
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
 use crate::accounts::Account;
 
 /// The database's name in the directory.
@@ -43,7 +43,10 @@ pub fn state_dir(flag: Option<&Path>, env: impl Fn(&str) -> Option<OsString>, is
 }
 
 /// The daemon's user where that is neither root nor us, by whose the directory is. `None` also where there is none yet.
+#[cfg(unix)]
 pub fn owner(state_dir: &Path) -> Option<Account> {
+    use std::os::unix::fs::MetadataExt as _;
+
     let uid = std::fs::metadata(state_dir).ok()?.uid();
     let is_known = uid == 0 || uid == rustix::process::geteuid().as_raw();
     if is_known { None } else { Account::find_uid(uid) }

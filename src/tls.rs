@@ -39,6 +39,7 @@ mod without_tls {
 mod with_tls {
     use std::fs::OpenOptions;
     use std::io::Read as _;
+    #[cfg(unix)]
     use std::os::unix::fs::OpenOptionsExt as _;
     use std::path::Path;
     use std::sync::Arc;
@@ -50,6 +51,8 @@ mod with_tls {
     use futures_rustls::rustls::client::danger::ServerCertVerifier as _;
     use futures_rustls::rustls::crypto::{CryptoProvider, ring};
     use futures_rustls::rustls::{CertificateError, Error as TlsError, RootCertStore};
+    #[cfg(unix)]
+    use rustix::fs::OFlags;
 
     /// No bundle of certificates is this long (Debian's has 220 kB); guards against a path like /dev/zero.
     const FILE_BYTES_MAX: u64 = 4_194_304;
@@ -135,9 +138,11 @@ mod with_tls {
 
     fn read(path: &Path) -> Result<Vec<u8>, String> {
         let why = |error: std::io::Error| error.to_string();
-        // Opening a pipe would wait for its writer, who may have put it there for that.
         let mut options = OpenOptions::new();
-        let file = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(why)?;
+        // Opening a pipe would wait for its writer, who may have put it there for that.
+        #[cfg(unix)]
+        options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32);
+        let file = options.read(true).open(path).map_err(why)?;
         if !file.metadata().map_err(why)?.is_file() {
             return Err("it is not a file".to_owned());
         }

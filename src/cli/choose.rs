@@ -28,7 +28,10 @@ struct World<'a> {
 /// # Errors
 /// [`Failure::Usage`] for a URL, file or environment that cannot be used.
 pub fn choose(global: &Global) -> Result<Target, Failure> {
+    #[cfg(unix)]
     let is_root = rustix::process::geteuid().is_root();
+    #[cfg(not(unix))]
+    let is_root = false;
     let env = |name: &str| std::env::var_os(name);
     // A client may itself be somebody's service, whose STATE_DIRECTORY then holds no socket.
     let named = [state_dir(None, env, is_root), default_state_dir(env, is_root)];

@@ -1,9 +1,11 @@
 //! What `login` saved: one daemon's URL, the session token for it, and by which authority it is known.
 //!
-//! The file is a secret: it is created with mode 0600, and one that others can read is never used.
+//! The file is a secret: on Unix it is created with mode 0600, and one that others can read is never used; elsewhere it
+//! lies in the user's own profile.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+#[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -61,6 +63,9 @@ pub fn forget() -> Result<(), Failure> {
 
 fn path() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    #[cfg(windows)]
+    let config = absolute("APPDATA")?;
+    #[cfg(not(windows))]
     let config = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
     Some(config.join("runabout/login.toml"))
 }
@@ -74,8 +79,7 @@ fn read_from(path: &Path) -> Result<Option<Login>, Failure> {
         }
         Err(error) => return Err(wrong(error.to_string())),
     };
-    let mode = file.metadata().map_err(|error| wrong(error.to_string()))?.mode();
-    if mode & 0o077 != 0 {
+    if is_open_to_others(&file).map_err(|error| wrong(error.to_string()))? {
         return Err(wrong(format!("others can read this secret: chmod 600 {}", path.display())));
     }
     let mut text = String::new();
@@ -83,13 +87,29 @@ fn read_from(path: &Path) -> Result<Option<Login>, Failure> {
     toml::from_str(&text).map(Some).map_err(|error| wrong(error.message().to_owned()))
 }
 
+#[cfg(unix)]
+fn is_open_to_others(file: &File) -> io::Result<bool> {
+    Ok(file.metadata()?.mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
 /// Written beside it and renamed, so that a token is never half there and never in a file with another mode.
 fn save_to(path: &Path, login: &Login) -> io::Result<()> {
     if let Some(dir) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        builder.mode(0o700);
+        builder.recursive(true).create(dir)?;
     }
     let new = path.with_extension(format!("new-{}", std::process::id()));
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).and_then(|mut file| {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    options.mode(0o600);
+    let written = options.write(true).create_new(true).open(&new).and_then(|mut file| {
         writeln!(file, "url = {}\ntoken = {}", quoted(&login.url), quoted(&login.token))?;
         if let Some(ca) = &login.ca {
             writeln!(file, "ca = {}", quoted(ca.to_str().ok_or(io::ErrorKind::InvalidInput)?))?;
@@ -110,7 +130,7 @@ fn quoted(text: &str) -> String {
     json_string(text)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;

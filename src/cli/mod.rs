@@ -8,10 +8,18 @@ pub mod args;
 pub(crate) mod choose;
 mod commands;
 mod duration;
+#[cfg(unix)]
+mod interrupts;
+#[cfg(not(unix))]
+#[path = "no_interrupts.rs"]
 mod interrupts;
 mod login;
 mod patience;
 pub(crate) mod print;
+#[cfg(unix)]
+mod sink;
+#[cfg(not(unix))]
+#[path = "blocking_sink.rs"]
 mod sink;
 mod view;
 
@@ -25,6 +33,14 @@ use crate::client::failure::Failure;
 pub fn run(cli: Cli) -> ExitCode {
     let follows = matches!(cli.command, Command::Run(_) | Command::Wait { .. });
     exit(smol::block_on(commands::dispatch(cli)), follows)
+}
+
+/// What a build without the daemon says to the commands that need one beside them.
+#[cfg(not(feature = "daemon"))]
+pub fn no_daemon() -> ExitCode {
+    let text = "this build of runabout is a client only (without the Cargo feature `daemon`): serve, backup, restore and \
+                doctor are in the full build, on the daemon's machine";
+    exit(Err(Failure::Usage(text.to_owned())), false)
 }
 
 /// Says what went wrong, if something did, and gives the code to exit with; `follows` where 1 is the command's own.

@@ -170,8 +170,12 @@ fn terminal_columns() -> Option<usize> {
     if !out.is_terminal() {
         return None;
     }
-    let columns = usize::from(rustix::termios::tcgetwinsize(&out).ok()?.ws_col);
-    (columns > 0).then_some(columns)
+    #[cfg(unix)]
+    let columns = rustix::termios::tcgetwinsize(&out).ok().map(|size| usize::from(size.ws_col));
+    // Without a way to ask, the usual width.
+    #[cfg(not(unix))]
+    let columns = Some(80);
+    columns.filter(|columns| *columns > 0)
 }
 
 /// An argument vector as one would type it.

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io;
+#[cfg(unix)]
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,12 +22,14 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use smol::Timer;
 use smol::net::TcpStream;
+#[cfg(unix)]
 use smol::net::unix::UnixStream;
 use smol_hyper::rt::FuturesIo;
 
 use super::failure::{Failure, Problem};
 use super::target::{Address, Target};
 use super::tls::Tls;
+#[cfg(unix)]
 use crate::state_dir::SOCKET_PATH_BYTES_MAX;
 
 /// To reach a host on the network.
@@ -256,6 +259,11 @@ impl Daemon {
 
     async fn connect(&self) -> Result<Box<dyn Duplex>, Failure> {
         match &self.target {
+            #[cfg(not(unix))]
+            Target::Socket { path, .. } => {
+                Err(Failure::Usage(format!("{}: this system has no Unix sockets; use --url", path.display())))
+            }
+            #[cfg(unix)]
             Target::Socket { path, start } => match UnixStream::connect(path).await {
                 Ok(stream) => Ok(Box::new(stream)),
                 Err(error) => Err(no_socket(path, start, &error)),
@@ -321,6 +329,7 @@ async fn connect_tcp(address: &Address) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+#[cfg(unix)]
 fn no_socket(path: &Path, start: &str, error: &io::Error) -> Failure {
     let shown = path.display();
     let length = path.as_os_str().len();

@@ -5,13 +5,18 @@
 
 use std::path::Path;
 
+#[cfg(unix)]
 use serde::Deserialize;
 
+#[cfg(unix)]
 use crate::accounts::{Account, user_name};
 use crate::cli::args::SubmitOptions;
 use crate::cli::print;
+#[cfg(unix)]
 use crate::cli::view::read;
-use crate::client::connection::{Ask, Daemon};
+#[cfg(unix)]
+use crate::client::connection::Ask;
+use crate::client::connection::Daemon;
 use crate::client::failure::Failure;
 use crate::text::printable;
 
@@ -24,6 +29,7 @@ pub struct Caller {
     pub path: Option<String>,
 }
 
+#[cfg(unix)]
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct System {
@@ -78,6 +84,7 @@ impl Caller {
 }
 
 /// The user that commands run as, where that is another than ours who may not enter the directory.
+#[cfg(unix)]
 async fn barred(daemon: &Daemon, dir: &Path) -> Option<String> {
     // Nobody's account: what all may enter needs no question.
     let anybody = Account { uid: u32::MAX, gid: u32::MAX, groups: Vec::new(), ..Account::default() };
@@ -92,6 +99,12 @@ async fn barred(daemon: &Daemon, dir: &Path) -> Option<String> {
     }
     let account = Account::find(&user)?;
     (!account.may_enter(dir)).then_some(user)
+}
+
+/// A daemon on this machine is reached by its Unix socket only.
+#[cfg(not(unix))]
+async fn barred(_: &Daemon, _: &Path) -> Option<String> {
+    None
 }
 
 #[cfg(test)]

@@ -89,11 +89,18 @@ fn authority_of(target: &Target) -> Result<Option<PathBuf>, Failure> {
 }
 
 async fn enroll(target: &Target, token: &str) -> Result<(String, String), Failure> {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let ask = Ask::new(Method::POST, "/v1/enroll").with(&json!({ "token": token, "name": host }));
+    let ask = Ask::new(Method::POST, "/v1/enroll").with(&json!({ "token": token, "name": host() }));
     let body = Daemon::new(target.clone()).ask(&ask).await?;
     let Enrolled { session_token, session } = read(&body)?;
     Ok((session_token, session.role))
+}
+
+/// This machine's name.
+fn host() -> String {
+    #[cfg(unix)]
+    return rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "command line".to_owned())
 }
 
 async fn role_of(target: &Target, token: &str) -> Result<String, Failure> {
