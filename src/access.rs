@@ -6,7 +6,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::run::{RunId, words};
+use crate::run::RunId;
+use crate::words::words;
 
 words! {
     /// What somebody may do; each role may what the ones before it may.

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
 use crate::numbers::{EventId, Position, RunId, Seq};
-use crate::run::{Outcome, words};
+use crate::run::Outcome;
 use crate::text::{fits_json, json_string, push_json};
+use crate::words::words;
 
 /// The largest `output` event, in bytes of the command's output.
 pub const OUTPUT_BYTES_MAX: usize = 16 * 1024;

@@ -157,3 +157,4 @@ pub mod tls;
 pub mod upkeep;
 #[cfg(feature = "daemon")]
 pub mod wake;
+mod words;
