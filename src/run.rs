@@ -1,11 +1,13 @@
-//! What a run is, and the only table of the transitions it may make.
+//! What a run is, what holds it back, and the only table of the transitions it may make.
 //!
 //! No I/O here, and no knowledge of how a run is stored, executed or shown.
 
+mod hold;
 mod outcome;
 
 use std::collections::BTreeMap;
 
+pub use self::hold::{HeldBy, Hold};
 pub use self::outcome::{Ask, Exit, OnInterrupt, Outcome, Reason, Status};
 use crate::clock::UnixMs;
 pub use crate::numbers::RunId;
@@ -98,8 +100,8 @@ pub struct Run {
     pub outcome: Outcome,
     /// What was asked for.
     pub spec: Spec,
-    /// Whether nothing holds it back; counts while it is queued.
-    pub ready: bool,
+    /// What keeps it from being claimed while it is queued.
+    pub held_by: HeldBy,
     /// The attempt that runs or will run next, or the last one; from 1.
     pub attempt: i64,
     /// `data` of the newest `progress` event, as JSON text.

@@ -11,6 +11,10 @@ use rusqlite::{Connection, StatementStatus, ToSql};
 /// Allowed of a cost with many rows, as a multiple of that with few.
 const GROWTH_MAX: f64 = 2.0;
 
+/// `runs.held_by` of what its time alone holds back, and of what another run does.
+const TIME: i64 = 1;
+const AFTER: i64 = 4;
+
 /// Count what there is, and are asked once, at the start: how many runs may be removed; and how much of an output there
 /// is, of the few runs that a crash left.
 const COUNT_ALL: &[&str] = &["events/output_bytes", "runs/count_prunable"];
@@ -28,7 +32,7 @@ fn database() -> Connection {
 }
 
 /// Adds so many runs like this, with a row of each of their tables. `columns` are expressions over `i`, from 1.
-fn add_runs(database: &Connection, count: i64, status: &str, ready: i64, priority: &str, not_before: &str) {
+fn add_runs(database: &Connection, count: i64, status: &str, held_by: i64, priority: &str, not_before: &str) {
     let ended = !matches!(status, "queued" | "running");
     let (reason, ended_at) = if ended { ("'exited'", "i") } else { ("NULL", "NULL") };
     let from = format!(
@@ -39,9 +43,9 @@ fn add_runs(database: &Connection, count: i64, status: &str, ready: i64, priorit
         .execute_batch(&format!(
             "BEGIN;
              {from}
-             INSERT INTO runs (id, status, reason, name, queue, priority, ready, tags, script, env, not_before,
+             INSERT INTO runs (id, status, reason, name, queue, priority, held_by, tags, script, env, not_before,
                                on_interrupt, keep, attempt, output_bytes, created_at, ended_at)
-             SELECT last + i, '{status}', {reason}, 'name' || (i % 10), 'default', {priority}, {ready}, '[\"tag\"]', 'true',
+             SELECT last + i, '{status}', {reason}, 'name' || (i % 10), 'default', {priority}, {held_by}, '[\"tag\"]', 'true',
                     '{{}}', {not_before}, 'fail', 0, 1, 0, i, {ended_at} FROM n, base;
              INSERT OR IGNORE INTO run_tags (tag, run) SELECT 'tag', id FROM runs;
              COMMIT;"
@@ -69,8 +73,9 @@ fn filled(scale: i64) -> Connection {
     let database = database();
     add_runs(&database, 4, "running", 0, "0", "NULL");
     add_runs(&database, 2_000 * scale, "succeeded", 0, "0", "NULL");
-    add_runs(&database, 500 * scale, "queued", 1, "i % 7", "NULL");
-    add_runs(&database, 500 * scale, "queued", 0, "0", "i");
+    add_runs(&database, 500 * scale, "queued", 0, "i % 7", "NULL");
+    add_runs(&database, 500 * scale, "queued", TIME, "0", "i");
+    add_runs(&database, 500 * scale, "queued", AFTER, "0", "NULL");
     for run in 1..=20 {
         add_events(&database, run, 200 * scale);
     }
@@ -136,7 +141,7 @@ fn assert_no_dearer(what: &str, few: i32, many: i32) {
 #[track_caller]
 fn claim_cost(database: &Connection) -> i32 {
     database.execute_batch("BEGIN").unwrap();
-    let (steps, claimed) = cost(database, sql::RUNS_CLAIM, &[(":queue", &"default"), (":now", &1)], 2);
+    let (steps, claimed) = cost(database, sql::LIFE_START, &[(":queue", &"default"), (":now", &1)], 2);
     database.execute_batch("ROLLBACK").unwrap();
     assert_eq!(claimed, 1);
     steps
@@ -186,7 +191,7 @@ fn some_value(parameter: &str) -> Value {
     match parameter {
         ":before" => Value::Integer(i64::MAX),
         ":rows" => Value::Integer(50),
-        ":keep" | ":ready" | ":paused" => Value::Integer(0),
+        ":keep" | ":held_by" | ":paused" => Value::Integer(0),
         ":queue" => text("default"),
         ":status" => text("failed"),
         ":reason" => text("exited"),
@@ -250,26 +255,32 @@ fn no_statement_that_is_to_find_its_rows_costs_more_with_ten_times_as_many() {
 #[test]
 fn a_claim_costs_the_same_with_many_queued() {
     let database = database();
-    add_runs(&database, 300, "queued", 1, "i % 10", "NULL");
+    add_runs(&database, 300, "queued", 0, "i % 10", "NULL");
     let few = claim_cost(&database);
-    add_runs(&database, 300_000 - 300, "queued", 1, "i % 10", "NULL");
+    add_runs(&database, 300_000 - 300, "queued", 0, "i % 10", "NULL");
     assert_no_dearer("a claim among 300,000 queued", few, claim_cost(&database));
 }
 
 #[test]
 fn delayed_runs_of_high_priority_never_stand_in_front_of_a_claim() {
     let database = database();
-    add_runs(&database, 300, "queued", 1, "0", "NULL");
+    add_runs(&database, 300, "queued", 0, "0", "NULL");
     let claim = claim_cost(&database);
-    let admit = || cost(&database, sql::RUNS_ADMIT, &[(":now", &1_000)], 501);
+    let admit = || cost(&database, sql::LIFE_ADMIT, &[(":now", &1_000)], 501);
     let next_due = || cost(&database, sql::RUNS_NEXT_DUE, &[], 2).0;
-    add_runs(&database, 3, "queued", 0, "1000", "1000000 + i");
+    add_runs(&database, 3, "queued", TIME, "1000", "1000000 + i");
     let (admitting, due) = (admit().0, next_due());
-    add_runs(&database, 100_000, "queued", 0, "1000", "2000000 + i");
+    add_runs(&database, 100_000, "queued", TIME, "1000", "2000000 + i");
     assert_no_dearer("a claim behind 100,000 delayed", claim, claim_cost(&database));
     assert_no_dearer("the time of the next delayed run", due, next_due());
     assert_eq!(admit().1, 0, "none is due");
     assert_no_dearer("letting in none of 100,000 delayed", admitting, admit().0);
+    // Their time came long ago, and something else still holds them back.
+    add_runs(&database, 100_000, "queued", AFTER, "1000", "i");
+    assert_no_dearer("a claim behind 100,000 that wait for others", claim, claim_cost(&database));
+    assert_no_dearer("the time of the next delayed run", due, next_due());
+    assert_eq!(admit().1, 0, "none is due");
+    assert_no_dearer("letting in none of what waits for others", admitting, admit().0);
 }
 
 #[test]
@@ -393,4 +404,18 @@ fn what_a_filter_hides_of_all_runs_is_not_read() {
     });
     assert_eq!((few.1, many.1), (50, 50));
     assert_no_dearer("what was told among ten times as much output", few.0, many.0);
+}
+
+/// Each queued run stands in one index: by what holds it back.
+#[test]
+fn what_is_queued_is_counted_by_an_index_that_has_all_of_it() {
+    let database = filled(1);
+    let covers = |name: &str, text: &str, index: &str| {
+        let plan = plan(&database, name, text);
+        assert!(plan.iter().any(|step| step.ends_with(&format!("USING COVERING INDEX {index}"))), "{name}: {plan:?}");
+    };
+    covers("runs/count_ready", sql::RUNS_COUNT_READY, "runs_claim");
+    covers("runs/count_held", sql::RUNS_COUNT_HELD, "runs_due");
+    covers("runs/count_held", sql::RUNS_COUNT_HELD, "runs_waiting");
+    covers("runs/next_due", sql::RUNS_NEXT_DUE, "runs_due");
 }

@@ -83,4 +83,5 @@ mod streams;
 mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
+mod transitions;
 mod whole_session;

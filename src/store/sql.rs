@@ -46,6 +46,13 @@ statements! {
     IDEMPOTENCY_NEXT_EXPIRY = "idempotency/next_expiry";
     IDEMPOTENCY_RELEASE = "idempotency/release";
     IDEMPOTENCY_SHIFT = "idempotency/shift";
+    LIFE_ADMIT = "life/admit";
+    LIFE_CHANGE = "life/change";
+    LIFE_END = "life/end";
+    LIFE_ENTER = "life/enter";
+    LIFE_REMOVE = "life/remove";
+    LIFE_REQUEUE = "life/requeue";
+    LIFE_START = "life/start";
     META_GET = "meta/get";
     META_KEEP_COOKIE = "meta/keep_cookie";
     META_RAISE = "meta/raise";
@@ -53,19 +60,13 @@ statements! {
     QUEUES_DELETE = "queues/delete";
     QUEUES_LIST = "queues/list";
     QUEUES_PUT = "queues/put";
-    RUNS_ADMIT = "runs/admit";
-    RUNS_CHANGE = "runs/change";
-    RUNS_CLAIM = "runs/claim";
     RUNS_COUNT_BY_STATUS = "runs/count_by_status";
-    RUNS_COUNT_DELAYED = "runs/count_delayed";
+    RUNS_COUNT_HELD = "runs/count_held";
     RUNS_COUNT_PRUNABLE = "runs/count_prunable";
     RUNS_COUNT_READY = "runs/count_ready";
-    RUNS_DELETE = "runs/delete";
-    RUNS_END = "runs/end";
     RUNS_GET = "runs/get";
     RUNS_HAS_TAG = "runs/has_tag";
     RUNS_HEAD = "runs/head";
-    RUNS_INSERT = "runs/insert";
     RUNS_LIST = "runs/list";
     RUNS_LIST_BY_NAME = "runs/list_by_name";
     RUNS_LIST_BY_QUEUE = "runs/list_by_queue";
@@ -78,7 +79,6 @@ statements! {
     RUNS_OLDEST_ENDED = "runs/oldest_ended";
     RUNS_QUEUE_OF = "runs/queue_of";
     RUNS_REQUEST_CANCEL = "runs/request_cancel";
-    RUNS_REQUEUE = "runs/requeue";
     RUNS_RUNNING = "runs/running";
     RUNS_SET_PROGRESS = "runs/set_progress";
     RUNS_TAG = "runs/tag";
@@ -105,4 +105,5 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("../../sql/migrations/0001_runs.sql"),
     include_str!("../../sql/migrations/0002_trimmed_runs.sql"),
     include_str!("../../sql/migrations/0003_events_of_all_runs.sql"),
+    include_str!("../../sql/migrations/0004_held_by.sql"),
 ];

@@ -9,8 +9,8 @@ INSERT INTO runs (id, status, reason, name, queue, priority, ready, tags, comman
 SELECT column1, column2, column3, column4, 'default', 0, column5, column6, column7, column8, '{}', 'fail', 0, 1,
        column9, column10, column11, ms, iif(column2 = 'queued', NULL, ms), iif(column3 IS NULL, NULL, ms + 1), column12
 FROM now, (VALUES
-  (1, 'succeeded', 'exited',   'old', 1, '["kept"]', '["echo","from before"]', NULL,          0,    NULL, 12, NULL),
-  (2, 'failed',    'signaled', NULL,  1, '[]',       NULL,                     'kill -9 $$', NULL, 9,    0,  NULL),
+  (1, 'succeeded', 'exited',   'old', 0, '["kept"]', '["echo","from before"]', NULL,          0,    NULL, 12, NULL),
+  (2, 'failed',    'signaled', NULL,  0, '[]',       NULL,                     'kill -9 $$', NULL, 9,    0,  NULL),
   (3, 'running',   NULL,       NULL,  1, '[]',       NULL,                     'sleep 1000',  NULL, NULL, 0,  NULL),
   (4, 'queued',    NULL,       NULL,  1, '[]',       '["true"]',               NULL,          NULL, NULL, 0,  NULL),
   (5, 'queued',    NULL,       NULL,  0, '[]',       '["true"]',               NULL,          NULL, NULL, 0,  4102444800000)

@@ -119,8 +119,8 @@ pub struct QueueBody<'a> {
 impl<'a> QueueBody<'a> {
     /// The queue as a client sees it.
     pub fn new(name: &'a str, queue: &Queue) -> QueueBody<'a> {
-        let Queue { slots, paused, ready, delayed, running } = *queue;
-        QueueBody { name, slots, paused, queued: ready + delayed, running }
+        let Queue { slots, paused, ready, held, running } = *queue;
+        QueueBody { name, slots, paused, queued: ready + held, running }
     }
 }
 

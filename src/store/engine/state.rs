@@ -24,10 +24,10 @@ pub struct Queue {
     pub slots: i64,
     /// Whether claims are held back.
     pub paused: bool,
-    /// Queued and due.
+    /// Queued, and nothing holds them back.
     pub ready: i64,
-    /// Queued and held back by a time.
-    pub delayed: i64,
+    /// Queued and held back, by their time or otherwise.
+    pub held: i64,
     /// Running.
     pub running: i64,
 }
@@ -140,17 +140,17 @@ impl State {
     /// Counts anew what each queue holds back and has ready.
     pub fn recount_queued(&mut self, conn: &Connection) -> Result<(), StoreError> {
         for queue in self.queues.values_mut() {
-            (queue.ready, queue.delayed) = (0, 0);
+            (queue.ready, queue.held) = (0, 0);
         }
         let mut ready = conn.prepare_cached(sql::RUNS_COUNT_READY)?;
         let mut rows = ready.query([])?;
         while let Some(row) = rows.next()? {
             self.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default()).ready = row.get(1)?;
         }
-        let mut delayed = conn.prepare_cached(sql::RUNS_COUNT_DELAYED)?;
-        let mut rows = delayed.query([])?;
+        let mut held = conn.prepare_cached(sql::RUNS_COUNT_HELD)?;
+        let mut rows = held.query([])?;
         while let Some(row) = rows.next()? {
-            self.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default()).delayed = row.get(1)?;
+            self.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default()).held = row.get(1)?;
         }
         Ok(())
     }
@@ -173,9 +173,9 @@ impl State {
     pub fn count_run(&mut self, run: Standing<'_>, by: i64) {
         self.counts[run.status as usize] += by;
         match run.status {
-            Status::Queued if run.ready => self.queue_mut(run.queue).ready += by,
+            Status::Queued if run.held_by.is_nothing() => self.queue_mut(run.queue).ready += by,
             Status::Queued => {
-                self.queue_mut(run.queue).delayed += by;
+                self.queue_mut(run.queue).held += by;
                 self.due_changed = true;
             }
             Status::Running => self.queue_mut(run.queue).running += by,

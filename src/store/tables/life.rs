@@ -1,13 +1,13 @@
 //! The one door through which a run moves: into its queue, into an attempt, back, to its end, and out.
 //!
 //! Each function here looks its move up in the table of `run`, moves the counters, and writes the run's row and event. No
-//! other file writes a run's status or counts runs.
+//! other file counts runs, and no statement but those under `sql/life/` writes a run's status or what holds it back.
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
 use crate::event::{Finished, Kind};
 use crate::numbers::Seq;
-use crate::run::{Command, Outcome, Run, RunId, Spec, Status, may_follow};
+use crate::run::{Command, HeldBy, Hold, Outcome, Run, RunId, Spec, Status, may_follow};
 use crate::store::engine::writer::{Writer, json};
 use crate::store::error::StoreError;
 use crate::store::sql;
@@ -21,8 +21,8 @@ pub(in crate::store) struct Standing<'a> {
     pub status: Status,
     /// The queue that it belongs to.
     pub queue: &'a str,
-    /// Whether nothing holds it back; counts while it is queued.
-    pub ready: bool,
+    /// What holds it back; counts while it is queued.
+    pub held_by: HeldBy,
     /// Whether retention spares it; counts once it has ended.
     pub keep: bool,
 }
@@ -30,8 +30,8 @@ pub(in crate::store) struct Standing<'a> {
 impl<'a> Standing<'a> {
     /// Of a run as it was read.
     pub fn of(run: &'a Run) -> Standing<'a> {
-        let Run { outcome, spec, ready, .. } = run;
-        Standing { status: outcome.status, queue: &spec.queue, ready: *ready, keep: spec.keep }
+        let Run { outcome, spec, held_by, .. } = run;
+        Standing { status: outcome.status, queue: &spec.queue, held_by: *held_by, keep: spec.keep }
     }
 }
 
@@ -64,16 +64,21 @@ fn moved(
 }
 
 /// A submit: the run's row and its first event; answers the event's `seq`.
-pub(in crate::store) fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, ready: bool) -> Result<Seq, StoreError> {
+pub(in crate::store) fn enter(
+    tx: &mut Writer<'_>,
+    id: RunId,
+    new: &NewRun,
+    held_by: HeldBy,
+) -> Result<Seq, StoreError> {
     let spec = &new.spec;
-    let queued = Standing { status: Status::Queued, queue: &spec.queue, ready, keep: spec.keep };
+    let queued = Standing { status: Status::Queued, queue: &spec.queue, held_by, keep: spec.keep };
     moved(tx, id, None, Some(queued))?;
     let (command, script) = match &spec.command {
         Command::Argv(argv) => (Some(json(argv)), None),
         Command::Script(script) => (None, Some(script)),
     };
-    tx.prepare(sql::RUNS_INSERT)?.execute(named_params! {
-        ":id": id.0, ":name": spec.name, ":queue": spec.queue, ":priority": spec.priority, ":ready": ready,
+    tx.prepare(sql::LIFE_ENTER)?.execute(named_params! {
+        ":id": id.0, ":name": spec.name, ":queue": spec.queue, ":priority": spec.priority, ":held_by": held_by.bits(),
         ":tags": json(&spec.tags), ":command": command, ":script": script, ":cwd": spec.cwd,
         ":env": json(&spec.env), ":stdin": spec.stdin, ":timeout_s": spec.timeout_s,
         ":not_before": spec.not_before.map(|at| at.0), ":on_interrupt": spec.on_interrupt.as_str(),
@@ -88,19 +93,20 @@ pub(in crate::store) fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, read
     tx.append(id, Kind::Queued, data)
 }
 
-/// What has become due takes its place among the ready.
+/// What has become due is no longer held back by its time; it is ready unless something else holds it.
 pub(in crate::store) fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     while tx.state.next_due.is_some_and(|due| due <= tx.now) {
-        let mut statement = tx.prepare(sql::RUNS_ADMIT)?;
+        let mut statement = tx.prepare(sql::LIFE_ADMIT)?;
         let mut rows = statement.query(named_params! {":now": tx.now.0})?;
         while let Some(row) = rows.next()? {
-            let held = Standing {
+            let due = Standing {
                 status: Status::Queued,
                 queue: row.get_ref("queue")?.as_str().unwrap_or_default(),
-                ready: false,
+                held_by: HeldBy::from_bits(row.get("held_by")?),
                 keep: false,
             };
-            moved(tx, RunId(row.get("id")?), Some(held), Some(Standing { ready: true, ..held }))?;
+            let waited = Standing { held_by: due.held_by.set(Hold::Time, true), ..due };
+            moved(tx, RunId(row.get("id")?), Some(waited), Some(due))?;
         }
         tx.state.look_up_due(tx.conn)?;
     }
@@ -114,14 +120,14 @@ pub(in crate::store) fn start<T>(
     queue: &str,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Option<T>, StoreError> {
-    let mut statement = tx.prepare(sql::RUNS_CLAIM)?;
+    let mut statement = tx.prepare(sql::LIFE_START)?;
     let claimed = statement
         .query_row(named_params! {":queue": queue, ":now": tx.now.0}, |row| {
             Ok((RunId(row.get("id")?), row.get::<_, i64>("attempt")?, read(row)?))
         })
         .optional()?;
     let Some((id, attempt, claimed)) = claimed else { return Ok(None) };
-    let ready = Standing { status: Status::Queued, queue, ready: true, keep: false };
+    let ready = Standing { status: Status::Queued, queue, held_by: HeldBy::NOTHING, keep: false };
     moved(tx, id, Some(ready), Some(Standing { status: Status::Running, ..ready }))?;
     tx.prepare(sql::ATTEMPTS_START)?.execute(named_params! {":run": id.0, ":attempt": attempt, ":now": tx.now.0})?;
     tx.append(id, Kind::Started, format!(r#"{{"attempt":{attempt}}}"#))?;
@@ -138,20 +144,17 @@ pub(in crate::store) fn requeue(
     let running = Standing::of(run);
     let not_before = retry_ms.map(|ms| tx.now.0.saturating_add(ms));
     let claims_wanted_before = tx.claim_wanted;
-    moved(
-        tx,
-        run.id,
-        Some(running),
-        Some(Standing { status: Status::Queued, ready: not_before.is_none(), ..running }),
-    )?;
+    let held_by = HeldBy::NOTHING.set(Hold::Time, not_before.is_some());
+    moved(tx, run.id, Some(running), Some(Standing { status: Status::Queued, held_by, ..running }))?;
     if not_before.is_some() {
         // What is wanting for this one is wanting for the next.
         tx.claim_wanted = claims_wanted_before;
     }
     let Outcome { reason, exit_code, signal, error, .. } = outcome;
     let output_bytes = tx.state.output.remove(&run.id).unwrap_or_default().printed;
-    tx.prepare(sql::RUNS_REQUEUE)?.execute(named_params! {
+    tx.prepare(sql::LIFE_REQUEUE)?.execute(named_params! {
         ":id": run.id.0, ":output_bytes": output_bytes, ":error": error, ":not_before": not_before,
+        ":held_by": held_by.bits(),
     })?;
     let mut told = serde_json::json!({
         "attempt": run.attempt, "reason": reason, "exit_code": exit_code, "signal": signal,
@@ -169,7 +172,7 @@ pub(in crate::store) fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -
     let before = Standing::of(run);
     moved(tx, run.id, Some(before), Some(Standing { status: outcome.status, ..before }))?;
     let output_bytes = tx.state.output.remove(&run.id).map_or(run.output_bytes, |output| output.printed);
-    tx.prepare(sql::RUNS_END)?.execute(named_params! {
+    tx.prepare(sql::LIFE_END)?.execute(named_params! {
         ":id": run.id.0, ":status": outcome.status.as_str(), ":reason": outcome.reason.map(|reason| reason.as_str()),
         ":exit_code": outcome.exit_code, ":signal": outcome.signal, ":error": outcome.error,
         ":output_bytes": output_bytes, ":now": tx.now.0,
@@ -186,10 +189,10 @@ pub(in crate::store) fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -
 pub(in crate::store) fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreError> {
     moved(tx, new.id, Some(Standing::of(old)), Some(Standing::of(new)))?;
     let spec = &new.spec;
-    tx.prepare(sql::RUNS_CHANGE)?.execute(named_params! {
+    tx.prepare(sql::LIFE_CHANGE)?.execute(named_params! {
         ":id": new.id.0, ":name": spec.name, ":tags": json(&spec.tags), ":keep": spec.keep, ":queue": spec.queue,
         ":priority": spec.priority, ":timeout_s": spec.timeout_s, ":not_before": spec.not_before.map(|at| at.0),
-        ":ready": new.ready,
+        ":held_by": new.held_by.bits(),
     })?;
     Ok(())
 }
@@ -197,7 +200,7 @@ pub(in crate::store) fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Res
 /// A finished run's row goes.
 pub(in crate::store) fn remove(tx: &mut Writer<'_>, run: &Run) -> Result<(), StoreError> {
     moved(tx, run.id, Some(Standing::of(run)), None)?;
-    tx.prepare(sql::RUNS_DELETE)?.execute(named_params! {":id": run.id.0})?;
+    tx.prepare(sql::LIFE_REMOVE)?.execute(named_params! {":id": run.id.0})?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_run_id", ":value": run.id.0})?;
     tx.removed_runs += 1;
     Ok(())

@@ -1,4 +1,5 @@
-//! Random lives of many runs, held against a model: what may be done, where each run stands, and every counter.
+//! Random lives of many runs, held against a model: what may be done, where each run stands, what holds it back, and every
+//! counter.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,12 +11,14 @@ use proptest::prelude::*;
 use crate::clock::UnixMs;
 use crate::dir::Dir;
 use crate::metrics::Metrics;
-use crate::run::{Ask, Exit, OnInterrupt, RunId, Spec, Status};
+use crate::run::{Ask, Exit, HeldBy, Hold, OnInterrupt, Run, RunId, Spec, Status};
 use crate::store::engine::handle::Store;
 use crate::store::engine::orders::Order;
+use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::settings::StoreConfig;
-use crate::store::tables::runs::{Change, NewRun};
+use crate::store::tables::life;
+use crate::store::tables::runs::{Change, NewRun, get_in};
 use crate::wake::{Bell, Stop};
 
 const QUEUES: [&str; 2] = ["default", "other"];
@@ -26,16 +29,43 @@ const HOUR_S: i64 = 3_600;
 /// What happens next; a `usize` picks one of the runs that were ever made.
 #[derive(Clone, Debug)]
 enum Act {
-    Submit { queue: usize, held: bool, keep: bool, requeue: bool },
+    Submit {
+        queue: usize,
+        delayed: bool,
+        keep: bool,
+        requeue: bool,
+    },
     Claim,
-    Finish { run: usize, asked: Option<Ask>, code: i32 },
+    Finish {
+        run: usize,
+        asked: Option<Ask>,
+        code: i32,
+    },
     Cancel(usize),
     Retry(usize),
     Delete(usize),
-    Hold { run: usize, held: bool },
-    Move { run: usize, queue: usize },
-    Keep { run: usize, keep: bool },
-    Pause { queue: usize, paused: bool },
+    Delay {
+        run: usize,
+        delayed: bool,
+    },
+    /// Another hold than its time, which no request reaches by itself.
+    Hold {
+        run: usize,
+        hold: Hold,
+        holds: bool,
+    },
+    Move {
+        run: usize,
+        queue: usize,
+    },
+    Keep {
+        run: usize,
+        keep: bool,
+    },
+    Pause {
+        queue: usize,
+        paused: bool,
+    },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -43,17 +73,22 @@ fn act() -> impl Strategy<Value = Act> {
     let asked = prop_oneof![Just(None), Just(Some(Ask::Cancel)), Just(Some(Ask::Timeout)), Just(Some(Ask::Shutdown))];
     prop_oneof![
         4 => (0..2_usize, any::<bool>(), any::<bool>(), any::<bool>())
-            .prop_map(|(queue, held, keep, requeue)| Act::Submit { queue, held, keep, requeue }),
+            .prop_map(|(queue, delayed, keep, requeue)| Act::Submit { queue, delayed, keep, requeue }),
         3 => Just(Act::Claim),
         4 => (run(), asked, 0..2_i32).prop_map(|(run, asked, code)| Act::Finish { run, asked, code }),
         2 => run().prop_map(Act::Cancel),
         1 => run().prop_map(Act::Retry),
         2 => run().prop_map(Act::Delete),
-        2 => (run(), any::<bool>()).prop_map(|(run, held)| Act::Hold { run, held }),
+        2 => (run(), any::<bool>()).prop_map(|(run, delayed)| Act::Delay { run, delayed }),
+        2 => (run(), other_hold(), any::<bool>()).prop_map(|(run, hold, holds)| Act::Hold { run, hold, holds }),
         1 => (run(), 0..2_usize).prop_map(|(run, queue)| Act::Move { run, queue }),
         1 => (run(), any::<bool>()).prop_map(|(run, keep)| Act::Keep { run, keep }),
         1 => (0..2_usize, any::<bool>()).prop_map(|(queue, paused)| Act::Pause { queue, paused }),
     ]
+}
+
+fn other_hold() -> impl Strategy<Value = Hold> {
+    prop_oneof![Just(Hold::Retry), Just(Hold::After), Just(Hold::Key)]
 }
 
 /// What the model knows of a run.
@@ -61,7 +96,7 @@ fn act() -> impl Strategy<Value = Act> {
 struct Known {
     status: Status,
     queue: usize,
-    held: bool,
+    held_by: HeldBy,
     attempt: i64,
     requeue: bool,
     canceled: bool,
@@ -96,20 +131,21 @@ impl World {
 
     async fn act(&mut self, act: &Act) {
         let now = UnixMs::now();
-        let not_before = |held: bool| held.then(|| now.plus_s(HOUR_S));
+        let not_before = |delayed: bool| delayed.then(|| now.plus_s(HOUR_S));
         match *act {
-            Act::Submit { queue, held, keep, requeue } => {
+            Act::Submit { queue, delayed, keep, requeue } => {
                 let on_interrupt = if requeue { OnInterrupt::Requeue } else { OnInterrupt::Fail };
                 let spec = Spec {
                     keep,
                     on_interrupt,
-                    not_before: not_before(held),
+                    not_before: not_before(delayed),
                     tags: vec!["tag".into()],
                     ..Spec::plain(QUEUES[queue])
                 };
                 let new = NewRun { spec, idempotency: None, retry_of: None, by: "test".into() };
                 let made = self.store.submit(new).await.expect("submitted").run.id;
-                self.made(made, Known { queue, held, requeue, ..FRESH });
+                let held_by = HeldBy::NOTHING.set(Hold::Time, delayed);
+                self.made(made, Known { queue, held_by, requeue, ..FRESH });
             }
             Act::Claim => self.store.claim().await.expect("claimed"),
             Act::Finish { run, asked, code } => self.finish(self.pick(run), asked, code).await,
@@ -131,7 +167,7 @@ impl World {
                     assert_eq!(answer.err(), Some(StoreError::RunNotFinished(run)));
                     return;
                 }
-                self.made(answer.expect("tried again").id, Known { held: false, ..known.again() });
+                self.made(answer.expect("tried again").id, known.again());
             }
             Act::Delete(run) => {
                 let run = self.pick(run);
@@ -144,9 +180,21 @@ impl World {
                     assert_eq!(answer, Err(StoreError::RunNotFinished(run)));
                 }
             }
-            Act::Hold { run, held } => {
-                let change = Change { not_before: Some(not_before(held)), ..Change::default() };
-                self.change(run, change, |known| known.held = held).await;
+            Act::Delay { run, delayed } => {
+                let change = Change { not_before: Some(not_before(delayed)), ..Change::default() };
+                let does = |known: &mut Known| known.held_by = known.held_by.set(Hold::Time, delayed);
+                self.change(run, change, does).await;
+            }
+            Act::Hold { run, hold, holds } => {
+                let run = self.pick(run);
+                let answer = set_hold(&self.store, run, hold, holds).await;
+                let Some(known) = self.known(run, &answer) else { return };
+                if known.status == Status::Queued {
+                    known.held_by = known.held_by.set(hold, holds);
+                    assert_eq!(answer, Ok(()));
+                } else {
+                    assert_eq!(answer, Err(StoreError::RunNotQueued(run)));
+                }
             }
             Act::Move { run, queue } => {
                 let change = Change { queue: Some(QUEUES[queue].into()), ..Change::default() };
@@ -214,7 +262,7 @@ impl World {
         };
         if known.status == Status::Queued {
             known.attempt += 1;
-            known.held = false;
+            known.held_by = HeldBy::NOTHING;
         }
         assert_eq!(outcome.map(|outcome| outcome.status), Some(known.status));
     }
@@ -243,16 +291,18 @@ impl World {
         assert_eq!(store.counts(), counts);
         for (index, name) in QUEUES.iter().enumerate() {
             let queue = store.queue(name).expect("a queue");
-            let counted = (queue.ready, queue.delayed, queue.running);
+            let counted = (queue.ready, queue.held, queue.running);
             let known = (
                 self.count(index, Known::is_ready),
-                self.count(index, |run| run.status == Status::Queued && run.held),
+                self.count(index, |run| run.status == Status::Queued && !run.is_ready()),
                 self.count(index, Known::runs),
             );
             assert_eq!(counted, known, "ready, held back and running in {name}");
         }
         for (id, known) in &self.runs {
-            assert_eq!(store.run(RunId(*id)).await.expect("the run").outcome.status, known.status, "run {id}");
+            let run = store.run(RunId(*id)).await.expect("the run");
+            let held_by = if known.status == Status::Queued { known.held_by } else { HeldBy::NOTHING };
+            assert_eq!((run.outcome.status, run.held_by), (known.status, held_by), "run {id}");
         }
     }
 }
@@ -264,11 +314,11 @@ impl Drop for World {
 }
 
 const FRESH: Known =
-    Known { status: Status::Queued, queue: 0, held: false, attempt: 1, requeue: false, canceled: false };
+    Known { status: Status::Queued, queue: 0, held_by: HeldBy::NOTHING, attempt: 1, requeue: false, canceled: false };
 
 impl Known {
     fn is_ready(&self) -> bool {
-        self.status == Status::Queued && !self.held
+        self.status == Status::Queued && self.held_by.is_nothing()
     }
 
     fn runs(&self) -> bool {
@@ -278,6 +328,19 @@ impl Known {
     fn again(&self) -> Known {
         Known { queue: self.queue, requeue: self.requeue, ..FRESH }
     }
+}
+
+/// Sets or frees one hold, as whatever decides about it will.
+async fn set_hold(store: &Store, run: RunId, hold: Hold, holds: bool) -> Result<(), StoreError> {
+    let set = move |tx: &mut Writer<'_>| {
+        let old = get_in(tx, run)?;
+        if old.outcome.status != Status::Queued {
+            return Err(StoreError::RunNotQueued(run));
+        }
+        let new = Run { held_by: old.held_by.set(hold, holds), ..old.clone() };
+        life::change(tx, &old, &new)
+    };
+    store.write(set).await
 }
 
 fn open(dir: &std::path::Path) -> Store {

@@ -35,7 +35,7 @@ pub(in crate::store) fn delete(tx: &mut Writer<'_>, name: &str) -> Result<(), St
     if name == DEFAULT_QUEUE {
         return Err(StoreError::QueueProtected);
     }
-    if queue.ready + queue.delayed + queue.running > 0 {
+    if queue.ready + queue.held + queue.running > 0 {
         return Err(StoreError::QueueNotEmpty(name.to_owned()));
     }
     tx.prepare(sql::QUEUES_DELETE)?.execute(named_params! {":name": name})?;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json as json_value};
 use crate::clock::UnixMs;
 use crate::event::Kind;
 use crate::numbers::Seq;
-use crate::run::{Ask, Command, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
+use crate::run::{Ask, Command, HeldBy, Hold, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
 use crate::store::engine::orders::Order;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
@@ -84,23 +84,23 @@ pub(in crate::store) fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Subm
     }
     tx.may_grow()?;
     let id = tx.state.last_run.next();
-    let ready = spec.not_before.is_none_or(|at| at <= tx.now);
-    let last_seq = life::enter(tx, id, new, ready)?;
+    let held_by = HeldBy::time_until(spec.not_before, tx.now);
+    let last_seq = life::enter(tx, id, new, held_by)?;
     retag(tx, id, &[], &spec.tags)?;
     if let Some(IdempotencyKey { key, request_sha256 }) = &new.idempotency {
         tx.prepare(sql::IDEMPOTENCY_INSERT)?.execute(named_params! {
             ":key": key, ":run": id.0, ":request_sha256": request_sha256, ":now": tx.now.0,
         })?;
     }
-    Ok(Submitted { run: fresh(id, new, ready, last_seq, tx.now), created: true })
+    Ok(Submitted { run: fresh(id, new, held_by, last_seq, tx.now), created: true })
 }
 
-fn fresh(id: RunId, new: &NewRun, ready: bool, last_seq: Seq, now: UnixMs) -> Run {
+fn fresh(id: RunId, new: &NewRun, held_by: HeldBy, last_seq: Seq, now: UnixMs) -> Run {
     Run {
         id,
         outcome: Outcome::QUEUED,
         spec: new.spec.clone(),
-        ready,
+        held_by,
         attempt: 1,
         progress: None,
         pid: None,
@@ -176,7 +176,7 @@ fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
             on_interrupt: OnInterrupt::parse(row.get_ref("on_interrupt")?.as_str()?).unwrap_or(OnInterrupt::Fail),
             keep: row.get("keep")?,
         },
-        ready: row.get("ready")?,
+        held_by: HeldBy::from_bits(row.get("held_by")?),
         attempt: row.get("attempt")?,
         progress: row.get("progress")?,
         pid: row.get("pid")?,
@@ -256,7 +256,9 @@ pub(in crate::store) fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, 
         told.insert("not_before".into(), json_value!(not_before.map(|at| at.to_string())));
     }
     if old.spec.not_before != run.spec.not_before {
-        run.ready = run.spec.not_before.is_none_or(|at| at <= tx.now);
+        // The time alone: what else holds it back goes on doing so.
+        let is_held = HeldBy::time_until(run.spec.not_before, tx.now).has(Hold::Time);
+        run.held_by = run.held_by.set(Hold::Time, is_held);
     }
     life::change(tx, &old, &run)?;
     retag(tx, id, &old.spec.tags, &run.spec.tags)?;

@@ -1,8 +1,8 @@
--- The one statement that starts an attempt: the first ready run of a queue, by priority, then id.
+-- A claim, the one statement that starts an attempt: the first ready run of a queue, by priority, then id.
 UPDATE runs
 SET status = 'running', started_at = :now, error = NULL
 WHERE id = (SELECT id FROM runs
-            WHERE queue = :queue AND status = 'queued' AND ready = 1
+            WHERE queue = :queue AND status = 'queued' AND held_by = 0
             ORDER BY priority DESC, id
             LIMIT 1)
 RETURNING id, attempt, command, script, cwd, env, stdin, timeout_s, created_at, not_before, output_bytes

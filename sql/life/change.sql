@@ -1,5 +1,5 @@
 -- A change by a client; the caller read the row in the same transaction and gives every value.
 UPDATE runs
 SET name = :name, tags = :tags, keep = :keep, queue = :queue, priority = :priority, timeout_s = :timeout_s,
-    not_before = :not_before, ready = :ready
+    not_before = :not_before, held_by = :held_by
 WHERE id = :id

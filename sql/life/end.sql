@@ -1,5 +1,5 @@
 -- A run's end; nothing changes it afterwards.
 UPDATE runs
 SET status = :status, reason = :reason, exit_code = :exit_code, signal = :signal, error = :error,
-    output_bytes = :output_bytes, ended_at = :now, ready = 0
+    output_bytes = :output_bytes, ended_at = :now, held_by = 0
 WHERE id = :id

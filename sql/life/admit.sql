@@ -1,0 +1,9 @@
+-- Frees what is due of its time, a piece at a time, and of nothing else that may hold it. The index is named, or SQLite
+-- would take the one by status and sort everything that is queued.
+UPDATE runs
+SET held_by = held_by & ~1
+WHERE id IN (SELECT id FROM runs INDEXED BY runs_due
+             WHERE status = 'queued' AND held_by & 1 = 1 AND not_before <= :now
+             ORDER BY not_before
+             LIMIT 500)
+RETURNING id, queue, held_by

@@ -1,5 +1,0 @@
--- A submit. `ready` is 0 while its time has not come.
-INSERT INTO runs (id, status, name, queue, priority, ready, tags, command, script, cwd, env, stdin, timeout_s,
-                  not_before, on_interrupt, keep, attempt, output_bytes, created_at, retry_of)
-VALUES (:id, 'queued', :name, :queue, :priority, :ready, :tags, :command, :script, :cwd, :env, :stdin, :timeout_s,
-        :not_before, :on_interrupt, :keep, 1, 0, :created_at, :retry_of)
