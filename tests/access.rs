@@ -7,7 +7,7 @@ use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 use serde_json::{Value, json};
 
-use crate::common::{Client, DEADLINE, Daemon, Reader, Response, TempDir, eventually};
+use crate::common::{Client, DEADLINE, Daemon, Reader, Response, TempDir, beside, eventually};
 use crate::origins::cookie;
 
 /// Makes an enrollment token.
@@ -169,6 +169,34 @@ fn an_enrollment_token_is_made_listed_traded_once_and_withdrawn() {
     let fresh = enrollment(&daemon, &json!({"role": "viewer"}));
     daemon.tcp().with_token(fresh["token"].as_str().unwrap()).get("/v1/runs").expect_problem(401, "unauthorized");
     redeem(&daemon, &fresh["token"]).expect(201);
+}
+
+#[test]
+fn no_id_of_a_session_or_a_token_is_given_out_twice() {
+    let mut daemon = Daemon::start();
+    let (mut tokens, mut sessions) = (Vec::new(), Vec::new());
+    let mut make = |daemon: &Daemon, wish: Value| {
+        let token = enrollment(daemon, &wish);
+        tokens.push(token["id"].as_i64().unwrap());
+        sessions.push(redeem(daemon, &token["token"]).expect(201).json()["session"]["id"].as_i64().unwrap());
+        (*tokens.last().unwrap(), *sessions.last().unwrap())
+    };
+    for _ in 0..2 {
+        let (token, session) = make(&daemon, json!({"role": "viewer"}));
+        daemon.delete(&format!("/v1/enrollment-tokens/{token}")).expect(204);
+        daemon.delete(&format!("/v1/sessions/{session}")).expect(204);
+    }
+    // What expires is gone for good as well, and nothing of this is forgotten over a restart.
+    make(&daemon, json!({"role": "viewer", "ttl_s": 1, "session_ttl_s": 1}));
+    eventually(DEADLINE, "both have expired and are removed", || {
+        daemon.post("/v1/maintenance", &json!({})).expect(200);
+        let count = |table| beside(&daemon).query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0));
+        (count("sessions"), count("enrollment_tokens")) == (Ok(0), Ok(0))
+    });
+    daemon.stop();
+    daemon.start_again();
+    make(&daemon, json!({"role": "viewer"}));
+    assert_eq!((&tokens[..], &sessions[..]), (&[1, 2, 3, 4][..], &[1, 2, 3, 4][..]));
 }
 
 #[test]

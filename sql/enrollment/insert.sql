@@ -1,4 +1,6 @@
--- An enrollment token; the token itself is never stored.
-INSERT INTO enrollment_tokens (token_sha256, role, label, max_uses, uses, session_ttl_s, created_at, expires_at)
-VALUES (:token_sha256, :role, :label, :max_uses, 0, :session_ttl_s, :now, :expires_at)
+-- An enrollment token; the token itself is never stored. Its id was never given out before, also if the highest one is gone.
+INSERT INTO enrollment_tokens (id, token_sha256, role, label, max_uses, uses, session_ttl_s, created_at, expires_at)
+VALUES (1 + MAX((SELECT value FROM meta WHERE key = 'last_enrollment_token_id'),
+                (SELECT COALESCE(MAX(id), 0) FROM enrollment_tokens)),
+        :token_sha256, :role, :label, :max_uses, 0, :session_ttl_s, :now, :expires_at)
 RETURNING id

@@ -106,4 +106,5 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("../../sql/migrations/0002_trimmed_runs.sql"),
     include_str!("../../sql/migrations/0003_events_of_all_runs.sql"),
     include_str!("../../sql/migrations/0004_held_by.sql"),
+    include_str!("../../sql/migrations/0005_ids_of_access.sql"),
 ];

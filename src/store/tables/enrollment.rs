@@ -101,6 +101,7 @@ fn make(tx: &mut Writer<'_>, new: &NewEnrollmentToken) -> Result<EnrollmentToken
         },
         |row| row.get(0),
     )?;
+    tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "last_enrollment_token_id", ":value": id})?;
     tx.state.expires(Some(expires_at));
     Ok(EnrollmentToken {
         id,

@@ -32,6 +32,7 @@ pub(in crate::store) fn insert(tx: &mut Writer<'_>, new: NewSession) -> Result<S
         },
         |row| row.get(0),
     )?;
+    tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "last_session_id", ":value": id})?;
     tx.state.expires(expires_at);
     Ok(Session { id, name, role, ttl_s, address, created_at: tx.now, last_used_at: tx.now, expires_at })
 }
