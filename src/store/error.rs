@@ -20,7 +20,7 @@ pub enum StoreError {
     RunNotQueued(RunId),
     /// It has ended already.
     RunFinished(RunId),
-    /// The table of transitions has no such move; a fault of this program.
+    /// The table of transitions has no such move: a fault of this program. All that its request wrote was rolled back.
     NoSuchMove {
         /// Whose.
         run: RunId,
@@ -106,6 +106,7 @@ impl StoreError {
                 | StoreError::Damaged(_)
                 | StoreError::Unavailable(_)
                 | StoreError::Failed(_)
+                | StoreError::NoSuchMove { .. }
         )
     }
 

@@ -142,7 +142,10 @@ impl StoreThread {
             // Some errors roll back by themselves, others do not; a failing ROLLBACK says nothing more.
             let _ = self.conn.execute_batch("ROLLBACK");
         }
-        self.tell_writable(Some(error));
+        // What this program did wrong says nothing about the medium.
+        if !matches!(error, StoreError::NoSuchMove { .. }) {
+            self.tell_writable(Some(error));
+        }
         match before.map_or_else(|| State::load(&self.conn), Ok) {
             Ok(state) => self.state = state,
             // A medium that failed is read again by the recovery.

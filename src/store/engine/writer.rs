@@ -1,7 +1,7 @@
 //! One transaction under way: what its jobs share, and the events they will have caused once it is committed.
 //!
-//! A job decides before it writes: a refusal leaves nothing behind, so that no savepoint is needed; any error of
-//! SQLite's own rolls the whole batch back.
+//! A job decides before it writes, so that a refusal leaves nothing behind and no savepoint is needed. An error of SQLite's
+//! own rolls the whole batch back, as does a move that the table of transitions lacks; then each job is tried by itself.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql, named_params};

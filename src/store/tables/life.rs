@@ -38,7 +38,7 @@ impl<'a> Standing<'a> {
 /// Moves the counters from one standing to the next; `None` is a run that is not there.
 ///
 /// # Errors
-/// When the table has no such move: nothing was written then.
+/// When the table has no such move. What was written before is rolled back with the transaction.
 fn moved(
     tx: &mut Writer<'_>,
     run: RunId,

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, zip};
 use proptest::prelude::*;
 
 use crate::clock::UnixMs;
 use crate::dir::Dir;
+use crate::event::Kind;
 use crate::metrics::Metrics;
 use crate::run::{Ask, Exit, HeldBy, Hold, OnInterrupt, Run, RunId, Spec, Status};
 use crate::store::engine::handle::Store;
@@ -348,6 +349,30 @@ fn open(dir: &std::path::Path) -> Store {
     let bell = Bell::default();
     let stop = Stop::new(bell.clone());
     Store::open(&file, &config, &bell, &stop, &Arc::new(Metrics::new())).expect("a store")
+}
+
+#[test]
+fn a_move_that_the_table_lacks_takes_back_what_its_request_wrote() {
+    block_on(async {
+        let world = World::new().await;
+        let new = NewRun { spec: Spec::plain("other"), idempotency: None, retry_of: None, by: "test".into() };
+        let run = world.store.submit(new).await.expect("submitted").run.id;
+        let wrong = world.store.write(move |tx| {
+            tx.append(run, Kind::Message, "{}".into())?;
+            let queued = get_in(tx, run)?;
+            life::remove(tx, &queued)
+        });
+        let right = world.store.change(run, Change { priority: Some(1), ..Change::default() }, "test".into());
+        let (wrong, right) = zip(wrong, right).await;
+        let no_such_move = StoreError::NoSuchMove { run, from: Some(Status::Queued), to: None };
+        assert_eq!(wrong, Err(no_such_move), "it is told");
+        // What shared its transaction is done, and numbered as if the other had never been.
+        assert_eq!(right.map(|run| run.last_seq.0), Ok(2));
+        assert_eq!(world.store.run(run).await.expect("the run").last_seq.0, 2);
+        assert_eq!(world.store.shared.broken(), None, "the medium is none the worse for it");
+        assert_eq!(world.store.queue("other").expect("a queue").ready, 1);
+        world.store.close().await;
+    });
 }
 
 proptest! {
