@@ -116,6 +116,11 @@ impl StoreError {
     }
 }
 
+/// What is answered once the store is closed.
+pub(in crate::store) fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".into())
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

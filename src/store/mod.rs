@@ -3,29 +3,35 @@
 //!
 //! The only place that names rusqlite. It knows neither who reads events nor how they are shown.
 
+mod alive;
+mod drain;
 mod engine;
 mod error;
 mod file;
 mod numbers;
+mod open;
 mod settings;
 pub mod sql;
 mod tables;
 
 pub use engine::backlog::{self, Backlog, Intake, Piece, Watch};
 pub use engine::committed::Committed;
-pub use engine::handle::Store;
 pub use engine::orders::{Claimed, Order};
 pub use engine::state::{Counts, Queue};
 pub use error::{Shortage, StoreError};
 pub use file::beside;
-pub use file::migrate::OpenError;
+pub use file::error::OpenError;
 pub use settings::{Quota, Remember, StoreConfig};
 pub use tables::all_events::{AllHead, AllPage, NewestPiece};
 pub use tables::attempts::{LeftRun, ProcessMark};
 pub use tables::enrollment::{EnrollmentToken, NewEnrollmentToken, Redeem};
 pub use tables::events::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX};
 pub use tables::expiry::{Removed, Vacuum};
+pub use tables::handle::Store;
+pub use tables::idempotency::IdempotencyKey;
+pub use tables::life::NewRun;
 pub use tables::lists::{Filter, Listed, RunPage};
 pub use tables::queues::DEFAULT_QUEUE;
-pub use tables::runs::{Change, IdempotencyKey, NewRun, Submitted};
-pub use tables::sessions::{LiveSession, Session, SessionPage, SessionUse, TokenSha256};
+pub use tables::runs::{Change, Submitted};
+pub use tables::sessions::live::{LiveSession, SessionUse};
+pub use tables::sessions::session::{Session, SessionPage, TokenSha256};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::HighWater;
-use crate::store::tables::retention::Rules;
 
 /// What the store needs to be opened.
 pub struct StoreConfig {
@@ -32,13 +31,6 @@ pub struct StoreConfig {
     pub runs_count: u64,
     /// How long the start may look for damage.
     pub check_max: Duration,
-}
-
-impl StoreConfig {
-    /// The rules of retention, for a database that may have so many bytes in use, in pages of this size.
-    pub(in crate::store) fn rules(&self, quota_bytes: u64, page_bytes: i64) -> Rules {
-        Rules::new(self.runs_days, self.runs_count, quota_bytes, page_bytes, self.output_bytes_per_run)
-    }
 }
 
 #[cfg(test)]

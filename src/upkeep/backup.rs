@@ -21,7 +21,7 @@ use crate::holder;
 use crate::home::held_by;
 use crate::state_dir::{CONFIG, DATABASE};
 use crate::store::OpenError;
-use crate::store::beside::{Beside, CopyError, Health, Summary};
+use crate::store::beside::{CopyError, Health, ReadOnlyDatabase, Summary};
 use crate::text::printable;
 
 /// 128 + SIGINT.
@@ -80,7 +80,7 @@ fn is_still(database: &FileAt) -> bool {
 }
 
 /// Opens the database beside its daemon, if it has one.
-fn open(database: &FileAt, still: bool) -> Result<Beside, Failure> {
+fn open(database: &FileAt, still: bool) -> Result<ReadOnlyDatabase, Failure> {
     let path = database.path();
     let shown = path.display();
     // SQLite's own words do not tell these apart.
@@ -94,7 +94,7 @@ fn open(database: &FileAt, still: bool) -> Result<Beside, Failure> {
         Err(error) => return Err(own(&path, &error)),
         Ok(_) => {}
     }
-    Beside::open(database, still).map_err(|error| Failure::Own(format!("{shown}: {error}")))
+    ReadOnlyDatabase::open(database, still).map_err(|error| Failure::Own(format!("{shown}: {error}")))
 }
 
 fn no_database(path: &Path) -> Failure {
@@ -152,7 +152,7 @@ fn copy(database: &FileAt, still: bool, to: &FileAt) -> Result<Option<Summary>, 
         Err(CopyError::Stopped) => return Ok(None),
         Err(CopyError::Failed(error)) => return Err(failed(error)),
     }
-    let copy = Beside::open(to, true).map_err(failed)?;
+    let copy = ReadOnlyDatabase::open(to, true).map_err(failed)?;
     match copy.check(false, None).map_err(failed)? {
         Health::Damaged(faults) => Err(Failure::Own(format!(
             "{} is damaged, and so would be its copy: {}; `runabout doctor --full` looks closer, an older copy \

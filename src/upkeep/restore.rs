@@ -23,7 +23,7 @@ use crate::home::{Home, HomeError};
 use crate::numbers::{EventId, RunId};
 use crate::replica;
 use crate::store::OpenError;
-use crate::store::beside::{self, Anew, Beside, CopyError, Health, Summary};
+use crate::store::beside::{self, Anew, CopyError, Health, ReadOnlyDatabase, Summary};
 
 /// 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
@@ -166,7 +166,7 @@ fn copy_checked(source: &Path, shown: &str, to: &FileAt, interrupts: &Interrupts
         Err(CopyError::Stopped) => return Ok(None),
         Err(CopyError::Failed(error)) => return Err(failed(error)),
     }
-    let copy = Beside::open(to, true).map_err(failed)?;
+    let copy = ReadOnlyDatabase::open(to, true).map_err(failed)?;
     match copy.check(false, None).map_err(failed)? {
         Health::Damaged(faults) => {
             Err(Failure::Own(format!("{shown} is damaged; nothing was changed: {}", faults.join("; "))))
@@ -177,7 +177,7 @@ fn copy_checked(source: &Path, shown: &str, to: &FileAt, interrupts: &Interrupts
 }
 
 /// Opens what is to be restored, whosever it is.
-fn open_source(source: &Path, shown: &str) -> Result<Result<Beside, OpenError>, Failure> {
+fn open_source(source: &Path, shown: &str) -> Result<Result<ReadOnlyDatabase, OpenError>, Failure> {
     let refused = |error: io::Error| Failure::Own(format!("{shown}: {error}"));
     // Whoever names it by a link means what that leads to.
     let real = source.canonicalize().map_err(refused)?;
@@ -187,15 +187,15 @@ fn open_source(source: &Path, shown: &str) -> Result<Result<Beside, OpenError>, 
     // Only what was copied file by file, out of a state directory, has a log beside it. That is opened as part of it, so
     // that it must be of the same hand.
     if !["-wal", "-shm"].iter().any(|suffix| with_suffix(&real, suffix).symlink_metadata().is_ok()) {
-        return Ok(Beside::open_named(&real));
+        return Ok(ReadOnlyDatabase::open_named(&real));
     }
     let file = FileAt::named(&real).map_err(refused)?;
-    Ok(Beside::open(&file, false))
+    Ok(ReadOnlyDatabase::open(&file, false))
 }
 
 /// The highest ids of a run and an event that were given out here or by the copy, as far as anything remembers.
 fn given_out(home: &Home, copy: &Summary) -> (RunId, EventId) {
-    let there = Beside::open(&home.database(), false).and_then(|there| there.summary());
+    let there = ReadOnlyDatabase::open(&home.database(), false).and_then(|there| there.summary());
     let there = there.ok().map(|there| (there.last_run, there.last_event));
     let remembered = home.lock().remembered().map(|had| (had.run, had.event));
     let known = [there, remembered].into_iter().flatten().filter(|(run, event)| run.0 <= ID_MAX && event.0 <= ID_MAX);

@@ -25,9 +25,9 @@ const PARTS: [u64; 4] = [2, 4, 8, 16];
 /// Files that a start makes: the log, its index, the socket.
 pub(in crate::store) const START_FILES: u64 = 3;
 
-/// Whether it is there.
+/// How much of it is there.
 #[derive(Debug, PartialEq, Eq)]
-enum Is {
+enum BallastState {
     /// It can be given back.
     Kept,
     /// There was room for a part of it, which can be given back.
@@ -42,64 +42,64 @@ enum Is {
 #[derive(Debug)]
 pub(in crate::store) struct Ballast {
     file: FileAt,
-    is: Is,
+    state: BallastState,
 }
 
 impl Ballast {
     /// Takes over what an earlier daemon left.
     pub fn find(dir: &Arc<Dir>) -> Ballast {
         let file = dir.file(NAME);
-        let is = match dir.look(NAME) {
-            Ok(Some(_)) if file.bytes() == Some(BALLAST_BYTES) => Is::Kept,
+        let state = match dir.look(NAME) {
+            Ok(Some(_)) if file.bytes() == Some(BALLAST_BYTES) => BallastState::Kept,
             // Or a link, or whatever else somebody has put there: it goes with the rest.
-            Ok(Some(_)) => Is::Part,
-            Ok(None) | Err(_) => Is::Missing,
+            Ok(Some(_)) => BallastState::Part,
+            Ok(None) | Err(_) => BallastState::Missing,
         };
-        Ballast { file, is }
+        Ballast { file, state }
     }
 
     /// Whether all of it is there.
     pub fn is_kept(&self) -> bool {
-        self.is == Is::Kept
+        self.state == BallastState::Kept
     }
 
     /// Whether it was given back and is to be made again before anything else takes the space.
     pub fn is_given(&self) -> bool {
-        self.is == Is::Given
+        self.state == BallastState::Given
     }
 
     /// Makes it unless it is there; whether all of it is there then.
     pub fn make(&mut self) -> bool {
-        if self.is == Is::Kept {
+        if self.state == BallastState::Kept {
             return true;
         }
-        if self.is == Is::Part {
+        if self.state == BallastState::Part {
             // The caller has seen room for the whole beside it.
             remove(&self.file);
-            self.is = Is::Missing;
+            self.state = BallastState::Missing;
         }
         if self.take_up(BALLAST_BYTES) {
-            self.is = Is::Kept;
+            self.state = BallastState::Kept;
         }
-        self.is == Is::Kept
+        self.state == BallastState::Kept
     }
 
     /// Where there is none, makes as much of it as there is room for.
     pub fn make_part(&mut self) {
-        if matches!(self.is, Is::Kept | Is::Part) || self.make() {
+        if matches!(self.state, BallastState::Kept | BallastState::Part) || self.make() {
             return;
         }
         if PARTS.iter().any(|part| self.take_up(BALLAST_BYTES / part)) {
-            self.is = Is::Part;
+            self.state = BallastState::Part;
         }
     }
 
     /// Gives the space back; whether there was any.
     pub fn give_back(&mut self) -> bool {
-        let was_there = matches!(self.is, Is::Kept | Is::Part);
+        let was_there = matches!(self.state, BallastState::Kept | BallastState::Part);
         if was_there {
             remove(&self.file);
-            self.is = Is::Given;
+            self.state = BallastState::Given;
         }
         was_there
     }

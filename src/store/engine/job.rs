@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_channel::Sender;
 
-use crate::store::engine::reads::Read;
+use crate::store::engine::reader::Read;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 

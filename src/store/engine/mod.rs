@@ -1,16 +1,21 @@
 //! The two threads and what they work with: transactions, reads, room on the disk, recovery, and output on its way in.
+//!
+//! It knows how a job is run and committed, never what a job does: that stands in the tables, above it.
 
-pub mod alive;
 pub mod backlog;
 pub mod ballast;
+pub mod checkpoint;
 pub mod committed;
-pub mod drain;
-pub mod handle;
+pub mod database;
 pub mod job;
 pub mod orders;
+pub mod output;
+pub mod reader;
 pub mod reads;
 pub mod recovery;
+pub mod requests;
 pub mod room;
+pub mod rules;
 pub mod shared;
 pub mod state;
 pub mod thread;

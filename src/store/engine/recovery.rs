@@ -15,14 +15,12 @@ use rusqlite::{Connection, named_params};
 use rustix::io::Errno;
 
 use crate::clock::UnixMs;
-use crate::dir::FileAt;
+use crate::store::engine::database::Database;
 use crate::store::engine::room::Load;
 use crate::store::engine::state::State;
-use crate::store::engine::thread::StoreThread;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
-use crate::store::file::migrate;
-use crate::store::file::migrate::Sharing;
+use crate::store::file::connect::{Sharing, connect, leave_log};
 use crate::store::file::place::Place;
 use crate::store::sql;
 
@@ -31,11 +29,11 @@ const RECOVERIES_MAX: u32 = 3;
 /// The pauses before a step is tried again: what fails once is often over after that.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
-impl StoreThread {
+impl Database {
     /// Makes sure that what failed has not happened and that the database can be written; whether it can.
     pub(in crate::store) fn recover(&mut self, error: &StoreError) -> bool {
         self.recoveries += 1;
-        self.metrics.store_recoveries.inc();
+        self.outside.metrics.store_recoveries.inc();
         log::error!("the medium that holds the database failed, looking what it holds: {error:?}");
         let recovered = if self.recoveries > RECOVERIES_MAX {
             Err(StoreError::Unavailable(format!("{RECOVERIES_MAX} times in a row")))
@@ -51,7 +49,7 @@ impl StoreThread {
 
     fn try_recover(&mut self) -> Result<(), StoreError> {
         let sealed = seal_patiently(&self.conn)?;
-        self.place.was_written(&self.conn, &self.file.path(), None);
+        self.note_written(false);
         let mut opened = self.open_anew(sealed);
         for pause in PAUSES {
             if opened.is_ok() {
@@ -63,44 +61,47 @@ impl StoreThread {
         opened
     }
 
-    /// Closes the connection and opens it anew; the log stays as it is. Whoever reads does so by it until the door is open.
+    /// Closes the connection and opens it anew; the log stays as it is. Whoever reads does so by it until
+    /// there is one for reads again.
     fn reconnect(&mut self, sharing: Sharing) -> Result<(), StoreError> {
         // Another file would be opened in its place.
         self.look_at_place(true)?;
         // SQLite keeps the log's index while anybody has it open, so that all of ours close first.
-        self.door.shut();
+        self.outside.read_conn.close();
         let old = std::mem::replace(&mut self.conn, Connection::open_in_memory()?);
-        migrate::leave_log(&old)?;
+        leave_log(&old)?;
         old.close().map_err(|(_, error)| error)?;
-        self.conn = migrate::connect(&self.file, sharing)?;
-        self.sharing = sharing;
+        self.conn = connect(&self.disk.file, sharing)?;
+        self.disk.sharing = sharing;
         self.watch_log();
         // The log is opened by the first read.
         read_seal(&self.conn)?;
-        self.place = Place::of(&self.conn, &self.file.path(), sharing);
+        self.disk.place = Place::of(&self.conn, &self.disk.file.path(), sharing);
         Ok(())
     }
 
     /// Lets others open the database again, which was opened on a disk without room for that.
     pub(in crate::store) fn share_if_there_is_room(&mut self) {
-        let is_useless = || self.broken.is_some() || self.room.has_none();
-        if self.sharing == Sharing::All || is_useless() || self.look_at_place(true).is_err() {
+        let is_useless = || self.broken.is_some() || self.disk.room.has_none();
+        if self.disk.sharing == Sharing::All || is_useless() || self.look_at_place(true).is_err() {
             return;
         }
         let shared = self.reconnect(Sharing::All).or_else(|_| self.reconnect(Sharing::Nobody));
-        let shared = shared.and_then(|()| self.room.set_wall(&self.conn, Load::Whole));
-        match shared.and_then(|()| self.open_door()) {
-            Ok(()) if self.sharing == Sharing::All => log::info!("there is room: others can open the database again"),
+        let shared = shared.and_then(|()| self.disk.room.set_wall(&self.conn, Load::Whole));
+        match shared.and_then(|()| self.open_for_readers()) {
+            Ok(()) if self.disk.sharing == Sharing::All => {
+                log::info!("there is room: others can open the database again")
+            }
             Ok(()) => {}
             Err(error) => self.give_up(&format!("{error:?}")),
         }
     }
 
     fn open_anew(&mut self, sealed: i64) -> Result<(), StoreError> {
-        self.reconnect(self.sharing)?;
+        self.reconnect(self.disk.sharing)?;
         if let Err(error) = write_back(&self.conn) {
             let is_full = refined(error.clone(), &self.conn) == StoreError::Full;
-            if !(is_full && self.room.give_ballast_back()) {
+            if !(is_full && self.disk.room.give_ballast_back()) {
                 return Err(error);
             }
             write_back(&self.conn)?;
@@ -108,24 +109,11 @@ impl StoreThread {
         if read_seal(&self.conn)? != sealed {
             return Err(StoreError::Damaged("the seal is not there".into()));
         }
-        self.room.set_wall(&self.conn, Load::Whole)?;
+        self.disk.room.set_wall(&self.conn, Load::Whole)?;
         self.state = State::load(&self.conn)?;
-        self.place.was_written(&self.conn, &self.file.path(), None);
+        self.note_written(false);
         self.publish_state();
-        self.open_door()
-    }
-
-    /// Lets others read by a connection of their own, where there may be another.
-    fn open_door(&self) -> Result<(), StoreError> {
-        if self.sharing == Sharing::All { self.door.open(&self.file) } else { Ok(()) }
-    }
-
-    /// Writes nothing more and asks the daemon to end: the next start reads the truth.
-    pub(in crate::store) fn give_up(&mut self, why: &str) {
-        log::error!("the database failed and the daemon ends, so that the next start can read the truth: {why}");
-        self.broken = Some(why.to_owned());
-        self.tell_writable(Some(&StoreError::Failed(why.to_owned())));
-        self.stop.fail();
+        self.open_for_readers()
     }
 }
 
@@ -192,10 +180,4 @@ pub(in crate::store) fn refined(error: StoreError, conn: &Connection) -> StoreEr
 fn system_error(conn: &Connection) -> Errno {
     // SAFETY: the handle is open as long as the connection is borrowed; the call only reads a number from it.
     Errno::from_raw_os_error(unsafe { rusqlite::ffi::sqlite3_system_errno(conn.handle()) })
-}
-
-/// Whether there is a write-ahead log with something in it: a clean stop empties or removes it, unless another process
-/// has the database open.
-pub(in crate::store) fn log_is_left(database: &FileAt) -> bool {
-    database.with_suffix("-wal").bytes().is_some_and(|bytes| bytes > 0)
 }

@@ -14,8 +14,8 @@ use crate::dir::{Dir, FileAt};
 use crate::replica::Counted;
 use crate::store::engine::ballast::{BALLAST_BYTES, Ballast, START_FILES};
 use crate::store::error::{Shortage, StoreError};
+use crate::store::file::pages::{page_bytes, used_bytes};
 use crate::store::settings::Quota;
-use crate::store::tables::retention::{figure, pages_used};
 
 /// How long a database that could not be written is left alone before everything is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ pub(in crate::store) enum Load {
     /// The jobs, waiting output, new claims.
     Whole,
     /// The jobs alone, and of those only what must be: ends, cancels, deletes.
-    Lean,
+    Essential,
 }
 
 /// The room that the database has.
@@ -102,13 +102,13 @@ impl Room {
     pub fn load(&mut self) -> Load {
         let Some(held) = &mut self.held else { return Load::Whole };
         if Instant::now() < held.next_try {
-            return Load::Lean;
+            return Load::Essential;
         }
         // The ballast comes first: what waits would fill the space that it gave, and leave nothing for the ends.
         let free = free_bytes(&self.file.dir).unwrap_or(0);
         if self.ballast.is_given() && !(free >= BALLAST_BYTES + MARGIN_BYTES && self.ballast.make()) {
             held.next_try = Instant::now() + RETRY;
-            return Load::Lean;
+            return Load::Essential;
         }
         Load::Whole
     }
@@ -276,7 +276,7 @@ impl Room {
                 let gives_way_to = used_bytes(conn)?.saturating_add(TRANSACTION_BYTES);
                 (percent(self.quota_bytes, WALL_PERCENT).max(gives_way_to) / page_bytes(conn)?).min(PAGES_MAX)
             }
-            Load::Lean => PAGES_MAX,
+            Load::Essential => PAGES_MAX,
         };
         // What is larger already stays so.
         conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
@@ -308,15 +308,6 @@ fn refuses_a_file(dir: &Dir) -> bool {
     let written =
         openat(dir, ".", flags, Mode::RUSR | Mode::WUSR).and_then(|file| rustix::io::write(&file, &[0; INDEX_BYTES]));
     matches!(written, Err(Errno::NOSPC | Errno::DQUOT) | Ok(0..INDEX_BYTES))
-}
-
-fn page_bytes(conn: &Connection) -> Result<u64, StoreError> {
-    Ok(u64::try_from(figure(conn, "PRAGMA page_size")?).unwrap_or(1).max(1))
-}
-
-/// What the database has in use: its pages, less those that are free for reuse.
-fn used_bytes(conn: &Connection) -> Result<u64, StoreError> {
-    Ok(u64::try_from(pages_used(conn)?).unwrap_or(0) * page_bytes(conn)?)
 }
 
 fn percent(bytes: u64, percent: u64) -> u64 {

@@ -2,7 +2,7 @@
 //!
 //! Hints spare a question; they are never a reason to act without asking.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,14 +11,13 @@ use event_listener::{Event, EventListener};
 
 use crate::clock::UnixMs;
 use crate::run::{RunId, Status};
+use crate::store::engine::output::Output;
+use crate::store::engine::reader::Printed;
+use crate::store::engine::rules::Rules;
 use crate::store::engine::state::{Counts, Queue, State};
 use crate::store::error::StoreError;
-use crate::store::tables::retention::Rules;
 
 const NEVER: i64 = i64::MAX;
-
-/// What each run that is running has printed, in bytes.
-pub(in crate::store) type Printed = HashMap<RunId, i64>;
 
 /// Written by the store thread after each commit, read by anyone.
 #[derive(Default)]
@@ -155,8 +154,7 @@ fn show_queues(shown: &mut BTreeMap<String, Queue>, now: &BTreeMap<String, Queue
 }
 
 fn show_printed(shown: &mut Arc<Printed>, state: &State) {
-    let is_shown =
-        |(run, output): (&RunId, &crate::store::tables::quota::Output)| shown.get(run) == Some(&output.printed);
+    let is_shown = |(run, output): (&RunId, &Output)| shown.get(run) == Some(&output.printed);
     if shown.len() == state.output.len() && state.output.iter().all(is_shown) {
         return;
     }

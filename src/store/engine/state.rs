@@ -10,12 +10,11 @@ use rusqlite::{Connection, named_params};
 use crate::clock::{BUILT, UnixMs};
 use crate::event::HighWater;
 use crate::numbers::{EventId, RunId};
-use crate::run::Status;
+use crate::run::{HeldBy, Run, Status};
+use crate::store::engine::output::Output;
 use crate::store::error::StoreError;
+use crate::store::file::pages::pages_used;
 use crate::store::sql;
-use crate::store::tables::life::Standing;
-use crate::store::tables::quota::Output;
-use crate::store::tables::retention;
 
 /// One queue: its setting and what is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +35,27 @@ impl Queue {
     /// Runs that could be claimed now.
     pub fn claimable(&self) -> i64 {
         if self.paused { 0 } else { self.ready.min(self.slots - self.running).max(0) }
+    }
+}
+
+/// All that the counters count a run by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Standing<'a> {
+    /// Where it stands.
+    pub status: Status,
+    /// The queue that it belongs to.
+    pub queue: &'a str,
+    /// What holds it back; counts while it is queued.
+    pub held_by: HeldBy,
+    /// Whether retention spares it; counts once it has ended.
+    pub keep: bool,
+}
+
+impl<'a> Standing<'a> {
+    /// Of a run as it was read.
+    pub fn of(run: &'a Run) -> Standing<'a> {
+        let Run { outcome, spec, held_by, .. } = run;
+        Standing { status: outcome.status, queue: &spec.queue, held_by: *held_by, keep: spec.keep }
     }
 }
 
@@ -100,7 +120,7 @@ impl State {
             doomed: true,
             prunable: 0,
             oldest_ended: None,
-            pages_used: retention::pages_used(conn)?,
+            pages_used: pages_used(conn)?,
             relieving: false,
             live_excess: false,
             live_stays: 0,

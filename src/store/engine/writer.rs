@@ -3,7 +3,6 @@
 //! A job decides before it writes, so that a refusal leaves nothing behind and no savepoint is needed. An error of SQLite's
 //! own rolls the whole batch back, as does a move that the table of transitions lacks; then each job is tried by itself.
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql, named_params};
 
 use crate::clock::UnixMs;
@@ -13,13 +12,10 @@ use crate::run::{RunId, Status};
 use crate::store::engine::backlog::{Backlog, Piece};
 use crate::store::engine::orders::Order;
 use crate::store::engine::room::Room;
+use crate::store::engine::rules::Rules;
 use crate::store::engine::state::State;
 use crate::store::error::StoreError;
 use crate::store::sql;
-use crate::store::tables::quota;
-use crate::store::tables::quota::Added;
-use crate::store::tables::retention::Rules;
-use crate::store::tables::sessions::Changes;
 
 /// What a job of a batch works with.
 pub(in crate::store) struct Writer<'a> {
@@ -28,14 +24,12 @@ pub(in crate::store) struct Writer<'a> {
     pub backlog: &'a Backlog,
     /// One time for the whole batch.
     pub now: UnixMs,
-    /// `limits.queued_runs`.
-    pub queued_runs_max: i64,
     pub room: &'a Room,
     /// What a look at the room said; one is enough for a transaction.
     pub room_seen: Option<Result<(), StoreError>>,
     /// Why this transaction carries only what must be, if it does.
     pub held: Option<StoreError>,
-    /// What may stay.
+    /// How much may wait, and what may stay.
     pub rules: &'a Rules,
     /// In commit order; those of output get their bytes from `pieces`, in the same order, after the commit.
     pub events: Vec<Event>,
@@ -51,8 +45,8 @@ pub(in crate::store) struct Writer<'a> {
     pub claim_wanted: bool,
     /// What whoever runs commands is to do once it is committed.
     pub orders: Vec<Order>,
-    /// What those who use sessions are to see once it is committed.
-    pub sessions: Changes,
+    /// What is to change in memory once it is committed, in this order; for what seldom changes.
+    pub after_commit: Vec<Box<dyn FnOnce()>>,
 }
 
 impl<'a> Writer<'a> {
@@ -80,38 +74,8 @@ impl<'a> Writer<'a> {
         Ok(seq)
     }
 
-    /// Appends pieces of output; their bytes stay in the pieces until the commit, so that they can be put back.
-    pub fn append_output(&mut self, pieces: Vec<Piece>) -> Result<(), StoreError> {
-        // Kept first: whatever fails below, every piece taken from the backlog is known here.
-        let first = self.pieces.len();
-        self.pieces.extend(pieces);
-        let mut all = Added::default();
-        self.pieces[first..].iter().for_each(|piece| all.add(piece.bytes.len()));
-        if all.events > 0 {
-            // Before it is added: where there is little room left, this makes it.
-            quota::trim_live(self, all)?;
-        }
-        let mut added: Vec<(RunId, Added)> = Vec::new();
-        for index in first..self.pieces.len() {
-            let piece = &self.pieces[index];
-            let (run, stream, len) = (piece.run, piece.stream, piece.bytes.len());
-            let data = OutputBytes(&piece.bytes);
-            let (id, seq) = self.insert_event(run, Kind::Output, Some(stream.as_str()), &data)?;
-            self.state.output.entry(run).or_default().add(len);
-            // A run's pieces come together.
-            if added.last().is_none_or(|(last, _)| *last != run) {
-                added.push((run, Added::default()));
-            }
-            if let Some((_, added)) = added.last_mut() {
-                added.add(len);
-            }
-            let data = Data::Output(stream, Vec::new());
-            self.events.push(Event { id, run, seq, at: self.now, kind: Kind::Output, data });
-        }
-        added.into_iter().try_for_each(|(run, added)| quota::trim(self, run, added))
-    }
-
-    fn insert_event(
+    /// Writes an event's row; answers its id and `seq`.
+    pub fn insert_event(
         &self,
         run: RunId,
         kind: Kind,
@@ -126,18 +90,6 @@ impl<'a> Writer<'a> {
             |row| row.get(0),
         )?;
         Ok((id, seq))
-    }
-}
-
-/// Output is TEXT where it is UTF-8, so that the sqlite3 shell shows it, and BLOB where it is not.
-struct OutputBytes<'a>(&'a [u8]);
-
-impl ToSql for OutputBytes<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match std::str::from_utf8(self.0) {
-            Ok(_) => ValueRef::Text(self.0),
-            Err(_) => ValueRef::Blob(self.0),
-        }))
     }
 }
 

@@ -13,9 +13,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, named_params};
 use crate::dir::{Dir, FileAt};
 use crate::event::HighWater;
 use crate::numbers::{EventId, RunId};
+use crate::store::file::error::OpenError;
 use crate::store::file::migrate::APPLICATION_ID;
-use crate::store::file::migrate::OpenError;
-use crate::store::file::{by_descriptor, lineage};
+use crate::store::file::{by_descriptor, instance};
 use crate::store::sql;
 
 /// One thread has a connection, whatever it is for.
@@ -34,7 +34,7 @@ const CLOCK_STEPS: i32 = 10_000;
 const FAULTS_MAX: usize = 10;
 
 /// A database, opened to be read: one moment of it, however long that takes.
-pub struct Beside {
+pub struct ReadOnlyDatabase {
     conn: Connection,
     /// As long as that is open, its files are opened by this.
     _dir: Option<Arc<Dir>>,
@@ -111,7 +111,7 @@ pub struct Anew {
     pub pause: bool,
 }
 
-impl Beside {
+impl ReadOnlyDatabase {
     /// Opens a database to be read: one of ours, not newer than this binary, in whose directory nobody has replaced a file
     /// by a link, a pipe or a file of somebody else's.
     ///
@@ -119,7 +119,7 @@ impl Beside {
     ///
     /// # Errors
     /// When the file is not ours, is newer than this binary, or cannot be opened.
-    pub fn open(file: &FileAt, still: bool) -> Result<Beside, OpenError> {
+    pub fn open(file: &FileAt, still: bool) -> Result<ReadOnlyDatabase, OpenError> {
         by_descriptor::check(file)?;
         by_descriptor::know(&file.dir);
         let flags = READ | OpenFlags::SQLITE_OPEN_NOFOLLOW;
@@ -127,20 +127,20 @@ impl Beside {
             true => Connection::open_with_flags(immutable(&file.real_path()), flags | OpenFlags::SQLITE_OPEN_URI)?,
             false => by_descriptor::open(file, flags)?,
         };
-        Beside::begin(conn, Some(file.dir.clone()))
+        ReadOnlyDatabase::begin(conn, Some(file.dir.clone()))
     }
 
     /// Opens a file that somebody has named, whosever it is: one that nobody writes meanwhile, beside which nothing is looked
     /// for.
     ///
     /// # Errors
-    /// As [`Beside::open`].
-    pub fn open_named(path: &Path) -> Result<Beside, OpenError> {
+    /// As [`ReadOnlyDatabase::open`].
+    pub fn open_named(path: &Path) -> Result<ReadOnlyDatabase, OpenError> {
         by_descriptor::replace_calls();
-        Beside::begin(Connection::open_with_flags(immutable(path), READ | OpenFlags::SQLITE_OPEN_URI)?, None)
+        ReadOnlyDatabase::begin(Connection::open_with_flags(immutable(path), READ | OpenFlags::SQLITE_OPEN_URI)?, None)
     }
 
-    fn begin(conn: Connection, dir: Option<Arc<Dir>>) -> Result<Beside, OpenError> {
+    fn begin(conn: Connection, dir: Option<Arc<Dir>>) -> Result<ReadOnlyDatabase, OpenError> {
         conn.busy_timeout(BUSY)?;
         conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; BEGIN")?;
         let pragma = |name: &str| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
@@ -153,7 +153,7 @@ impl Beside {
         if schema > known {
             return Err(OpenError::Newer { found: schema, known });
         }
-        Ok(Beside { conn, _dir: dir, schema })
+        Ok(ReadOnlyDatabase { conn, _dir: dir, schema })
     }
 
     /// What it holds.
@@ -271,7 +271,7 @@ impl From<OpenError> for CopyError {
 /// Where it cannot be written.
 pub fn make_anew(file: &FileAt, anew: &Anew) -> Result<String, OpenError> {
     let mut copy = open_copy(file)?;
-    let name = lineage::begin_anew(&mut copy, anew.run, anew.event)?;
+    let name = instance::begin_anew(&mut copy, anew.run, anew.event)?;
     copy.execute(sql::UPKEEP_FORGET_ENROLLMENT, named_params! {})?;
     if anew.no_sessions {
         copy.execute(sql::UPKEEP_FORGET_SESSIONS, named_params! {})?;

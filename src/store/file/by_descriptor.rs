@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
 use crate::dir::{Dir, FileAt};
-use crate::store::file::migrate::OpenError;
+use crate::store::file::error::OpenError;
 
 /// What SQLite may have beside a database.
 const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];

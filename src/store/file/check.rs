@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 
 use crate::dir::FileAt;
-use crate::store::engine::recovery::log_is_left;
 use crate::store::file::by_descriptor;
-use crate::store::file::migrate::OpenError;
+use crate::store::file::connect::log_is_left;
+use crate::store::file::error::OpenError;
 
 /// How every SQLite database begins (its file format, 1.3.1).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

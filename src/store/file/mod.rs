@@ -3,6 +3,9 @@
 pub mod beside;
 pub mod by_descriptor;
 pub mod check;
-pub mod lineage;
+pub mod connect;
+pub mod error;
+pub mod instance;
 pub mod migrate;
+pub mod pages;
 pub mod place;

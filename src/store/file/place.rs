@@ -15,11 +15,9 @@ use rustix::fs::{Mode, OFlags, open};
 
 use crate::clock::UnixMs;
 use crate::event::HighWater;
-use crate::store::engine::thread::StoreThread;
-use crate::store::error::StoreError;
-use crate::store::file::beside::{Beside, Health};
-use crate::store::file::migrate::OpenError;
-use crate::store::file::migrate::Sharing;
+use crate::store::file::beside::{Health, ReadOnlyDatabase};
+use crate::store::file::connect::Sharing;
+use crate::store::file::error::OpenError;
 
 /// How old a look may be before something is acknowledged.
 const LOOK_AGE: Duration = Duration::from_secs(1);
@@ -83,6 +81,50 @@ impl Place {
             && self.written == written(database)
     }
 
+    /// Whether the open files were found to have lost their names.
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// Whether the last look is too old to be relied on.
+    pub fn is_due(&self) -> bool {
+        self.is_lost || self.looked.elapsed() >= LOOK_AGE
+    }
+
+    /// Looks whether the open files have their names. Says in the log when they have lost them, and when they have them
+    /// again.
+    pub fn look(&mut self, conn: &Connection, database: &Path, instance: &str) {
+        let wrong = self.wrong(conn, database, instance);
+        self.looked = Instant::now();
+        match (std::mem::replace(&mut self.is_lost, wrong.is_some()), wrong) {
+            (false, Some(wrong)) => log::error!(
+                "{wrong}: nothing more is written, since nobody would find it. Reads go on, output stays in the \
+                 commands' pipes. Put the files back, and it goes on by itself; or restart the daemon, to go on \
+                 with what is there now"
+            ),
+            (true, None) => log::info!("the database's files are back in their place: it goes on"),
+            _ => {}
+        }
+    }
+
+    /// Gives the log another name where it would be taken for that of a file which is not ours.
+    pub fn set_log_aside(&self, database: &Path) {
+        let is_named = |(path, opened): &&(PathBuf, FileId)| id(path).is_ok_and(|found| found == *opened);
+        let mut files = self.files.iter();
+        if files.next().as_ref().is_some_and(is_named) && self.written == written(database) {
+            return;
+        }
+        let time: String = UnixMs::now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+        for (path, _) in files.filter(is_named) {
+            let mut aside = path.as_os_str().to_owned();
+            aside.push(format!(".of-lost-{time}"));
+            match std::fs::rename(path, &aside) {
+                Ok(()) => log::warn!("the lost database's log is kept as {}", Path::new(&aside).display()),
+                Err(error) => log::error!("{}: {error}", path.display()),
+            }
+        }
+    }
+
     /// What is wrong, in words.
     fn wrong(&mut self, conn: &Connection, database: &Path, instance: &str) -> Option<String> {
         for (path, opened) in &self.files {
@@ -110,9 +152,7 @@ impl Place {
         }
         Some(format!("{} was overwritten with something else", database.display()))
     }
-}
 
-impl Place {
     /// Whether the file is surely another database, or none. One that somebody died over while moving the log into it is
     /// not: the log has all of that, still.
     fn is_another(&self, database: &Path, instance: &str, moved: Option<Moved>) -> bool {
@@ -128,61 +168,15 @@ impl Place {
             || self.holds.as_ref().is_some_and(|holds| found.is_behind(holds))
             || (was_left_alone && self.holds.as_ref() != Some(&found));
         is_other
-            && Beside::open_named(database)
+            && ReadOnlyDatabase::open_named(database)
                 .and_then(|file| file.check(false, Some(CHECK_MAX)))
                 .is_ok_and(|health| !matches!(health, Health::Damaged(_)))
     }
 }
 
-impl StoreThread {
-    /// Whether the open files have their names; a look that is young enough is not made again, unless `now`.
-    ///
-    /// # Errors
-    /// [`StoreError::Displaced`] where they have not.
-    pub(in crate::store) fn look_at_place(&mut self, now: bool) -> Result<(), StoreError> {
-        let is_due = now || self.place.is_lost || self.place.looked.elapsed() >= LOOK_AGE;
-        if !is_due || self.broken.is_some() {
-            return Ok(());
-        }
-        let wrong = self.place.wrong(&self.conn, &self.file.path(), &self.state.instance);
-        self.place.looked = Instant::now();
-        match (std::mem::replace(&mut self.place.is_lost, wrong.is_some()), wrong) {
-            (false, Some(wrong)) => {
-                log::error!(
-                    "{wrong}: nothing more is written, since nobody would find it. Reads go on, output stays in the \
-                     commands' pipes. Put the files back, and it goes on by itself; or restart the daemon, to go on \
-                     with what is there now"
-                );
-                self.tell_writable(Some(&StoreError::Displaced));
-            }
-            (true, None) => log::info!("the database's files are back in their place: it goes on"),
-            _ => {}
-        }
-        if self.place.is_lost { Err(StoreError::Displaced) } else { Ok(()) }
-    }
-
-    /// Gives the log another name where it would be taken for that of a file which is not ours.
-    pub(in crate::store) fn set_log_aside(&self) {
-        let is_named = |(path, opened): &&(PathBuf, FileId)| id(path).is_ok_and(|found| found == *opened);
-        let mut files = self.place.files.iter();
-        if files.next().as_ref().is_some_and(is_named) && self.place.written == written(&self.file.path()) {
-            return;
-        }
-        let time: String = UnixMs::now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
-        for (path, _) in files.filter(is_named) {
-            let mut aside = path.as_os_str().to_owned();
-            aside.push(format!(".of-lost-{time}"));
-            match std::fs::rename(path, &aside) {
-                Ok(()) => log::warn!("the lost database's log is kept as {}", Path::new(&aside).display()),
-                Err(error) => log::error!("{}: {error}", path.display()),
-            }
-        }
-    }
-}
-
 /// What the file holds without its log.
 fn reached(database: &Path) -> Result<HighWater, OpenError> {
-    Beside::open_named(database).and_then(|file| file.reached())
+    ReadOnlyDatabase::open_named(database).and_then(|file| file.reached())
 }
 
 /// `None` where the log is empty.

@@ -14,13 +14,12 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, named_params};
 use crate::event::{Event, EventFilter, Kind};
 use crate::numbers::{EventId, Seq};
 use crate::run::RunId;
-use crate::store::engine::handle::Store;
-use crate::store::engine::reads::Reader;
+use crate::store::engine::reader::Reader;
 use crate::store::error::StoreError;
 use crate::store::sql;
-use crate::store::tables::events::{PAGE_BYTES_MAX, PAGE_ROWS_MAX};
-use crate::store::tables::events::{event_from, kind_of};
-use crate::store::tables::runs::last_run;
+use crate::store::tables::events::{PAGE_BYTES_MAX, PAGE_ROWS_MAX, event_from, kind_of};
+use crate::store::tables::handle::Store;
+use crate::store::tables::run_row::last_run;
 
 /// Entries of the index that one read looks at, at most: some ten milliseconds on a small board.
 const LOOK_ROWS_MAX: usize = 10_000;
@@ -61,12 +60,13 @@ pub struct NewestPiece {
 impl Store {
     /// Where all runs' events stand; fails where the filter names a run that never was.
     pub async fn all_head(&self, filter: EventFilter) -> Result<AllHead, StoreError> {
-        self.read(move |reader| {
-            let last_run = last_run(reader.conn)?;
-            let unknown = filter.runs().and_then(|runs| runs.iter().find(|run| run.0 < 1 || **run > last_run));
-            unknown.map_or_else(|| head(reader), |run| Err(StoreError::RunNotFound(*run)))
-        })
-        .await
+        self.requests
+            .read(move |reader| {
+                let last_run = last_run(reader.conn)?;
+                let unknown = filter.runs().and_then(|runs| runs.iter().find(|run| run.0 < 1 || **run > last_run));
+                unknown.map_or_else(|| head(reader), |run| Err(StoreError::RunNotFound(*run)))
+            })
+            .await
     }
 
     /// A page of all runs' events after a cursor.
@@ -77,7 +77,7 @@ impl Store {
         rows_max: usize,
         bytes_max: usize,
     ) -> Result<AllPage, StoreError> {
-        self.read(move |reader| page(reader, &filter, after, rows_max, bytes_max)).await
+        self.requests.read(move |reader| page(reader, &filter, after, rows_max, bytes_max)).await
     }
 
     /// Looks for at most so many events that the filter shows, from below `before` down.
@@ -87,19 +87,20 @@ impl Store {
         before: EventId,
         count: usize,
     ) -> Result<NewestPiece, StoreError> {
-        self.read(move |reader| newest(reader, &filter, before, count)).await
+        self.requests.read(move |reader| newest(reader, &filter, before, count)).await
     }
 
     /// Which of these runs are in that queue now, or ended there, in the order that they were asked for; and the highest
     /// id that was ever removed, since of a run that is gone nobody knows its queue.
     pub async fn in_queue(&self, queue: String, runs: Vec<RunId>) -> Result<(Vec<bool>, EventId), StoreError> {
-        self.read(move |reader| {
-            let removed_id = removed_id(reader)?;
-            let mut of_runs = OfRuns::new(reader.conn, Some(&queue), removed_id);
-            let is_in = runs.into_iter().map(|run| of_runs.shows(EventId(0), run)).collect::<Result<_, _>>()?;
-            Ok((is_in, removed_id))
-        })
-        .await
+        self.requests
+            .read(move |reader| {
+                let removed_id = removed_id(reader)?;
+                let mut of_runs = OfRuns::new(reader.conn, Some(&queue), removed_id);
+                let is_in = runs.into_iter().map(|run| of_runs.shows(EventId(0), run)).collect::<Result<_, _>>()?;
+                Ok((is_in, removed_id))
+            })
+            .await
     }
 }
 

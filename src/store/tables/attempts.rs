@@ -1,16 +1,19 @@
 //! Attempts: claim, process, finish, and what a dead daemon left.
 
+use async_channel::Receiver;
 use rusqlite::named_params;
 
+use crate::clock::UnixMs;
 use crate::run::{Ask, Exit, OnInterrupt, Outcome, RunId, Status};
 use crate::store::engine::orders::{Claimed, Order};
-use crate::store::engine::reads::Reader;
+use crate::store::engine::output::Output;
+use crate::store::engine::reader::Reader;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
-use crate::store::tables::life;
-use crate::store::tables::quota::Output;
-use crate::store::tables::runs::{command_from, get_in, parsed};
+use crate::store::tables::handle::Store;
+use crate::store::tables::run_row::{command_from, get_in, parsed};
+use crate::store::tables::{life, output};
 
 /// What tells one process from every other that ever had its pid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +47,59 @@ pub struct LeftRun {
     pub cancel_requested: bool,
 }
 
+impl Store {
+    /// What commits ask of whoever runs commands, in their order.
+    pub fn orders(&self) -> &Receiver<Order> {
+        &self.orders
+    }
+
+    /// Whether a claim would find something.
+    pub fn claimable(&self) -> bool {
+        self.shared.claimable()
+    }
+
+    /// When the next delayed run becomes due.
+    pub fn next_due(&self) -> Option<UnixMs> {
+        self.shared.next_due()
+    }
+
+    /// Lets the thread claim in the commit that ends a run, or forbids it.
+    pub fn open_claims(&self, open: bool) {
+        self.shared.open_claims(open);
+    }
+
+    /// Fills free slots with what is due; what was claimed comes by [`Store::orders`].
+    pub async fn claim(&self) -> Result<(), StoreError> {
+        self.requests.write(want_claims).await
+    }
+
+    /// Writes the attempt's process down.
+    pub async fn record_process(&self, run: RunId, attempt: i64, process: ProcessMark) -> Result<(), StoreError> {
+        self.requests.write(move |tx| record_process(tx, run, attempt, &process)).await
+    }
+
+    /// Settles an attempt, with all output of the run that still waits, in one transaction; `process` where it was
+    /// over before it was recorded.
+    /// `None` when it was settled before.
+    pub async fn finish(
+        &self,
+        run: RunId,
+        attempt: i64,
+        process: Option<ProcessMark>,
+        asked: Option<Ask>,
+        exit: Exit,
+    ) -> Result<Option<Outcome>, StoreError> {
+        self.requests.write(move |tx| finish(tx, run, attempt, process.as_ref(), asked, &exit)).await
+    }
+
+    /// The attempts that a dead daemon left.
+    pub async fn left_running(&self) -> Result<Vec<LeftRun>, StoreError> {
+        self.requests.read(left_running).await
+    }
+}
+
 /// Asks this transaction to claim, which one that carries only what must be does not.
-pub(in crate::store) fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     tx.may_add()?;
     tx.claim_wanted = true;
     Ok(())
@@ -99,12 +153,7 @@ fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
 }
 
 /// Writes the attempt's process down.
-pub(in crate::store) fn record_process(
-    tx: &mut Writer<'_>,
-    run: RunId,
-    attempt: i64,
-    process: &ProcessMark,
-) -> Result<(), StoreError> {
+fn record_process(tx: &mut Writer<'_>, run: RunId, attempt: i64, process: &ProcessMark) -> Result<(), StoreError> {
     tx.prepare(sql::ATTEMPTS_RECORD_PROCESS)?.execute(named_params! {
         ":run": run.0, ":attempt": attempt, ":pid": process.pid, ":start_ticks": process.start_ticks,
         ":boot_id": process.boot_id,
@@ -113,7 +162,7 @@ pub(in crate::store) fn record_process(
 }
 
 /// Settles an attempt, with what its output still holds back, in one transaction.
-pub(in crate::store) fn finish(
+fn finish(
     tx: &mut Writer<'_>,
     id: RunId,
     attempt: i64,
@@ -129,7 +178,7 @@ pub(in crate::store) fn finish(
         record_process(tx, id, attempt, process)?;
     }
     let pieces = tx.backlog.take_all(id);
-    tx.append_output(pieces)?;
+    output::append(tx, pieces)?;
     let is_canceled = run.cancel_requested_at.is_some();
     let retry_ms = if let Exit::Postponed { retry_ms, .. } = exit { Some(*retry_ms) } else { None };
     // Nothing was started whose end somebody else could have asked for.
@@ -150,7 +199,7 @@ pub(in crate::store) fn finish(
 }
 
 /// What the database says is running.
-pub(in crate::store) fn left_running(reader: &Reader<'_>) -> Result<Vec<LeftRun>, StoreError> {
+fn left_running(reader: &Reader<'_>) -> Result<Vec<LeftRun>, StoreError> {
     let mut statement = reader.conn.prepare_cached(sql::RUNS_RUNNING)?;
     let rows = statement.query_map([], |row| {
         let process = match (row.get("pid")?, row.get("start_ticks")?, row.get("boot_id")?) {

@@ -4,13 +4,13 @@ use rusqlite::{OptionalExtension, named_params};
 
 use crate::access::Role;
 use crate::clock::UnixMs;
-use crate::store::engine::handle::Store;
-use crate::store::engine::reads::Reader;
+use crate::store::engine::reader::Reader;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
-use crate::store::tables::sessions;
-use crate::store::tables::sessions::{NewSession, Session, TokenSha256};
+use crate::store::tables::handle::Store;
+use crate::store::tables::sessions::session::{Session, TokenSha256};
+use crate::store::tables::sessions::table::{self, NewSession};
 
 /// Tokens that one list shows, at most.
 const LIST_MAX: i64 = 1_000;
@@ -71,22 +71,22 @@ pub struct Redeem {
 impl Store {
     /// Makes an enrollment token.
     pub async fn make_enrollment_token(&self, new: NewEnrollmentToken) -> Result<EnrollmentToken, StoreError> {
-        self.write(move |tx| make(tx, &new)).await
+        self.requests.write(move |tx| make(tx, &new)).await
     }
 
     /// Every enrollment token until it expires.
     pub async fn enrollment_tokens(&self) -> Result<Vec<EnrollmentToken>, StoreError> {
-        self.read(list).await
+        self.requests.read(list).await
     }
 
     /// Withdraws an enrollment token.
     pub async fn delete_enrollment_token(&self, id: i64) -> Result<(), StoreError> {
-        self.write(move |tx| delete(tx, id)).await
+        self.requests.write(move |tx| delete(tx, id)).await
     }
 
     /// Trades a use of an enrollment token for a session.
     pub async fn redeem(&self, redeemed: Redeem) -> Result<Session, StoreError> {
-        self.write(move |tx| redeem(tx, &redeemed)).await
+        self.requests.write(move |tx| redeem(tx, &redeemed)).await
     }
 }
 
@@ -132,7 +132,7 @@ fn redeem(tx: &mut Writer<'_>, redeem: &Redeem) -> Result<Session, StoreError> {
         ttl_s: session_ttl_s.unwrap_or(redeem.default_ttl_s),
         address: redeem.address.clone(),
     };
-    sessions::insert(tx, new)
+    table::insert(tx, new)
 }
 
 /// Every enrollment token until it expires, used or not.
@@ -159,4 +159,9 @@ fn delete(tx: &mut Writer<'_>, id: i64) -> Result<(), StoreError> {
         0 => Err(StoreError::EnrollmentTokenNotFound(id)),
         _ => Ok(()),
     }
+}
+
+/// Removes so many of those whose time is up; answers how many that were.
+pub(in crate::store) fn expire(tx: &Writer<'_>, rows: i64) -> Result<usize, StoreError> {
+    Ok(tx.prepare(sql::ENROLLMENT_EXPIRE)?.execute(named_params! {":now": tx.now.0, ":rows": rows})?)
 }

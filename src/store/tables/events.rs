@@ -7,18 +7,22 @@ use crate::clock::UnixMs;
 use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
 use crate::numbers::{EventId, Seq};
 use crate::run::{Outcome, RunId};
-use crate::store::engine::handle::Store;
-use crate::store::engine::reads::Reader;
+use crate::store::engine::reader::Reader;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
-use crate::store::tables::expiry::Budget;
-use crate::store::tables::runs::{absent, outcome_from};
+use crate::store::tables::handle::Store;
+use crate::store::tables::run_row::{absent, outcome_from};
 
 /// Rows of one read at most: an open read statement grows the WAL.
 pub const PAGE_ROWS_MAX: usize = 500;
 /// Bytes of one read at most, for the same reason and for the memory of a reader that catches up.
 pub const PAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Rows of a kind that one transaction removes at most.
+pub(in crate::store) const PIECE_ROWS: i64 = 500;
+/// Bytes of events that one transaction removes at most: a piece of output may be 16 KiB, which are five pages.
+pub(in crate::store) const PIECE_BYTES: i64 = 1_024 * 1_024;
 
 /// What a reader of events needs to know of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +56,14 @@ pub struct EventPage {
 }
 
 impl Store {
+    /// Appends a client's events, all or none; answers the last `seq`.
+    pub async fn append(&self, run: RunId, events: Vec<(Kind, String)>) -> Result<Seq, StoreError> {
+        self.requests.write_bulk(move |tx| append(tx, run, &events)).await
+    }
+
     /// Where a run stands.
     pub async fn head(&self, run: RunId) -> Result<Head, StoreError> {
-        self.read(move |reader| head(reader.conn, run)).await
+        self.requests.read(move |reader| head(reader.conn, run)).await
     }
 
     /// A page of a run's events after a cursor, bounded in rows and bytes.
@@ -65,7 +74,7 @@ impl Store {
         rows_max: usize,
         bytes_max: usize,
     ) -> Result<EventPage, StoreError> {
-        self.read(move |reader| page(reader, run, after, rows_max, bytes_max)).await
+        self.requests.read(move |reader| page(reader, run, after, rows_max, bytes_max)).await
     }
 
     /// The same before a `seq`, the newest first.
@@ -76,12 +85,12 @@ impl Store {
         rows_max: usize,
         bytes_max: usize,
     ) -> Result<EventPage, StoreError> {
-        self.read(move |reader| page_before(reader, run, before, rows_max, bytes_max)).await
+        self.requests.read(move |reader| page_before(reader, run, before, rows_max, bytes_max)).await
     }
 }
 
 /// Appends a client's events, all or none; answers the last `seq`.
-pub(in crate::store) fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<Seq, StoreError> {
+fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<Seq, StoreError> {
     let mut last = head(tx.conn, run)?;
     if last.outcome.status.is_terminal() {
         return Err(StoreError::RunFinished(run));
@@ -175,6 +184,24 @@ pub(in crate::store) fn event_from(row: &Row<'_>, run: RunId) -> rusqlite::Resul
 /// The kind that stands in a column.
 pub(in crate::store) fn kind_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
     Ok(Kind::parse(row.get_ref(column)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message))
+}
+
+/// What one transaction may still remove.
+pub(in crate::store) struct Budget {
+    pub events: i64,
+    pub bytes: i64,
+}
+
+impl Budget {
+    /// A whole piece.
+    pub fn new() -> Budget {
+        Budget { events: PIECE_ROWS, bytes: PIECE_BYTES }
+    }
+
+    /// Whether there is nothing left of it.
+    pub fn is_spent(&self) -> bool {
+        self.events <= 0 || self.bytes <= 0
+    }
 }
 
 /// A run's events are to go, in pieces. From here on they count as removed, whichever of them are still there: readers

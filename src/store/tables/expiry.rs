@@ -4,24 +4,23 @@
 //! A piece is one transaction, small enough that nobody waits for it. A crash between two of them loses nothing: what is
 //! left is found again.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_listener::EventListener;
 use rusqlite::named_params;
 
 use crate::clock::UnixMs;
-use crate::store::engine::handle::Store;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::file::pages::{figure, pages_free, pages_used};
 use crate::store::sql;
-use crate::store::tables::retention;
-use crate::store::tables::retention::{pages_free, pages_used};
-use crate::store::tables::{events, quota, runs, sessions};
+use crate::store::tables::events::{Budget, PIECE_BYTES, PIECE_ROWS};
+use crate::store::tables::handle::Store;
+use crate::store::tables::sessions::live::Sessions;
+use crate::store::tables::sessions::table as sessions;
+use crate::store::tables::{enrollment, events, idempotency, quota, retention, runs};
 
-/// Rows of a kind that one transaction removes at most.
-const PIECE_ROWS: i64 = 500;
-/// Bytes of events that one transaction removes at most: a piece of output may be 16 KiB, which are five pages.
-const PIECE_BYTES: i64 = 1_024 * 1_024;
 /// Runs that one transaction removes at most: each has rows in some ten tables and indexes.
 const PIECE_RUNS: usize = 50;
 /// How long one transaction gives space back, at most, beside its commit.
@@ -89,12 +88,13 @@ impl Store {
 
     /// Removes one piece of what has expired.
     pub async fn remove_expired(&self) -> Result<Removed, StoreError> {
-        self.write_bulk(remove_piece).await
+        let sessions = self.sessions.clone();
+        self.requests.write_bulk(move |tx| remove_piece(tx, &sessions)).await
     }
 
     /// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is no more.
     pub async fn vacuum(&self, vacuum: Vacuum) -> Result<u64, StoreError> {
-        self.write_bulk(move |tx| vacuum_piece(tx, vacuum)).await
+        self.requests.write_bulk(move |tx| vacuum_piece(tx, vacuum)).await
     }
 
     /// The clock was set: what is due is looked for again.
@@ -105,37 +105,17 @@ impl Store {
 
     /// What was made between two times of a clock that was wrong then lives as long as it was to: later by this much.
     pub async fn shift(&self, from: UnixMs, to: UnixMs, by_ms: i64) -> Result<usize, StoreError> {
-        self.write_bulk(move |tx| shift(tx, from.0, to.0, by_ms)).await
-    }
-}
-
-/// What one transaction may still remove.
-pub(in crate::store) struct Budget {
-    pub events: i64,
-    pub bytes: i64,
-}
-
-impl Budget {
-    /// A whole piece.
-    pub fn new() -> Budget {
-        Budget { events: PIECE_ROWS, bytes: PIECE_BYTES }
-    }
-
-    /// Whether there is nothing left of it.
-    pub fn is_spent(&self) -> bool {
-        self.events <= 0 || self.bytes <= 0
+        let sessions = self.sessions.clone();
+        self.requests.write_bulk(move |tx| shift(tx, &sessions, from.0, to.0, by_ms)).await
     }
 }
 
 /// Removes one piece; nothing when all is done.
-fn remove_piece(tx: &mut Writer<'_>) -> Result<Removed, StoreError> {
-    let remove = |tx: &Writer<'_>, statement: &str| -> Result<usize, StoreError> {
-        Ok(tx.prepare(statement)?.execute(named_params! {":now": tx.now.0, ":rows": PIECE_ROWS})?)
-    };
+fn remove_piece(tx: &mut Writer<'_>, live: &Arc<Sessions>) -> Result<Removed, StoreError> {
     let mut removed = Removed {
-        sessions: sessions::expire(tx, PIECE_ROWS)?,
-        enrollment_tokens: remove(tx, sql::ENROLLMENT_EXPIRE)?,
-        idempotency_keys: remove(tx, sql::IDEMPOTENCY_EXPIRE)?,
+        sessions: sessions::expire(tx, live, PIECE_ROWS)?,
+        enrollment_tokens: enrollment::expire(tx, PIECE_ROWS)?,
+        idempotency_keys: idempotency::expire(tx, PIECE_ROWS)?,
         ..Removed::default()
     };
     // Each run's events before the next run: what is in use is known only then, and little is ever half done.
@@ -166,7 +146,7 @@ fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, StoreError> 
     if spare <= 0 {
         return Ok(0);
     }
-    let before = retention::figure(tx.conn, "PRAGMA page_count")?;
+    let before = figure(tx.conn, "PRAGMA page_count")?;
     let until = Instant::now() + VACUUM_TIME;
     // A page a step. What was not stepped to is left as it is.
     let mut statement = tx.prepare("PRAGMA incremental_vacuum")?;
@@ -176,13 +156,13 @@ fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, StoreError> 
         given += 1;
     }
     drop(steps);
-    let pages = before - retention::figure(tx.conn, "PRAGMA page_count")?;
-    Ok(u64::try_from(pages * retention::figure(tx.conn, "PRAGMA page_size")?).unwrap_or(0))
+    let pages = before - figure(tx.conn, "PRAGMA page_count")?;
+    Ok(u64::try_from(pages * figure(tx.conn, "PRAGMA page_size")?).unwrap_or(0))
 }
 
 /// A clock that had been wrong was put right by this much: what was made by it meanwhile lives as long as it was to.
-fn shift(tx: &mut Writer<'_>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
-    let mut shifted = sessions::shift(tx, from_ms, to_ms, by_ms)?;
+fn shift(tx: &mut Writer<'_>, live: &Arc<Sessions>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
+    let mut shifted = sessions::shift(tx, live, from_ms, to_ms, by_ms)?;
     for statement in [sql::ENROLLMENT_SHIFT, sql::IDEMPOTENCY_SHIFT] {
         let made_then = named_params! {":from": from_ms, ":to": to_ms, ":by": by_ms};
         shifted += tx.prepare(statement)?.execute(made_then)?;

@@ -8,31 +8,24 @@ use rusqlite::{OptionalExtension, Row, named_params};
 use crate::event::{Finished, Kind};
 use crate::numbers::Seq;
 use crate::run::{Command, HeldBy, Hold, Outcome, Run, RunId, Spec, Status, may_follow};
+use crate::store::engine::state::Standing;
 use crate::store::engine::writer::{Writer, json};
 use crate::store::error::StoreError;
 use crate::store::sql;
-use crate::store::tables::runs::NewRun;
+use crate::store::tables::idempotency::IdempotencyKey;
 use crate::text::json_string;
 
-/// All that the counters count a run by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Standing<'a> {
-    /// Where it stands.
-    pub status: Status,
-    /// The queue that it belongs to.
-    pub queue: &'a str,
-    /// What holds it back; counts while it is queued.
-    pub held_by: HeldBy,
-    /// Whether retention spares it; counts once it has ended.
-    pub keep: bool,
-}
-
-impl<'a> Standing<'a> {
-    /// Of a run as it was read.
-    pub fn of(run: &'a Run) -> Standing<'a> {
-        let Run { outcome, spec, held_by, .. } = run;
-        Standing { status: outcome.status, queue: &spec.queue, held_by: *held_by, keep: spec.keep }
-    }
+/// A run to be made.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// What it is.
+    pub spec: Spec,
+    /// Which request it came by, if the client said so.
+    pub idempotency: Option<IdempotencyKey>,
+    /// The run that it repeats.
+    pub retry_of: Option<RunId>,
+    /// Who asks.
+    pub by: String,
 }
 
 /// Moves the counters from one standing to the next; `None` is a run that is not there.

@@ -13,13 +13,14 @@ use crate::dir::Dir;
 use crate::event::Kind;
 use crate::metrics::Metrics;
 use crate::run::{Ask, Exit, HeldBy, Hold, OnInterrupt, Run, RunId, Spec, Status};
-use crate::store::engine::handle::Store;
 use crate::store::engine::orders::Order;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::settings::StoreConfig;
-use crate::store::tables::life;
-use crate::store::tables::runs::{Change, NewRun, get_in};
+use crate::store::tables::handle::Store;
+use crate::store::tables::life::{self, NewRun};
+use crate::store::tables::run_row::get_in;
+use crate::store::tables::runs::Change;
 use crate::wake::{Bell, Stop};
 
 const QUEUES: [&str; 2] = ["default", "other"];
@@ -341,7 +342,7 @@ async fn set_hold(store: &Store, run: RunId, hold: Hold, holds: bool) -> Result<
         let new = Run { held_by: old.held_by.set(hold, holds), ..old.clone() };
         life::change(tx, &old, &new)
     };
-    store.write(set).await
+    store.requests.write(set).await
 }
 
 fn open(dir: &std::path::Path) -> Store {
@@ -357,7 +358,7 @@ fn a_move_that_the_table_lacks_takes_back_what_its_request_wrote() {
         let world = World::new().await;
         let new = NewRun { spec: Spec::plain("other"), idempotency: None, retry_of: None, by: "test".into() };
         let run = world.store.submit(new).await.expect("submitted").run.id;
-        let wrong = world.store.write(move |tx| {
+        let wrong = world.store.requests.write(move |tx| {
             tx.append(run, Kind::Message, "{}".into())?;
             let queued = get_in(tx, run)?;
             life::remove(tx, &queued)

@@ -6,10 +6,11 @@
 use rusqlite::{Row, named_params};
 
 use crate::run::{Command, Run, RunId, Spec, Status};
-use crate::store::engine::reads::Reader;
+use crate::store::engine::reader::Reader;
 use crate::store::error::StoreError;
 use crate::store::sql;
-use crate::store::tables::runs::get;
+use crate::store::tables::handle::Store;
+use crate::store::tables::run_row::get;
 
 /// Which runs a list shows.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +58,15 @@ const READ_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// short and `next` goes on, so that a filter that hides almost everything costs no more than any other.
 const LIST_SCAN_MAX: usize = 10_000;
 
+impl Store {
+    /// A page of runs.
+    pub async fn runs(&self, filter: Filter) -> Result<RunPage, StoreError> {
+        self.requests.read(move |reader| list(reader, &filter)).await
+    }
+}
+
 /// A page of runs, newest first. The filter with the best index leads, the others sift.
-pub(in crate::store) fn list(reader: &Reader<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
+fn list(reader: &Reader<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
     let before = filter.before.map_or(i64::MAX, |run| run.0);
     let (mut ids, mut next_before) = match (&filter.tag, &filter.name, &filter.queue) {
         (Some(tag), _, _) => sift(reader, sql::RUNS_LIST_BY_TAG, (":tag", tag.as_str()), before, filter)?,

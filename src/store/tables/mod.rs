@@ -5,12 +5,16 @@ pub mod attempts;
 pub mod enrollment;
 pub mod events;
 pub mod expiry;
+pub mod handle;
+pub mod idempotency;
 pub mod life;
 #[cfg(test)]
 mod life_tests;
 pub mod lists;
+pub mod output;
 pub mod queues;
 pub mod quota;
 pub mod retention;
+pub mod run_row;
 pub mod runs;
 pub mod sessions;

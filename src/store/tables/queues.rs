@@ -2,21 +2,49 @@
 
 use rusqlite::named_params;
 
-use crate::store::engine::state::Queue;
+use crate::store::engine::state::{Counts, Queue};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
+use crate::store::tables::handle::Store;
 
 /// The queue that is always there.
 pub const DEFAULT_QUEUE: &str = "default";
 
+impl Store {
+    /// How many runs there are of each status, in the order of `Status::ALL`.
+    pub fn counts(&self) -> Counts {
+        self.shared.counts()
+    }
+
+    /// Every queue with what is in it, by name.
+    pub fn queues(&self) -> Vec<(String, Queue)> {
+        self.shared.queues()
+    }
+
+    /// One queue.
+    pub fn queue(&self, name: &str) -> Result<Queue, StoreError> {
+        self.shared.queue(name).ok_or_else(|| StoreError::QueueNotFound(name.to_owned()))
+    }
+
+    /// Makes or changes a queue; answers whether it is new.
+    pub async fn put_queue(
+        &self,
+        name: String,
+        slots: Option<i64>,
+        paused: Option<bool>,
+    ) -> Result<(Queue, bool), StoreError> {
+        self.requests.write(move |tx| put(tx, &name, slots, paused)).await
+    }
+
+    /// Removes an empty queue.
+    pub async fn delete_queue(&self, name: String) -> Result<(), StoreError> {
+        self.requests.write(move |tx| delete(tx, &name)).await
+    }
+}
+
 /// Makes or changes a queue; what is `None` stays, or is 1 and false for a new one. Answers whether it is new.
-pub(in crate::store) fn put(
-    tx: &mut Writer<'_>,
-    name: &str,
-    slots: Option<i64>,
-    paused: Option<bool>,
-) -> Result<(Queue, bool), StoreError> {
+fn put(tx: &mut Writer<'_>, name: &str, slots: Option<i64>, paused: Option<bool>) -> Result<(Queue, bool), StoreError> {
     let known = tx.state.queues.get(name).cloned();
     let created = known.is_none();
     let mut queue = known.unwrap_or(Queue { slots: 1, ..Queue::default() });
@@ -30,7 +58,7 @@ pub(in crate::store) fn put(
 }
 
 /// Removes an empty queue.
-pub(in crate::store) fn delete(tx: &mut Writer<'_>, name: &str) -> Result<(), StoreError> {
+fn delete(tx: &mut Writer<'_>, name: &str) -> Result<(), StoreError> {
     let queue = tx.state.queues.get(name).ok_or_else(|| StoreError::QueueNotFound(name.to_owned()))?;
     if name == DEFAULT_QUEUE {
         return Err(StoreError::QueueProtected);

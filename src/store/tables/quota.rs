@@ -8,20 +8,18 @@
 //! of the database's quota, less where runs that may not be removed leave less. Beyond that those that keep the most are
 //! trimmed to a share, so that nothing ever waits for the end of a run that waits for room itself.
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::named_params;
 
 use crate::event::{Kind, OUTPUT_BYTES_MAX};
 use crate::numbers::{EventId, Seq};
 use crate::run::RunId;
+use crate::store::engine::output::{Added, Trimmed, weight};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
 
 /// The beginning that stays; half of the quota where that is less.
 const HEAD_BYTES: i64 = 1_024 * 1_024;
-/// What an event counts at least: about what its row and its place in the index take. Without it a command that prints
-/// single bytes would store thirty times its quota.
-pub(in crate::store) const EVENT_BYTES_MIN: i64 = 64;
 /// Of the database's quota, what live runs may keep …
 const LIVE_PERCENT: i64 = 50;
 /// … where that leaves no more than this in use, so that submits go on …
@@ -36,85 +34,6 @@ const LUMP_BYTES: i64 = 64 * 1_024;
 const LUMP_EVENTS: i64 = 64;
 /// Events that are measured at a time.
 const MEASURE_ROWS: i64 = 500;
-
-/// What a run that is running has printed, over all its attempts.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::store) struct Output {
-    /// In bytes.
-    pub printed: i64,
-    /// What of it is stored, where no event counts less than [`EVENT_BYTES_MIN`].
-    pub stored: i64,
-    /// It has exceeded the quota, and what is too much has not gone yet.
-    trimming: bool,
-}
-
-impl Output {
-    /// What an attempt begins with: where earlier ones printed something, it counts by its bytes alone.
-    pub fn of_earlier_attempts(conn: &Connection, run: RunId, printed: i64) -> Result<Output, StoreError> {
-        if printed == 0 {
-            return Ok(Output::default());
-        }
-        let gone = Trimmed::of(conn, run)?.map_or(0, |trimmed| trimmed.bytes);
-        Ok(Output { printed, stored: printed - gone, trimming: false })
-    }
-
-    /// Finds it again in the database.
-    pub fn load(conn: &Connection, run: RunId) -> Result<Output, StoreError> {
-        let (left, stored): (i64, i64) = conn
-            .prepare_cached(sql::EVENTS_OUTPUT_BYTES)?
-            .query_row(named_params! {":run": run.0, ":least": EVENT_BYTES_MIN}, |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        let gone = Trimmed::of(conn, run)?.map_or(0, |trimmed| trimmed.bytes);
-        Ok(Output { printed: left + gone, stored, trimming: false })
-    }
-
-    /// An event of so many bytes was appended.
-    pub fn add(&mut self, bytes: usize) {
-        self.printed += bytes as i64;
-        self.stored += weight(bytes as i64);
-    }
-}
-
-/// What the quota took of a run: output between two of its events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Trimmed {
-    /// The last event of the beginning.
-    pub after: Seq,
-    /// The last that went.
-    pub to: Seq,
-    /// Of output, that went.
-    pub bytes: i64,
-}
-
-impl Trimmed {
-    fn of(conn: &Connection, run: RunId) -> Result<Option<Trimmed>, StoreError> {
-        let mut statement = conn.prepare_cached(sql::TRIMMED_GET)?;
-        let found = statement.query_row(named_params! {":run": run.0}, |row| {
-            Ok(Trimmed { after: row.get(0)?, to: row.get(1)?, bytes: row.get(2)? })
-        });
-        Ok(found.optional()?)
-    }
-}
-
-/// What one transaction appended to one run.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::store) struct Added {
-    pub events: i64,
-    pub bytes: i64,
-}
-
-impl Added {
-    /// One more event of so many bytes.
-    pub fn add(&mut self, bytes: usize) {
-        self.events += 1;
-        self.bytes += weight(bytes as i64);
-    }
-}
-
-fn weight(bytes: i64) -> i64 {
-    bytes.max(EVENT_BYTES_MIN)
-}
 
 /// What is removed in one transaction.
 #[derive(Default)]

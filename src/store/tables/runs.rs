@@ -1,40 +1,21 @@
 //! Runs: what a client may do with one, decided before anything is written: submit, get, change, cancel, retry, delete.
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::named_params;
 use serde_json::{Map, Value, json as json_value};
 
 use crate::clock::UnixMs;
 use crate::event::Kind;
 use crate::numbers::Seq;
-use crate::run::{Ask, Command, HeldBy, Hold, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
+use crate::run::{Ask, HeldBy, Hold, Outcome, Run, RunId, Spec, Status};
 use crate::store::engine::orders::Order;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
-use crate::store::tables::expiry::Budget;
-use crate::store::tables::{events, life};
-
-/// A run to be made.
-#[derive(Clone, Debug)]
-pub struct NewRun {
-    /// What it is.
-    pub spec: Spec,
-    /// Which request it came by, if the client said so.
-    pub idempotency: Option<IdempotencyKey>,
-    /// The run that it repeats.
-    pub retry_of: Option<RunId>,
-    /// Who asks.
-    pub by: String,
-}
-
-/// A client's name for a request, and what the request was.
-#[derive(Clone, Debug)]
-pub struct IdempotencyKey {
-    /// 1 to 255 visible ASCII characters.
-    pub key: String,
-    /// Of content type, query and body.
-    pub request_sha256: [u8; 32],
-}
+use crate::store::tables::events::Budget;
+use crate::store::tables::handle::Store;
+use crate::store::tables::life::NewRun;
+use crate::store::tables::run_row::{get, get_in};
+use crate::store::tables::{events, idempotency, life};
 
 /// The answer to a submit.
 #[derive(Clone, Debug)]
@@ -70,27 +51,59 @@ impl Change {
     }
 }
 
+impl Store {
+    /// Makes a run, or finds the one that its idempotency key stands for.
+    pub async fn submit(&self, new: NewRun) -> Result<Submitted, StoreError> {
+        self.requests.write(move |tx| submit(tx, &new)).await
+    }
+
+    /// One run.
+    pub async fn run(&self, run: RunId) -> Result<Run, StoreError> {
+        self.requests.read(move |reader| get(reader.conn, run, reader.printed(run))).await
+    }
+
+    /// Changes a run.
+    pub async fn change(&self, run: RunId, changed: Change, by: String) -> Result<Run, StoreError> {
+        self.requests.write(move |tx| change(tx, run, &changed, &by)).await
+    }
+
+    /// Asks for a run's end; answers it, and whether it still runs: then the order to stop it is on its way.
+    pub async fn cancel(&self, run: RunId, by: String, reason: Option<String>) -> Result<(Run, bool), StoreError> {
+        self.requests.write(move |tx| cancel(tx, run, &by, reason.as_deref())).await
+    }
+
+    /// Makes a new run of an ended one's specification.
+    pub async fn retry(&self, run: RunId, by: String) -> Result<Run, StoreError> {
+        self.requests.write(move |tx| retry(tx, run, &by)).await
+    }
+
+    /// Removes an ended run and its events.
+    pub async fn delete(&self, run: RunId) -> Result<(), StoreError> {
+        self.requests.write(move |tx| delete(tx, run)).await
+    }
+}
+
 /// Makes a run with its first event, or finds the one its key stands for.
-pub(in crate::store) fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, StoreError> {
-    if let Some(found) = find_by_key(tx, new)? {
-        return Ok(Submitted { run: found, created: false });
+fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, StoreError> {
+    if let Some(key) = &new.idempotency {
+        if let Some(found) = idempotency::find(tx, key)? {
+            return Ok(Submitted { run: get_in(tx, found)?, created: false });
+        }
     }
     let spec = &new.spec;
     if !tx.state.queues.contains_key(&spec.queue) {
         return Err(StoreError::QueueUnknown(spec.queue.clone()));
     }
-    if tx.state.queued() >= tx.queued_runs_max {
-        return Err(StoreError::QueueFull { limit: tx.queued_runs_max });
+    if tx.state.queued() >= tx.rules.queued_runs_max {
+        return Err(StoreError::QueueFull { limit: tx.rules.queued_runs_max });
     }
     tx.may_grow()?;
     let id = tx.state.last_run.next();
     let held_by = HeldBy::time_until(spec.not_before, tx.now);
     let last_seq = life::enter(tx, id, new, held_by)?;
     retag(tx, id, &[], &spec.tags)?;
-    if let Some(IdempotencyKey { key, request_sha256 }) = &new.idempotency {
-        tx.prepare(sql::IDEMPOTENCY_INSERT)?.execute(named_params! {
-            ":key": key, ":run": id.0, ":request_sha256": request_sha256, ":now": tx.now.0,
-        })?;
+    if let Some(key) = &new.idempotency {
+        idempotency::insert(tx, key, id)?;
     }
     Ok(Submitted { run: fresh(id, new, held_by, last_seq, tx.now), created: true })
 }
@@ -114,108 +127,8 @@ fn fresh(id: RunId, new: &NewRun, held_by: HeldBy, last_seq: Seq, now: UnixMs) -
     }
 }
 
-fn find_by_key(tx: &mut Writer<'_>, new: &NewRun) -> Result<Option<Run>, StoreError> {
-    let Some(IdempotencyKey { key, request_sha256 }) = &new.idempotency else { return Ok(None) };
-    let known: Option<(i64, Vec<u8>)> = tx
-        .prepare(sql::IDEMPOTENCY_GET)?
-        .query_row(named_params! {":key": key}, |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    match known {
-        None => Ok(None),
-        Some((_, sha256)) if sha256 != request_sha256 => Err(StoreError::IdempotencyMismatch),
-        Some((run, _)) => get_in(tx, RunId(run)).map(Some),
-    }
-}
-
-/// One run as it stands. `printed`: what the store's memory says of its output while it runs.
-pub(in crate::store) fn get(conn: &Connection, run: RunId, printed: Option<i64>) -> Result<Run, StoreError> {
-    let mut statement = conn.prepare_cached(sql::RUNS_GET)?;
-    let found = statement.query_row(named_params! {":id": run.0}, |row| from_row(row, printed)).optional()?;
-    found.map_or_else(|| Err(absent(conn, run)?), Ok)
-}
-
-/// One run as it stands in a transaction.
-pub(in crate::store) fn get_in(tx: &Writer<'_>, run: RunId) -> Result<Run, StoreError> {
-    get(tx.conn, run, tx.state.output.get(&run).map(|output| output.printed))
-}
-
-/// What is said of a run that is not there: gone or never there, since every id up to the last one was given out.
-pub(in crate::store) fn absent(conn: &Connection, run: RunId) -> Result<StoreError, StoreError> {
-    let was_there = run >= RunId(1) && run <= last_run(conn)?;
-    Ok(if was_there { StoreError::RunPruned(run) } else { StoreError::RunNotFound(run) })
-}
-
-/// The highest id of a run that was ever given out.
-pub(in crate::store) fn last_run(conn: &Connection) -> Result<RunId, StoreError> {
-    let newest: Option<RunId> = conn.prepare_cached(sql::RUNS_MAX_ID)?.query_row([], |row| row.get(0))?;
-    let mut removed = conn.prepare_cached(sql::META_GET)?;
-    let removed: RunId = removed.query_row(named_params! {":key": "removed_run_id"}, |row| row.get(0))?;
-    Ok(newest.unwrap_or_default().max(removed))
-}
-
-fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
-    let outcome = outcome_from(row)?;
-    // Of a run that does not run its row is right, and the memory may be of before.
-    let printed = printed.filter(|_| outcome.status == Status::Running);
-    let time =
-        |column: &str| -> rusqlite::Result<Option<UnixMs>> { Ok(row.get::<_, Option<i64>>(column)?.map(UnixMs)) };
-    Ok(Run {
-        id: RunId(row.get("id")?),
-        outcome,
-        spec: Spec {
-            command: command_from(row)?,
-            name: row.get("name")?,
-            queue: row.get("queue")?,
-            priority: row.get("priority")?,
-            tags: parsed(row.get_ref("tags")?.as_str()?),
-            cwd: row.get("cwd")?,
-            env: parsed(row.get_ref("env")?.as_str()?),
-            stdin: row.get("stdin")?,
-            timeout_s: row.get("timeout_s")?,
-            not_before: time("not_before")?,
-            on_interrupt: OnInterrupt::parse(row.get_ref("on_interrupt")?.as_str()?).unwrap_or(OnInterrupt::Fail),
-            keep: row.get("keep")?,
-        },
-        held_by: HeldBy::from_bits(row.get("held_by")?),
-        attempt: row.get("attempt")?,
-        progress: row.get("progress")?,
-        pid: row.get("pid")?,
-        last_seq: row.get::<_, Option<Seq>>("last_seq")?.unwrap_or_default(),
-        output_bytes: printed.map_or_else(|| row.get("output_bytes"), Ok)?,
-        created_at: UnixMs(row.get("created_at")?),
-        started_at: time("started_at")?,
-        ended_at: time("ended_at")?,
-        cancel_requested_at: time("cancel_requested_at")?,
-        retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
-    })
-}
-
-/// The outcome of a row that has its five columns.
-pub(in crate::store) fn outcome_from(row: &Row<'_>) -> rusqlite::Result<Outcome> {
-    Ok(Outcome {
-        status: Status::parse(row.get_ref("status")?.as_str()?).unwrap_or(Status::Interrupted),
-        reason: row.get_ref("reason")?.as_str_or_null()?.and_then(Reason::parse),
-        exit_code: row.get("exit_code")?,
-        signal: row.get("signal")?,
-        error: row.get("error")?,
-    })
-}
-
-/// The command of a row that has the columns `command` and `script`.
-pub(in crate::store) fn command_from(row: &Row<'_>) -> rusqlite::Result<Command> {
-    Ok(match row.get::<_, Option<String>>("script")? {
-        Some(script) => Command::Script(script),
-        None => Command::Argv(parsed(row.get_ref("command")?.as_str()?)),
-    })
-}
-
-/// JSON that this program wrote; what somebody else put there reads as empty.
-pub(in crate::store) fn parsed<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
-    serde_json::from_str(text).unwrap_or_default()
-}
-
 /// Changes a run; until it has ended that is an event.
-pub(in crate::store) fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<Run, StoreError> {
+fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<Run, StoreError> {
     let mut run = get_in(tx, id)?;
     if change.needs_queued() && run.outcome.status != Status::Queued {
         return Err(StoreError::RunNotQueued(id));
@@ -266,7 +179,7 @@ pub(in crate::store) fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, 
     if is_over && old.spec.keep != run.spec.keep {
         tx.state.look_up_expiry(tx.conn)?;
     }
-    // Beside who asked.
+    // ReadOnlyDatabase who asked.
     let is_change = told.len() > 1;
     if is_change && !is_over {
         run.last_seq = tx.append(id, Kind::Changed, Value::Object(told).to_string())?;
@@ -288,12 +201,7 @@ fn retag(tx: &Writer<'_>, id: RunId, old: &[String], new: &[String]) -> Result<(
 
 /// Records that a run's end is asked for. A queued run ends here, a running one is ordered to stop; whether it was running is
 /// the answer.
-pub(in crate::store) fn cancel(
-    tx: &mut Writer<'_>,
-    id: RunId,
-    by: &str,
-    reason: Option<&str>,
-) -> Result<(Run, bool), StoreError> {
+fn cancel(tx: &mut Writer<'_>, id: RunId, by: &str, reason: Option<&str>) -> Result<(Run, bool), StoreError> {
     let run = get_in(tx, id)?;
     let status = run.outcome.status;
     if status.is_terminal() {
@@ -314,7 +222,7 @@ pub(in crate::store) fn cancel(
 }
 
 /// A new run of the same specification, less key and delay.
-pub(in crate::store) fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
+fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
     let old = get_in(tx, id)?;
     if !old.outcome.status.is_terminal() {
         return Err(StoreError::RunNotFinished(id));
@@ -325,7 +233,7 @@ pub(in crate::store) fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Resul
 }
 
 /// Removes a finished run. Its events go with it where they are few, else in pieces that nobody waits for.
-pub(in crate::store) fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
+fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     forget(tx, id)?;
     tx.state.look_up_expiry(tx.conn)?;
     events::remove_doomed(tx, &mut Budget::new())?;
@@ -341,7 +249,7 @@ pub(in crate::store) fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), Sto
     retag(tx, id, &run.spec.tags, &[])?;
     tx.prepare(sql::ATTEMPTS_DELETE)?.execute(named_params! {":run": id.0})?;
     tx.prepare(sql::TRIMMED_DELETE)?.execute(named_params! {":run": id.0})?;
-    tx.prepare(sql::IDEMPOTENCY_RELEASE)?.execute(named_params! {":run": id.0, ":now": tx.now.0})?;
+    idempotency::release(tx, id)?;
     life::remove(tx, &run)?;
     events::doom(tx, id)?;
     tx.state.doomed = true;

@@ -13,7 +13,7 @@ use crate::home::{held_by, was_closed};
 use crate::replica;
 use crate::state_dir::{DATABASE, database_path};
 use crate::store::OpenError;
-use crate::store::beside::{Beside, Health, Measures, Summary};
+use crate::store::beside::{Health, Measures, ReadOnlyDatabase, Summary};
 
 /// How long a check may take unless all of it is asked for.
 const CHECK_MAX: Duration = Duration::from_secs(10);
@@ -86,7 +86,7 @@ fn opened(patient: &Patient, file: &FileAt, still: bool) -> Vec<Finding> {
     let path = &file.path();
     // Before SQLite has it open: whoever closes it afterwards takes SQLite's locks away.
     let journal_mode = journal_mode(file);
-    let beside = match Beside::open(file, still) {
+    let beside = match ReadOnlyDatabase::open(file, still) {
         Ok(beside) => beside,
         Err(error) => return vec![unusable(path, &error)],
     };
@@ -114,7 +114,7 @@ fn unusable(path: &Path, error: &OpenError) -> Finding {
     Finding::fail("database", format!("{}: {error}", path.display()), advice)
 }
 
-fn measured(beside: &Beside, journal_mode: &str, measures: &Measures, summary: &Summary) -> Finding {
+fn measured(beside: &ReadOnlyDatabase, journal_mode: &str, measures: &Measures, summary: &Summary) -> Finding {
     let bytes = |pages: i64| size((pages * measures.page_bytes).unsigned_abs());
     Finding::ok(
         "database",
@@ -150,7 +150,7 @@ fn time(summary: &Summary) -> Option<Finding> {
     })
 }
 
-fn health(patient: &Patient, path: &Path, beside: &Beside) -> Finding {
+fn health(patient: &Patient, path: &Path, beside: &ReadOnlyDatabase) -> Finding {
     const CHECK: &str = "health";
     let limit = (!patient.full).then_some(CHECK_MAX);
     match beside.check(patient.full, limit) {

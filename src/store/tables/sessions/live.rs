@@ -235,7 +235,8 @@ impl Sessions {
         self.lock().by_token.values().for_each(|session| _ = session.0.changed.notify(usize::MAX));
     }
 
-    fn commit(&self, Changes { written, ended, shifted, .. }: Changes) {
+    /// It was committed: everybody who holds one of them sees it from now on.
+    pub(super) fn commit(&self, Changes { written, ended, shifted }: Changes) {
         for (session, used) in written {
             let mut record = session.lock();
             (record.written, record.written_end) = (used, expiry(used, record.session.ttl_s));
@@ -284,26 +285,12 @@ impl Known {
 }
 
 /// What a transaction changes of sessions, for when it is committed.
-pub(in crate::store) struct Changes {
-    /// All that are in use.
-    pub live: Arc<Sessions>,
+#[derive(Default)]
+pub(super) struct Changes {
     /// Those whose use it wrote, and which.
     pub written: Vec<(LiveSession, UnixMs)>,
     /// Those that are gone with it.
     pub ended: Vec<i64>,
     /// Those made between two times are moved by so many milliseconds.
     pub shifted: Option<(RangeInclusive<i64>, i64)>,
-}
-
-impl Changes {
-    /// None yet.
-    pub fn new(live: Arc<Sessions>) -> Changes {
-        Changes { live, written: Vec::new(), ended: Vec::new(), shifted: None }
-    }
-
-    /// It was committed: everybody who holds one of them sees it from now on.
-    pub fn committed(self) {
-        let live = self.live.clone();
-        live.commit(self);
-    }
 }

@@ -3,12 +3,7 @@
 //! A session ends when it is revoked, or when it was not used for its `ttl_s`. `live` holds those that are in use,
 //! `table` reads and writes them, `requests` is what others ask. Only SHA-256 of a token ever comes here.
 
-mod live;
-mod requests;
-mod session;
-mod table;
-
-pub(in crate::store) use self::live::{Changes, Sessions};
-pub use self::live::{LiveSession, SessionUse};
-pub use self::session::{Session, SessionPage, TokenSha256};
-pub(in crate::store) use self::table::{NewSession, expire, insert, shift};
+pub mod live;
+pub mod requests;
+pub mod session;
+pub mod table;

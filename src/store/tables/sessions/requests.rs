@@ -4,8 +4,8 @@ use super::live::{LiveSession, SessionUse, Sessions};
 use super::session::{Session, SessionPage, TokenSha256};
 use super::table;
 use crate::clock::UnixMs;
-use crate::store::engine::handle::Store;
 use crate::store::error::StoreError;
+use crate::store::tables::handle::Store;
 
 impl Store {
     /// Lets the holder of a token in, unless its session was revoked or has expired; that is a use, and renews it. Asks
@@ -19,7 +19,7 @@ impl Store {
                 return Ok(Some(used));
             }
             let generation = self.sessions.generation();
-            let found = self.read(move |reader| table::by_token(reader, &token_sha256)).await?;
+            let found = self.requests.read(move |reader| table::by_token(reader, &token_sha256)).await?;
             let Some(session) = found.filter(|session| session.is_valid(UnixMs::now())) else { return Ok(None) };
             if self.sessions.learn(generation, token_sha256, session) {
                 self.write_uses(Sessions::unwritten);
@@ -30,9 +30,9 @@ impl Store {
     /// Has the uses of some sessions written, and waits for nothing: where they cannot be, a later use tries again.
     fn write_uses(&self, which: fn(&Sessions) -> Vec<LiveSession>) {
         let sessions = self.sessions.clone();
-        self.write_later(move |tx| match &tx.held {
+        self.requests.write_later(move |tx| match &tx.held {
             Some(_) => Ok(()),
-            None => table::write_uses(tx, which(&sessions)),
+            None => table::write_uses(tx, &sessions, which(&sessions)),
         });
     }
 
@@ -42,12 +42,12 @@ impl Store {
         if sessions.unwritten().is_empty() {
             return Ok(());
         }
-        self.write(move |tx| table::write_uses(tx, sessions.unwritten())).await
+        self.requests.write(move |tx| table::write_uses(tx, &sessions, sessions.unwritten())).await
     }
 
     /// A page of at most so many sessions with ids below `before`, as they are now.
     pub async fn sessions(&self, before: i64, limit: i64) -> Result<SessionPage, StoreError> {
-        let mut stored = self.read(move |reader| table::list(reader, before, limit.saturating_add(1))).await?;
+        let mut stored = self.requests.read(move |reader| table::list(reader, before, limit.saturating_add(1))).await?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX).min(stored.len());
         let has_more = stored.len() > shown;
         stored.truncate(shown);
@@ -60,6 +60,7 @@ impl Store {
 
     /// Revokes a session; from the answer on its token opens nothing, and what it had opened ends.
     pub async fn delete_session(&self, id: i64) -> Result<(), StoreError> {
-        self.write(move |tx| table::delete(tx, id)).await
+        let sessions = self.sessions.clone();
+        self.requests.write(move |tx| table::delete(tx, &sessions, id)).await
     }
 }

@@ -1,12 +1,14 @@
 //! What is read and written of sessions.
 
+use std::sync::Arc;
+
 use rusqlite::{OptionalExtension, Row, named_params};
 
-use super::live::LiveSession;
+use super::live::{Changes, LiveSession, Sessions};
 use super::session::{Session, TokenSha256, expiry};
 use crate::access::Role;
 use crate::clock::UnixMs;
-use crate::store::engine::reads::Reader;
+use crate::store::engine::reader::Reader;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
@@ -64,7 +66,12 @@ pub(super) fn list(reader: &Reader<'_>, before: i64, rows: i64) -> Result<Vec<Se
 }
 
 /// Writes down when sessions were used. One that is not there any more has ended: somebody else wrote to the database.
-pub(super) fn write_uses(tx: &mut Writer<'_>, used: Vec<LiveSession>) -> Result<(), StoreError> {
+pub(super) fn write_uses(
+    tx: &mut Writer<'_>,
+    sessions: &Arc<Sessions>,
+    used: Vec<LiveSession>,
+) -> Result<(), StoreError> {
+    let mut changes = Changes::default();
     for live in used {
         let session = live.session();
         let found = tx.prepare(sql::SESSIONS_TOUCH)?.execute(named_params! {
@@ -72,23 +79,24 @@ pub(super) fn write_uses(tx: &mut Writer<'_>, used: Vec<LiveSession>) -> Result<
             ":expires_at": session.expires_at.map(|at| at.0),
         })?;
         match found {
-            0 => tx.sessions.ended.push(session.id),
-            _ => tx.sessions.written.push((live, session.last_used_at)),
+            0 => changes.ended.push(session.id),
+            _ => changes.written.push((live, session.last_used_at)),
         }
     }
+    once_committed(tx, sessions, changes);
     Ok(())
 }
 
 /// Removes so many of those whose time is up; answers how many that were. What was used since it was written lives on.
-pub(in crate::store) fn expire(tx: &mut Writer<'_>, rows: i64) -> Result<usize, StoreError> {
-    write_uses(tx, tx.sessions.live.outlived(tx.now))?;
+pub(in crate::store) fn expire(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, rows: i64) -> Result<usize, StoreError> {
+    write_uses(tx, sessions, sessions.outlived(tx.now))?;
     Ok(tx.prepare(sql::SESSIONS_EXPIRE)?.execute(named_params! {":now": tx.now.0, ":rows": rows})?)
 }
 
 /// Revokes a session.
-pub(super) fn delete(tx: &mut Writer<'_>, id: i64) -> Result<(), StoreError> {
+pub(super) fn delete(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, id: i64) -> Result<(), StoreError> {
     // Also one that is not there: a commit whose outcome was unknown may have removed it, and is tried again.
-    tx.sessions.ended.push(id);
+    once_committed(tx, sessions, Changes { ended: vec![id], ..Changes::default() });
     match tx.prepare(sql::SESSIONS_DELETE)?.execute(named_params! {":id": id})? {
         0 => Err(StoreError::SessionNotFound(id)),
         _ => Ok(()),
@@ -97,9 +105,21 @@ pub(super) fn delete(tx: &mut Writer<'_>, id: i64) -> Result<(), StoreError> {
 
 /// A clock that had been wrong was put right by this many milliseconds: those who were let in by it, between these two
 /// times, stay in for as long as they were to. Answers how many.
-pub(in crate::store) fn shift(tx: &mut Writer<'_>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
-    write_uses(tx, tx.sessions.live.unwritten())?;
-    tx.sessions.shifted = Some((from_ms..=to_ms, by_ms));
+pub(in crate::store) fn shift(
+    tx: &mut Writer<'_>,
+    sessions: &Arc<Sessions>,
+    from_ms: i64,
+    to_ms: i64,
+    by_ms: i64,
+) -> Result<usize, StoreError> {
+    write_uses(tx, sessions, sessions.unwritten())?;
+    once_committed(tx, sessions, Changes { shifted: Some((from_ms..=to_ms, by_ms)), ..Changes::default() });
     let made_then = named_params! {":from": from_ms, ":to": to_ms, ":by": by_ms};
     Ok(tx.prepare(sql::SESSIONS_SHIFT)?.execute(made_then)?)
+}
+
+/// Has those who hold a session see what became of it, right behind the COMMIT.
+fn once_committed(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, changes: Changes) {
+    let sessions = sessions.clone();
+    tx.after_commit.push(Box::new(move || sessions.commit(changes)));
 }

@@ -3,8 +3,8 @@
 //! It is kept in memory alone. A daemon that is started anew starts runs.
 
 use crate::run::Status;
-use crate::store::engine::handle::Store;
 use crate::store::error::StoreError;
+use crate::store::tables::handle::Store;
 
 impl Store {
     /// Whether nothing more is started, by somebody's wish.

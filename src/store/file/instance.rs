@@ -5,23 +5,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 
-use crate::event::{HighWater, INSTANCE_LEN};
+use crate::event::INSTANCE_LEN;
 use crate::numbers::{EventId, RunId};
-use crate::store::engine::state::State;
-use crate::store::file::migrate::OpenError;
+use crate::store::file::error::OpenError;
 use crate::store::sql;
-
-/// What is in the database, once it goes by a name of its own: `had` is how far the one in its place had come.
-pub(in crate::store) fn settle(conn: &mut Connection, had: Option<&HighWater>) -> Result<State, OpenError> {
-    let state = State::load(conn)?;
-    let Some(had) = had.filter(|had| state.high_water().is_behind(had)) else { return Ok(state) };
-    let name = begin_anew(conn, had.run, had.event)?;
-    log::warn!(
-        "the database is older than the one that was here ({had}): somebody put a copy in its place; its readers are \
-         told by a new instance, {name}, and no id is given out twice"
-    );
-    Ok(State::load(conn)?)
-}
 
 /// Gives the database a new name, and keeps it from giving out ids up to these; answers the name.
 pub(in crate::store) fn begin_anew(conn: &mut Connection, run: RunId, event: EventId) -> Result<String, OpenError> {

@@ -6,11 +6,9 @@ use async_io::Timer;
 use futures_lite::FutureExt as _;
 
 use crate::run::RunId;
-use crate::store::engine::handle::Store;
-use crate::store::engine::handle::{closed, gone};
-use crate::store::engine::job::Job;
 use crate::store::engine::recovery;
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, closed};
+use crate::store::tables::handle::Store;
 
 /// A write that waits for the medium for this long means that the database cannot be written, until it is done: longer
 /// than another process's lock is waited for, and than most file systems are frozen for a snapshot.
@@ -32,15 +30,18 @@ impl Store {
 
     /// Whether both threads are there and take what they are sent, whatever they have to say.
     pub async fn answers(&self) -> bool {
-        let is_read = !matches!(self.read(|_| Ok(())).await, Err(error) if error == closed());
+        let is_read = !matches!(self.requests.read(|_| Ok(())).await, Err(error) if error == closed());
         is_read && self.barrier().await.is_ok()
     }
 
     /// Waits until all that was sent to be written before this is done, and published.
     pub async fn barrier(&self) -> Result<(), StoreError> {
-        let (reply, answer) = async_channel::bounded(1);
-        self.send(Job::Barrier(reply)).await?;
-        answer.recv().await.map_err(gone)
+        self.requests.barrier().await
+    }
+
+    /// Commits what the backlog has ready; answers what a commit lately took.
+    pub async fn flush(&self) -> Result<Duration, StoreError> {
+        self.requests.flush().await
     }
 
     /// Whether the store answers and can write; where the last write failed, by writing. Never waits for the medium for
@@ -51,39 +52,25 @@ impl Store {
             return Err(stalled());
         }
         match self.shared.broken() {
-            Some(_) => within(STALLED, self.write(recovery::probe)).await.unwrap_or_else(|| Err(stalled())),
+            Some(_) => within(STALLED, self.requests.write(recovery::probe)).await.unwrap_or_else(|| Err(stalled())),
             // Where a write is under way it has looked itself.
-            None => match within(LOOK, self.look()).await {
+            None => match within(LOOK, self.requests.look()).await {
                 Some(looked) => looked,
-                None => self.read(|_| Ok(())).await,
+                None => self.requests.read(|_| Ok(())).await,
             },
         }
     }
 
-    /// Whether the open files are still in their place.
-    async fn look(&self) -> Result<(), StoreError> {
-        let (reply, answer) = async_channel::bounded(1);
-        self.send(Job::Look(reply)).await?;
-        answer.recv().await.map_err(gone)?
-    }
-
     /// Moves the write-ahead log into the database.
     pub async fn checkpoint(&self) -> Result<(), StoreError> {
-        let (reply, answer) = async_channel::bounded(1);
-        self.send(Job::Checkpoint(reply)).await?;
-        answer.recv().await.map_err(gone)
+        self.requests.checkpoint().await
     }
 
     /// Commits what waits, checkpoints and closes the database. Every later request is refused.
     pub async fn close(&self) {
         // Where they cannot be written, those sessions end a little sooner.
         let _ = self.write_all_uses().await;
-        let (reply, closed) = async_channel::bounded(1);
-        if self.send(Job::Close(reply)).await.is_ok() {
-            let _ = closed.recv().await;
-        }
-        self.jobs.close();
-        self.reads.close();
+        self.requests.close().await;
     }
 }
 

@@ -1,0 +1,117 @@
+//! The write-ahead log, moved into the database: when nothing waits, when it has become long, and at the end.
+//!
+//! Its file is kept, since growing it costs a second flush. Reads that would keep it from beginning anew are waited for.
+
+use std::time::{Duration, Instant};
+
+use crate::memory;
+use crate::store::engine::database::Database;
+use crate::store::engine::recovery::refined;
+use crate::store::error::StoreError;
+use crate::store::file::error::DAMAGED;
+use crate::store::file::pages::figure;
+
+/// Pages in the write-ahead log from which it is checkpointed when nothing waits: 1 MiB.
+const CHECKPOINT_IDLE_PAGES: i32 = 256;
+/// … and whatever waits: 4 MiB.
+const CHECKPOINT_BUSY_PAGES: i32 = 1_024;
+/// How long a checkpoint that failed is left alone.
+const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
+/// How long the last checkpoint waits for others who read.
+const CLOSING_BUSY: Duration = Duration::from_millis(250);
+
+impl Database {
+    pub fn checkpoint_if_due(&mut self, is_idle: bool) {
+        let pages = self.log_pages();
+        let is_due = pages >= CHECKPOINT_BUSY_PAGES || (pages >= CHECKPOINT_IDLE_PAGES && is_idle);
+        if is_due && self.broken.is_none() && self.log.due.is_none_or(|due| Instant::now() >= due) {
+            self.checkpoint("PASSIVE");
+            if is_idle {
+                // A megabyte of log is a good sign that much came and went.
+                memory::give_back();
+            }
+        }
+    }
+
+    /// Moves the log's pages into the database; the log's file is kept, since growing it costs a second flush.
+    pub fn checkpoint(&mut self, mode: &str) {
+        if self.look_at_place(true).is_err() {
+            self.log.due = Some(Instant::now() + CHECKPOINT_RETRY);
+            return;
+        }
+        // A read that sees an older state keeps the pages since from moving …
+        self.outside.read_conn.wait_for_read();
+        self.outside.shared.set_writing(Some(Instant::now()));
+        self.move_log(mode);
+        self.outside.shared.set_writing(None);
+        // … and one that began before all had moved keeps the log from beginning anew.
+        self.outside.read_conn.wait_for_read();
+    }
+
+    fn move_log(&mut self, mode: &str) {
+        let pragma = format!("PRAGMA wal_checkpoint({mode})");
+        // Whether it was kept from it, the pages in the log, those of them that are in the file now.
+        let done = self
+            .conn
+            .query_row(&pragma, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+        let error = match done {
+            Ok((busy, pages, moved)) => {
+                self.note_written(busy == 0 && pages == moved);
+                (self.log.remember)(&self.state.high_water());
+                self.log_was_moved();
+                return;
+            }
+            Err(error) => error,
+        };
+        // What failed may have moved a part.
+        self.note_written(false);
+        let is_first = self.log.due.replace(Instant::now() + CHECKPOINT_RETRY).is_none();
+        match refined(error.into(), &self.conn) {
+            error @ StoreError::Io { .. } => _ = self.recover(&error),
+            StoreError::Damaged(why) => self.give_up(&format!("it is damaged: {why}. {DAMAGED}")),
+            error if is_first => log::warn!("the log cannot be moved into the database yet: {error:?}"),
+            _ => {}
+        }
+    }
+
+    /// Frees what was kept for this, and what of the log can be used again.
+    pub fn give_ballast_back(&mut self) -> bool {
+        let given = self.disk.room.give_ballast_back();
+        if given {
+            self.checkpoint("PASSIVE");
+        }
+        given
+    }
+
+    /// Whoever is the first to read after a commit notes in the memory that all share how far it reads. While the file
+    /// system is frozen that would wait for the thaw, so that it is done here, before a freeze finds it undone.
+    pub fn mark_commit(&self) {
+        if let Err(error) = figure(&self.conn, "PRAGMA data_version") {
+            log::debug!("the last commit is not marked for those who read: {error:?}");
+        }
+    }
+
+    pub fn close(mut self) {
+        // The last who closes moves what is left of the log: nobody who may only read is to be that.
+        self.outside.read_conn.close();
+        let is_in_place = self.look_at_place(true).is_ok() || self.disk.place.lacks_log_alone(&self.disk.file.path());
+        if !is_in_place {
+            self.disk.place.set_log_aside(&self.disk.file.path());
+        } else if self.broken.is_none() {
+            // Whoever reads beside us, and would hold the log for longer than this, keeps it.
+            let _ = self.conn.busy_timeout(CLOSING_BUSY);
+            self.move_log("TRUNCATE");
+            // The log has gone: what it took up is there for the next start, before anybody else has it.
+            self.disk.room.keep_part();
+        }
+        if self.broken.is_some() || !is_in_place {
+            // Closing would write: what is there is for the next start to look at.
+            std::mem::forget(self.conn);
+        } else {
+            match self.conn.close() {
+                Ok(()) => (self.log.note_closed)(),
+                Err((_, error)) => log::error!("closing the database: {error}"),
+            }
+        }
+    }
+}

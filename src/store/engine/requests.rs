@@ -1,0 +1,116 @@
+//! The way to the store's two threads: a request goes down one of two bounded channels, its answer comes back by a channel
+//! of its own.
+
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+
+use crate::store::engine::job::{Job, WriteOf};
+use crate::store::engine::reader::{Read, Reader};
+use crate::store::engine::writer::Writer;
+use crate::store::error::{StoreError, closed};
+
+/// Jobs that may wait for the writing thread; who comes then waits for a place.
+const JOBS_MAX: usize = 4_096;
+/// Reads that may wait for the reading thread; who comes then waits for a place.
+const READS_MAX: usize = 4_096;
+
+/// Where requests are sent; cheap to clone.
+#[derive(Clone)]
+pub(in crate::store) struct Requests {
+    jobs: Sender<Job>,
+    reads: Sender<Read>,
+}
+
+impl Requests {
+    /// The two channels: where requests are sent, and where each thread takes them.
+    pub fn new() -> (Requests, Receiver<Job>, Receiver<Read>) {
+        let (jobs, taken_jobs) = async_channel::bounded(JOBS_MAX);
+        let (reads, taken_reads) = async_channel::bounded(READS_MAX);
+        (Requests { jobs, reads }, taken_jobs, taken_reads)
+    }
+
+    /// Where the reading thread sends what it cannot read itself.
+    pub fn jobs(&self) -> Sender<Job> {
+        self.jobs.clone()
+    }
+
+    /// Has something written that somebody waits for.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_as(true, work).await
+    }
+
+    /// The same for what is much and may wait for what is urgent.
+    pub async fn write_bulk<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_as(false, work).await
+    }
+
+    /// Has something written, and waits for neither a place nor the answer.
+    pub fn write_later(&self, work: impl FnMut(&mut Writer<'_>) -> Result<(), StoreError> + Send + 'static) {
+        let (reply, _) = async_channel::bounded(1);
+        let _ = self.jobs.try_send(Job::Write(Box::new(WriteOf { is_urgent: false, work, result: None, reply })));
+    }
+
+    async fn write_as<T: Send + 'static>(
+        &self,
+        is_urgent: bool,
+        work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(|reply| Job::Write(Box::new(WriteOf { is_urgent, work, result: None, reply }))).await?
+    }
+
+    /// Has something read.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = async_channel::bounded(1);
+        let read: Read = Box::new(move |reader| {
+            // Who has gone meanwhile need not be answered.
+            if !Sender::is_closed(&reply) {
+                let _ = reply.try_send(reader.and_then(work));
+            }
+        });
+        self.reads.send(read).await.map_err(|_| closed())?;
+        answer.recv().await.map_err(|_| closed())?
+    }
+
+    /// Commits what the backlog has ready; answers what a commit lately took.
+    pub async fn flush(&self) -> Result<Duration, StoreError> {
+        self.ask(Job::Flush).await?
+    }
+
+    /// Waits until all that was sent to be written before this is done, and published.
+    pub async fn barrier(&self) -> Result<(), StoreError> {
+        self.ask(Job::Barrier).await
+    }
+
+    /// Whether the open files are still in their place.
+    pub async fn look(&self) -> Result<(), StoreError> {
+        self.ask(Job::Look).await?
+    }
+
+    /// Moves the write-ahead log into the database.
+    pub async fn checkpoint(&self) -> Result<(), StoreError> {
+        self.ask(Job::Checkpoint).await
+    }
+
+    /// Has the writing thread commit what waits and close the database; every later request is refused.
+    pub async fn close(&self) {
+        let _ = self.ask(Job::Close).await;
+        self.jobs.close();
+        self.reads.close();
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Sender<T>) -> Job) -> Result<T, StoreError> {
+        let (reply, answer) = async_channel::bounded(1);
+        self.jobs.send(job(reply)).await.map_err(|_| closed())?;
+        answer.recv().await.map_err(|_| closed())
+    }
+}

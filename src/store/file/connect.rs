@@ -1,0 +1,105 @@
+//! A connection to the database's file, with the settings that every one has.
+//!
+//! It never makes a file, and says nothing about what is in one.
+
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::dir::FileAt;
+use crate::store::error::StoreError;
+use crate::store::file::by_descriptor;
+use crate::store::file::error::OpenError;
+
+/// How long another process may hold the lock before a write is refused.
+pub(in crate::store) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// One thread uses a connection.
+const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+/// SQLite's page cache, in KiB, of the connection that writes …
+const CACHE_KIB: i64 = 512;
+/// … and of the one that reads, whose pages every commit makes old.
+const READ_CACHE_KIB: i64 = 256;
+/// How long a read waits while another process keeps everybody out, as it does to set up the shared memory anew.
+const READ_PATIENCE: Duration = Duration::from_secs(1);
+/// Statements kept prepared: all there are.
+const STATEMENTS: usize = 128;
+
+/// Who may have the database open beside this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Sharing {
+    /// Whoever may read the file: the index of the log is a file of its own.
+    All,
+    /// Nobody: the index is in memory, which takes no room on a disk that has none.
+    Nobody,
+}
+
+/// Opens it once more, as it is.
+pub(in crate::store) fn connect(file: &FileAt, sharing: Sharing) -> Result<Connection, StoreError> {
+    let conn = open_as(file, sharing)?;
+    configure(&conn).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    Ok(conn)
+}
+
+/// Opens it for those who only read; while somebody has it open who may write.
+pub(in crate::store) fn connect_to_read(file: &FileAt) -> Result<Connection, StoreError> {
+    let conn = by_descriptor::open(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.busy_timeout(READ_PATIENCE)?;
+    conn.execute_batch(&format!(
+        "PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA mmap_size = 0;
+         PRAGMA cache_size = -{READ_CACHE_KIB};"
+    ))?;
+    Ok(conn)
+}
+
+/// Has the log stay as it is when the connection is closed.
+pub(in crate::store) fn leave_log(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
+}
+
+/// From now on closing it may move the log into the file.
+pub(in crate::store) fn accept(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
+}
+
+pub(in crate::store) fn open_as(file: &FileAt, sharing: Sharing) -> rusqlite::Result<Connection> {
+    let conn = by_descriptor::open(file, READ_WRITE)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.busy_timeout(LOCK_PATIENCE)?;
+    if sharing == Sharing::Nobody {
+        // Before the first read, which would make the index.
+        conn.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    }
+    Ok(conn)
+}
+
+pub(in crate::store) fn configure(conn: &Connection) -> Result<(), OpenError> {
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(OpenError::Failed(format!(
+            "its file system cannot hold a write-ahead log (journal_mode is {mode}); use a local disk"
+        )));
+    }
+    // FULL: what a 2xx acknowledges survives a power cut. Checkpoints are made by our own hand, outside of commits.
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA mmap_size = 0;
+         PRAGMA cache_size = -{CACHE_KIB};"
+    ))?;
+    Ok(())
+}
+
+/// Whether there is a write-ahead log with something in it: a clean stop empties or removes it, unless another process
+/// has the database open.
+pub(in crate::store) fn log_is_left(database: &FileAt) -> bool {
+    database.with_suffix("-wal").bytes().is_some_and(|bytes| bytes > 0)
+}

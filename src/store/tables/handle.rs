@@ -1,0 +1,49 @@
+//! The handle by which everything async reaches the store. Each table adds its own requests to it.
+
+use std::sync::Arc;
+
+use async_channel::Receiver;
+
+use crate::store::engine::backlog::Backlog;
+use crate::store::engine::committed::Committed;
+use crate::store::engine::orders::Order;
+use crate::store::engine::requests::Requests;
+use crate::store::engine::shared::Shared;
+use crate::store::tables::sessions::live::Sessions;
+use crate::wake::Bell;
+
+/// Reaches the store's two threads; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(in crate::store) requests: Requests,
+    pub(in crate::store) shared: Arc<Shared>,
+    pub(in crate::store) backlog: Backlog,
+    pub(in crate::store) committed: Committed,
+    pub(in crate::store) orders: Receiver<Order>,
+    pub(in crate::store) bell: Bell,
+    pub(in crate::store) instance: Arc<str>,
+    pub(in crate::store) cookie_id: Arc<str>,
+    pub(in crate::store) sessions: Arc<Sessions>,
+}
+
+impl Store {
+    /// The name of this database.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// What this database's cookie is called by: its first name, which a restored copy keeps, as it keeps the sessions.
+    pub fn cookie_id(&self) -> &str {
+        &self.cookie_id
+    }
+
+    /// Output that waits for a commit.
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    /// Events that were committed and wait for the fan-out.
+    pub fn committed(&self) -> &Committed {
+        &self.committed
+    }
+}

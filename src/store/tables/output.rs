@@ -1,0 +1,71 @@
+//! Output as it is stored: an event for each piece, and what is too much of it goes in the same transaction.
+
+use std::time::Instant;
+
+use rusqlite::ToSql;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+
+use crate::event::{Data, Event, Kind};
+use crate::run::RunId;
+use crate::store::engine::backlog::Piece;
+use crate::store::engine::output::Added;
+use crate::store::engine::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::tables::handle::Store;
+use crate::store::tables::quota;
+
+impl Store {
+    /// Commits what of this run's output is ready, also while other output waits for room: for a run that is ending.
+    pub async fn flush_run(&self, run: RunId) -> Result<(), StoreError> {
+        self.requests.write(move |tx| append(tx, tx.backlog.take_ready_of(run))).await
+    }
+}
+
+/// Appends what of all runs' output is ready. Taken only now: what is taken must be settled or put back, and a BEGIN may
+/// be refused.
+pub(in crate::store) fn append_ready(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    append(tx, tx.backlog.take_ready(Instant::now()))
+}
+
+/// Appends pieces of output; their bytes stay in the pieces until the commit, so that they can be put back.
+pub(in crate::store) fn append(tx: &mut Writer<'_>, pieces: Vec<Piece>) -> Result<(), StoreError> {
+    // Kept first: whatever fails below, every piece taken from the backlog is known here.
+    let first = tx.pieces.len();
+    tx.pieces.extend(pieces);
+    let mut all = Added::default();
+    tx.pieces[first..].iter().for_each(|piece| all.add(piece.bytes.len()));
+    if all.events > 0 {
+        // Before it is added: where there is little room left, this makes it.
+        quota::trim_live(tx, all)?;
+    }
+    let mut added: Vec<(RunId, Added)> = Vec::new();
+    for index in first..tx.pieces.len() {
+        let piece = &tx.pieces[index];
+        let (run, stream, len) = (piece.run, piece.stream, piece.bytes.len());
+        let data = OutputBytes(&piece.bytes);
+        let (id, seq) = tx.insert_event(run, Kind::Output, Some(stream.as_str()), &data)?;
+        tx.state.output.entry(run).or_default().add(len);
+        // A run's pieces come together.
+        if added.last().is_none_or(|(last, _)| *last != run) {
+            added.push((run, Added::default()));
+        }
+        if let Some((_, added)) = added.last_mut() {
+            added.add(len);
+        }
+        let data = Data::Output(stream, Vec::new());
+        tx.events.push(Event { id, run, seq, at: tx.now, kind: Kind::Output, data });
+    }
+    added.into_iter().try_for_each(|(run, added)| quota::trim(tx, run, added))
+}
+
+/// Output is TEXT where it is UTF-8, so that the sqlite3 shell shows it, and BLOB where it is not.
+struct OutputBytes<'a>(&'a [u8]);
+
+impl ToSql for OutputBytes<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match std::str::from_utf8(self.0) {
+            Ok(_) => ValueRef::Text(self.0),
+            Err(_) => ValueRef::Blob(self.0),
+        }))
+    }
+}

@@ -1,0 +1,97 @@
+//! A run's row, read back.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use crate::clock::UnixMs;
+use crate::numbers::Seq;
+use crate::run::{Command, HeldBy, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
+use crate::store::engine::writer::Writer;
+use crate::store::error::StoreError;
+use crate::store::sql;
+
+/// One run as it stands. `printed`: what the store's memory says of its output while it runs.
+pub(in crate::store) fn get(conn: &Connection, run: RunId, printed: Option<i64>) -> Result<Run, StoreError> {
+    let mut statement = conn.prepare_cached(sql::RUNS_GET)?;
+    let found = statement.query_row(named_params! {":id": run.0}, |row| from_row(row, printed)).optional()?;
+    found.map_or_else(|| Err(absent(conn, run)?), Ok)
+}
+
+/// One run as it stands in a transaction.
+pub(in crate::store) fn get_in(tx: &Writer<'_>, run: RunId) -> Result<Run, StoreError> {
+    get(tx.conn, run, tx.state.output.get(&run).map(|output| output.printed))
+}
+
+/// What is said of a run that is not there: gone or never there, since every id up to the last one was given out.
+pub(in crate::store) fn absent(conn: &Connection, run: RunId) -> Result<StoreError, StoreError> {
+    let was_there = run >= RunId(1) && run <= last_run(conn)?;
+    Ok(if was_there { StoreError::RunPruned(run) } else { StoreError::RunNotFound(run) })
+}
+
+/// The highest id of a run that was ever given out.
+pub(in crate::store) fn last_run(conn: &Connection) -> Result<RunId, StoreError> {
+    let newest: Option<RunId> = conn.prepare_cached(sql::RUNS_MAX_ID)?.query_row([], |row| row.get(0))?;
+    let mut removed = conn.prepare_cached(sql::META_GET)?;
+    let removed: RunId = removed.query_row(named_params! {":key": "removed_run_id"}, |row| row.get(0))?;
+    Ok(newest.unwrap_or_default().max(removed))
+}
+
+fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
+    let outcome = outcome_from(row)?;
+    // Of a run that does not run its row is right, and the memory may be of before.
+    let printed = printed.filter(|_| outcome.status == Status::Running);
+    let time =
+        |column: &str| -> rusqlite::Result<Option<UnixMs>> { Ok(row.get::<_, Option<i64>>(column)?.map(UnixMs)) };
+    Ok(Run {
+        id: RunId(row.get("id")?),
+        outcome,
+        spec: Spec {
+            command: command_from(row)?,
+            name: row.get("name")?,
+            queue: row.get("queue")?,
+            priority: row.get("priority")?,
+            tags: parsed(row.get_ref("tags")?.as_str()?),
+            cwd: row.get("cwd")?,
+            env: parsed(row.get_ref("env")?.as_str()?),
+            stdin: row.get("stdin")?,
+            timeout_s: row.get("timeout_s")?,
+            not_before: time("not_before")?,
+            on_interrupt: OnInterrupt::parse(row.get_ref("on_interrupt")?.as_str()?).unwrap_or(OnInterrupt::Fail),
+            keep: row.get("keep")?,
+        },
+        held_by: HeldBy::from_bits(row.get("held_by")?),
+        attempt: row.get("attempt")?,
+        progress: row.get("progress")?,
+        pid: row.get("pid")?,
+        last_seq: row.get::<_, Option<Seq>>("last_seq")?.unwrap_or_default(),
+        output_bytes: printed.map_or_else(|| row.get("output_bytes"), Ok)?,
+        created_at: UnixMs(row.get("created_at")?),
+        started_at: time("started_at")?,
+        ended_at: time("ended_at")?,
+        cancel_requested_at: time("cancel_requested_at")?,
+        retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
+    })
+}
+
+/// The outcome of a row that has its five columns.
+pub(in crate::store) fn outcome_from(row: &Row<'_>) -> rusqlite::Result<Outcome> {
+    Ok(Outcome {
+        status: Status::parse(row.get_ref("status")?.as_str()?).unwrap_or(Status::Interrupted),
+        reason: row.get_ref("reason")?.as_str_or_null()?.and_then(Reason::parse),
+        exit_code: row.get("exit_code")?,
+        signal: row.get("signal")?,
+        error: row.get("error")?,
+    })
+}
+
+/// The command of a row that has the columns `command` and `script`.
+pub(in crate::store) fn command_from(row: &Row<'_>) -> rusqlite::Result<Command> {
+    Ok(match row.get::<_, Option<String>>("script")? {
+        Some(script) => Command::Script(script),
+        None => Command::Argv(parsed(row.get_ref("command")?.as_str()?)),
+    })
+}
+
+/// JSON that this program wrote; what somebody else put there reads as empty.
+pub(in crate::store) fn parsed<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_default()
+}
