@@ -21,9 +21,9 @@ use smol::{Executor, Task};
 
 use self::prepare::{Prepared, prepare};
 use crate::clock::UnixMs;
+use crate::clock_steps::ClockSteps;
 use crate::config::{CHECK_MS_MAX, Config};
 use crate::feed::{Hub, HubLimits};
-use crate::home::{Home, HomeError};
 use crate::http::address::PageAddress;
 use crate::http::app::{App, AppParts, WHOLE_RUNS_MAX};
 use crate::http::middleware::Locals;
@@ -31,15 +31,15 @@ use crate::http::middleware::cookie_name;
 use crate::http::server::{self, Listeners, Site, Tls};
 use crate::http::streams::OpenStreams;
 use crate::http::{Gate, StoredSessions, routes};
-use crate::jumps::Jumps;
 use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
 use crate::run_tokens::RunTokens;
 use crate::runner::{self, Graces, OomWatch, Pacing, Running, Shortage, World, appender, children, inherited, orphans};
-use crate::signals::{Again, Ends, Signals};
+use crate::signals::{EndSignals, RepeatedSignal, Signals};
+use crate::state_lock::{StateLock, StateLockError};
 use crate::store::{Store, StoreConfig};
-use crate::systemd::Handed;
+use crate::systemd::InheritedSockets;
 use crate::wake::{Bell, Phase, Stop};
 use crate::{logging, scheduler, systemd};
 
@@ -81,27 +81,27 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let Prepared { config, state_dir, account, tls } = prepared;
     let failed = |why: String| Refusal(1, why);
     let failed_to_write = |why: String| failed(room::missing_or(&state_dir, why));
-    let handed = Handed::take().map_err(failed)?;
+    let inherited = InheritedSockets::take().map_err(failed)?;
     inherited::close_inherited_on_exec();
     let is_nohup = inherited::is_ignored(libc::SIGHUP);
     inherited::default_signals_for_children();
     let signals = Signals::take_over(is_nohup).map_err(|error| failed(format!("signals: {error}")))?;
-    let home = Home::open_own(&state_dir).map_err(|error| match error {
-        HomeError::Held(..) => failed(error.to_string()),
+    let state = StateLock::open_own(&state_dir).map_err(|error| match error {
+        StateLockError::Held(..) => failed(error.to_string()),
         _ => failed_to_write(error.to_string()),
     })?;
     let bell = Bell::default();
     let stop = Stop::new(bell.clone());
     let metrics = Arc::new(Metrics::new());
     // Before anything asks what time it is.
-    let jumps = Jumps::watch();
-    let (database, shown) = (home.database(), home.database().path());
-    let store_config = store_config(&config, &home);
+    let steps = ClockSteps::watch();
+    let (database, shown) = (state.database(), state.database().path());
+    let store_config = store_config(&config, &state);
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
         .map_err(|error| failed_to_write(format!("{}: {error}", shown.display())))?;
     let locals = Locals::new(&config.access).map_err(failed)?;
-    let (listeners, place) = listening::listen(&home, &config, tls, &locals, handed)?;
-    if let Err(error) = home.announce(&place.said) {
+    let (listeners, place) = listening::listen(&state, &config, tls, &locals, inherited)?;
+    if let Err(error) = state.announce(&place.said) {
         log::warn!("the lock file does not say who holds it: {error}");
     }
     let mut world = World::new(store.instance()).reached_at(place.url, place.path);
@@ -120,7 +120,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         database: shown,
         page: place.page,
     };
-    let _clock = executor.spawn(daemon.follow_clock(jumps));
+    let _clock = executor.spawn(daemon.follow_clock(steps));
     let _socket = place.socket.clone().map(|(own, again)| executor.spawn(own.keep(again)));
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
     let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &place.said)));
@@ -128,13 +128,13 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         socket.remove();
     }
     // The lock goes last, so that the next daemon finds nothing half done.
-    drop(home);
+    drop(state);
     Ok(code)
 }
 
 /// What the store is to keep to, and where it writes down how far it has come.
-fn store_config(config: &Config, home: &Home) -> StoreConfig {
-    let (lock, remembering) = (home.lock(), home.lock());
+fn store_config(config: &Config, state: &StateLock) -> StoreConfig {
+    let (lock, remembering) = (state.lock_file(), state.lock_file());
     let retention = config.retention.clone();
     StoreConfig {
         queued_runs_max: config.limits.queued_runs as i64,
@@ -295,7 +295,7 @@ impl Daemon {
         if !children::are_to_be_watched() {
             return None;
         }
-        match Again::of_children() {
+        match RepeatedSignal::of_children() {
             Ok(signal) => Some(self.keep("children", children::watch(signal, running.clone()))),
             Err(error) => {
                 log::error!("SIGCHLD: {error}");
@@ -317,11 +317,11 @@ impl Daemon {
     }
 
     /// Without it a clock that is set is noticed by and by: by the scheduler's safety timeout, and at the next pass.
-    fn follow_clock(&self, jumps: io::Result<Jumps>) -> impl Future<Output = ()> + Send + 'static {
+    fn follow_clock(&self, steps: io::Result<ClockSteps>) -> impl Future<Output = ()> + Send + 'static {
         let (store, bell) = (self.store.clone(), self.bell.clone());
         async move {
-            match jumps {
-                Ok(jumps) => maintenance::follow_clock(jumps, &store, &bell).await,
+            match steps {
+                Ok(steps) => maintenance::follow_clock(steps, &store, &bell).await,
                 Err(error) => log::warn!("whether the clock is set cannot be told: {error}"),
             }
         }
@@ -353,7 +353,7 @@ impl Daemon {
 }
 
 /// The first signal asks everybody to stop; the second kills what runs and ends the process at once.
-async fn on_signals(mut signals: Ends, stop: Stop, running: Running) {
+async fn on_signals(mut signals: EndSignals, stop: Stop, running: Running) {
     let first = signals.first().await;
     log::info!("signal {first}");
     stop.raise(Phase::Stopping);
@@ -363,7 +363,7 @@ async fn on_signals(mut signals: Ends, stop: Stop, running: Running) {
 }
 
 /// A new certificate is a matter of two files and a SIGHUP. Without TLS there is nothing to read again.
-async fn on_hangups(mut hangup: Again, tls: Option<Arc<Tls>>, listening: String) {
+async fn on_hangups(mut hangup: RepeatedSignal, tls: Option<Arc<Tls>>, listening: String) {
     loop {
         hangup.next().await;
         systemd::reloading();

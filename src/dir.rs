@@ -52,7 +52,7 @@ pub struct FileAt {
 
 /// What becomes of a file that has the name already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum NameTaken {
     /// It is replaced.
     Replace,
     /// It keeps its name, and the other gets an error.
@@ -291,12 +291,12 @@ impl Dir {
     ///
     /// # Errors
     /// Where that cannot be done, or the name is taken and is to be kept.
-    pub fn rename(&self, name: &str, to: &Dir, new: impl AsRef<OsStr>, taken: Taken) -> io::Result<()> {
+    pub fn rename(&self, name: &str, to: &Dir, new: impl AsRef<OsStr>, taken: NameTaken) -> io::Result<()> {
         let new = new.as_ref();
         match taken {
-            Taken::Replace => Ok(renameat(&self.fd, name, &to.fd, new)?),
-            Taken::Exchange => Ok(renameat_with(&self.fd, name, &to.fd, new, RenameFlags::EXCHANGE)?),
-            Taken::Keep => match renameat_with(&self.fd, name, &to.fd, new, RenameFlags::NOREPLACE) {
+            NameTaken::Replace => Ok(renameat(&self.fd, name, &to.fd, new)?),
+            NameTaken::Exchange => Ok(renameat_with(&self.fd, name, &to.fd, new, RenameFlags::EXCHANGE)?),
+            NameTaken::Keep => match renameat_with(&self.fd, name, &to.fd, new, RenameFlags::NOREPLACE) {
                 // Not every file system can look and rename at once.
                 Err(Errno::INVAL | Errno::NOSYS) if to.look(new)?.is_none() => {
                     Ok(renameat(&self.fd, name, &to.fd, new)?)

@@ -27,7 +27,7 @@
 //! [`upkeep`] is what works on the daemon's files beside it. [`tls`] is what the two ends of an encrypted connection have in
 //! common; without its Cargo feature both have a stub in its place. [`systemd`] is what the service manager is told and
 //! hands over. Files in a directory that somebody else may write are reached through [`dir`] alone, also by SQLite: what is
-//! in the state directory ([`home`]), and who else has its database open ([`holder`]).
+//! in the state directory ([`state_lock`]), and who else has its database open ([`holder`]).
 //!
 //! # Three threads
 //! Everything async runs on one executor on the main thread, beside the reactor's helper. SQLite has two threads, each
@@ -102,6 +102,8 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 #[cfg(feature = "daemon")]
+pub mod clock_steps;
+#[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod cow;
@@ -119,11 +121,7 @@ pub mod feed;
 #[cfg(feature = "daemon")]
 pub mod holder;
 #[cfg(feature = "daemon")]
-pub mod home;
-#[cfg(feature = "daemon")]
 pub mod http;
-#[cfg(feature = "daemon")]
-pub mod jumps;
 #[cfg(feature = "daemon")]
 pub mod logging;
 #[cfg(feature = "daemon")]
@@ -146,6 +144,8 @@ pub mod scheduler;
 pub mod signals;
 #[cfg(feature = "client")]
 pub mod state_dir;
+#[cfg(feature = "daemon")]
+pub mod state_lock;
 #[cfg(feature = "daemon")]
 pub mod store;
 #[cfg(feature = "daemon")]

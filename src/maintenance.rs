@@ -12,7 +12,7 @@ use async_io::Timer;
 use futures_lite::{FutureExt as _, future};
 
 use crate::clock::UnixMs;
-use crate::jumps::Jumps;
+use crate::clock_steps::ClockSteps;
 use crate::metrics::{Metrics, OfWhat};
 use crate::store::{Removed, Store, StoreError, Vacuum};
 use crate::wake::{Bell, Phase, Stop};
@@ -111,20 +111,20 @@ pub async fn run(store: &Store, requests: Requests, interval: Duration, stop: &S
 ///
 /// What was made while it showed a time from before this binary was built lives as long as it was to: a session of a
 /// machine that starts in 1970 does not end when the machine hears what year it is.
-pub async fn follow_clock(mut jumps: Jumps, store: &Store, bell: &Bell) {
+pub async fn follow_clock(mut steps: ClockSteps, store: &Store, bell: &Bell) {
     let mut since = UnixMs::now();
     loop {
-        let jump = match jumps.next().await {
-            Ok(jump) => jump,
+        let step = match steps.next().await {
+            Ok(step) => step,
             Err(error) => return log::warn!("whether the clock is set cannot be told any more: {error}"),
         };
-        log::info!("the clock was set from {} to {}", jump.from, jump.to);
-        if !jump.from.is_believed() && jump.to.is_believed() {
-            if let Err(error) = store.shift(since, jump.from, jump.to.0 - jump.from.0).await {
+        log::info!("the clock was set from {} to {}", step.from, step.to);
+        if !step.from.is_believed() && step.to.is_believed() {
+            if let Err(error) = store.shift(since, step.from, step.to.0 - step.from.0).await {
                 log::warn!("sessions and tokens of a wrong clock stay as they are: {error:?}");
             }
         }
-        since = jump.to;
+        since = step.to;
         store.clock_was_set();
         bell.ring();
     }

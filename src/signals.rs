@@ -19,7 +19,7 @@ const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
 /// The signals that the daemon acts on, each with the socket that its handler writes to.
 pub struct Signals {
-    hangup: Again,
+    hangup: RepeatedSignal,
     terminate: Async<UnixStream>,
     interrupt: Async<UnixStream>,
     /// Whether a hangup is the end of the terminal that the daemon was started from.
@@ -32,29 +32,29 @@ impl Signals {
     /// # Errors
     /// When the system has no sockets to give.
     pub fn take_over(is_nohup: bool) -> io::Result<Signals> {
-        let hangup = Again::take_over(libc::SIGHUP)?;
+        let hangup = RepeatedSignal::take_over(libc::SIGHUP)?;
         let (terminate, interrupt) = (take_over(libc::SIGTERM)?, take_over(libc::SIGINT)?);
         Ok(Signals { hangup, terminate, interrupt, by_terminal: !is_nohup && has_terminal() })
     }
 
     /// Tells those that end the daemon from the one that does not, where there is one.
-    pub fn split(self) -> (Ends, Option<Again>) {
+    pub fn split(self) -> (EndSignals, Option<RepeatedSignal>) {
         let (on_terminal, on_reload) =
             if self.by_terminal { (Some(self.hangup), None) } else { (None, Some(self.hangup)) };
-        (Ends { terminate: self.terminate, interrupt: self.interrupt, hangup: on_terminal }, on_reload)
+        (EndSignals { terminate: self.terminate, interrupt: self.interrupt, hangup: on_terminal }, on_reload)
     }
 }
 
 /// A signal that means the same however often it comes.
-pub struct Again(Async<UnixStream>);
+pub struct RepeatedSignal(Async<UnixStream>);
 
-impl Again {
+impl RepeatedSignal {
     /// Takes SIGCHLD over.
     ///
     /// # Errors
     /// When the system has no sockets to give.
-    pub fn of_children() -> io::Result<Again> {
-        Again::take_over(libc::SIGCHLD)
+    pub fn of_children() -> io::Result<RepeatedSignal> {
+        RepeatedSignal::take_over(libc::SIGCHLD)
     }
 
     /// Waits until it comes; several that came meanwhile are one.
@@ -63,19 +63,19 @@ impl Again {
         let _ = self.0.read(&mut bytes).await;
     }
 
-    fn take_over(signal: i32) -> io::Result<Again> {
-        Ok(Again(take_over(signal)?))
+    fn take_over(signal: i32) -> io::Result<RepeatedSignal> {
+        Ok(RepeatedSignal(take_over(signal)?))
     }
 }
 
 /// The signals that end the daemon.
-pub struct Ends {
+pub struct EndSignals {
     terminate: Async<UnixStream>,
     interrupt: Async<UnixStream>,
-    hangup: Option<Again>,
+    hangup: Option<RepeatedSignal>,
 }
 
-impl Ends {
+impl EndSignals {
     /// Waits for the first one and answers its number. What comes right behind it is the same signal: coreutils' `timeout`
     /// tells its child, and then the child's whole group.
     pub async fn first(&mut self) -> i32 {
@@ -86,7 +86,7 @@ impl Ends {
     }
 
     async fn any(&mut self) -> i32 {
-        let Ends { terminate, interrupt, hangup } = self;
+        let EndSignals { terminate, interrupt, hangup } = self;
         let hung_up = async {
             match hangup {
                 Some(hangup) => hangup.next().await,

@@ -19,28 +19,28 @@ const STOP_BEYOND_GRACE: Duration = Duration::from_secs(20);
 
 /// The sockets that were bound for us (sd_listen_fds(3)), told apart by what they are and not by name or order.
 #[derive(Debug, Default)]
-pub struct Handed {
+pub struct InheritedSockets {
     /// In place of `listen`.
     pub tcp: Option<TcpListener>,
     /// In place of `[access] socket`.
     pub unix: Option<UnixListener>,
 }
 
-impl Handed {
+impl InheritedSockets {
     /// Takes what was handed over to this process; to be called once, before anything else could own these numbers.
     ///
     /// # Errors
     /// Something that the daemon does not serve, for people.
-    pub fn take() -> Result<Handed, String> {
+    pub fn take() -> Result<InheritedSockets, String> {
         let numbers = sd_notify::listen_fds().map_err(|error| format!("LISTEN_FDS: {error}"))?;
-        let mut handed = Handed::default();
+        let mut inherited = InheritedSockets::default();
         for number in numbers {
             // SAFETY: sd_listen_fds(3) gives the descriptors of these numbers to the process whose id is in LISTEN_PID,
             // which `listen_fds` has checked, as it has that they are open; nobody else in here has taken them.
             let fd = unsafe { OwnedFd::from_raw_fd(number) };
-            handed.put(fd).map_err(|why| format!("the service manager handed over descriptor {number}, {why}"))?;
+            inherited.put(fd).map_err(|why| format!("the service manager handed over descriptor {number}, {why}"))?;
         }
-        Ok(handed)
+        Ok(inherited)
     }
 
     fn put(&mut self, fd: OwnedFd) -> Result<(), String> {
@@ -106,13 +106,13 @@ mod tests {
     #[test]
     fn sockets_are_told_apart_by_what_they_are() {
         let tcp = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").expect("bound"));
-        let mut handed = Handed::default();
-        handed.put(tcp()).expect("a TCP socket");
-        assert!(handed.put(tcp()).expect_err("one is enough").contains("second"));
+        let mut inherited = InheritedSockets::default();
+        inherited.put(tcp()).expect("a TCP socket");
+        assert!(inherited.put(tcp()).expect_err("one is enough").contains("second"));
         let (connected, _other) = std::os::unix::net::UnixStream::pair().expect("a pair");
-        assert!(handed.put(connected.into()).expect_err("not listening").contains("Accept=no"));
+        assert!(inherited.put(connected.into()).expect_err("not listening").contains("Accept=no"));
         let file = std::fs::File::open("/dev/null").expect("opened");
-        assert!(handed.put(file.into()).expect_err("no socket").contains("ListenStream="));
-        assert!(handed.tcp.is_some() && handed.unix.is_none());
+        assert!(inherited.put(file.into()).expect_err("no socket").contains("ListenStream="));
+        assert!(inherited.tcp.is_some() && inherited.unix.is_none());
     }
 }

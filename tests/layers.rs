@@ -27,13 +27,13 @@ const ORDER: &[&str] = &[
     "logging",
     "metrics",
     "wake",
-    "jumps",
+    "clock_steps",
     "signals",
     "systemd",
     "holder",
     "replica",
     "cow",
-    "home",
+    "state_lock",
     // Who keeps, who executes, who reads.
     "store",
     "runner",
@@ -50,15 +50,15 @@ const ORDER: &[&str] = &[
 
 /// Below, but not to be known all the same: who, whom.
 const STRANGERS: &[(&str, &[&str])] = &[
-    ("store", &["config", "home", "state_dir"]),
-    ("runner", &["config", "home", "metrics"]),
+    ("store", &["config", "state_lock", "state_dir"]),
+    ("runner", &["config", "state_lock", "metrics"]),
     ("scheduler", &["config"]),
     ("feed", &["runner", "scheduler", "config"]),
     ("maintenance", &["runner", "scheduler", "feed", "config"]),
-    ("http", &["runner", "scheduler", "home", "signals", "systemd"]),
+    ("http", &["runner", "scheduler", "state_lock", "signals", "systemd"]),
     // By its protocol alone.
-    ("client", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "home"]),
-    ("cli", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "home"]),
+    ("client", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "state_lock"]),
+    ("cli", &["metrics", "store", "runner", "scheduler", "feed", "maintenance", "http", "state_lock"]),
     ("upkeep", &["runner", "scheduler", "feed", "maintenance", "http"]),
     ("daemon", &["client", "cli", "upkeep"]),
 ];

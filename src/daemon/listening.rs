@@ -12,11 +12,11 @@ use smol::Async;
 use super::socket::OwnSocket;
 use super::{Refusal, room};
 use crate::config::{Config, Listen};
-use crate::home::Home;
 use crate::http::address::PageAddress;
 use crate::http::middleware::Locals;
 use crate::http::server::{Listeners, Tls, UnixAgain, bind_tcp, bind_unix, take_tcp};
-use crate::systemd::Handed;
+use crate::state_lock::StateLock;
+use crate::systemd::InheritedSockets;
 
 /// Where the daemon can be reached.
 pub(super) struct Place {
@@ -33,13 +33,13 @@ pub(super) struct Place {
 }
 
 pub(super) fn listen(
-    home: &Home,
+    state: &StateLock,
     config: &Config,
     tls: Option<Arc<Tls>>,
     locals: &Locals,
-    handed: Handed,
+    inherited: InheritedSockets,
 ) -> Result<(Listeners, Place), Refusal> {
-    let tcp = match (handed.tcp, config.listen) {
+    let tcp = match (inherited.tcp, config.listen) {
         (Some(tcp), _) => {
             let address = tcp.local_addr().map_err(failed)?;
             config.may_listen_at(address).map_err(|why| Refusal(2, format!("the socket handed over: {why}")))?;
@@ -52,10 +52,10 @@ pub(super) fn listen(
             ))
         })?),
     };
-    let (unix, path, socket) = match handed.unix {
+    let (unix, path, socket) = match inherited.unix {
         Some(unix) => take_unix(unix)?,
         None => {
-            let path = home.socket(config.access.socket.as_deref()).map_err(failed)?;
+            let path = state.socket(config.access.socket.as_deref()).map_err(failed)?;
             let bound = bind_unix(&path, locals.group());
             let (unix, file) = bound.map_err(|error| {
                 let dir = path.parent().unwrap_or(&path);

@@ -113,9 +113,9 @@ fn names_change_by_the_descriptor_also_where_the_directory_has_moved() {
     std::fs::rename(at("dir"), at("moved")).and_then(|()| symlink("/", at("dir"))).expect("moved");
     let private = dir.make_private("private").expect("made");
     private.create("three").expect("made");
-    assert!(dir.rename("one", &dir, "two", Taken::Keep).is_err(), "somebody has the name");
-    dir.rename("one", &dir, "two", Taken::Replace).expect("replaced");
-    private.rename("three", &dir, "three", Taken::Keep).expect("moved");
+    assert!(dir.rename("one", &dir, "two", NameTaken::Keep).is_err(), "somebody has the name");
+    dir.rename("one", &dir, "two", NameTaken::Replace).expect("replaced");
+    private.rename("three", &dir, "three", NameTaken::Keep).expect("moved");
     dir.remove_dir("private").and_then(|()| dir.sync()).expect("removed");
     let mut names: Vec<_> =
         std::fs::read_dir(at("moved")).expect("read").map(|entry| entry.expect("one").file_name()).collect();

@@ -11,7 +11,7 @@ use rustix::process::{
 use super::running::Running;
 use super::{member, procfs};
 use crate::run::Exit;
-use crate::signals::Again;
+use crate::signals::RepeatedSignal;
 
 /// Rung when a child may have ended; one for the process, as SIGCHLD is.
 static ENDED: Event = Event::new();
@@ -22,7 +22,7 @@ pub fn are_to_be_watched() -> bool {
 }
 
 /// Tells of every SIGCHLD, and reaps who is nobody's.
-pub async fn watch(mut signal: Again, running: Running) {
+pub async fn watch(mut signal: RepeatedSignal, running: Running) {
     loop {
         ENDED.notify(usize::MAX);
         if is_heir() {

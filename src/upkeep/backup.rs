@@ -16,10 +16,10 @@ use super::place;
 use crate::cli::args::{BackupOptions, Global};
 use crate::cli::print;
 use crate::client::failure::Failure;
-use crate::dir::{Dir, FileAt, Taken};
+use crate::dir::{Dir, FileAt, NameTaken};
 use crate::holder;
-use crate::home::held_by;
 use crate::state_dir::{CONFIG, DATABASE};
+use crate::state_lock::held_by;
 use crate::store::OpenError;
 use crate::store::beside::{CopyError, Health, ReadOnlyDatabase, Summary};
 use crate::text::printable;
@@ -60,7 +60,7 @@ pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
     let bytes = fresh.at().bytes().unwrap_or(0);
     match &target {
         Some(Target { name, .. }) => {
-            let taken = if options.force { Taken::Replace } else { Taken::Keep };
+            let taken = if options.force { NameTaken::Replace } else { NameTaken::Keep };
             fresh.name(name, taken).map_err(|error| own(&options.file, &error))?;
         }
         None => send(&fresh)?,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::dir::{Dir, FileAt, Taken};
+use crate::dir::{Dir, FileAt, NameTaken};
 
 /// Names that are tried for what must not be there yet.
 const NAMES_TRIED: u32 = 100;
@@ -68,7 +68,7 @@ impl Fresh {
     ///
     /// # Errors
     /// Where that cannot be done; somebody has the name and keeps it.
-    pub fn name(self, name: &OsStr, taken: Taken) -> io::Result<()> {
+    pub fn name(self, name: &OsStr, taken: NameTaken) -> io::Result<()> {
         self.file.sync_all()?;
         self.at.dir.rename(NAME, &self.around, name, taken)?;
         self.around.sync()
@@ -80,9 +80,9 @@ impl Fresh {
     /// Where that cannot be done; what had the name is there all the same.
     pub fn exchange(self, name: &str, kept: &str) -> io::Result<()> {
         self.file.sync_all()?;
-        match self.at.dir.rename(NAME, &self.around, name, Taken::Exchange) {
+        match self.at.dir.rename(NAME, &self.around, name, NameTaken::Exchange) {
             Ok(()) => {
-                if let Err(error) = self.at.dir.rename(NAME, &self.around, kept, Taken::Keep) {
+                if let Err(error) = self.at.dir.rename(NAME, &self.around, kept, NameTaken::Keep) {
                     let there = self.at.path();
                     // What lies there now is not ours to remove.
                     std::mem::forget(self);
@@ -91,8 +91,8 @@ impl Fresh {
             }
             // Not every file system can exchange.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
-                self.around.rename(name, &self.around, kept, Taken::Keep)?;
-                self.at.dir.rename(NAME, &self.around, name, Taken::Keep)?;
+                self.around.rename(name, &self.around, kept, NameTaken::Keep)?;
+                self.at.dir.rename(NAME, &self.around, name, NameTaken::Keep)?;
             }
             Err(error) => return Err(error),
         }
@@ -191,10 +191,10 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).map(|file| file.mode() & 0o777).ok();
         let own = fresh.at().path();
         assert_eq!((mode(&own), mode(own.parent().expect("one"))), (Some(0o600), Some(0o700)));
-        fresh.name(OsStr::new("a"), Taken::Keep).expect("named");
+        fresh.name(OsStr::new("a"), NameTaken::Keep).expect("named");
         assert_eq!(names(), ["a"]);
-        assert!(make().name(OsStr::new("a"), Taken::Keep).is_err(), "somebody has the name");
-        make().name(OsStr::new("a"), Taken::Replace).expect("replaced");
+        assert!(make().name(OsStr::new("a"), NameTaken::Keep).is_err(), "somebody has the name");
+        make().name(OsStr::new("a"), NameTaken::Replace).expect("replaced");
         std::fs::write(path.join("a"), "old").expect("written");
         make().exchange("a", "b").expect("exchanged");
         assert_eq!(

@@ -17,11 +17,11 @@ use crate::cli::args::{Global, RestoreOptions};
 use crate::cli::print;
 use crate::client::failure::Failure;
 use crate::clock::UnixMs;
-use crate::dir::{FileAt, Taken};
+use crate::dir::{FileAt, NameTaken};
 use crate::holder;
-use crate::home::{Home, HomeError};
 use crate::numbers::{EventId, RunId};
 use crate::replica;
+use crate::state_lock::{StateLock, StateLockError};
 use crate::store::OpenError;
 use crate::store::beside::{self, Anew, CopyError, Health, ReadOnlyDatabase, Summary};
 
@@ -37,19 +37,19 @@ const CHUNK_BYTES: usize = 65_536;
 /// Puts the copy in place and says what became of what.
 pub fn restore(global: &Global, options: &RestoreOptions) -> Result<u8, Failure> {
     let dir = place::chosen(global)?;
-    let home = Home::open(&dir).map_err(|error| match error {
-        HomeError::Held(..) => Failure::Own(format!(
+    let state = StateLock::open(&dir).map_err(|error| match error {
+        StateLockError::Held(..) => Failure::Own(format!(
             "{error}\nstop it first, as by `systemctl stop runabout` or a SIGTERM; `runabout drain` lets it finish"
         )),
         other => Failure::Own(other.to_string()),
     })?;
-    refuse_while_others_read(&home.database())?;
-    let _ = home.announce("restoring a copy");
+    refuse_while_others_read(&state.database())?;
+    let _ = state.announce("restoring a copy");
     let interrupts = Interrupts::note();
-    match replace(&home, options, &interrupts) {
+    match replace(&state, options, &interrupts) {
         Ok(Some(restored)) => {
             restored.tell(global.json, options)?;
-            warn_of_replica(&home.database());
+            warn_of_replica(&state.database());
             Ok(0)
         }
         Ok(None) => {
@@ -96,8 +96,8 @@ struct Restored {
 }
 
 /// The way from the copy to the database's place; `None` where somebody wanted an end to it.
-fn replace(home: &Home, options: &RestoreOptions, interrupts: &Interrupts) -> Result<Option<Restored>, Failure> {
-    let (dir, database) = (home.dir(), home.database());
+fn replace(state: &StateLock, options: &RestoreOptions, interrupts: &Interrupts) -> Result<Option<Restored>, Failure> {
+    let (dir, database) = (state.dir(), state.database());
     let failed = |path: &Path| {
         let shown = path.display().to_string();
         move |error: io::Error| Failure::Own(format!("{shown}: {error}"))
@@ -122,14 +122,14 @@ fn replace(home: &Home, options: &RestoreOptions, interrupts: &Interrupts) -> Re
     let Some(mut holds) = copy_checked(&source, &shown, fresh.at(), interrupts)? else { return Ok(None) };
     drop(spooled);
     let log_is_in = beside::fold_log(&database).is_ok();
-    let (run, event) = given_out(home, &holds);
+    let (run, event) = given_out(state, &holds);
     let anew = Anew { run, event, no_sessions: options.no_sessions, pause: options.pause };
     let instance = beside::make_anew(fresh.at(), &anew).map_err(|error| Failure::Own(format!("{shown}: {error}")))?;
     if options.no_sessions {
         holds.sessions = 0;
     }
     dir.give(fresh.file()).map_err(failed(&database.path()))?;
-    home.lock().give().map_err(failed(dir.path()))?;
+    state.lock_file().give().map_err(failed(dir.path()))?;
     // The copy has taken its time.
     refuse_while_others_read(&database)?;
     let kept = put_in_place(fresh, &database, log_is_in).map_err(failed(&database.path()))?;
@@ -194,10 +194,10 @@ fn open_source(source: &Path, shown: &str) -> Result<Result<ReadOnlyDatabase, Op
 }
 
 /// The highest ids of a run and an event that were given out here or by the copy, as far as anything remembers.
-fn given_out(home: &Home, copy: &Summary) -> (RunId, EventId) {
-    let there = ReadOnlyDatabase::open(&home.database(), false).and_then(|there| there.summary());
+fn given_out(state: &StateLock, copy: &Summary) -> (RunId, EventId) {
+    let there = ReadOnlyDatabase::open(&state.database(), false).and_then(|there| there.summary());
     let there = there.ok().map(|there| (there.last_run, there.last_event));
-    let remembered = home.lock().remembered().map(|had| (had.run, had.event));
+    let remembered = state.lock_file().remembered().map(|had| (had.run, had.event));
     let known = [there, remembered].into_iter().flatten().filter(|(run, event)| run.0 <= ID_MAX && event.0 <= ID_MAX);
     known.fold((copy.last_run, copy.last_event), |(run, event), known| (run.max(known.0), event.max(known.1)))
 }
@@ -215,7 +215,7 @@ fn put_in_place(fresh: Fresh, database: &FileAt, log_is_in: bool) -> io::Result<
         if dir.look(&log)?.is_some() {
             match log_is_in {
                 true => dir.remove(&log)?,
-                false => dir.rename(&log, dir, format!("{kept}{suffix}"), Taken::Keep)?,
+                false => dir.rename(&log, dir, format!("{kept}{suffix}"), NameTaken::Keep)?,
             }
         }
     }
@@ -223,7 +223,7 @@ fn put_in_place(fresh: Fresh, database: &FileAt, log_is_in: bool) -> io::Result<
         fresh.exchange(name, &kept)?;
         return Ok(Some(kept));
     }
-    fresh.name(OsStr::new(name), Taken::Keep)?;
+    fresh.name(OsStr::new(name), NameTaken::Keep)?;
     Ok(None)
 }
 

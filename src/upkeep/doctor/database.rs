@@ -9,9 +9,9 @@ use super::{Finding, Patient};
 use crate::clock::UnixMs;
 use crate::dir::FileAt;
 use crate::holder;
-use crate::home::{held_by, was_closed};
 use crate::replica;
 use crate::state_dir::{DATABASE, database_path};
+use crate::state_lock::{held_by, was_closed};
 use crate::store::OpenError;
 use crate::store::beside::{Health, Measures, ReadOnlyDatabase, Summary};
 

@@ -23,8 +23,8 @@ use crate::cli::print::{self, Colour, Paint};
 use crate::client::failure::Failure;
 use crate::config::Config;
 use crate::dir::Dir;
-use crate::home::held_by;
 use crate::state_dir::socket_path;
+use crate::state_lock::held_by;
 use crate::text::printable;
 
 /// Something fails.

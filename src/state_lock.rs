@@ -38,7 +38,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the state directory cannot be used.
 #[derive(Debug)]
-pub enum HomeError {
+pub enum StateLockError {
     /// It, or the lock in it, cannot be made or opened.
     Io(PathBuf, io::Error),
     /// Another daemon has it: the directory, and what that one says of itself.
@@ -47,12 +47,12 @@ pub enum HomeError {
     SocketPathTooLong(PathBuf),
 }
 
-impl fmt::Display for HomeError {
+impl fmt::Display for StateLockError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HomeError::Io(path, error) => write!(out, "{}: {error}", path.display()),
-            HomeError::Held(dir, who) => write!(out, "{} is held by another daemon: {who}", dir.display()),
-            HomeError::SocketPathTooLong(path) => write!(
+            StateLockError::Io(path, error) => write!(out, "{}: {error}", path.display()),
+            StateLockError::Held(dir, who) => write!(out, "{} is held by another daemon: {who}", dir.display()),
+            StateLockError::SocketPathTooLong(path) => write!(
                 out,
                 "the socket's path {} has {} bytes and the system takes {SOCKET_PATH_BYTES_MAX}: \
                  choose a shorter --state-dir, or set [access] socket",
@@ -63,18 +63,18 @@ impl fmt::Display for HomeError {
     }
 }
 
-impl Error for HomeError {}
+impl Error for StateLockError {}
 
-/// The locked state directory. The lock is let go when this and all its [`Lock`]s are dropped, or the process dies.
+/// The locked state directory. The lock is let go when this and all its [`LockFile`]s are dropped, or the process dies.
 #[derive(Debug)]
-pub struct Home {
+pub struct StateLock {
     dir: Arc<Dir>,
-    lock: Arc<Lock>,
+    file: Arc<LockFile>,
 }
 
 /// The lock file that this process holds, and what stands in it.
 #[derive(Debug)]
-pub struct Lock {
+pub struct LockFile {
     /// Its descriptor holds the directory's own lock.
     dir: Arc<Dir>,
     file: File,
@@ -89,40 +89,40 @@ struct Lines {
     is_closed: bool,
 }
 
-impl Home {
+impl StateLock {
     /// Finds the directory or makes it, with mode 0700, and locks it.
     ///
     /// # Errors
     /// Another daemon holds it, or it cannot be made, opened or locked.
-    pub fn open(dir: &Path) -> Result<Home, HomeError> {
-        let found = Dir::open_or_make(dir).map_err(|error| HomeError::Io(dir.to_path_buf(), error))?;
-        Home::lock_dir(Arc::new(found))
+    pub fn open(dir: &Path) -> Result<StateLock, StateLockError> {
+        let found = Dir::open_or_make(dir).map_err(|error| StateLockError::Io(dir.to_path_buf(), error))?;
+        StateLock::lock_dir(Arc::new(found))
     }
 
     /// The same for a daemon, which works on nothing that is somebody else's.
     ///
     /// # Errors
-    /// As [`Home::open`]; it belongs neither to this user nor to root.
-    pub fn open_own(dir: &Path) -> Result<Home, HomeError> {
-        let failed = |error| HomeError::Io(dir.to_path_buf(), error);
+    /// As [`StateLock::open`]; it belongs neither to this user nor to root.
+    pub fn open_own(dir: &Path) -> Result<StateLock, StateLockError> {
+        let failed = |error| StateLockError::Io(dir.to_path_buf(), error);
         let found = Dir::open_or_make(dir).map_err(failed)?;
         found.must_be_ours().map_err(failed)?;
-        Home::lock_dir(Arc::new(found))
+        StateLock::lock_dir(Arc::new(found))
     }
 
-    fn lock_dir(dir: Arc<Dir>) -> Result<Home, HomeError> {
-        let mode = dir.mode().map_err(|error| HomeError::Io(dir.path().to_path_buf(), error))?;
+    fn lock_dir(dir: Arc<Dir>) -> Result<StateLock, StateLockError> {
+        let mode = dir.mode().map_err(|error| StateLockError::Io(dir.path().to_path_buf(), error))?;
         if mode & 0o011 != 0 {
             log::warn!("others can enter the state directory {} (mode {mode:04o}): chmod 700 it", dir.path().display());
         }
         // Before anything is made in it.
         let in_place = cow::switch_off(&dir);
-        let lock = Lock::take(&dir)?;
+        let file = LockFile::take(&dir)?;
         if let Err(error) = in_place.and_then(|()| cow::renew_index(&dir.file(DATABASE))) {
             let shown = dir.path().display();
             log::warn!("{shown}: copy-on-write stays on, and a full disk may end the daemon: {error}");
         }
-        Ok(Home { dir, lock: Arc::new(lock) })
+        Ok(StateLock { dir, file: Arc::new(file) })
     }
 
     /// Writes down who holds the directory, for the one who comes second: `pid 4711, WHAT`.
@@ -130,12 +130,12 @@ impl Home {
     /// # Errors
     /// Where the lock file cannot be written.
     pub fn announce(&self, what: &str) -> io::Result<()> {
-        self.lock.change(|lines| lines.who = format!("pid {}, {}", std::process::id(), what.replace('\n', " ")))
+        self.file.change(|lines| lines.who = format!("pid {}, {}", std::process::id(), what.replace('\n', " ")))
     }
 
     /// The lock, for those who write down how far the database has come.
-    pub fn lock(&self) -> Arc<Lock> {
-        self.lock.clone()
+    pub fn lock_file(&self) -> Arc<LockFile> {
+        self.file.clone()
     }
 
     /// The directory.
@@ -152,17 +152,21 @@ impl Home {
     ///
     /// # Errors
     /// Where the path is longer than the system takes.
-    pub fn socket(&self, configured: Option<&Path>) -> Result<PathBuf, HomeError> {
+    pub fn socket(&self, configured: Option<&Path>) -> Result<PathBuf, StateLockError> {
         let path = configured.map_or_else(|| socket_path(self.dir.path()), Path::to_path_buf);
-        if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX { Err(HomeError::SocketPathTooLong(path)) } else { Ok(path) }
+        if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+            Err(StateLockError::SocketPathTooLong(path))
+        } else {
+            Ok(path)
+        }
     }
 }
 
-impl Lock {
-    fn take(dir: &Arc<Dir>) -> Result<Lock, HomeError> {
+impl LockFile {
+    fn take(dir: &Arc<Dir>) -> Result<LockFile, StateLockError> {
         let path = dir.path().join(LOCK);
-        let failed = |error| HomeError::Io(path.clone(), error);
-        let held = |file: &File| HomeError::Held(dir.path().to_path_buf(), holder(file));
+        let failed = |error| StateLockError::Io(path.clone(), error);
+        let held = |file: &File| StateLockError::Held(dir.path().to_path_buf(), holder(file));
         let file = dir.write(LOCK).map_err(failed)?;
         // Where others may open the directory, they may lock it too, and would keep every daemon out.
         if dir.mode().map_err(failed)? & 0o077 == 0 {
@@ -181,7 +185,7 @@ impl Lock {
         let remembered = found.lines().nth(1).and_then(HighWater::parse);
         let is_closed = says_closed(&found);
         let lines = Lines { who: String::new(), remembered, is_closed };
-        let lock = Lock { dir: dir.clone(), file, lines: Mutex::new(lines) };
+        let lock = LockFile { dir: dir.clone(), file, lines: Mutex::new(lines) };
         match lock.change(|lines| lines.who = format!("pid {}, starting", std::process::id())) {
             // It is held all the same, and what has to be read can be; some file systems write nothing in place.
             Err(error) if is_for_want_of_room(&error) => log::warn!("{}: {error}", path.display()),
@@ -314,7 +318,7 @@ mod tests {
     use crate::numbers::{EventId, RunId};
 
     fn fresh(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("runabout-home-{}-{name}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("runabout-state-lock-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         dir
     }
@@ -322,49 +326,49 @@ mod tests {
     #[test]
     fn a_second_daemon_is_told_who_holds_it() {
         let dir = fresh("held");
-        let home = Home::open(&dir.join("deep/er")).expect("open");
-        home.announce("listening on http://127.0.0.1:1").expect("announced");
+        let state = StateLock::open(&dir.join("deep/er")).expect("open");
+        state.announce("listening on http://127.0.0.1:1").expect("announced");
         let mode = |path: &Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o7777;
         let path = dir.join("deep/er");
         assert_eq!((mode(&path), mode(&path.join("runabout.lock"))), (0o700, 0o600));
-        let error = Home::open(&dir.join("deep/er")).expect_err("held").to_string();
+        let error = StateLock::open(&dir.join("deep/er")).expect_err("held").to_string();
         assert!(error.contains(&format!("pid {}, listening on http://127.0.0.1:1", std::process::id())), "{error}");
         let reached = HighWater { instance: "abcdefghijkl".to_owned(), run: RunId(7), event: EventId(42) };
-        home.lock().remember(&reached);
+        state.lock_file().remember(&reached);
         let looked = || held_by(&Dir::open(&path).expect("there"));
         assert_eq!(looked().ok().flatten().map(|who| who.contains("listening on")), Some(true));
-        drop(home);
+        drop(state);
         assert_eq!(looked().ok(), Some(None));
-        let again = Home::open(&dir.join("deep/er")).expect("free again");
+        let again = StateLock::open(&dir.join("deep/er")).expect("free again");
         again.announce("here").expect("announced");
-        assert_eq!(again.lock().remembered(), Some(reached));
+        assert_eq!(again.lock_file().remembered(), Some(reached));
         std::fs::remove_dir_all(dir).expect("removed");
     }
 
     #[test]
     fn a_lock_file_that_was_replaced_lets_nobody_in() {
         let dir = fresh("replaced");
-        let home = Home::open(&dir).expect("open");
-        home.announce("here").expect("announced");
+        let state = StateLock::open(&dir).expect("open");
+        state.announce("here").expect("announced");
         for replace in [|path: &Path| std::fs::write(path, "pid 1, nobody").expect("written"), |_: &Path| {}] {
             std::fs::remove_file(dir.join(LOCK)).expect("removed");
             replace(&dir.join(LOCK));
             let who = held_by(&Dir::open(&dir).expect("there")).expect("seen").expect("held");
             assert!(who.contains("a daemon whose runabout.lock"), "{who}");
-            assert!(matches!(Home::open(&dir), Err(HomeError::Held(..))));
+            assert!(matches!(StateLock::open(&dir), Err(StateLockError::Held(..))));
         }
-        drop(home);
-        assert!(Home::open(&dir).is_ok());
+        drop(state);
+        assert!(StateLock::open(&dir).is_ok());
         std::fs::remove_dir_all(dir).expect("removed");
     }
 
     #[test]
     fn a_long_socket_path_is_an_error_that_says_so() {
         let dir = fresh("long");
-        let home = Home::open(&dir.join("x".repeat(120))).expect("open");
-        let error = home.socket(None).expect_err("too long").to_string();
+        let state = StateLock::open(&dir.join("x".repeat(120))).expect("open");
+        let error = state.socket(None).expect_err("too long").to_string();
         assert!(error.contains("107"), "{error}");
-        assert!(home.socket(Some(Path::new("/run/r.sock"))).is_ok());
+        assert!(state.socket(Some(Path::new("/run/r.sock"))).is_ok());
         std::fs::remove_dir_all(dir).expect("removed");
     }
 }

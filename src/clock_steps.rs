@@ -1,4 +1,4 @@
-//! Jumps of the wall clock, told when they happen: timers are monotonic, and do not notice that their time has come.
+//! ClockSteps of the wall clock, notices when they happen: timers are monotonic, and do not notice that their time has come.
 //!
 //! Costs nothing until somebody sets the clock, or the machine wakes from a sleep. It says that the clock has jumped, and
 //! from where to where; what is due then is for others to see.
@@ -27,7 +27,7 @@ const TEST_CLOCK: &str = "RUNABOUT_TEST_CLOCK";
 
 /// One jump.
 #[derive(Clone, Copy, Debug)]
-pub struct Jump {
+pub struct ClockStep {
     /// What the clock would show had nobody touched it.
     pub from: UnixMs,
     /// What it shows.
@@ -35,36 +35,36 @@ pub struct Jump {
 }
 
 /// Waits for the clock to be set.
-pub struct Jumps {
-    told: Async<OwnedFd>,
+pub struct ClockSteps {
+    notices: Async<OwnedFd>,
     /// What the clock showed when.
     seen: (Instant, UnixMs),
     #[cfg(debug_assertions)]
     injected: Option<PathBuf>,
 }
 
-impl Jumps {
-    /// Jumps from now on.
+impl ClockSteps {
+    /// ClockSteps from now on.
     ///
     /// # Errors
     /// When the system cannot tell.
-    pub fn watch() -> io::Result<Jumps> {
+    pub fn watch() -> io::Result<ClockSteps> {
         #[cfg(debug_assertions)]
         if let Some(file) = std::env::var_os(TEST_CLOCK).map(PathBuf::from) {
             use rustix::fs::inotify;
-            let told = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-            inotify::add_watch(&told, &file, inotify::WatchFlags::CLOSE_WRITE)?;
+            let notices = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+            inotify::add_watch(&notices, &file, inotify::WatchFlags::CLOSE_WRITE)?;
             inject(&file);
-            return Ok(Jumps { told: Async::new(told)?, seen: look(), injected: Some(file) });
+            return Ok(ClockSteps { notices: Async::new(notices)?, seen: look(), injected: Some(file) });
         }
-        let told = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        let notices = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
         let never = Itimerspec {
             it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
             it_value: Timespec { tv_sec: NEVER_S, tv_nsec: 0 },
         };
-        timerfd_settime(&told, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &never)?;
-        Ok(Jumps {
-            told: Async::new(told)?,
+        timerfd_settime(&notices, TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET, &never)?;
+        Ok(ClockSteps {
+            notices: Async::new(notices)?,
             seen: look(),
             #[cfg(debug_assertions)]
             injected: None,
@@ -75,10 +75,10 @@ impl Jumps {
     ///
     /// # Errors
     /// When the system cannot tell any more.
-    pub async fn next(&mut self) -> io::Result<Jump> {
+    pub async fn next(&mut self) -> io::Result<ClockStep> {
         loop {
-            self.told.readable().await?;
-            match rustix::io::read(&self.told, &mut [0; 512]) {
+            self.notices.readable().await?;
+            match rustix::io::read(&self.notices, &mut [0; 512]) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 // The timer was cancelled because the clock was set.
                 Ok(_) | Err(Errno::CANCELED) => break,
@@ -91,7 +91,7 @@ impl Jumps {
         }
         let (then, shown) = std::mem::replace(&mut self.seen, look());
         let passed = i64::try_from(then.elapsed().as_millis()).unwrap_or(i64::MAX);
-        Ok(Jump { from: UnixMs(shown.0.saturating_add(passed)), to: self.seen.1 })
+        Ok(ClockStep { from: UnixMs(shown.0.saturating_add(passed)), to: self.seen.1 })
     }
 }
 
