@@ -14,7 +14,7 @@ use futures_lite::{FutureExt as _, future};
 use crate::clock::UnixMs;
 use crate::clock_steps::ClockSteps;
 use crate::metrics::{Metrics, OfWhat};
-use crate::store::{Removed, Store, StoreError, Vacuum};
+use crate::store::{Fault, Removed, Store, StoreError, Vacuum};
 use crate::wake::{Bell, Phase, Stop};
 
 /// Requests that may wait for a pass; who comes then shares one of theirs.
@@ -54,7 +54,7 @@ impl Maintenance {
 }
 
 fn stopping() -> StoreError {
-    StoreError::Unavailable("the daemon is stopping".into())
+    Fault::Unavailable("the daemon is stopping".into()).into()
 }
 
 /// Why the task woke.

@@ -11,7 +11,7 @@ use super::hub::{Encoded, Hub, Live, Subscription};
 use crate::event::{Cursor, Finished, Gap};
 use crate::numbers::{EventId, Position, Seq};
 use crate::run::{Outcome, RunId};
-use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX, StoreError};
+use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX, Refusal, StoreError};
 
 /// Events that are handed to the transport at once, at most: bounds its memory, and lets it flush once for many.
 pub(super) const STEP_EVENTS_MAX: usize = 256;
@@ -157,7 +157,7 @@ impl Follower {
                 let share = self.hub.budget().share(PAGE_BYTES_MAX);
                 match self.hub.store().page(self.run, self.cursor, PAGE_ROWS_MAX, share.bytes()).await {
                     Ok(page) => self.take_page(&page, share),
-                    Err(StoreError::RunPruned(_) | StoreError::RunNotFound(_)) => return Ok(Step::Gone),
+                    Err(StoreError::Refused(Refusal::RunPruned(_) | Refusal::RunNotFound(_))) => return Ok(Step::Gone),
                     Err(error) => return Err(error),
                 }
             }

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::store::{Shortage, StoreError};
+use crate::store::{Fault, Refusal, Shortage, StoreError};
 use crate::text;
 
 /// A refusal, as `application/problem+json`.
@@ -211,30 +211,27 @@ impl Problem {
     }
 }
 
-/// The one table from the store's errors to status and code.
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Problem {
-        let detail = error.to_string();
-        match error {
-            StoreError::RunNotFound(_) => Problem::run_not_found(detail),
-            StoreError::RunPruned(_) => Problem::run_pruned(detail),
-            StoreError::RunNotFinished(_) => Problem::run_not_finished(detail),
-            StoreError::RunNotQueued(_) => Problem::run_not_queued(detail),
-            StoreError::RunFinished(_) => Problem::run_finished(detail),
-            StoreError::NoSuchMove { .. } => Problem::internal(detail),
-            StoreError::QueueFull { limit } => {
+/// The one table from the store's refusals to status and code.
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Problem {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::RunNotFound(_) => Problem::run_not_found(detail),
+            Refusal::RunPruned(_) => Problem::run_pruned(detail),
+            Refusal::RunNotFinished(_) => Problem::run_not_finished(detail),
+            Refusal::RunNotQueued(_) => Problem::run_not_queued(detail),
+            Refusal::RunFinished(_) => Problem::run_finished(detail),
+            Refusal::QueueFull { limit } => {
                 Problem::queue_full(detail).retry_after_s(QUEUE_FULL_RETRY_S).with_details(json!({ "limit": limit }))
             }
-            StoreError::QueueUnknown(_) => Problem::violations(vec![Violation::new("queue", "unknown_queue", detail)]),
-            StoreError::QueueNotFound(_) => Problem::queue_not_found(detail),
-            StoreError::QueueProtected => Problem::queue_protected(detail),
-            StoreError::QueueNotEmpty(_) => Problem::queue_not_empty(detail),
-            StoreError::IdempotencyMismatch => Problem::idempotency_mismatch(detail),
-            StoreError::EnrollmentInvalid => {
-                Problem::enrollment_invalid(detail).with_header("www-authenticate", "Bearer")
-            }
-            StoreError::EnrollmentTokenNotFound(_) | StoreError::SessionNotFound(_) => Problem::not_found(detail),
-            StoreError::NoRoom(shortage) => {
+            Refusal::QueueUnknown(_) => Problem::violations(vec![Violation::new("queue", "unknown_queue", detail)]),
+            Refusal::QueueNotFound(_) => Problem::queue_not_found(detail),
+            Refusal::QueueProtected => Problem::queue_protected(detail),
+            Refusal::QueueNotEmpty(_) => Problem::queue_not_empty(detail),
+            Refusal::IdempotencyMismatch => Problem::idempotency_mismatch(detail),
+            Refusal::EnrollmentInvalid => Problem::enrollment_invalid(detail).with_header("www-authenticate", "Bearer"),
+            Refusal::EnrollmentTokenNotFound(_) | Refusal::SessionNotFound(_) => Problem::not_found(detail),
+            Refusal::NoRoom(shortage) => {
                 Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S).with_details(match shortage {
                     Shortage::Disk { free_bytes, needed_bytes, .. } => {
                         json!({ "free_bytes": free_bytes, "needed_bytes": needed_bytes })
@@ -244,14 +241,29 @@ impl From<StoreError> for Problem {
                     }
                 })
             }
-            StoreError::Full => Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S),
-            StoreError::ReadOnly
-            | StoreError::Displaced
-            | StoreError::Io { .. }
-            | StoreError::Damaged(_)
-            | StoreError::Stalled(_)
-            | StoreError::Unavailable(_)
-            | StoreError::Failed(_) => Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S),
+            Refusal::ReadOnly => Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S),
+        }
+    }
+}
+
+/// What failed is the daemon's affair; a client is told when to ask again.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        let fault = match error {
+            StoreError::Refused(refusal) => return refusal.into(),
+            StoreError::Failed(fault) => fault,
+        };
+        let detail = fault.to_string();
+        match fault {
+            Fault::NoSuchMove { .. } => Problem::internal(detail),
+            Fault::Full => Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S),
+            Fault::ReadOnly
+            | Fault::Displaced
+            | Fault::Io { .. }
+            | Fault::Damaged(_)
+            | Fault::Stalled(_)
+            | Fault::Unavailable(_)
+            | Fault::GivenUp(_) => Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::event::Stream;
 use crate::run::RunId;
+use crate::store::Fault;
 use crate::store::backlog::Intake;
 
 const RUN: RunId = RunId(1);
@@ -127,7 +128,7 @@ fn a_store_that_fails_is_tried_again_and_loses_nothing() {
         tries.lock().expect("one thread").push(Instant::now());
         if tries.lock().expect("one thread").len() < 3 {
             backlog.put_back(pieces);
-            return Err(StoreError::Unavailable("no room".to_owned()));
+            return Err(Fault::Unavailable("no room".to_owned()).into());
         }
         backlog.settled(&pieces);
         taken.lock().expect("one thread").extend(pieces.into_iter().flat_map(|piece| piece.bytes));

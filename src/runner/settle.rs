@@ -10,7 +10,7 @@ use futures_lite::future;
 
 use super::running::Switch;
 use crate::run::{Ask, Exit, RunId};
-use crate::store::{ProcessMark, Store, StoreError};
+use crate::store::{Fault, ProcessMark, Store, StoreError};
 
 /// The pause before an end that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub(super) async fn settle(store: &Store, switch: &Switch, end: End) {
             let End { run, attempt, process, asked, exit } = &end;
             match store.finish(*run, *attempt, process.clone(), *asked, exit.clone()).await {
                 Ok(_) => return true,
-                Err(StoreError::Failed(_)) => return false,
+                Err(StoreError::Failed(Fault::GivenUp(_))) => return false,
                 Err(error) if error.is_told_by_the_store() => {}
                 Err(error) if is_told => log::debug!("run {run}: {error}"),
                 Err(error) => {

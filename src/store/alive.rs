@@ -7,7 +7,7 @@ use futures_lite::FutureExt as _;
 
 use crate::run::RunId;
 use crate::store::engine::recovery;
-use crate::store::error::{StoreError, closed};
+use crate::store::error::{Fault, StoreError, closed};
 use crate::store::tables::handle::Store;
 
 /// A write that waits for the medium for this long means that the database cannot be written, until it is done: longer
@@ -47,14 +47,14 @@ impl Store {
     /// Whether the store answers and can write; where the last write failed, by writing. Never waits for the medium for
     /// long.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        let stalled = || StoreError::Stalled(self.shared.writing_for());
+        let stalled = || Fault::Stalled(self.shared.writing_for()).into();
         if self.shared.writing_for() >= STALLED {
             return Err(stalled());
         }
-        match self.shared.broken() {
-            Some(_) => within(STALLED, self.requests.write(recovery::probe)).await.unwrap_or_else(|| Err(stalled())),
+        match self.shared.is_writable() {
+            false => within(STALLED, self.requests.write(recovery::probe)).await.unwrap_or_else(|| Err(stalled())),
             // Where a write is under way it has looked itself.
-            None => match within(LOOK, self.requests.look()).await {
+            true => match within(LOOK, self.requests.look()).await {
                 Some(looked) => looked,
                 None => self.requests.read(|_| Ok(())).await,
             },

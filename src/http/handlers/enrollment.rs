@@ -11,7 +11,7 @@ use crate::http::app::{self, Answer, Request, json_body, no_query, nothing};
 use crate::http::audit::{did, did_as};
 use crate::http::middleware::{Peer, cookie_max_age_s, cookie_name, session_cookie};
 use crate::http::types::{EnrollmentTokenBody, SessionBody, name};
-use crate::store::{NewEnrollmentToken, Redeem, StoreError};
+use crate::store::{NewEnrollmentToken, Redeem, Refusal, StoreError};
 
 /// The longest life of an enrollment token, in seconds: a week.
 const TTL_MAX_S: i64 = 604_800;
@@ -76,7 +76,7 @@ pub async fn enroll(request: Request) -> Answer {
     }
     fields.finish()?;
     let given = given.unwrap_or_default();
-    let invalid = || peer.refuse_token(&given, StoreError::EnrollmentInvalid.into());
+    let invalid = || peer.refuse_token(&given, Refusal::EnrollmentInvalid.into());
     let enrollment = Token::parse(TokenKind::Enrollment, &given).ok_or_else(invalid)?;
     let token = new_token(TokenKind::Session)?;
     let redeem = Redeem {
@@ -87,7 +87,7 @@ pub async fn enroll(request: Request) -> Answer {
         default_ttl_s: app.config.sessions.ttl_s as i64,
     };
     let session = match app.store.redeem(redeem).await {
-        Err(StoreError::EnrollmentInvalid) => return Err(invalid()),
+        Err(StoreError::Refused(Refusal::EnrollmentInvalid)) => return Err(invalid()),
         outcome => outcome?,
     };
     let enrolled = |response| {

@@ -20,7 +20,7 @@ use crate::http::streams::{self, Asked, Following};
 use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
 use crate::http::{Problem, Violation};
 use crate::run::{Run, RunId, Spec, Status};
-use crate::store::{Filter, IdempotencyKey, NewRun, StoreError};
+use crate::store::{Filter, IdempotencyKey, NewRun, Refusal, StoreError};
 
 /// Runs that a list shows unless told otherwise.
 const LIST_DEFAULT: i64 = 50;
@@ -107,7 +107,9 @@ async fn spec_of(request: &Request, fields: Fields) -> Result<Spec, Problem> {
     let queue = fields.peek_text("queue").filter(|queue| queue_name(queue).is_ok()).map(str::to_owned);
     match (spec_from(fields, UnixMs::now()), queue) {
         (Err(problem), Some(queue)) => match request.state().store.queue(&queue) {
-            Err(StoreError::QueueNotFound(_)) => Err(problem.joined(StoreError::QueueUnknown(queue).into())),
+            Err(StoreError::Refused(Refusal::QueueNotFound(_))) => {
+                Err(problem.joined(Refusal::QueueUnknown(queue).into()))
+            }
             _ => Err(problem),
         },
         (spec, _) => spec,

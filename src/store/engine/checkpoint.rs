@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::memory;
 use crate::store::engine::database::Database;
 use crate::store::engine::recovery::refined;
-use crate::store::error::StoreError;
+use crate::store::error::Fault;
 use crate::store::file::error::DAMAGED;
 use crate::store::file::pages::figure;
 
@@ -67,8 +67,8 @@ impl Database {
         self.note_written(false);
         let is_first = self.log.due.replace(Instant::now() + CHECKPOINT_RETRY).is_none();
         match refined(error.into(), &self.conn) {
-            error @ StoreError::Io { .. } => _ = self.recover(&error),
-            StoreError::Damaged(why) => self.give_up(&format!("it is damaged: {why}. {DAMAGED}")),
+            error @ Fault::Io { .. } => _ = self.recover(&error),
+            Fault::Damaged(why) => self.give_up(&format!("it is damaged: {why}. {DAMAGED}")),
             error if is_first => log::warn!("the log cannot be moved into the database yet: {error:?}"),
             _ => {}
         }

@@ -19,7 +19,7 @@ use crate::store::engine::room::Room;
 use crate::store::engine::rules::Rules;
 use crate::store::engine::shared::Shared;
 use crate::store::engine::state::State;
-use crate::store::error::StoreError;
+use crate::store::error::Fault;
 use crate::store::file::connect::Sharing;
 use crate::store::file::place::Place;
 use crate::store::settings::Remember;
@@ -118,16 +118,16 @@ impl Database {
     }
 
     /// Says whether the database can be written, for those who ask from outside.
-    pub fn tell_writable(&self, error: Option<&StoreError>) {
-        self.outside.shared.set_broken(error.cloned());
-        self.outside.metrics.storage_writable.set(i64::from(error.is_none()));
+    pub fn tell_writable(&self, is_writable: bool) {
+        self.outside.shared.set_writable(is_writable);
+        self.outside.metrics.storage_writable.set(i64::from(is_writable));
     }
 
     /// Whether the open files have their names; a look that is young enough is not made again, unless `now`.
     ///
     /// # Errors
-    /// [`StoreError::Displaced`] where they have not.
-    pub fn look_at_place(&mut self, now: bool) -> Result<(), StoreError> {
+    /// [`Fault::Displaced`] where they have not.
+    pub fn look_at_place(&mut self, now: bool) -> Result<(), Fault> {
         let place = &mut self.disk.place;
         if self.broken.is_some() || !(now || place.is_due()) {
             return Ok(());
@@ -136,13 +136,13 @@ impl Database {
         place.look(&self.conn, &self.disk.file.path(), &self.state.instance);
         let is_lost = place.is_lost();
         if is_lost && !was_lost {
-            self.tell_writable(Some(&StoreError::Displaced));
+            self.tell_writable(false);
         }
-        if is_lost { Err(StoreError::Displaced) } else { Ok(()) }
+        if is_lost { Err(Fault::Displaced) } else { Ok(()) }
     }
 
     /// Lets others read by a connection of their own, where there may be another.
-    pub fn open_for_readers(&self) -> Result<(), StoreError> {
+    pub fn open_for_readers(&self) -> Result<(), Fault> {
         let Outside { read_conn, .. } = &self.outside;
         if self.disk.sharing == Sharing::All { read_conn.open(&self.disk.file) } else { Ok(()) }
     }
@@ -151,7 +151,7 @@ impl Database {
     pub fn give_up(&mut self, why: &str) {
         log::error!("the database failed and the daemon ends, so that the next start can read the truth: {why}");
         self.broken = Some(why.to_owned());
-        self.tell_writable(Some(&StoreError::Failed(why.to_owned())));
+        self.tell_writable(false);
         self.outside.stop.fail();
     }
 }

@@ -7,7 +7,7 @@ use async_channel::Sender;
 
 use crate::store::engine::reader::Read;
 use crate::store::engine::writer::Writer;
-use crate::store::error::StoreError;
+use crate::store::error::{Fault, StoreError};
 
 /// One request to the store thread.
 pub(in crate::store) enum Job {
@@ -62,7 +62,7 @@ where
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
         let WriteOf { result, reply, .. } = *self;
-        let lost = || StoreError::Unavailable("a job had no result".into());
+        let lost = || Fault::Unavailable("a job had no result".into()).into();
         // Whoever asked may have gone; the work is done all the same.
         let _ = reply.try_send(outcome.and_then(|()| result.ok_or_else(lost)));
     }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::numbers::Seq;
 use crate::run::RunId;
-use crate::store::error::StoreError;
+use crate::store::error::Fault;
 use crate::store::sql;
 
 /// What an event counts at least: about what its row and its place in the index take. Without it a command that prints
@@ -24,7 +24,7 @@ pub(in crate::store) struct Output {
 
 impl Output {
     /// What an attempt begins with: where earlier ones printed something, it counts by its bytes alone.
-    pub fn of_earlier_attempts(conn: &Connection, run: RunId, printed: i64) -> Result<Output, StoreError> {
+    pub fn of_earlier_attempts(conn: &Connection, run: RunId, printed: i64) -> Result<Output, Fault> {
         if printed == 0 {
             return Ok(Output::default());
         }
@@ -33,7 +33,7 @@ impl Output {
     }
 
     /// Finds it again in the database.
-    pub fn load(conn: &Connection, run: RunId) -> Result<Output, StoreError> {
+    pub fn load(conn: &Connection, run: RunId) -> Result<Output, Fault> {
         let (left, stored): (i64, i64) = conn
             .prepare_cached(sql::EVENTS_OUTPUT_BYTES)?
             .query_row(named_params! {":run": run.0, ":least": EVENT_BYTES_MIN}, |row| {
@@ -62,7 +62,7 @@ pub(in crate::store) struct Trimmed {
 }
 
 impl Trimmed {
-    pub fn of(conn: &Connection, run: RunId) -> Result<Option<Trimmed>, StoreError> {
+    pub fn of(conn: &Connection, run: RunId) -> Result<Option<Trimmed>, Fault> {
         let mut statement = conn.prepare_cached(sql::TRIMMED_GET)?;
         let found = statement.query_row(named_params! {":run": run.0}, |row| {
             Ok(Trimmed { after: row.get(0)?, to: row.get(1)?, bytes: row.get(2)? })

@@ -16,7 +16,7 @@ use crate::metrics::{Metrics, OfRequest};
 use crate::store::engine::job::Job;
 use crate::store::engine::reader::{Printed, Read, Reader};
 use crate::store::engine::shared::Shared;
-use crate::store::error::{StoreError, closed};
+use crate::store::error::{Fault, closed};
 use crate::store::file::connect::connect_to_read;
 
 /// After this a read that has found something gives what it has: the next page goes on. Much more than one takes, less
@@ -42,7 +42,7 @@ impl ReadConnection {
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(&self, file: &FileAt) -> Result<(), StoreError> {
+    pub fn open(&self, file: &FileAt) -> Result<(), Fault> {
         *self.for_writer() = Some(connect_to_read(file)?);
         Ok(())
     }

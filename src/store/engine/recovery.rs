@@ -19,7 +19,7 @@ use crate::store::engine::database::Database;
 use crate::store::engine::room::Load;
 use crate::store::engine::state::State;
 use crate::store::engine::writer::Writer;
-use crate::store::error::StoreError;
+use crate::store::error::{Fault, StoreError};
 use crate::store::file::connect::{Sharing, connect, leave_log};
 use crate::store::file::place::Place;
 use crate::store::sql;
@@ -31,12 +31,12 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1
 
 impl Database {
     /// Makes sure that what failed has not happened and that the database can be written; whether it can.
-    pub(in crate::store) fn recover(&mut self, error: &StoreError) -> bool {
+    pub(in crate::store) fn recover(&mut self, error: &Fault) -> bool {
         self.recoveries += 1;
         self.outside.metrics.store_recoveries.inc();
         log::error!("the medium that holds the database failed, looking what it holds: {error:?}");
         let recovered = if self.recoveries > RECOVERIES_MAX {
-            Err(StoreError::Unavailable(format!("{RECOVERIES_MAX} times in a row")))
+            Err(Fault::Unavailable(format!("{RECOVERIES_MAX} times in a row")))
         } else {
             self.try_recover()
         };
@@ -47,7 +47,7 @@ impl Database {
         self.broken.is_none()
     }
 
-    fn try_recover(&mut self) -> Result<(), StoreError> {
+    fn try_recover(&mut self) -> Result<(), Fault> {
         let sealed = seal_patiently(&self.conn)?;
         self.note_written(false);
         let mut opened = self.open_anew(sealed);
@@ -63,7 +63,7 @@ impl Database {
 
     /// Closes the connection and opens it anew; the log stays as it is. Whoever reads does so by it until
     /// there is one for reads again.
-    fn reconnect(&mut self, sharing: Sharing) -> Result<(), StoreError> {
+    fn reconnect(&mut self, sharing: Sharing) -> Result<(), Fault> {
         // Another file would be opened in its place.
         self.look_at_place(true)?;
         // SQLite keeps the log's index while anybody has it open, so that all of ours close first.
@@ -97,17 +97,17 @@ impl Database {
         }
     }
 
-    fn open_anew(&mut self, sealed: i64) -> Result<(), StoreError> {
+    fn open_anew(&mut self, sealed: i64) -> Result<(), Fault> {
         self.reconnect(self.disk.sharing)?;
         if let Err(error) = write_back(&self.conn) {
-            let is_full = refined(error.clone(), &self.conn) == StoreError::Full;
+            let is_full = refined(error.clone(), &self.conn) == Fault::Full;
             if !(is_full && self.disk.room.give_ballast_back()) {
                 return Err(error);
             }
             write_back(&self.conn)?;
         }
         if read_seal(&self.conn)? != sealed {
-            return Err(StoreError::Damaged("the seal is not there".into()));
+            return Err(Fault::Damaged("the seal is not there".into()));
         }
         self.disk.room.set_wall(&self.conn, Load::Whole)?;
         self.state = State::load(&self.conn)?;
@@ -124,7 +124,7 @@ pub(in crate::store) fn probe(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn seal_patiently(conn: &Connection) -> Result<i64, StoreError> {
+fn seal_patiently(conn: &Connection) -> Result<i64, Fault> {
     let mut sealed = seal(conn);
     for pause in PAUSES {
         if sealed.is_ok() {
@@ -139,7 +139,7 @@ fn seal_patiently(conn: &Connection) -> Result<i64, StoreError> {
 }
 
 /// A commit of one page, in the place of the one that failed.
-fn seal(conn: &Connection) -> Result<i64, StoreError> {
+fn seal(conn: &Connection) -> Result<i64, Fault> {
     if !conn.is_autocommit() {
         let _ = conn.execute_batch("ROLLBACK");
     }
@@ -149,14 +149,14 @@ fn seal(conn: &Connection) -> Result<i64, StoreError> {
     Ok(value)
 }
 
-fn read_seal(conn: &Connection) -> Result<i64, StoreError> {
+fn read_seal(conn: &Connection) -> Result<i64, Fault> {
     let mut statement = conn.prepare_cached(sql::META_GET)?;
     let mut rows = statement.query(named_params! {":key": "sealed_at"})?;
     Ok(rows.next()?.map_or(Ok(0), |row| row.get(0))?)
 }
 
 /// Writes the whole log into the database, flushes it, and begins the log anew.
-fn write_back(conn: &Connection) -> Result<(), StoreError> {
+fn write_back(conn: &Connection) -> Result<(), Fault> {
     // Somebody else who reads may keep the log from beginning anew; it is written back all the same.
     Ok(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
@@ -164,13 +164,13 @@ fn write_back(conn: &Connection) -> Result<(), StoreError> {
 /// Tells a disk quota and a file system that became read-only from a medium that fails.
 ///
 /// Only for a write: one that was refused cannot have completed a commit, a flush that was refused may have.
-pub(in crate::store) fn refined(error: StoreError, conn: &Connection) -> StoreError {
-    if !matches!(error, StoreError::Io { is_write: true, .. }) {
+pub(in crate::store) fn refined(error: Fault, conn: &Connection) -> Fault {
+    if !matches!(error, Fault::Io { is_write: true, .. }) {
         return error;
     }
     match system_error(conn) {
-        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => StoreError::Full,
-        Errno::ROFS => StoreError::ReadOnly,
+        Errno::NOSPC | Errno::DQUOT | Errno::FBIG => Fault::Full,
+        Errno::ROFS => Fault::ReadOnly,
         _ => error,
     }
 }

@@ -13,8 +13,9 @@ use rustix::io::Errno;
 use crate::dir::{Dir, FileAt};
 use crate::replica::Counted;
 use crate::store::engine::ballast::{BALLAST_BYTES, Ballast, START_FILES};
-use crate::store::error::{Shortage, StoreError};
+use crate::store::error::{Fault, StoreError};
 use crate::store::file::pages::{page_bytes, used_bytes};
+use crate::store::refusal::{Refusal, Shortage};
 use crate::store::settings::Quota;
 
 /// How long a database that could not be written is left alone before everything is tried again.
@@ -70,7 +71,7 @@ pub(in crate::store) struct Room {
 
 /// Output, claims and submits wait.
 struct Held {
-    why: StoreError,
+    why: Refusal,
     since: Instant,
     next_try: Instant,
 }
@@ -114,13 +115,13 @@ impl Room {
     }
 
     /// A write found no room, or a file system that takes none: from now on output, claims and submits wait.
-    pub fn hold(&mut self, conn: &Connection, error: &StoreError) {
+    pub fn hold(&mut self, conn: &Connection, fault: &Fault) {
         let next_try = Instant::now() + RETRY;
         if let Some(held) = &mut self.held {
             held.next_try = next_try;
             return;
         }
-        let why = self.told(conn, error);
+        let Some(why) = self.refusal(conn, fault) else { return };
         log::error!("nothing more can be written: {why}. Output stays in the commands' pipes; it is tried again");
         self.held = Some(Held { why, since: Instant::now(), next_try });
     }
@@ -159,9 +160,9 @@ impl Room {
     }
 
     /// Why something is held back, in figures of now.
-    pub fn why_held(&self, conn: &Connection) -> Option<StoreError> {
+    pub fn why_held(&self, conn: &Connection) -> Option<Refusal> {
         self.held.as_ref().map(|held| match held.why {
-            StoreError::NoRoom(_) => self.told(conn, &StoreError::Full),
+            Refusal::NoRoom(_) => Refusal::NoRoom(self.shortage_met(conn)),
             ref why => why.clone(),
         })
     }
@@ -176,18 +177,29 @@ impl Room {
     }
 
     /// What SQLite's own error means to a caller.
-    pub fn told(&self, conn: &Connection, error: &StoreError) -> StoreError {
-        if *error != StoreError::Full {
-            return error.clone();
+    pub fn told(&self, conn: &Connection, fault: &Fault) -> StoreError {
+        self.refusal(conn, fault).map_or_else(|| fault.clone().into(), StoreError::Refused)
+    }
+
+    /// The refusal that a fault is to a caller, if it is none of the daemon's own.
+    fn refusal(&self, conn: &Connection, fault: &Fault) -> Option<Refusal> {
+        match fault {
+            Fault::Full => Some(Refusal::NoRoom(self.shortage_met(conn))),
+            Fault::ReadOnly => Some(Refusal::ReadOnly),
+            _ => None,
         }
+    }
+
+    /// What SQLite ran short of, in figures of now.
+    fn shortage_met(&self, conn: &Connection) -> Shortage {
         let free_bytes = free_bytes(&self.file.dir).unwrap_or(0);
         let used_bytes = used_bytes(conn).unwrap_or(0);
         let wall_bytes = percent(self.quota_bytes, WALL_PERCENT);
         if free_bytes > TRANSACTION_BYTES && used_bytes.saturating_add(TRANSACTION_BYTES) > wall_bytes {
-            return StoreError::NoRoom(Shortage::Quota { used_bytes, quota_bytes: self.quota_bytes });
+            return Shortage::Quota { used_bytes, quota_bytes: self.quota_bytes };
         }
         let needed_bytes = self.floor_bytes.max(BALLAST_BYTES + MARGIN_BYTES);
-        StoreError::NoRoom(Shortage::Disk { free_bytes, needed_bytes, replica_bytes: self.replica_bytes() })
+        Shortage::Disk { free_bytes, needed_bytes, replica_bytes: self.replica_bytes() }
     }
 
     /// Whether the database may grow by something new: a look at the disk and at two figures in SQLite's cache.
@@ -202,10 +214,10 @@ impl Room {
             (true, None) => log::info!("submits are taken again"),
             _ => {}
         }
-        shortage.map_or(Ok(()), |shortage| Err(StoreError::NoRoom(shortage)))
+        shortage.map_or(Ok(()), |shortage| Err(Refusal::NoRoom(shortage).into()))
     }
 
-    fn shortage(&self, conn: &Connection, prunable: bool) -> Result<Option<Shortage>, StoreError> {
+    fn shortage(&self, conn: &Connection, prunable: bool) -> Result<Option<Shortage>, Fault> {
         // What cannot be asked is no reason to refuse.
         if let Some(free_bytes) = free_bytes(&self.file.dir) {
             if free_bytes < self.floor_bytes {
@@ -234,7 +246,7 @@ impl Room {
         if used_bytes <= percent(quota_bytes, GROWTH_PERCENT) {
             return Ok(());
         }
-        Err(StoreError::NoRoom(Shortage::Quota { used_bytes, quota_bytes }))
+        Err(Refusal::NoRoom(Shortage::Quota { used_bytes, quota_bytes }).into())
     }
 
     /// Makes the ballast where it is missing and the last look saw room for it.
@@ -268,7 +280,7 @@ impl Room {
     }
 
     /// Lets SQLite grow to the wall, or, for what must be, beyond it.
-    pub fn set_wall(&self, conn: &Connection, load: Load) -> Result<(), StoreError> {
+    pub fn set_wall(&self, conn: &Connection, load: Load) -> Result<(), Fault> {
         let pages = match load {
             // Where what may not go fills it up to there, as kept runs can, what runs prints and ends all the same: the
             // wall gives way to one transaction, and what that brought is trimmed by the next.

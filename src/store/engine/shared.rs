@@ -15,7 +15,6 @@ use crate::store::engine::output::Output;
 use crate::store::engine::reader::Printed;
 use crate::store::engine::rules::Rules;
 use crate::store::engine::state::{Counts, Queue, State};
-use crate::store::error::StoreError;
 
 const NEVER: i64 = i64::MAX;
 
@@ -35,7 +34,8 @@ pub(in crate::store) struct Shared {
     /// Since when the store thread waits for the medium, if it does.
     writing_since: Mutex<Option<Instant>>,
     commit_us: AtomicU64,
-    failed: Mutex<Option<StoreError>>,
+    /// The last write failed, or the database's files are not in their place.
+    cannot_write: AtomicBool,
 }
 
 impl Shared {
@@ -76,13 +76,13 @@ impl Shared {
         lock(&self.writing_since).map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Why the last transaction failed, until one succeeds.
-    pub fn broken(&self) -> Option<StoreError> {
-        lock(&self.failed).clone()
+    /// Whether the last write was done, as far as is known.
+    pub fn is_writable(&self) -> bool {
+        !self.cannot_write.load(Ordering::SeqCst)
     }
 
-    pub fn set_broken(&self, why: Option<StoreError>) {
-        *lock(&self.failed) = why;
+    pub fn set_writable(&self, is_writable: bool) {
+        self.cannot_write.store(!is_writable, Ordering::SeqCst);
     }
 
     pub fn claimable(&self) -> bool {

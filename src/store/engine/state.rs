@@ -12,7 +12,7 @@ use crate::event::HighWater;
 use crate::numbers::{EventId, RunId};
 use crate::run::{HeldBy, Run, Status};
 use crate::store::engine::output::Output;
-use crate::store::error::StoreError;
+use crate::store::error::Fault;
 use crate::store::file::pages::pages_used;
 use crate::store::sql;
 
@@ -98,13 +98,13 @@ pub(in crate::store) struct State {
 
 impl State {
     /// Finds it all again.
-    pub fn load(conn: &Connection) -> Result<State, StoreError> {
-        let meta_i64 = |key: &str| -> Result<i64, StoreError> {
+    pub fn load(conn: &Connection) -> Result<State, Fault> {
+        let meta_i64 = |key: &str| -> Result<i64, Fault> {
             Ok(conn.prepare_cached(sql::META_GET)?.query_row(named_params! {":key": key}, |row| row.get(0))?)
         };
         let instance =
             conn.prepare_cached(sql::META_GET)?.query_row(named_params! {":key": "instance"}, |row| row.get(0))?;
-        let newest = |statement: &str| -> Result<i64, StoreError> {
+        let newest = |statement: &str| -> Result<i64, Fault> {
             Ok(conn.prepare_cached(statement)?.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0))
         };
         let mut state = State {
@@ -132,7 +132,7 @@ impl State {
         Ok(state)
     }
 
-    fn count(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    fn count(&mut self, conn: &Connection) -> Result<(), Fault> {
         let mut list = conn.prepare_cached(sql::QUEUES_LIST)?;
         let mut rows = list.query([])?;
         while let Some(row) = rows.next()? {
@@ -158,7 +158,7 @@ impl State {
     }
 
     /// Counts anew what each queue holds back and has ready.
-    pub fn recount_queued(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    pub fn recount_queued(&mut self, conn: &Connection) -> Result<(), Fault> {
         for queue in self.queues.values_mut() {
             (queue.ready, queue.held) = (0, 0);
         }
@@ -205,7 +205,7 @@ impl State {
     }
 
     /// Looks up when the next delayed run becomes due, if that may have changed.
-    pub fn look_up_due(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    pub fn look_up_due(&mut self, conn: &Connection) -> Result<(), Fault> {
         if std::mem::take(&mut self.due_changed) {
             let next: Option<i64> = conn.prepare_cached(sql::RUNS_NEXT_DUE)?.query_row([], |row| row.get(0))?;
             self.next_due = next.map(UnixMs);
@@ -214,7 +214,7 @@ impl State {
     }
 
     /// Counts anew what retention may remove.
-    pub fn look_up_prunable(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    pub fn look_up_prunable(&mut self, conn: &Connection) -> Result<(), Fault> {
         self.prunable = conn.prepare_cached(sql::RUNS_COUNT_PRUNABLE)?.query_row([], |row| row.get(0))?;
         Ok(())
     }
@@ -227,7 +227,7 @@ impl State {
     }
 
     /// Looks up when the next session, token or key expires, and which run ended first.
-    pub fn look_up_expiry(&mut self, conn: &Connection) -> Result<(), StoreError> {
+    pub fn look_up_expiry(&mut self, conn: &Connection) -> Result<(), Fault> {
         self.next_expiry = None;
         for statement in [sql::SESSIONS_NEXT_EXPIRY, sql::ENROLLMENT_NEXT_EXPIRY, sql::IDEMPOTENCY_NEXT_EXPIRY] {
             let next: Option<i64> = conn.prepare_cached(statement)?.query_row([], |row| row.get(0))?;

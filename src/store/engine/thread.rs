@@ -11,7 +11,7 @@ use crate::store::engine::job::{Job, Write};
 use crate::store::engine::reads;
 use crate::store::engine::room::Load;
 use crate::store::engine::transaction::Steps;
-use crate::store::error::StoreError;
+use crate::store::error::{Fault, StoreError};
 use crate::store::file::error::DAMAGED;
 
 /// Jobs that are looked at for one transaction, at most.
@@ -32,7 +32,7 @@ impl StoreThread {
     pub fn run(mut self) {
         self.database.watch_log();
         self.database.publish_state();
-        self.database.tell_writable(None);
+        self.database.tell_writable(true);
         while let Ok(first) = self.jobs.recv_blocking() {
             let mut closed = self.batch(Some(first));
             while !self.left.is_empty() {
@@ -64,7 +64,7 @@ impl StoreThread {
                 Job::Flush(reply) => flushes.push(reply),
                 Job::Barrier(reply) => barriers.push(reply),
                 Job::Checkpoint(reply) => checkpoints.push(reply),
-                Job::Look(reply) => _ = reply.try_send(self.database.look_at_place(true)),
+                Job::Look(reply) => _ = reply.try_send(self.database.look_at_place(true).map_err(StoreError::Failed)),
                 // Before the transaction begins: it is to see only what was committed.
                 Job::Read(read) => reads::answer(&self.database.conn, self.database.outside.shared.printed(), read),
                 Job::Close(reply) => closed = Some(reply),
@@ -105,28 +105,28 @@ impl StoreThread {
     }
 
     fn commit_as(&mut self, load: Load, mut writes: Vec<Box<dyn Write>>) -> Result<(), StoreError> {
-        let error = match self.database.try_commit(load, &mut writes, self.steps) {
+        let fault = match self.database.try_commit(load, &mut writes, self.steps) {
             Ok(outcomes) => {
                 self.left.extend(writes.split_off(outcomes.len()));
                 for (write, outcome) in writes.into_iter().zip(outcomes) {
-                    write.answer(outcome);
+                    write.answer(outcome.map_err(StoreError::Refused));
                 }
                 let why_held =
                     if load == Load::Essential { self.database.disk.room.why_held(&self.database.conn) } else { None };
-                return why_held.map_or(Ok(()), Err);
+                return why_held.map_or(Ok(()), |why| Err(why.into()));
             }
-            Err(error) => error,
+            Err(fault) => fault,
         };
-        if let Some(load) = self.load_of_next_try(load, &error, writes.len()) {
+        if let Some(load) = self.load_of_next_try(load, &fault, writes.len()) {
             // Each by itself, so that one cannot take the others with it.
             for write in writes {
                 let _ = self.commit_as(load, vec![write]);
             }
-            return Err(self.database.disk.room.told(&self.database.conn, &error));
+            return Err(self.database.disk.room.told(&self.database.conn, &fault));
         }
         let told = match &self.database.broken {
-            Some(why) => StoreError::Failed(why.clone()),
-            None => self.database.disk.room.told(&self.database.conn, &error),
+            Some(why) => Fault::GivenUp(why.clone()).into(),
+            None => self.database.disk.room.told(&self.database.conn, &fault),
         };
         for write in writes {
             write.answer(Err(told.clone()));
@@ -135,18 +135,18 @@ impl StoreThread {
     }
 
     /// With what load so many jobs of a transaction that failed are tried again, each by itself; `None`: they are not.
-    fn load_of_next_try(&mut self, load: Load, error: &StoreError, count: usize) -> Option<Load> {
+    fn load_of_next_try(&mut self, load: Load, error: &Fault, count: usize) -> Option<Load> {
         match error {
             _ if self.database.broken.is_some() => None,
-            StoreError::Displaced => None,
-            StoreError::Full | StoreError::ReadOnly if load == Load::Whole => {
+            Fault::Displaced => None,
+            Fault::Full | Fault::ReadOnly if load == Load::Whole => {
                 self.database.disk.room.hold(&self.database.conn, error);
                 Some(Load::Essential)
             }
-            StoreError::Full if count == 1 => self.database.give_ballast_back().then_some(load),
-            StoreError::Full | StoreError::ReadOnly => (count > 1).then_some(load),
-            StoreError::Io { .. } => self.database.recover(error).then_some(load),
-            StoreError::Damaged(why) => {
+            Fault::Full if count == 1 => self.database.give_ballast_back().then_some(load),
+            Fault::Full | Fault::ReadOnly => (count > 1).then_some(load),
+            Fault::Io { .. } => self.database.recover(error).then_some(load),
+            Fault::Damaged(why) => {
                 self.database.give_up(&format!("it is damaged: {why}. {DAMAGED}"));
                 None
             }

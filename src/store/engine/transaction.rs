@@ -18,8 +18,9 @@ use crate::store::engine::recovery::refined;
 use crate::store::engine::room::Load;
 use crate::store::engine::state::State;
 use crate::store::engine::writer::Writer;
-use crate::store::error::StoreError;
+use crate::store::error::{Fault, StoreError};
 use crate::store::file::pages::pages_used;
+use crate::store::refusal::Refusal;
 
 /// Once its jobs have taken this long, a transaction takes no more of them: bounds how long the first waits for the last.
 const BATCH_TIME: Duration = Duration::from_millis(25);
@@ -27,7 +28,7 @@ const BATCH_TIME: Duration = Duration::from_millis(25);
 const SLOW: Duration = Duration::from_secs(5);
 
 /// What each job of a transaction is to be told; fewer than jobs where the time was over.
-pub(in crate::store) type Outcomes = Vec<Result<(), StoreError>>;
+pub(in crate::store) type Outcomes = Vec<Result<(), Refusal>>;
 
 /// What every transaction does beside its jobs. The tables know how; the engine only when.
 #[derive(Clone, Copy)]
@@ -47,9 +48,9 @@ impl Database {
         load: Load,
         writes: &mut [Box<dyn Write>],
         steps: Steps,
-    ) -> Result<Outcomes, StoreError> {
+    ) -> Result<Outcomes, Fault> {
         if let Some(why) = &self.broken {
-            return Err(StoreError::Failed(why.clone()));
+            return Err(Fault::GivenUp(why.clone()));
         }
         let is_whole = load == Load::Whole;
         if writes.is_empty() && !(is_whole && self.outside.backlog.waiting_bytes() > 0) {
@@ -91,7 +92,7 @@ impl Database {
         writes: &mut [Box<dyn Write>],
         steps: Steps,
         before: Option<State>,
-    ) -> Result<Outcomes, StoreError> {
+    ) -> Result<Outcomes, Fault> {
         let is_whole = load == Load::Whole;
         let started = Instant::now();
         let changes = self.conn.total_changes();
@@ -126,7 +127,7 @@ impl Database {
                 self.recoveries = 0;
                 if !self.disk.room.is_held() || (is_whole && self.conn.total_changes() > changes) {
                     self.disk.room.release();
-                    self.tell_writable(None);
+                    self.tell_writable(true);
                 }
                 self.outside.shared.set_commit_time(started.elapsed());
                 self.outside.metrics.commits.inc();
@@ -149,25 +150,25 @@ impl Database {
     }
 
     /// Begins a transaction, once nobody else holds the lock any more, or fails.
-    fn begin(&mut self) -> Result<(), StoreError> {
+    fn begin(&mut self) -> Result<(), Fault> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(())
     }
 
     /// Takes the transaction back, and the memory with it: from `before`, or from the database.
-    fn roll_back(&mut self, error: &StoreError, before: Option<State>) {
+    fn roll_back(&mut self, error: &Fault, before: Option<State>) {
         if !self.conn.is_autocommit() {
             // Some errors roll back by themselves, others do not; a failing ROLLBACK says nothing more.
             let _ = self.conn.execute_batch("ROLLBACK");
         }
         // What this program did wrong says nothing about the medium.
-        if !matches!(error, StoreError::NoSuchMove { .. }) {
-            self.tell_writable(Some(error));
+        if !matches!(error, Fault::NoSuchMove { .. }) {
+            self.tell_writable(false);
         }
         match before.map_or_else(|| State::load(&self.conn), Ok) {
             Ok(state) => self.state = state,
             // A medium that failed is read again by the recovery.
-            Err(_) if matches!(error, StoreError::Io { .. }) => {}
+            Err(_) if matches!(error, Fault::Io { .. }) => {}
             Err(error) => self.give_up(&format!("after a rollback: {error:?}")),
         }
     }
@@ -211,9 +212,9 @@ fn work(
     steps: Steps,
     started: Instant,
     may_claim: impl Fn() -> bool,
-) -> Result<Outcomes, StoreError> {
+) -> Result<Outcomes, Fault> {
     if is_whole {
-        (steps.append_output)(tx)?;
+        (steps.append_output)(tx).map_err(StoreError::into_fault)?;
     }
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes.iter_mut() {
@@ -221,12 +222,13 @@ fn work(
             break;
         }
         match write.run(tx) {
-            Err(error) if !error.is_refusal() => return Err(error),
-            outcome => outcomes.push(outcome),
+            Ok(()) => outcomes.push(Ok(())),
+            Err(StoreError::Refused(refusal)) => outcomes.push(Err(refusal)),
+            Err(StoreError::Failed(fault)) => return Err(fault),
         }
     }
     if is_whole && tx.claim_wanted && may_claim() {
-        (steps.claim)(tx)?;
+        (steps.claim)(tx).map_err(StoreError::into_fault)?;
     }
     tx.state.look_up_due(tx.conn)?;
     tx.state.pages_used = pages_used(tx.conn)?;

@@ -15,6 +15,7 @@ use crate::store::engine::room::Room;
 use crate::store::engine::rules::Rules;
 use crate::store::engine::state::State;
 use crate::store::error::StoreError;
+use crate::store::refusal::Refusal;
 use crate::store::sql;
 
 /// What a job of a batch works with.
@@ -28,7 +29,7 @@ pub(in crate::store) struct Writer<'a> {
     /// What a look at the room said; one is enough for a transaction.
     pub room_seen: Option<Result<(), StoreError>>,
     /// Why this transaction carries only what must be, if it does.
-    pub held: Option<StoreError>,
+    pub held: Option<Refusal>,
     /// How much may wait, and what may stay.
     pub rules: &'a Rules,
     /// In commit order; those of output get their bytes from `pieces`, in the same order, after the commit.
@@ -57,7 +58,7 @@ impl<'a> Writer<'a> {
 
     /// Refuses what can wait while the database cannot take more.
     pub fn may_add(&self) -> Result<(), StoreError> {
-        self.held.clone().map_or(Ok(()), Err)
+        self.held.clone().map_or(Ok(()), |why| Err(why.into()))
     }
 
     /// The same, and refuses below the floor and beyond the quota: for what brings more with it than itself.

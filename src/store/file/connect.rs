@@ -8,7 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::dir::FileAt;
-use crate::store::error::StoreError;
+use crate::store::error::Fault;
 use crate::store::file::by_descriptor;
 use crate::store::file::error::OpenError;
 
@@ -35,14 +35,14 @@ pub(in crate::store) enum Sharing {
 }
 
 /// Opens it once more, as it is.
-pub(in crate::store) fn connect(file: &FileAt, sharing: Sharing) -> Result<Connection, StoreError> {
+pub(in crate::store) fn connect(file: &FileAt, sharing: Sharing) -> Result<Connection, Fault> {
     let conn = open_as(file, sharing)?;
-    configure(&conn).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    configure(&conn).map_err(|error| Fault::Unavailable(error.to_string()))?;
     Ok(conn)
 }
 
 /// Opens it for those who only read; while somebody has it open who may write.
-pub(in crate::store) fn connect_to_read(file: &FileAt) -> Result<Connection, StoreError> {
+pub(in crate::store) fn connect_to_read(file: &FileAt) -> Result<Connection, Fault> {
     let conn = by_descriptor::open(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.busy_timeout(READ_PATIENCE)?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::store::error::StoreError;
+use crate::store::error::Fault;
 
 /// Why the database was not opened.
 #[derive(Debug)]
@@ -62,10 +62,10 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-impl From<StoreError> for OpenError {
-    fn from(error: StoreError) -> OpenError {
+impl From<Fault> for OpenError {
+    fn from(error: Fault) -> OpenError {
         match error {
-            StoreError::Damaged(why) => OpenError::Damaged(why),
+            Fault::Damaged(why) => OpenError::Damaged(why),
             error => OpenError::Failed(format!("{error:?}")),
         }
     }

@@ -16,6 +16,7 @@ use crate::numbers::{EventId, Seq};
 use crate::run::RunId;
 use crate::store::engine::reader::Reader;
 use crate::store::error::StoreError;
+use crate::store::refusal::Refusal;
 use crate::store::sql;
 use crate::store::tables::events::{PAGE_BYTES_MAX, PAGE_ROWS_MAX, event_from, kind_of};
 use crate::store::tables::handle::Store;
@@ -64,7 +65,7 @@ impl Store {
             .read(move |reader| {
                 let last_run = last_run(reader.conn)?;
                 let unknown = filter.runs().and_then(|runs| runs.iter().find(|run| run.0 < 1 || **run > last_run));
-                unknown.map_or_else(|| head(reader), |run| Err(StoreError::RunNotFound(*run)))
+                unknown.map_or_else(|| head(reader), |run| Err(Refusal::RunNotFound(*run).into()))
             })
             .await
     }

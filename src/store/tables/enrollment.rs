@@ -7,6 +7,7 @@ use crate::clock::UnixMs;
 use crate::store::engine::reader::Reader;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::refusal::Refusal;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
 use crate::store::tables::sessions::session::{Session, TokenSha256};
@@ -124,7 +125,7 @@ fn redeem(tx: &mut Writer<'_>, redeem: &Redeem) -> Result<Session, StoreError> {
             Ok((role, row.get::<_, Option<String>>(1)?, row.get::<_, Option<i64>>(2)?))
         })
         .optional()?;
-    let (role, label, session_ttl_s) = spent.ok_or(StoreError::EnrollmentInvalid)?;
+    let (role, label, session_ttl_s) = spent.ok_or(Refusal::EnrollmentInvalid)?;
     let new = NewSession {
         token_sha256: redeem.session_sha256,
         name: redeem.name.clone().or(label).unwrap_or_else(|| role.to_string()),
@@ -156,7 +157,7 @@ fn list(reader: &Reader<'_>) -> Result<Vec<EnrollmentToken>, StoreError> {
 /// Withdraws an enrollment token.
 fn delete(tx: &mut Writer<'_>, id: i64) -> Result<(), StoreError> {
     match tx.prepare(sql::ENROLLMENT_DELETE)?.execute(named_params! {":id": id})? {
-        0 => Err(StoreError::EnrollmentTokenNotFound(id)),
+        0 => Err(Refusal::EnrollmentTokenNotFound(id).into()),
         _ => Ok(()),
     }
 }

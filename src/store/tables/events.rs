@@ -10,6 +10,7 @@ use crate::run::{Outcome, RunId};
 use crate::store::engine::reader::Reader;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::refusal::Refusal;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
 use crate::store::tables::run_row::{absent, outcome_from};
@@ -93,7 +94,7 @@ impl Store {
 fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<Seq, StoreError> {
     let mut last = head(tx.conn, run)?;
     if last.outcome.status.is_terminal() {
-        return Err(StoreError::RunFinished(run));
+        return Err(Refusal::RunFinished(run).into());
     }
     tx.may_add()?;
     tx.room.may_append(tx.conn)?;
@@ -120,7 +121,7 @@ pub(in crate::store) fn head(conn: &Connection, run: RunId) -> Result<Head, Stor
             })
         })
         .optional()?;
-    found.map_or_else(|| Err(absent(conn, run)?), Ok)
+    found.map_or_else(|| Err(absent(conn, run)?.into()), Ok)
 }
 
 /// A page of a run's events, bounded in rows and bytes.

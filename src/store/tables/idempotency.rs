@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, named_params};
 use crate::run::RunId;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::refusal::Refusal;
 use crate::store::sql;
 
 /// A client's name for a request, and what the request was.
@@ -27,7 +28,7 @@ pub(in crate::store) fn find(tx: &Writer<'_>, key: &IdempotencyKey) -> Result<Op
         .optional()?;
     match known {
         None => Ok(None),
-        Some((_, sha256)) if sha256 != key.request_sha256 => Err(StoreError::IdempotencyMismatch),
+        Some((_, sha256)) if sha256 != key.request_sha256 => Err(Refusal::IdempotencyMismatch.into()),
         Some((run, _)) => Ok(Some(RunId(run))),
     }
 }

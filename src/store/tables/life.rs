@@ -10,7 +10,7 @@ use crate::numbers::Seq;
 use crate::run::{Command, HeldBy, Hold, Outcome, Run, RunId, Spec, Status, may_follow};
 use crate::store::engine::state::Standing;
 use crate::store::engine::writer::{Writer, json};
-use crate::store::error::StoreError;
+use crate::store::error::{Fault, StoreError};
 use crate::store::sql;
 use crate::store::tables::idempotency::IdempotencyKey;
 use crate::text::json_string;
@@ -40,7 +40,7 @@ fn moved(
 ) -> Result<(), StoreError> {
     let status = |standing: Option<Standing<'_>>| standing.map(|standing| standing.status);
     if !may_follow(status(from), status(to)) {
-        return Err(StoreError::NoSuchMove { run, from: status(from), to: status(to) });
+        return Err(Fault::NoSuchMove { run, from: status(from), to: status(to) }.into());
     }
     for (standing, by) in [(from, -1), (to, 1)] {
         if let Some(standing) = standing {

@@ -5,6 +5,7 @@ use rusqlite::named_params;
 use crate::store::engine::state::{Counts, Queue};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::refusal::Refusal;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
 
@@ -24,7 +25,7 @@ impl Store {
 
     /// One queue.
     pub fn queue(&self, name: &str) -> Result<Queue, StoreError> {
-        self.shared.queue(name).ok_or_else(|| StoreError::QueueNotFound(name.to_owned()))
+        self.shared.queue(name).ok_or_else(|| Refusal::QueueNotFound(name.to_owned()).into())
     }
 
     /// Makes or changes a queue; answers whether it is new.
@@ -59,12 +60,12 @@ fn put(tx: &mut Writer<'_>, name: &str, slots: Option<i64>, paused: Option<bool>
 
 /// Removes an empty queue.
 fn delete(tx: &mut Writer<'_>, name: &str) -> Result<(), StoreError> {
-    let queue = tx.state.queues.get(name).ok_or_else(|| StoreError::QueueNotFound(name.to_owned()))?;
+    let queue = tx.state.queues.get(name).ok_or_else(|| Refusal::QueueNotFound(name.to_owned()))?;
     if name == DEFAULT_QUEUE {
-        return Err(StoreError::QueueProtected);
+        return Err(Refusal::QueueProtected.into());
     }
     if queue.ready + queue.held + queue.running > 0 {
-        return Err(StoreError::QueueNotEmpty(name.to_owned()));
+        return Err(Refusal::QueueNotEmpty(name.to_owned()).into());
     }
     tx.prepare(sql::QUEUES_DELETE)?.execute(named_params! {":name": name})?;
     tx.state.queues.remove(name);

@@ -7,13 +7,14 @@ use crate::numbers::Seq;
 use crate::run::{Command, HeldBy, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::refusal::Refusal;
 use crate::store::sql;
 
 /// One run as it stands. `printed`: what the store's memory says of its output while it runs.
 pub(in crate::store) fn get(conn: &Connection, run: RunId, printed: Option<i64>) -> Result<Run, StoreError> {
     let mut statement = conn.prepare_cached(sql::RUNS_GET)?;
     let found = statement.query_row(named_params! {":id": run.0}, |row| from_row(row, printed)).optional()?;
-    found.map_or_else(|| Err(absent(conn, run)?), Ok)
+    found.map_or_else(|| Err(absent(conn, run)?.into()), Ok)
 }
 
 /// One run as it stands in a transaction.
@@ -22,9 +23,9 @@ pub(in crate::store) fn get_in(tx: &Writer<'_>, run: RunId) -> Result<Run, Store
 }
 
 /// What is said of a run that is not there: gone or never there, since every id up to the last one was given out.
-pub(in crate::store) fn absent(conn: &Connection, run: RunId) -> Result<StoreError, StoreError> {
+pub(in crate::store) fn absent(conn: &Connection, run: RunId) -> Result<Refusal, StoreError> {
     let was_there = run >= RunId(1) && run <= last_run(conn)?;
-    Ok(if was_there { StoreError::RunPruned(run) } else { StoreError::RunNotFound(run) })
+    Ok(if was_there { Refusal::RunPruned(run) } else { Refusal::RunNotFound(run) })
 }
 
 /// The highest id of a run that was ever given out.

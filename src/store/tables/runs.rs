@@ -10,6 +10,7 @@ use crate::run::{Ask, HeldBy, Hold, Outcome, Run, RunId, Spec, Status};
 use crate::store::engine::orders::Order;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::refusal::Refusal;
 use crate::store::sql;
 use crate::store::tables::events::Budget;
 use crate::store::tables::handle::Store;
@@ -92,10 +93,10 @@ fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, StoreError> {
     }
     let spec = &new.spec;
     if !tx.state.queues.contains_key(&spec.queue) {
-        return Err(StoreError::QueueUnknown(spec.queue.clone()));
+        return Err(Refusal::QueueUnknown(spec.queue.clone()).into());
     }
     if tx.state.queued() >= tx.rules.queued_runs_max {
-        return Err(StoreError::QueueFull { limit: tx.rules.queued_runs_max });
+        return Err(Refusal::QueueFull { limit: tx.rules.queued_runs_max }.into());
     }
     tx.may_grow()?;
     let id = tx.state.last_run.next();
@@ -131,10 +132,10 @@ fn fresh(id: RunId, new: &NewRun, held_by: HeldBy, last_seq: Seq, now: UnixMs) -
 fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<Run, StoreError> {
     let mut run = get_in(tx, id)?;
     if change.needs_queued() && run.outcome.status != Status::Queued {
-        return Err(StoreError::RunNotQueued(id));
+        return Err(Refusal::RunNotQueued(id).into());
     }
     if let Some(queue) = change.queue.as_ref().filter(|queue| !tx.state.queues.contains_key(*queue)) {
-        return Err(StoreError::QueueUnknown(queue.clone()));
+        return Err(Refusal::QueueUnknown(queue.clone()).into());
     }
     let old = run.clone();
     let mut told = Map::new();
@@ -225,7 +226,7 @@ fn cancel(tx: &mut Writer<'_>, id: RunId, by: &str, reason: Option<&str>) -> Res
 fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
     let old = get_in(tx, id)?;
     if !old.outcome.status.is_terminal() {
-        return Err(StoreError::RunNotFinished(id));
+        return Err(Refusal::RunNotFinished(id).into());
     }
     let spec = Spec { not_before: None, ..old.spec };
     let new = NewRun { spec, idempotency: None, retry_of: Some(id), by: by.to_owned() };
@@ -244,7 +245,7 @@ fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
 pub(in crate::store) fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     let run = get_in(tx, id)?;
     if !run.outcome.status.is_terminal() {
-        return Err(StoreError::RunNotFinished(id));
+        return Err(Refusal::RunNotFinished(id).into());
     }
     retag(tx, id, &run.spec.tags, &[])?;
     tx.prepare(sql::ATTEMPTS_DELETE)?.execute(named_params! {":run": id.0})?;

@@ -11,6 +11,7 @@ use crate::clock::UnixMs;
 use crate::store::engine::reader::Reader;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::refusal::Refusal;
 use crate::store::sql;
 
 /// One to be made.
@@ -98,7 +99,7 @@ pub(super) fn delete(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, id: i64) -> 
     // Also one that is not there: a commit whose outcome was unknown may have removed it, and is tried again.
     once_committed(tx, sessions, Changes { ended: vec![id], ..Changes::default() });
     match tx.prepare(sql::SESSIONS_DELETE)?.execute(named_params! {":id": id})? {
-        0 => Err(StoreError::SessionNotFound(id)),
+        0 => Err(Refusal::SessionNotFound(id).into()),
         _ => Ok(()),
     }
 }

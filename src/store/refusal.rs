@@ -1,0 +1,153 @@
+//! What a client is told that the store does not do, decided before anything was written. Texts are for people and never
+//! hold SQL or paths.
+
+use std::fmt;
+
+use crate::run::RunId;
+
+/// Why the store does not do what was asked; nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such run was ever made.
+    RunNotFound(RunId),
+    /// The run was there and is gone.
+    RunPruned(RunId),
+    /// It has to end first.
+    RunNotFinished(RunId),
+    /// It has started already.
+    RunNotQueued(RunId),
+    /// It has ended already.
+    RunFinished(RunId),
+    /// `limits.queued_runs` is reached.
+    QueueFull {
+        /// The limit.
+        limit: i64,
+    },
+    /// A submit or change names a queue that does not exist.
+    QueueUnknown(String),
+    /// The path names a queue that does not exist.
+    QueueNotFound(String),
+    /// `default` stays.
+    QueueProtected,
+    /// Something waits or runs in it.
+    QueueNotEmpty(String),
+    /// The key was used with another request.
+    IdempotencyMismatch,
+    /// The enrollment token is unknown, used up or expired.
+    EnrollmentInvalid,
+    /// No such enrollment token.
+    EnrollmentTokenNotFound(i64),
+    /// No such session.
+    SessionNotFound(i64),
+    /// There is too little room for it; nothing was written.
+    NoRoom(Shortage),
+    /// The file system takes no writes; nothing was written.
+    ReadOnly,
+}
+
+/// Of what there is too little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Free space where the state is kept.
+    Disk {
+        /// What is free.
+        free_bytes: u64,
+        /// What is to be free: `limits.disk_free_bytes`, or what the daemon keeps for itself.
+        needed_bytes: u64,
+        /// What Litestream keeps beside the database.
+        replica_bytes: u64,
+    },
+    /// Of the quota, which is full of what may not be removed.
+    Quota {
+        /// What the database has in use.
+        used_bytes: u64,
+        /// What it may have: `retention.db_bytes`.
+        quota_bytes: u64,
+    },
+}
+
+/// What is said of a file system that takes no writes, whoever found that out.
+pub(in crate::store) const READ_ONLY: &str = "the file system that holds the database takes no writes; what is stored can be \
+    read. Once it can be written again (see dmesg, mount), the daemon goes on by itself";
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::RunNotFound(run) => write!(out, "no run {run}"),
+            Refusal::RunPruned(run) => write!(out, "run {run} was removed"),
+            Refusal::RunNotFinished(run) => {
+                write!(out, "run {run} has not ended yet; cancel it or wait for it first")
+            }
+            Refusal::RunNotQueued(run) => {
+                write!(out, "run {run} is no longer queued; only keep, name and tags can be changed now")
+            }
+            Refusal::RunFinished(run) => write!(out, "run {run} has ended; nothing can be appended to it"),
+            Refusal::QueueFull { limit } => {
+                write!(out, "{limit} runs are queued, which is the limit (limits.queued_runs); try again later")
+            }
+            Refusal::QueueUnknown(queue) => {
+                write!(out, "no queue \"{queue}\"; an admin makes it with `runabout queue {queue} --slots 1`")
+            }
+            Refusal::QueueNotFound(queue) => write!(out, "no queue \"{queue}\""),
+            Refusal::QueueProtected => write!(out, "the queue \"default\" cannot be deleted"),
+            Refusal::QueueNotEmpty(queue) => write!(out, "queue \"{queue}\" still has queued or running runs"),
+            Refusal::IdempotencyMismatch => write!(out, "this Idempotency-Key was used with another request"),
+            Refusal::EnrollmentInvalid => {
+                write!(
+                    out,
+                    "this enrollment token is unknown, used up or expired; make a new one with `runabout enroll`"
+                )
+            }
+            Refusal::EnrollmentTokenNotFound(id) => write!(out, "no enrollment token {id}"),
+            Refusal::SessionNotFound(id) => write!(out, "no session {id}"),
+            Refusal::NoRoom(shortage) => write!(out, "{shortage}"),
+            Refusal::ReadOnly => out.write_str(READ_ONLY),
+        }
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Shortage::Disk { free_bytes, needed_bytes, .. } if free_bytes >= needed_bytes => write!(
+                out,
+                "the file system that holds the database found no room for a write, though {} are free: look at the \
+                 quotas of its user or directory",
+                Size(free_bytes)
+            ),
+            Shortage::Disk { free_bytes, needed_bytes, replica_bytes } => {
+                write!(
+                    out,
+                    "the disk is nearly full: {} are free where the daemon keeps its state and {} must be \
+                     (limits.disk_free_bytes); free some space, or remove runs with `runabout rm`",
+                    Size(free_bytes),
+                    Size(needed_bytes)
+                )?;
+                if replica_bytes == 0 {
+                    return Ok(());
+                }
+                write!(out, ". Litestream keeps {} in .runabout.db-litestream beside the database", Size(replica_bytes))
+            }
+            Shortage::Quota { used_bytes, quota_bytes } => write!(
+                out,
+                "the database is full: {} are in use and {} are allowed (retention.db_bytes), and queued, running and \
+                 kept runs are not removed by themselves; cancel or remove some, or raise it",
+                Size(used_bytes),
+                Size(quota_bytes)
+            ),
+        }
+    }
+}
+
+/// Bytes, for people.
+struct Size(u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes @ 0..10_240 => write!(out, "{bytes} bytes"),
+            bytes @ 10_240..10_485_760 => write!(out, "{} KiB", bytes / 1_024),
+            bytes => write!(out, "{} MiB", bytes / 1_048_576),
+        }
+    }
+}
