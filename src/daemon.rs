@@ -35,7 +35,9 @@ use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
 use crate::run_tokens::RunTokens;
-use crate::runner::{self, Graces, OomWatch, Pacing, Running, Shortage, World, appender, children, inherited, orphans};
+use crate::runner::{
+    self, Environment, Graces, OomWatch, Pacing, Running, Shortage, appender, children, inherited, orphans,
+};
 use crate::signals::{EndSignals, RepeatedSignal, Signals};
 use crate::state_lock::{StateLock, StateLockError};
 use crate::store::{Store, StoreConfig};
@@ -104,9 +106,9 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     if let Err(error) = state.announce(&place.said) {
         log::warn!("the lock file does not say who holds it: {error}");
     }
-    let mut world = World::new(store.instance()).reached_at(place.url, place.path);
+    let mut environment = Environment::new(store.instance()).reached_at(place.url, place.path);
     if let Some(account) = account {
-        world = world.of_user(account);
+        environment = environment.of_user(account);
     }
     let executor = Arc::new(Executor::new());
     let daemon = Daemon {
@@ -115,7 +117,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         bell,
         stop,
         metrics,
-        world: Arc::new(world),
+        environment: Arc::new(environment),
         executor: executor.clone(),
         database: shown,
         page: place.page,
@@ -158,7 +160,7 @@ struct Daemon {
     bell: Bell,
     stop: Stop,
     metrics: Arc<Metrics>,
-    world: Arc<World>,
+    environment: Arc<Environment>,
     executor: Arc<Executor<'static>>,
     database: PathBuf,
     page: Option<PageAddress>,
@@ -180,7 +182,7 @@ impl Daemon {
 
         // What a dead daemon left is told while this one serves already: its slots stay taken until it is gone.
         runner::warn_of_what_is_missing();
-        let orphans = self.settle_orphans(&context).await;
+        let orphans = self.take_over(&context).await;
         let fan_out = self.keep("push", self.fan_out(&hub));
         let appender = self.keep("output", appender::append(self.store.clone(), self.pacing()));
         let (ends, hangup) = signals.split();
@@ -228,7 +230,7 @@ impl Daemon {
         runner::Context {
             store: self.store.clone(),
             running: Running::default(),
-            world: self.world.clone(),
+            environment: self.environment.clone(),
             oom: Arc::new(OomWatch::from_now_on()),
             tokens: RunTokens::default(),
             shortage: Shortage::default(),
@@ -264,7 +266,7 @@ impl Daemon {
             started_at: UnixMs::now(),
             database: self.database.clone(),
             page: self.page,
-            user: self.world.user(),
+            user: self.environment.user(),
         });
         let sessions = Arc::new(StoredSessions::new(self.store.clone()));
         let (access, name) = (self.config.access.clone(), cookie_name(&self.store));
@@ -276,8 +278,8 @@ impl Daemon {
         Site { app: routes::router(app), gate, limits: self.config.limits.clone(), observer }
     }
 
-    /// Starts to end what a dead daemon left running.
-    async fn settle_orphans(&self, context: &runner::Context) -> Vec<Task<()>> {
+    /// Takes over what a dead daemon left running.
+    async fn take_over(&self, context: &runner::Context) -> Vec<Task<()>> {
         let left = match self.store.left_running().await {
             Ok(left) => left,
             Err(error) => {
@@ -286,8 +288,7 @@ impl Daemon {
                 return Vec::new();
             }
         };
-        let orphans = orphans::find(left, self.store.instance());
-        orphans.into_iter().map(|orphan| self.executor.spawn(orphan.settle(context.clone()))).collect()
+        orphans::take_over(left, context).into_iter().map(|orphan| self.executor.spawn(orphan)).collect()
     }
 
     /// Without it a command's end would not be seen where there are no pidfds: then nothing is started.
@@ -295,8 +296,9 @@ impl Daemon {
         if !children::are_to_be_watched() {
             return None;
         }
+        let running = running.clone();
         match RepeatedSignal::of_children() {
-            Ok(signal) => Some(self.keep("children", children::watch(signal, running.clone()))),
+            Ok(signal) => Some(self.keep("children", children::watch(signal, move |pid| running.owns(pid)))),
             Err(error) => {
                 log::error!("SIGCHLD: {error}");
                 self.stop.fail();

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use futures_lite::future;
 use serde_json::json;
 
+use super::context::Context;
 use super::member::Identity;
-use super::{Context, procfs, session};
+use super::{procfs, session};
 use crate::event::Kind;
 use crate::run::RunId;
 
@@ -23,7 +24,7 @@ pub(super) async fn tell(context: &Context, run: RunId, also: &[Identity]) {
     let mut left: BTreeMap<i32, String> = BTreeMap::new();
     let mut found = also.to_vec();
     for (count, pid) in procfs::pids().enumerate() {
-        found.extend(session::tagged(pid, run, context.world.instance()));
+        found.extend(session::tagged(pid, run, context.environment.instance()));
         if count % LOOKED_AT_AT_ONCE == LOOKED_AT_AT_ONCE - 1 {
             future::yield_now().await;
         }

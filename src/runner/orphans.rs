@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use async_io::Timer;
 use futures_lite::future;
 
+use super::context::Context;
+use super::graces::AFTERMATH;
 use super::member::Identity;
 use super::running::Switch;
 use super::settle::{End, settle};
-use super::{AFTERMATH, Context, left_behind, procfs, session};
+use super::{left_behind, procfs, session};
 use crate::run::{Ask, Exit, RunId};
 use crate::store::{LeftRun, ProcessMark};
 
 /// An attempt that a dead daemon left, with those of its processes that are known.
 #[derive(Debug)]
-pub struct Orphan {
+struct Orphan {
     left: LeftRun,
     who: Who,
     known: HashSet<Identity>,
@@ -45,8 +47,18 @@ struct Seen {
     is_tagged: bool,
 }
 
+/// Takes over all attempts that a dead daemon left: says what is left of each, and answers what is to be executed for it.
+///
+/// An attempt that outlives its daemon would be adopted here. None does yet: each is ended, and its run settled. It counts as
+/// running from this call on, so that a shutdown expedites it and waits for it. Dropping a future leaves its attempt to the
+/// next daemon.
+pub fn take_over(left: Vec<LeftRun>, context: &Context) -> Vec<impl Future<Output = ()> + Send + use<>> {
+    let orphans = find(left, context.environment.instance());
+    orphans.into_iter().map(|orphan| orphan.settle(context.clone())).collect()
+}
+
 /// Looks once for what is left of all these attempts, and says what it found.
-pub fn find(left: Vec<LeftRun>, instance: &str) -> Vec<Orphan> {
+fn find(left: Vec<LeftRun>, instance: &str) -> Vec<Orphan> {
     let boot_id = procfs::boot_id();
     let mut found: Vec<Orphan> = left.into_iter().map(|left| Orphan::new(left, instance, &boot_id)).collect();
     found.iter_mut().for_each(|orphan| orphan.say(instance));
@@ -67,11 +79,11 @@ impl Orphan {
 
     async fn execute(mut self, context: Context, switch: Switch) {
         let (run, attempt) = (self.left.run, self.left.attempt);
-        let hurried = async {
-            switch.hurried().await;
+        let expedited = async {
+            switch.expedited().await;
             Timer::after(context.graces.shutdown).await;
         };
-        let left = self.end(context.world.instance(), context.graces.kill, hurried).await;
+        let left = self.end(context.environment.instance(), context.graces.kill, expedited).await;
         left_behind::tell(&context, run, &left).await;
         let end = End { run, attempt, process: None, asked: switch.asked_now(), exit: Exit::Unknown };
         settle(&context.store, &switch, end).await;
@@ -121,8 +133,8 @@ impl Orphan {
     }
 
     /// SIGTERM and SIGCONT to all; SIGKILL to what is left when the leader has gone and a moment has
-    /// passed, the grace is up, or it is `hurried`; at last gives up on what even that does not end, and answers it.
-    async fn end(&mut self, instance: &str, grace: Duration, hurried: impl Future<Output = ()>) -> Vec<Identity> {
+    /// passed, the grace is up, or it is `expedited`; at last gives up on what even that does not end, and answers it.
+    async fn end(&mut self, instance: &str, grace: Duration, expedited: impl Future<Output = ()>) -> Vec<Identity> {
         let members = self.look(instance);
         if members.is_empty() {
             return members;
@@ -137,7 +149,7 @@ impl Orphan {
             session::gone(&leaders).await;
             future::or(session::gone(&members), async { _ = Timer::after(AFTERMATH).await }).await;
         };
-        future::or(patient, future::or(grace_up, hurried)).await;
+        future::or(patient, future::or(grace_up, expedited)).await;
         session::kill(self.left.run, || self.look(instance)).await
     }
 

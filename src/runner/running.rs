@@ -20,28 +20,26 @@ const KILL_LOOKS_MAX: usize = 20;
 
 /// All attempts that are under way; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Running(Arc<Shared>);
+pub struct Running(Arc<Everything>);
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct Everything {
+    attempts: Mutex<Attempts>,
     emptied: Event,
 }
 
 #[derive(Default)]
-struct State {
-    attempts: BTreeMap<RunId, Arc<Attempt>>,
+struct Attempts {
+    of_run: BTreeMap<RunId, Arc<Attempt>>,
     /// Attempts that have not left yet, also where the next one of the run is here already.
     count: usize,
     /// Asked of everything, also of what is still to come.
     of_all: Option<Ask>,
-    /// Were settled before they died: reaped when they have.
-    unreaped: Vec<Pid>,
 }
 
 #[derive(Default)]
 struct Attempt {
-    state: Mutex<Wishes>,
+    wishes: Mutex<Wishes>,
     changed: Event,
 }
 
@@ -49,7 +47,7 @@ struct Attempt {
 struct Wishes {
     asked: Option<Ask>,
     /// The shutdown came while it was stopping for something else.
-    hurried: bool,
+    expedited: bool,
     /// Its end was seen: too late to ask.
     is_over: bool,
     session: Option<Pid>,
@@ -59,25 +57,25 @@ impl Running {
     /// Makes an attempt reachable, until the switch is dropped.
     pub fn register(&self, run: RunId) -> Switch {
         let attempt = Arc::new(Attempt::default());
-        let mut state = self.state();
-        attempt.wishes().asked = state.of_all;
-        state.attempts.insert(run, attempt.clone());
-        state.count += 1;
-        drop(state);
+        let mut attempts = self.attempts();
+        attempt.wishes().asked = attempts.of_all;
+        attempts.of_run.insert(run, attempt.clone());
+        attempts.count += 1;
+        drop(attempts);
         Switch { running: self.clone(), run, attempt }
     }
 
     /// Asks a run's attempt to stop; whether this is what decides how it ends.
     pub fn ask(&self, run: RunId, ask: Ask) -> bool {
-        let attempt = self.state().attempts.get(&run).cloned();
+        let attempt = self.attempts().of_run.get(&run).cloned();
         attempt.is_some_and(|attempt| attempt.ask(ask))
     }
 
     /// Asks everything that runs, and everything that is yet to be registered.
     pub fn ask_all(&self, ask: Ask) {
-        let mut state = self.state();
-        state.of_all.get_or_insert(ask);
-        for attempt in state.attempts.values() {
+        let mut attempts = self.attempts();
+        attempts.of_all.get_or_insert(ask);
+        for attempt in attempts.of_run.values() {
             attempt.ask(ask);
         }
     }
@@ -127,18 +125,17 @@ impl Running {
 
     /// Whether this child is an attempt's own, which is not to be reaped by anybody else.
     pub fn owns(&self, pid: Pid) -> bool {
-        let state = self.state();
-        state.unreaped.contains(&pid) || state.attempts.values().any(|attempt| attempt.wishes().session == Some(pid))
+        self.attempts().of_run.values().any(|attempt| attempt.wishes().session == Some(pid))
     }
 
     fn sessions(&self) -> Vec<(RunId, Pid)> {
-        let state = self.state();
-        state.attempts.iter().filter_map(|(&run, attempt)| Some((run, attempt.wishes().session?))).collect()
+        let attempts = self.attempts();
+        attempts.of_run.iter().filter_map(|(&run, attempt)| Some((run, attempt.wishes().session?))).collect()
     }
 
     /// How many attempts are under way.
     pub fn count(&self) -> usize {
-        self.state().count
+        self.attempts().count
     }
 
     /// Waits until none is.
@@ -151,13 +148,8 @@ impl Running {
         }
     }
 
-    /// Takes over a child that did not die in time, to be reaped later.
-    pub fn leave_unreaped(&self, child: Pid) {
-        self.state().unreaped.push(child);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,14 +160,14 @@ impl Attempt {
         if decides {
             wishes.asked = Some(ask);
         }
-        wishes.hurried |= ask == Ask::Shutdown;
+        wishes.expedited |= ask == Ask::Shutdown;
         drop(wishes);
         self.changed.notify(usize::MAX);
         decides
     }
 
     fn wishes(&self) -> MutexGuard<'_, Wishes> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,8 +200,8 @@ impl Switch {
     }
 
     /// Waits until the shutdown is asked, first or not.
-    pub async fn hurried(&self) {
-        self.until(|wishes| wishes.hurried.then_some(())).await;
+    pub async fn expedited(&self) {
+        self.until(|wishes| wishes.expedited.then_some(())).await;
     }
 
     /// The leader is dead: what was asked until now, and nothing more from now on.
@@ -238,16 +230,17 @@ impl Switch {
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        let mut state = self.running.state();
+        let mut attempts = self.running.attempts();
         // The run's next attempt may be there already.
-        if state.attempts.get(&self.run).is_some_and(|attempt| Arc::ptr_eq(attempt, &self.attempt)) {
-            state.attempts.remove(&self.run);
+        if attempts.of_run.get(&self.run).is_some_and(|attempt| Arc::ptr_eq(attempt, &self.attempt)) {
+            attempts.of_run.remove(&self.run);
         }
-        state.count -= 1;
-        state.unreaped.retain(|&child| children::reap(child).is_none());
-        if state.count == 0 {
+        attempts.count -= 1;
+        if attempts.count == 0 {
             self.running.0.emptied.notify(usize::MAX);
         }
+        drop(attempts);
+        children::reap_left();
     }
 }
 
@@ -265,9 +258,9 @@ mod tests {
         assert!(running.ask(RunId(1), Ask::Timeout));
         assert!(!running.ask(RunId(1), Ask::Cancel));
         assert_eq!(block_on(switch.asked()), Ask::Timeout);
-        assert!(block_on(poll_once(switch.hurried())).is_none());
+        assert!(block_on(poll_once(switch.expedited())).is_none());
         running.ask_all(Ask::Shutdown);
-        block_on(switch.hurried());
+        block_on(switch.expedited());
         assert_eq!(switch.close(), Some(Ask::Timeout));
     }
 

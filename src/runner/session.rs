@@ -9,8 +9,9 @@ use async_io::Timer;
 use futures_lite::future;
 use rustix::process::{Pid, Signal};
 
+use super::graces::KILL_PATIENCE;
 use super::member::{Identity, Member};
-use super::{KILL_PATIENCE, procfs};
+use super::procfs;
 use crate::run::RunId;
 
 /// How many processes are waited for at once; the others are looked for again then.

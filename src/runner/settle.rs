@@ -51,7 +51,7 @@ pub(super) async fn settle(store: &Store, switch: &Switch, end: End) {
         }
     };
     let given_up = async {
-        switch.hurried().await;
+        switch.expedited().await;
         Timer::after(PATIENCE).await;
         false
     };

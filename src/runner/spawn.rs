@@ -11,10 +11,12 @@ use std::process::{Command, Stdio};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
+use super::environment::Environment;
 use super::inherited::{Step, Steps, become_user};
 use super::posix_spawn::Image;
-use super::world::{World, find_program, reason, spawn_error};
+use super::program::{find_program, reason, spawn_error};
 use crate::accounts::Account;
+use crate::event::Stream;
 use crate::run;
 use crate::run_tokens::RunToken;
 use crate::store::Claimed;
@@ -24,8 +26,8 @@ pub(super) struct Started {
     pub pid: Pid,
     /// Only where the run has a standard input of its own.
     pub stdin: Option<OwnedFd>,
-    pub stdout: OwnedFd,
-    pub stderr: OwnedFd,
+    /// Where each of its streams of output is read.
+    pub outputs: Vec<(Stream, OwnedFd)>,
 }
 
 /// A program in its directory, by somebody.
@@ -48,7 +50,11 @@ enum Way<'a> {
 impl<'a> Start<'a> {
     /// # Errors
     /// Why it cannot be started, for people.
-    pub(super) fn new(world: &'a World, claimed: &'a Claimed, token: &RunToken) -> Result<Start<'a>, String> {
+    pub(super) fn new(
+        environment: &'a Environment,
+        claimed: &'a Claimed,
+        token: &RunToken,
+    ) -> Result<Start<'a>, String> {
         let (name, arguments) = match &claimed.command {
             run::Command::Script(script) => ("/bin/sh", vec!["-c", script.as_str()]),
             run::Command::Argv(argv) => {
@@ -56,18 +62,18 @@ impl<'a> Start<'a> {
                 (name.as_str(), arguments.iter().map(String::as_str).collect())
             }
         };
-        let environment = world.environment(claimed, token);
+        let variables = environment.variables(claimed, token);
         let has_stdin = claimed.stdin.is_some();
-        let (program, directory, way) = match world.becomes() {
+        let (program, directory, way) = match environment.becomes() {
             None => {
-                let directory = world.directory(claimed)?;
-                let program = find_program(name, &environment, &directory)?;
-                (program, directory, here(name, &arguments, environment)?)
+                let directory = environment.directory(claimed)?;
+                let program = find_program(name, &variables, &directory)?;
+                (program, directory, here(name, &arguments, variables)?)
             }
             Some(account) => {
-                let (directory, mut way) = as_user(world, account, claimed, name)?;
+                let (directory, mut way) = as_user(environment, account, claimed, name)?;
                 if let Way::As { command, .. } = &mut way {
-                    command.args(arguments).env_clear().envs(environment);
+                    command.args(arguments).env_clear().envs(variables);
                 }
                 (PathBuf::from(name), directory, way)
             }
@@ -101,7 +107,7 @@ impl<'a> Start<'a> {
                 Pid::from_child(&child?)
             }
         };
-        Ok(Started { pid, stdin, stdout, stderr })
+        Ok(Started { pid, stdin, outputs: vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)] })
     }
 
     /// Why the spawn failed, for people.
@@ -147,7 +153,7 @@ fn here<'a>(name: &str, arguments: &[&str], environment: Vec<(OsString, OsString
 }
 
 fn as_user<'a>(
-    world: &World,
+    environment: &Environment,
     account: &'a Account,
     claimed: &Claimed,
     name: &str,
@@ -155,7 +161,7 @@ fn as_user<'a>(
     if name.is_empty() {
         return Err("not found: the empty name".to_owned());
     }
-    let directories = world.directories(claimed);
+    let directories = environment.directories(claimed);
     let as_c: Result<Vec<CString>, _> = directories.iter().map(|directory| c_string(directory)).collect();
     let as_c = as_c.map_err(|_| "working directory: a zero byte in its name".to_owned())?;
     let mut command = Box::new(Command::new(name));

@@ -1,4 +1,4 @@
-//! One process of ours, its session and its pipes.
+//! A command that is a child of the daemon, with its session: the one way in which an attempt is executed today.
 //!
 //! It is reaped only when its attempt is settled, so that its pid still names its session whenever that is signalled.
 //! Nothing here may wait for it in the thread.
@@ -6,33 +6,36 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
-use async_io::Async;
+use async_io::{Async, Timer};
+use futures_lite::future;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 
+use super::environment::Environment;
+use super::execution::Execution;
 use super::member::{self, Identity, has_exited};
+use super::pipes::Pipes;
 use super::spawn::{Start, Started};
-use super::world::World;
 use super::{children, procfs, session};
 use crate::descriptors::{self, For};
-use crate::run::Exit;
+use crate::run::{Exit, RunId};
 use crate::run_tokens::RunToken;
 use crate::store::{Claimed, ProcessMark};
 
-/// Our end of a child's pipe; the child's own stays blocking.
-pub type Pipe = Async<OwnedFd>;
-
 /// A process that we started, until it is reaped.
 #[derive(Debug)]
-pub struct Process {
+pub(super) struct Child {
+    run: RunId,
     pid: Pid,
     /// `None` where the system has none: then SIGCHLD tells.
     pidfd: Option<Async<OwnedFd>>,
+    boot_id: String,
 }
 
 /// Why a command was not started.
 #[derive(Clone, Debug)]
-pub struct Unstarted {
+pub(super) struct Unstarted {
     /// For people.
     pub why: String,
     /// Whether descriptors, processes or memory are wanting, which come back; it can be tried again.
@@ -49,61 +52,61 @@ fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EAGAIN | libc::ENOMEM))
 }
 
-/// What a child's standard streams lead to.
-#[derive(Debug)]
-pub struct Pipes {
-    /// Only where the run has a standard input of its own.
-    pub stdin: Option<Pipe>,
-    /// Its standard output.
-    pub stdout: Pipe,
-    /// Its standard error.
-    pub stderr: Pipe,
-}
-
-impl Process {
+impl Child {
     /// Starts the command as the leader of a session of its own, without a terminal.
     ///
     /// # Errors
     /// Why it was not started.
-    pub fn spawn(world: &World, claimed: &Claimed, token: &RunToken) -> Result<(Process, Pipes), Unstarted> {
-        let mut start = Start::new(world, claimed, token)?;
+    pub(super) fn spawn<'a>(
+        environment: &Environment,
+        claimed: &'a Claimed,
+        token: &RunToken,
+    ) -> Result<(Child, Pipes<'a>), Unstarted> {
+        let mut start = Start::new(environment, claimed, token)?;
         // Held until the child is there: what is needed to see its end must not be wanting when it has begun.
         let spare = File::open("/dev/null").and_then(|spare| {
             let is_left = descriptors::may_use(&spare, For::Command);
             if is_left { Ok(spare) } else { Err(io::Error::from_raw_os_error(libc::EMFILE)) }
         });
-        let started = spare.and_then(|spare| Ok((world.with_raised_score(|| start.spawn())?, spare)));
+        let score = environment.oom_score();
+        let started = spare.and_then(|spare| Ok((score.with_raised_score(|| start.spawn())?, spare)));
         let unstarted = |error: io::Error| Unstarted { is_shortage: is_shortage(&error), why: start.error(&error) };
         let (started, spare) = started.map_err(unstarted)?;
-        world.give_score(started.pid.as_raw_nonzero().get());
+        score.give_score(started.pid.as_raw_nonzero().get());
         drop(spare);
         // It has begun: whatever goes wrong now, it is not started again.
-        Ok(Process::watch(started).map_err(|error| start.unwatched(&error))?)
+        let watched = watch(started, claimed.stdin.as_deref().unwrap_or_default());
+        let (pid, pidfd, pipes) = watched.map_err(|error| start.unwatched(&error))?;
+        Ok((Child { run: claimed.run, pid, pidfd, boot_id: environment.boot_id().to_owned() }, pipes))
     }
 
-    /// Its number, which is its session's and its group's too.
-    pub fn pid(&self) -> Pid {
-        self.pid
+    /// The live processes of its session.
+    fn members(&self) -> Vec<Identity> {
+        session::members(self.pid)
     }
 
-    /// What tells it from every other process that ever had its pid.
-    pub fn mark(&self, world: &World) -> ProcessMark {
+    fn signal_group(&self, signal: Signal) {
+        // Nobody left, or not allowed (a setuid program): there is no more to be done about either.
+        let _ = kill_process_group(self.pid, signal);
+    }
+}
+
+impl Execution for Child {
+    fn mark(&self) -> ProcessMark {
         let pid = self.pid.as_raw_nonzero().get();
         let start_ticks = procfs::stat(pid).map_or(0, |stat| stat.start_ticks);
-        ProcessMark { pid, start_ticks, boot_id: world.boot_id().to_owned() }
+        ProcessMark { pid, start_ticks, boot_id: self.boot_id.clone() }
     }
 
-    /// Waits until it is dead; it stays unreaped.
-    pub async fn exited(&self) {
+    fn session(&self) -> Option<Pid> {
+        Some(self.pid)
+    }
+
+    async fn exited(&self) {
         match &self.pidfd {
             Some(pidfd) => has_exited(pidfd).await,
             None => children::ended(self.pid).await,
         }
-    }
-
-    /// The live processes of its session.
-    pub(super) fn members(&self) -> Vec<Identity> {
-        session::members(self.pid)
     }
 
     /// SIGTERM and SIGCONT to all of its session: to its own group in one call that no fork escapes, to other groups
@@ -111,7 +114,7 @@ impl Process {
     ///
     /// The leader comes before those it may wait for, or it would go on to its next command; but after those that are
     /// stopped: the kernel sends them SIGHUP when their leader ends, and they would die of that unheard.
-    pub fn tell(&self) {
+    fn terminate(&self) {
         let group = self.pid.as_raw_nonzero().get();
         let (mut stopped, mut others) = (Vec::new(), Vec::new());
         for (_, identity, stat) in session::members_of(&[self.pid]).filter(|(_, _, stat)| stat.group != group) {
@@ -123,35 +126,39 @@ impl Process {
         session::tell(&others);
     }
 
-    /// SIGKILL to its own group, in one call.
-    pub fn kill_group(&self) {
+    /// SIGKILL to its own group in one call, and to who else is in its session.
+    fn kill(&self) {
         self.signal_group(Signal::KILL);
+        self.members().iter().for_each(|member| member.signal(&[Signal::KILL]));
     }
 
-    /// Says how it ended, and frees its pid.
-    ///
-    /// # Errors
-    /// Its pid, when it is not dead.
-    pub fn reap(self) -> Result<Exit, Pid> {
-        children::reap(self.pid).ok_or(self.pid)
-    }
-
-    fn signal_group(&self, signal: Signal) {
-        // Nobody left, or not allowed (a setuid program): there is no more to be done about either.
-        let _ = kill_process_group(self.pid, signal);
-    }
-
-    /// Takes charge of a child, or ends it where that fails: nobody would see it exit.
-    fn watch(started: Started) -> io::Result<(Process, Pipes)> {
-        let Started { pid, stdin, stdout, stderr } = started;
-        let taken = || -> io::Result<(Process, Pipes)> {
-            let stdin = stdin.map(Async::new).transpose()?;
-            let pipes = Pipes { stdin, stdout: Async::new(stdout)?, stderr: Async::new(stderr)? };
-            Ok((Process { pid, pidfd: member::open(pid)? }, pipes))
+    async fn sweep(&self, kill_at: Instant) {
+        let too_late = async {
+            Timer::at(kill_at).await;
         };
-        taken().inspect_err(|_| {
-            let _ = kill_process_group(pid, Signal::KILL);
-            let _ = waitpid(Some(pid), WaitOptions::empty());
+        future::or(session::gone(&self.members()), too_late).await;
+        self.signal_group(Signal::KILL);
+        session::kill(self.run, || self.members()).await;
+    }
+
+    /// Frees its pid, after which its session is signalled no more.
+    fn exit(self) -> Exit {
+        children::reap(self.pid).unwrap_or_else(|| {
+            children::leave_unreaped(self.pid);
+            Exit::Unknown
         })
     }
+}
+
+/// Takes charge of a child, or ends it where that fails: nobody would see it exit.
+fn watch(started: Started, stdin_text: &str) -> io::Result<(Pid, Option<Async<OwnedFd>>, Pipes<'_>)> {
+    let Started { pid, stdin, outputs } = started;
+    let taken = || -> io::Result<_> {
+        let pipes = Pipes::new(stdin, stdin_text, outputs)?;
+        Ok((pid, member::open(pid)?, pipes))
+    };
+    taken().inspect_err(|_| {
+        let _ = kill_process_group(pid, Signal::KILL);
+        let _ = waitpid(Some(pid), WaitOptions::empty());
+    })
 }

@@ -1,11 +1,13 @@
 //! Real commands, a real backlog, and a store that takes as long as a test says.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::event::Stream;
-use crate::run::{Command, RunId};
+use crate::run::Command;
+use crate::run_tokens::RunTokens;
+use crate::runner::{Environment, Running, procfs};
 use crate::store::backlog::{Backlog, Piece};
 
 const GRACES: Graces = Graces { kill: Duration::from_secs(10), shutdown: Duration::from_secs(10) };
@@ -13,17 +15,17 @@ const INSTANCE: &str = "testtesttest";
 
 /// What became of a command.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(in crate::runner) struct Fate {
     asked: Option<Ask>,
     exit: Exit,
-    pub(super) stdout: String,
+    pub(in crate::runner) stdout: String,
     stderr: String,
     took: Duration,
 }
 
-impl Ended {
+impl Fate {
     /// Why it was not started.
-    pub(super) fn failure(self) -> String {
+    pub(in crate::runner) fn failure(self) -> String {
         match self.exit {
             Exit::SpawnFailed(why) => why,
             other => panic!("started, and ended as {other:?}"),
@@ -32,8 +34,8 @@ impl Ended {
 }
 
 /// A command on its way, and everything around it that a test may want to change.
-pub(super) struct Trial {
-    pub(super) claimed: Claimed,
+pub(in crate::runner) struct Trial {
+    pub(in crate::runner) claimed: Claimed,
     running: Running,
     graces: Graces,
     commit: Duration,
@@ -65,11 +67,11 @@ impl Printed {
 }
 
 impl Trial {
-    pub(super) fn script(script: &str) -> Trial {
+    pub(in crate::runner) fn script(script: &str) -> Trial {
         Trial::of(Command::Script(script.to_owned()))
     }
 
-    pub(super) fn argv(argv: &[&str]) -> Trial {
+    pub(in crate::runner) fn argv(argv: &[&str]) -> Trial {
         Trial::of(Command::Argv(argv.iter().map(|&word| word.to_owned()).collect()))
     }
 
@@ -86,12 +88,12 @@ impl Trial {
         }
     }
 
-    pub(super) fn env(mut self, key: &str, value: &str) -> Trial {
+    pub(in crate::runner) fn env(mut self, key: &str, value: &str) -> Trial {
         self.claimed.env.insert(key.to_owned(), value.to_owned());
         self
     }
 
-    pub(super) fn cwd(mut self, cwd: &str) -> Trial {
+    pub(in crate::runner) fn cwd(mut self, cwd: &str) -> Trial {
         self.claimed.cwd = Some(cwd.to_owned());
         self
     }
@@ -102,7 +104,7 @@ impl Trial {
     }
 
     /// Asks when it has printed so many lines.
-    fn ask_after(self, lines: usize, ask: Ask) -> Ended {
+    fn ask_after(self, lines: usize, ask: Ask) -> Fate {
         let (running, printed) = (self.running.clone(), self.printed.clone());
         self.end_with(async move {
             printed.lines(lines).await;
@@ -110,27 +112,27 @@ impl Trial {
         })
     }
 
-    pub(super) fn end(self) -> Ended {
+    pub(in crate::runner) fn end(self) -> Fate {
         self.end_with(async {})
     }
 
     /// Executes it beside `other`.
-    fn end_with(self, other: impl Future<Output = ()>) -> Ended {
+    fn end_with(self, other: impl Future<Output = ()>) -> Fate {
         let backlog = Backlog::default();
         let began = Instant::now();
         let switch = self.running.register(RunId(7));
-        let intake = backlog.open(RunId(7));
+        let mut outlet = Outlet::new(backlog.open(RunId(7)));
         let executed = async {
             let token = RunTokens::default().issue(RunId(7)).expect("random");
-            let (process, pipes) = match Process::spawn(&World::new(INSTANCE), &self.claimed, &token) {
+            let (child, pipes) = match Child::spawn(&Environment::new(INSTANCE), &self.claimed, &token) {
                 Ok(started) => started,
                 Err(unstarted) => return (None, Exit::SpawnFailed(unstarted.why)),
             };
-            switch.set_session(Some(process.pid()));
-            let stdin = self.claimed.stdin.as_deref().unwrap_or_default();
+            switch.set_session(child.session());
             let deadline = self.claimed.timeout_s.and_then(deadline_after);
-            let asked = supervise(&process, pipes, stdin, &intake, &switch, self.graces, deadline).await;
-            (asked, reap(process, &self.running, &switch))
+            let asked = supervise(&child, pipes, &mut outlet, &switch, self.graces, deadline).await;
+            switch.set_session(None);
+            (asked, child.exit())
         };
         let committing = async {
             loop {
@@ -157,7 +159,7 @@ impl Trial {
         let took = began.elapsed();
         self.printed.add(&backlog.take_all(RunId(7)));
         let [stdout, stderr] = self.printed.texts();
-        Ended { asked, exit, stdout, stderr, took }
+        Fate { asked, exit, stdout, stderr, took }
     }
 }
 

@@ -1,7 +1,7 @@
-//! What a command finds when it wakes.
+//! What a command finds when it starts.
 
 use super::*;
-use crate::runner::tests::Trial;
+use crate::runner::attempt::tests::Trial;
 
 fn failure(trial: Trial) -> String {
     trial.end().failure()
@@ -23,11 +23,11 @@ fn the_environment_is_the_daemons_less_what_is_private_plus_its_own() {
 
 #[test]
 fn nothing_but_the_standard_streams_is_open() {
-    let inherited = rustix::io::dup(io::stderr()).expect("a descriptor that exec would keep");
+    let left_open = rustix::io::dup(io::stderr()).expect("a descriptor that exec would keep");
     crate::runner::inherited::close_inherited_on_exec();
     let ended = Trial::argv(&["ls", "/proc/self/fd"]).end();
     assert_eq!(ended.stdout, "0\n1\n2\n3\n", "3 is the directory that ls reads");
-    drop(inherited);
+    drop(left_open);
 }
 
 #[test]
@@ -40,39 +40,14 @@ fn signals_are_at_their_defaults_and_none_is_blocked() {
 }
 
 #[test]
-fn a_command_is_likelier_to_be_killed_for_memory_than_the_daemon() {
-    let own = |text: &str| text.trim().parse::<i32>().expect("a number");
-    let world = World::new("testtesttest");
-    let before = {
-        let _alone = OOM_SCORE.lock().expect("not poisoned");
-        own(&fs::read_to_string("/proc/self/oom_score_adj").expect("readable"))
-    };
-    let child = Trial::argv(&["cat", "/proc/self/oom_score_adj"]).end();
-    assert_eq!(own(&child.stdout), (before + OOM_SCORE_ABOVE).min(OOM_SCORE_MAX), "{:?}", world.oom);
-    let _alone = OOM_SCORE.lock().expect("not poisoned");
-    assert_eq!(own(&fs::read_to_string("/proc/self/oom_score_adj").expect("readable")), before);
-}
-
-#[test]
-fn a_child_can_be_given_its_score_after_the_spawn() {
-    let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
-    let world = World { oom: Oom::Give(777), ..World::new("testtesttest") };
-    world.give_score(child.id() as i32);
-    let score = fs::read_to_string(format!("/proc/{}/oom_score_adj", child.id())).expect("readable");
-    assert_eq!(score.trim(), "777");
-    child.kill().expect("ours");
-    child.wait().expect("ours");
-}
-
-#[test]
 fn the_directory_is_the_one_asked_for_or_home_or_the_root() {
     assert_eq!(Trial::script("pwd").cwd("/usr").end().stdout, "/usr\n");
-    let world = World::new("testtesttest");
+    let environment = Environment::new("testtesttest");
     let claimed = Trial::script("").claimed;
-    let homeless = World { home: Some(PathBuf::from("/nonexistent")), ..World::new("testtesttest") };
+    let homeless = Environment { home: Some(PathBuf::from("/nonexistent")), ..Environment::new("testtesttest") };
     assert_eq!(homeless.directory(&claimed), Ok(PathBuf::from("/")));
-    let home = world.home.clone().filter(|home| home.is_dir()).unwrap_or(PathBuf::from("/"));
-    assert_eq!(world.directory(&claimed), Ok(home));
+    let home = environment.home.clone().filter(|home| home.is_dir()).unwrap_or(PathBuf::from("/"));
+    assert_eq!(environment.directory(&claimed), Ok(home));
 }
 
 #[test]
