@@ -110,5 +110,4 @@ async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held:
 }
 
 #[cfg(test)]
-#[path = "scheduler_tests.rs"]
 mod tests;
