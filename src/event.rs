@@ -23,8 +23,6 @@ pub const OUTPUT_JSON_BYTES_MAX: usize = OBJECT_BYTES_MAX - 256;
 pub const DATA_BYTES_MAX: usize = 16 * 1024;
 /// The most events that one request appends.
 pub const APPEND_MAX: usize = 1_000;
-/// The most runs that one reader of several names.
-pub const FILTER_RUNS_MAX: usize = 100;
 
 words! {
     /// What an event tells.
@@ -134,26 +132,6 @@ impl Event {
     }
 }
 
-/// The piece of output that [`Event::encode`] made into this text, if it is one.
-pub fn decode_output(text: &[u8]) -> Option<(Stream, Vec<u8>)> {
-    #[derive(Deserialize)]
-    struct Output {
-        data: Piece,
-    }
-    #[derive(Deserialize)]
-    struct Piece {
-        stream: Stream,
-        text: Option<String>,
-        base64: Option<String>,
-    }
-    let Output { data: Piece { stream, text, base64 } } = serde_json::from_slice(text).ok()?;
-    let bytes = match text {
-        Some(text) => text.into_bytes(),
-        None => STANDARD.decode(base64?).ok()?,
-    };
-    Some((stream, bytes))
-}
-
 /// The `data` of a `finished` event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finished {
@@ -191,86 +169,6 @@ pub struct Gap {
     pub reason: GapReason,
     /// Some of the range may be left, and follows.
     pub partial: bool,
-}
-
-/// Which events a reader of all runs is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventFilter {
-    kinds: Vec<Kind>,
-    /// In order, each once.
-    runs: Option<Vec<RunId>>,
-    queue: Option<String>,
-}
-
-impl EventFilter {
-    /// What all three let through. Where no kinds are named it is all of them; but output, which is most of what
-    /// happens, only where its runs are named.
-    pub fn new(kinds: Option<Vec<Kind>>, queue: Option<String>, runs: Option<Vec<RunId>>) -> EventFilter {
-        let named = runs.is_some();
-        let most = || Kind::ALL.iter().copied().filter(|kind| named || *kind != Kind::Output).collect();
-        let runs = runs.map(|mut runs| {
-            runs.sort_unstable();
-            runs.dedup();
-            runs
-        });
-        EventFilter { kinds: kinds.unwrap_or_else(most), runs, queue }
-    }
-
-    /// Whether such an event is shown, as far as its queue allows: that is not known of an event.
-    pub fn shows(&self, kind: Kind, run: RunId) -> bool {
-        self.kinds.contains(&kind) && self.runs.as_ref().is_none_or(|runs| runs.binary_search(&run).is_ok())
-    }
-
-    /// Whether output is shown.
-    pub fn wants_output(&self) -> bool {
-        self.kinds.contains(&Kind::Output)
-    }
-
-    /// The runs that were named, in order, each once.
-    pub fn runs(&self) -> Option<&[RunId]> {
-        self.runs.as_deref()
-    }
-
-    /// The queue that was named.
-    pub fn queue(&self) -> Option<&str> {
-        self.queue.as_deref()
-    }
-}
-
-/// Where a reader stands: it has seen everything up to here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cursor {
-    /// After this `seq` (or `id`); 0 is the start.
-    After(Position),
-    /// Only what comes from now on.
-    Latest,
-    /// The newest N, then what comes.
-    Newest(i64),
-    /// After this one of that very database.
-    Of(String, Position),
-}
-
-impl Cursor {
-    /// Reads a cursor; `None` when it is none of the four forms.
-    pub fn parse(text: &str) -> Option<Cursor> {
-        let digits = |text: &str| -> Option<i64> {
-            let plain = !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
-            plain.then(|| text.parse().ok()).flatten()
-        };
-        if text == "latest" {
-            return Some(Cursor::Latest);
-        }
-        if let Some(newest) = text.strip_prefix('-') {
-            return digits(newest).map(Cursor::Newest);
-        }
-        if let Some(after) = digits(text) {
-            return Some(Cursor::After(Position(after)));
-        }
-        let (instance, after) = text.split_once('-')?;
-        let known = instance.len() == INSTANCE_LEN
-            && instance.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        known.then(|| digits(after)).flatten().map(|after| Cursor::Of(instance.to_owned(), Position(after)))
-    }
 }
 
 /// Characters in the name of a database's instance, each of `[a-z0-9]`.
@@ -314,28 +212,26 @@ impl fmt::Display for HighWater {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::numbers::RunId;
 
-    #[test]
-    fn cursors_are_read_strictly() {
-        assert_eq!(Cursor::parse("0"), Some(Cursor::After(Position(0))));
-        assert_eq!(Cursor::parse("latest"), Some(Cursor::Latest));
-        assert_eq!(Cursor::parse("-20"), Some(Cursor::Newest(20)));
-        assert_eq!(Cursor::parse("k3v9x2m7q0tz-17"), Some(Cursor::Of("k3v9x2m7q0tz".into(), Position(17))));
-        for wrong in ["", "-", "x", "1x", "+1", " 1", "--1", "K3V9X2M7Q0TZ-1", "k3v9x2m7q0tz-", "99999999999999999999"]
-        {
-            assert_eq!(Cursor::parse(wrong), None, "{wrong:?}");
+    /// The piece of output that [`Event::encode`] made into this text, if it is one.
+    fn decode_output(text: &[u8]) -> Option<(Stream, Vec<u8>)> {
+        #[derive(Deserialize)]
+        struct Output {
+            data: Piece,
         }
-    }
-
-    #[test]
-    fn output_is_shown_where_it_or_its_runs_are_named() {
-        let shows = |filter: &EventFilter, kind| [RunId(1), RunId(3)].map(|run| filter.shows(kind, run));
-        let plain = EventFilter::new(None, None, None);
-        assert_eq!((shows(&plain, Kind::Output), shows(&plain, Kind::Queued)), ([false; 2], [true; 2]));
-        let of_runs = EventFilter::new(None, None, Some(vec![RunId(3), RunId(2), RunId(3)]));
-        assert_eq!((shows(&of_runs, Kind::Output), of_runs.runs()), ([false, true], Some(&[RunId(2), RunId(3)][..])));
-        let of_kinds = EventFilter::new(Some(vec![Kind::Output]), None, None);
-        assert_eq!((shows(&of_kinds, Kind::Output), shows(&of_kinds, Kind::Queued)), ([true; 2], [false; 2]));
+        #[derive(Deserialize)]
+        struct Piece {
+            stream: Stream,
+            text: Option<String>,
+            base64: Option<String>,
+        }
+        let Output { data: Piece { stream, text, base64 } } = serde_json::from_slice(text).ok()?;
+        let bytes = match text {
+            Some(text) => text.into_bytes(),
+            None => STANDARD.decode(base64?).ok()?,
+        };
+        Some((stream, bytes))
     }
 
     #[test]

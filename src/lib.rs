@@ -20,7 +20,7 @@
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
-//! The domain ([`numbers`], [`run`], [`event`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names
+//! The domain ([`numbers`], [`run`], [`event`], [`scope`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names
 //! SQLite and knows neither who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and does not know
 //! what runs; [`client`] is a connection to the daemon and a reader of its events, and knows the daemon by its protocol alone; [`cli`]
 //! is the command line, its first user;
@@ -140,6 +140,7 @@ pub mod run_tokens;
 pub mod runner;
 #[cfg(feature = "daemon")]
 pub mod scheduler;
+pub mod scope;
 #[cfg(feature = "daemon")]
 pub mod signals;
 #[cfg(feature = "client")]

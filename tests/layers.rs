@@ -12,6 +12,7 @@ const ORDER: &[&str] = &[
     "text",
     "run",
     "event",
+    "scope",
     "queue",
     "access",
     "run_tokens",
@@ -85,7 +86,7 @@ const KEPT: &[(&str, &[&str])] = &[
 /// What the domain does without: it does no I/O.
 const NOT_IN_THE_DOMAIN: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "smol", "async_io", "rustix", "libc"];
-const DOMAIN: &[&str] = &["words", "text", "run", "event", "queue", "access", "run_tokens"];
+const DOMAIN: &[&str] = &["words", "text", "run", "event", "scope", "queue", "access", "run_tokens"];
 
 const LINES_MAX: usize = 500;
 

@@ -1,140 +1,128 @@
-//! A cursor made into the run's events from there on: each once, in order, or told as a gap.
+//! A cursor made into the events of a scope from there on: each once, in order, or told as a gap.
 //!
 //! Connecting, resuming, falling behind and overflow are one path: read pages from SQLite after the cursor until the
-//! newest event, then take what the commits push; anything but `cursor + 1` goes back to the pages.
+//! newest event, then take what the commits push. In a run anything but the next `seq` goes back to the pages. Of all
+//! runs the ids skip, so that a missing one cannot be seen; that none is missed rests on this:
+//! - One thread gives ids out, inside its transactions, and commits these one after the other: the order of commits is
+//!   the order of ids. What a page finds up to the newest id of its time is all that there will ever be up to there.
+//! - After the COMMIT, and before that thread does anything else, its events stand in `Committed`, in the same order;
+//!   the fan-out takes them one by one and offers each to every mailbox before it takes the next.
+//! - The mailbox is there before the first page is read. So an event is either committed before a page is, and then
+//!   that page or one before it holds it; or after, and then it is offered to this mailbox later than that.
+//! - What is offered is put into the mailbox, or that is marked as lagging and nothing is put in until the reader has
+//!   drained it and cleared the mark. It reads pages only then, so that the same holds again.
+//!
+//! Hence: pages until one has looked through everything, then what the mailbox gives beyond the cursor; after a lag,
+//! pages again. What comes both ways is dropped by its number. A filter only hides; it never moves anything.
+//!
+//! Knows no transport. The cursor never passes what was not handed out, but for what the filter hides.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::FutureExt as _;
 
 use super::budget::Share;
-use super::hub::{Encoded, Hub, Live, Subscription};
-use crate::event::{Cursor, Finished, Gap};
-use crate::numbers::{EventId, Position, Seq};
-use crate::run::{Outcome, RunId};
-use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PAGE_ROWS_MAX, Refusal, StoreError};
+use super::hub::Hub;
+use super::opening::{OpenError, Opening, resolve};
+use super::shared_event::{Form, SharedEvent};
+use super::subscription::{Live, Subscription};
+use crate::event::Gap;
+use crate::numbers::{EventId, Position};
+use crate::run::Outcome;
+use crate::scope::{Cursor, Scope};
+use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PageLimits, Refusal, StoreError, partial_gap};
 
 /// Events that are handed to the transport at once, at most: bounds its memory, and lets it flush once for many.
-pub(super) const STEP_EVENTS_MAX: usize = 256;
+const STEP_EVENTS_MAX: usize = 256;
 /// The same in bytes, for what comes live: a step ends with the event that reaches it.
-pub(super) const STEP_BYTES_MAX: usize = 64 * 1024;
-
-/// What a reader is told first.
-#[derive(Clone, Debug)]
-pub struct Hello {
-    /// The cursor, made into a `seq`.
-    pub after: Seq,
-    /// Where the run stands.
-    pub head: Head,
-}
-
-/// How a run ended, for those who follow it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// How.
-    pub outcome: Outcome,
-    /// Its last event.
-    pub last_seq: Seq,
-}
+const STEP_BYTES_MAX: usize = 64 * 1024;
+/// A reader of all runs who is shown nothing for this long is told how far that nothing reaches: just before its
+/// heartbeat is due.
+const CURSOR_EVERY: Duration = Duration::from_secs(14);
 
 /// What comes next.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// These, in order, without a hole before or between them.
-    Events(Vec<Arc<Encoded>>),
-    /// These are gone.
+    Events(Vec<Arc<SharedEvent>>),
+    /// These are gone; of a partial gap, some.
     Gap(Gap),
     /// Nothing that the reader asked for lies before this: its cursor moves on.
-    Cursor {
-        /// The new cursor.
-        id: EventId,
+    Cursor(Position),
+    /// All that was stored is out, up to here; said once.
+    CaughtUp(Position),
+    /// The run has ended and all of it was handed out. Nothing follows.
+    End {
+        /// How it ended.
+        outcome: Outcome,
+        /// Its last event.
+        last: Position,
     },
-    /// All that was stored is out; told once.
-    CaughtUp {
-        /// The newest of them, by `seq`; of all runs, by `id`.
-        seq: Position,
-    },
-    /// The run has ended and all of it was told. Nothing follows.
-    End(Ended),
-    /// The daemon ends before the run does. Nothing follows.
+    /// The daemon ends before the scope does. Nothing follows.
     Closing,
     /// The run was deleted. Nothing follows.
     Gone,
 }
 
-/// Why a cursor cannot be followed.
-#[derive(Clone, Debug)]
-pub enum OpenError {
-    /// It lies beyond the newest event.
-    CursorAhead {
-        /// The newest event, by `seq`; of all runs, by `id`.
-        last_seq: Position,
-    },
-    /// It is of another database.
-    InstanceChanged {
-        /// The newest event, by `seq`; of all runs, by `id`.
-        last_seq: Position,
-    },
-    /// The run is not there, or the store.
-    Store(StoreError),
-}
-
-/// Makes a cursor into a `seq` of a run.
-///
-/// # Errors
-/// When the cursor is beyond the newest event or of another database.
-pub fn resolve(cursor: &Cursor, head: &Head, instance: &str) -> Result<Seq, OpenError> {
-    let last_seq = head.last_seq;
-    let after = match cursor {
-        Cursor::After(seq) => Seq(seq.0),
-        Cursor::Latest => last_seq,
-        // What is gone is not asked for by somebody who wants the newest.
-        Cursor::Newest(count) => Seq(last_seq.0.saturating_sub(*count)).max(head.first_seq.previous()),
-        Cursor::Of(of, _) if of != instance => return Err(OpenError::InstanceChanged { last_seq: last_seq.into() }),
-        Cursor::Of(_, seq) => Seq(seq.0),
-    };
-    if after > last_seq { Err(OpenError::CursorAhead { last_seq: last_seq.into() }) } else { Ok(after) }
-}
-
-/// One reader's way through a run.
+/// One reader's way through a scope.
 pub struct Follower {
     hub: Hub,
-    run: RunId,
-    cursor: Seq,
+    scope: Scope,
+    form: Form,
+    /// All that the scope shows up to here was handed out, or told as gone.
+    cursor: Position,
+    /// What of that the reader can know.
+    sent: Position,
+    /// The highest removed id that the reader was told of, or did not ask for.
+    removed_id: EventId,
     live: Subscription,
-    /// Whether the cursor has reached what the channel continues.
+    /// Whether the cursor has reached what the mailbox continues.
     caught_up: bool,
-    told_caught_up: bool,
+    sent_caught_up: bool,
     ready: VecDeque<Step>,
     /// What was handed out last counts until more is asked for: by then the transport has written it.
     share: Option<Share>,
+    cursor_every: Duration,
+}
+
+/// What ended a wait.
+enum Woken {
+    By(Live),
+    Quiet,
 }
 
 impl Follower {
-    /// Takes a place among the readers, then looks where the cursor is.
+    /// Takes a place among the readers of a scope, then looks where the cursor is.
     ///
     /// # Errors
-    /// When the run is not there, or the cursor not in it.
-    pub async fn open(hub: &Hub, run: RunId, cursor: &Cursor) -> Result<(Follower, Hello), OpenError> {
-        // Subscribed first: an event committed after the look comes by the channel.
-        let live = hub.subscribe(run);
-        let head = hub.store().head(run).await.map_err(OpenError::Store)?;
-        let after = resolve(cursor, &head, hub.store().instance())?;
+    /// As [`resolve`].
+    pub async fn open(hub: &Hub, scope: Scope, form: Form, cursor: &Cursor) -> Result<(Follower, Opening), OpenError> {
+        // Subscribed first: an event committed after the look comes by the mailbox.
+        let live = hub.subscribe(&scope, form);
+        let opening = resolve(hub.store(), &scope, cursor).await?;
+        let removed_id = match (&opening.head, cursor) {
+            // What is gone is not asked for by somebody who wants the newest.
+            (Head::All(head), Cursor::Newest(_)) => head.removed_id,
+            _ => EventId(0),
+        };
         let follower = Follower {
             hub: hub.clone(),
-            run,
-            cursor: after,
+            scope,
+            form,
+            cursor: opening.after,
+            sent: opening.after,
+            removed_id,
             live,
             caught_up: false,
-            told_caught_up: false,
+            sent_caught_up: false,
             ready: VecDeque::new(),
             share: None,
+            cursor_every: CURSOR_EVERY,
         };
-        Ok((follower, Hello { after, head }))
-    }
-
-    /// The last `seq` that was handed out or told as gone.
-    pub fn cursor(&self) -> Seq {
-        self.cursor
+        Ok((follower, opening))
     }
 
     /// What comes next. After `End`, `Closing` and `Gone` there is nothing more to ask for.
@@ -147,106 +135,172 @@ impl Follower {
                 return Ok(step);
             }
             self.share = None;
-            if self.caught_up {
-                match self.live.next().await {
-                    Live::Event(event) => self.take_live(event),
-                    Live::Lagging => self.caught_up = false,
-                    Live::Closed => return Ok(Step::Closing),
-                }
-            } else {
-                let share = self.hub.budget().share(PAGE_BYTES_MAX);
-                match self.hub.store().page(self.run, self.cursor, PAGE_ROWS_MAX, share.bytes()).await {
-                    Ok(page) => self.take_page(&page, share),
+            if !self.caught_up {
+                match self.read_page().await {
+                    Ok(()) => continue,
                     Err(StoreError::Refused(Refusal::RunPruned(_) | Refusal::RunNotFound(_))) => return Ok(Step::Gone),
                     Err(error) => return Err(error),
                 }
             }
+            match self.wait().await {
+                Woken::By(Live::Event(event)) => self.take_live(event).await?,
+                Woken::By(Live::Lagging) => self.caught_up = false,
+                Woken::By(Live::Closed) => return Ok(Step::Closing),
+                Woken::Quiet => self.pass_hidden().await?,
+            }
         }
     }
 
-    /// Takes an event from the channel and all that is there behind it.
-    fn take_live(&mut self, first: Arc<Encoded>) {
+    async fn wait(&self) -> Woken {
+        let live = async { Woken::By(self.live.next().await) };
+        match self.scope {
+            // Nothing of it is hidden.
+            Scope::Run(_) => live.await,
+            Scope::All(_) => {
+                let quiet = async {
+                    Timer::after(self.cursor_every).await;
+                    Woken::Quiet
+                };
+                live.or(quiet).await
+            }
+        }
+    }
+
+    /// Moves a reader on who was shown nothing for a while.
+    async fn pass_hidden(&mut self) -> Result<(), StoreError> {
+        // Looked up before the mailbox is: what it does not hold then was hidden, up to here.
+        let pushed = Position::from(self.hub.pushed());
+        match self.live.try_next() {
+            Some(Live::Event(event)) => return self.take_live(event).await,
+            Some(Live::Lagging) => self.caught_up = false,
+            // Said again by the next call.
+            Some(Live::Closed) => {}
+            None => {
+                self.cursor = self.cursor.max(pushed);
+                self.send_cursor();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an event from the mailbox and all that is there behind it.
+    async fn take_live(&mut self, first: Arc<SharedEvent>) -> Result<(), StoreError> {
         let (mut events, mut bytes) = (Vec::new(), 0);
+        let before = self.cursor;
         let mut next = Some(Live::Event(first));
         while let Some(live) = next {
             match live {
-                Live::Event(event) if event.seq <= self.cursor => {}
-                Live::Event(event) if event.seq == self.cursor.next() => {
-                    self.cursor = event.seq;
-                    bytes += event.held_bytes();
-                    events.push(event);
+                Live::Event(event) => {
+                    let position = self.scope.position(event.id, event.seq);
+                    if self.scope.continues(self.cursor, position) {
+                        self.cursor = position;
+                        bytes += event.held_bytes();
+                        events.push(event);
+                    } else if position > self.cursor {
+                        // Something is missing before this one: SQLite has it, and this one too.
+                        self.caught_up = false;
+                        break;
+                    }
+                    // Else a page held it.
                 }
-                // Something is missing before this one: SQLite has it, and this one too.
-                Live::Event(_) | Live::Lagging => {
+                Live::Lagging => {
                     self.caught_up = false;
                     break;
                 }
-                // Told again by the next call.
+                // Said again by the next call.
                 Live::Closed => break,
             }
             let has_room = events.len() < STEP_EVENTS_MAX && bytes < STEP_BYTES_MAX;
             next = if has_room { self.live.try_next() } else { None };
         }
         self.share = Some(self.hub.budget().hold(bytes));
+        if let (Some(queue), false) = (self.scope.queue(), events.is_empty()) {
+            // Which queue a run is in, no event tells.
+            let runs = events.iter().map(|event| event.run).collect();
+            let (is_in, removed_id) = self.hub.store().in_queue(queue.to_owned(), runs).await?;
+            let mut is_in = is_in.into_iter();
+            events.retain(|_| is_in.next().unwrap_or(false));
+            self.send_removed(before, removed_id);
+        }
         self.hand_out(events);
+        Ok(())
     }
 
-    fn take_page(&mut self, page: &EventPage, mut share: Share) {
-        let (mut events, mut bytes) = (Vec::with_capacity(page.events.len()), 0);
-        for event in &page.events {
-            if event.seq != self.cursor.next() {
+    /// Tells a reader whose cursor is below what was removed, once for each time that more was.
+    fn send_removed(&mut self, after: Position, removed_id: EventId) {
+        if let Some(gap) = partial_gap(after, removed_id).filter(|_| removed_id > self.removed_id) {
+            self.removed_id = removed_id;
+            self.ready.push_back(Step::Gap(gap));
+        }
+    }
+
+    async fn read_page(&mut self) -> Result<(), StoreError> {
+        let share = self.hub.budget().share(PAGE_BYTES_MAX);
+        let limits = PageLimits::within(share.bytes());
+        let page = self.hub.store().page(self.scope.clone(), self.cursor, limits).await?;
+        self.take_page(page, share);
+        Ok(())
+    }
+
+    fn take_page(&mut self, page: EventPage, mut share: Share) {
+        let EventPage { head, events: found, through } = page;
+        if let Head::All(head) = &head {
+            self.send_removed(self.cursor, head.removed_id);
+        }
+        let is_empty = found.is_empty();
+        let (mut events, mut bytes) = (Vec::with_capacity(found.len()), 0);
+        for event in found {
+            let position = self.scope.position(event.id, event.seq);
+            if let Some(gap) = head.gap_between(self.cursor, position) {
                 self.hand_out(std::mem::take(&mut events));
-                self.ready.push_back(Step::Gap(page.head.gap(self.cursor.next(), event.seq.previous())));
+                self.ready.push_back(Step::Gap(gap));
             }
-            self.cursor = event.seq;
-            let encoded = Encoded::new(event);
-            bytes += encoded.held_bytes();
-            events.push(Arc::new(encoded));
+            self.cursor = position;
+            let event = SharedEvent::new(event, self.form);
+            bytes += event.held_bytes();
+            events.push(Arc::new(event));
         }
         share.settle(bytes);
         self.share = Some(share);
         self.hand_out(events);
-        if self.cursor < page.head.last_seq && page.events.is_empty() {
-            self.ready.push_back(Step::Gap(page.head.gap(self.cursor.next(), page.head.last_seq)));
-            self.cursor = page.head.last_seq;
-        }
-        if self.cursor >= page.head.last_seq {
+        self.ready.extend(head.gap_between(self.cursor, through.next()).map(Step::Gap));
+        self.cursor = self.cursor.max(through);
+        if self.cursor >= head.last() {
             self.caught_up = true;
-            self.tell_caught_up();
-            let Head { outcome, last_seq, .. } = &page.head;
-            if outcome.status.is_terminal() && !matches!(self.ready.back(), Some(Step::End(_))) {
-                self.ready.push_back(Step::End(Ended { outcome: outcome.clone(), last_seq: *last_seq }));
+            self.send_caught_up();
+            if let Some(outcome) = head.ended().filter(|_| !matches!(self.ready.back(), Some(Step::End { .. }))) {
+                self.ready.push_back(Step::End { outcome: outcome.clone(), last: head.last() });
             }
+        } else if is_empty {
+            self.send_cursor();
         }
     }
 
-    fn tell_caught_up(&mut self) {
-        if !std::mem::replace(&mut self.told_caught_up, true) {
-            self.ready.push_back(Step::CaughtUp { seq: self.cursor.into() });
+    fn send_cursor(&mut self) {
+        if self.cursor > self.sent {
+            self.sent = self.cursor;
+            self.ready.push_back(Step::Cursor(self.cursor));
         }
     }
 
-    fn hand_out(&mut self, events: Vec<Arc<Encoded>>) {
+    fn send_caught_up(&mut self) {
+        if !std::mem::replace(&mut self.sent_caught_up, true) {
+            self.sent = self.cursor;
+            self.ready.push_back(Step::CaughtUp(self.cursor));
+        }
+    }
+
+    fn hand_out(&mut self, events: Vec<Arc<SharedEvent>>) {
         let Some(last) = events.last().cloned() else { return };
+        self.sent = self.scope.position(last.id, last.seq);
         self.ready.push_back(Step::Events(events));
-        if let Some(Finished { outcome, .. }) = &last.finished {
-            self.tell_caught_up();
-            let ended = Ended { outcome: outcome.clone(), last_seq: last.seq };
-            self.ready.push_back(Step::End(ended));
+        if let (Scope::Run(_), Some(outcome)) = (&self.scope, &last.ended) {
+            self.send_caught_up();
+            self.ready.push_back(Step::End { outcome: outcome.clone(), last: self.sent });
         }
     }
 }
 
-/// Waits until a run has ended; answers at once where it has, or where the daemon ends.
-///
-/// # Errors
-/// When the run is not there or the store cannot be read.
-pub async fn wait_for_end(hub: &Hub, run: RunId) -> Result<(), StoreError> {
-    let live = hub.subscribe_to_end(run);
-    while !hub.store().head(run).await?.outcome.status.is_terminal() {
-        if matches!(live.next().await, Live::Event(_) | Live::Closed) {
-            break;
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+#[path = "follower_tests.rs"]
+mod tests;

@@ -1,15 +1,23 @@
 //! Who is listening, and what each has seen: the fan-out from the commit, and the Follower that makes a cursor into
-//! a sequence without holes.
+//! the events of a scope without holes.
 //!
-//! Knows no transport. Never holds an event that is not on the medium. Why a reader of all runs misses none, although ids
-//! skip, stands at the top of `all`.
+//! Knows no transport. Never holds an event that is not on the medium. Why no reader misses an event, also of all runs,
+//! whose ids skip, stands at the top of `follower`.
 
-mod all;
 mod budget;
 mod follower;
 mod hub;
 
-pub use all::{AllFollower, AllHello, partial_gap, resolve_all};
+mod mailboxes;
+mod opening;
+mod run_end;
+mod shared_event;
+mod subscription;
+
 pub use budget::{Budget, Share};
-pub use follower::{Ended, Follower, Hello, OpenError, Step, resolve, wait_for_end};
-pub use hub::{Encoded, Hub, HubLimits, Subscription};
+pub use follower::{Follower, Step};
+pub use hub::Hub;
+pub use mailboxes::HubLimits;
+pub use opening::{OpenError, Opening, resolve};
+pub use run_end::wait_for_end;
+pub use shared_event::{Form, SharedEvent};

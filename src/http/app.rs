@@ -11,8 +11,8 @@ use smol::lock::Semaphore;
 use tide::{Response, StatusCode};
 
 use super::address::PageAddress;
+use super::open_streams::OpenStreams;
 use super::query::Query;
-use super::streams::OpenStreams;
 use super::types::Fields;
 use super::{Body, Grant, Head, Problem};
 use crate::access::Identity;

@@ -12,6 +12,7 @@ pub mod error;
 pub mod handlers;
 pub mod head;
 pub mod middleware;
+pub mod open_streams;
 pub mod page;
 mod query;
 pub mod routes;

@@ -23,7 +23,7 @@ pub use self::submit::SubmitOptions;
 use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
 pub use self::upkeep::{BackupOptions, DoctorOptions, DrainOptions, RestoreOptions};
 use super::duration;
-use crate::event::Cursor;
+use crate::scope::Cursor;
 use crate::text::printable_lines;
 
 /// One command line.

@@ -17,7 +17,8 @@ use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
 use crate::client::position::{Gap, Told, What};
-use crate::event::{FILTER_RUNS_MAX, Stream};
+use crate::event::Stream;
+use crate::scope::FILTER_RUNS_MAX;
 use crate::text::printable_json;
 
 /// A line that is longer is broken here: what waits for its end is kept in memory.

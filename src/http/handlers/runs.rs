@@ -16,10 +16,12 @@ use crate::http::app::{
 };
 use crate::http::audit::did;
 use crate::http::query::Query;
-use crate::http::streams::{self, Asked, Following};
+use crate::http::streams::answer::answer;
+use crate::http::streams::read_request::ReadRequest;
 use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
 use crate::http::{Problem, Violation};
 use crate::run::{Run, RunId, Spec, Status};
+use crate::scope::Scope;
 use crate::store::{Filter, IdempotencyKey, NewRun, Refusal, StoreError};
 
 /// Runs that a list shows unless told otherwise.
@@ -41,7 +43,7 @@ const REASON_CHARS_MAX: usize = 1_000;
 /// `POST /v1/runs`
 pub async fn submit(request: Request) -> Answer {
     let key = idempotency_key(&request)?;
-    let asked = Asked::from_the_start(&request)?;
+    let read = ReadRequest::from_the_start(&request)?;
     let mut query = query(&request);
     let follow = query.boolean("follow").unwrap_or(false);
     let (content_type, body) = app::typed_body(&request, &["application/json", SHELL_SCRIPT]).await?;
@@ -53,7 +55,8 @@ pub async fn submit(request: Request) -> Answer {
     let new = NewRun { spec, idempotency, retry_of: None, by: by(&request)? };
     let submitted = request.state().store.submit(new).await?;
     let id = submitted.run.id;
-    let mut response = if follow { followed(request, id, &asked).await? } else { shown(&request, &submitted.run)? };
+    let mut response =
+        if follow { answer(request, Scope::Run(id), read).await? } else { shown(&request, &submitted.run)? };
     response.set_status(if submitted.created { StatusCode::Created } else { StatusCode::Ok });
     response.insert_header("location", format!("/v1/runs/{id}"));
     // A repeated request changes nothing.
@@ -69,12 +72,6 @@ fn idempotency_of(key: String, request: &Request, content_type: &str, body: &[u8
         sha.update(part);
     }
     IdempotencyKey { key, request_sha256: sha.finalize().into() }
-}
-
-/// A run that was submitted: all that happens to it, from the start.
-async fn followed(request: Request, run: RunId, asked: &Asked) -> Answer {
-    let (app, cursor) = (request.state().clone(), asked.cursor.clone());
-    streams::answer(request, asked, async move { Following::run(&app, run, &cursor).await }).await
 }
 
 /// A run that was submitted: as it is, or its number alone.
@@ -218,7 +215,7 @@ pub async fn get(request: Request) -> Answer {
 /// `GET /v1/runs/:id/exit_code`
 pub async fn exit_code(request: Request) -> Answer {
     let id = waited_for(&request).await?;
-    let outcome = request.state().store.head(id).await?.outcome;
+    let outcome = request.state().store.run_head(id).await?.outcome;
     if !outcome.status.is_terminal() {
         return Err(Problem::run_not_finished(format!(
             "run {id} is {}; add ?wait_s=300 to wait for its end",

@@ -3,7 +3,7 @@
 //! Nothing passes it unseen: what is open to everybody is what the table of routes says.
 
 mod forwarded;
-mod grant;
+pub mod grant;
 pub mod host;
 pub mod origin;
 mod proxies;

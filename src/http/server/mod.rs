@@ -8,16 +8,16 @@ mod census;
 mod connection;
 mod fragment;
 mod listen;
-mod metered;
-mod reply;
-mod rope;
+pub mod metered;
+pub mod reply;
+pub mod rope;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
 mod tls;
-mod transport;
+pub mod transport;
 
 use std::future::Future;
 use std::io;

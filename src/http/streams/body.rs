@@ -6,25 +6,26 @@ use std::sync::Arc;
 use futures_lite::{StreamExt as _, future, stream};
 use tide::{Response, StatusCode};
 
-use super::reader::{Batch, Ending, Object};
-use super::seat::Seat;
-use crate::http::server::{Rope, Streamed};
+use super::following::{Batch, Ending, Object};
+use super::guard::StreamGuard;
+use crate::http::server::reply::Streamed;
+use crate::http::server::rope::Rope;
 
 /// The answer whose body these are.
 pub(super) fn response(
-    seat: Seat,
+    guard: StreamGuard,
     content_type: &str,
     ropes: impl stream::Stream<Item = io::Result<Rope>> + Send + 'static,
 ) -> Response {
-    let seat = Arc::new(seat);
-    let place = seat.clone();
-    // The place is given back when nothing more is asked for.
+    let guard = Arc::new(guard);
+    let held = guard.clone();
+    // The stream is over when nothing more is asked for.
     let ropes = ropes.map(move |rope| {
-        let _held = &place;
+        let _held = &held;
         rope
     });
     let mut response = Response::new(StatusCode::Ok);
-    response.insert_ext(Streamed::new(ropes, async move { seat.session_end().await }));
+    response.insert_ext(Streamed::new(ropes, async move { guard.session_end().await }));
     response.insert_header("content-type", content_type);
     // A proxy that gathers what it passes on, or that waits until it can compress it, would hold back what is live.
     response.insert_header("x-accel-buffering", "no");

@@ -8,15 +8,15 @@ use bytes::Bytes;
 use futures_lite::stream;
 
 use super::body::{broken_off, response};
-use super::seat::Seat;
-use crate::event::{Cursor, Data, Gap, Kind, Stream, decode_output};
-use crate::feed::{Encoded, Follower, Step};
+use super::guard::StreamGuard;
+use super::refusal::refusal;
+use crate::event::{Data, Gap, Stream};
+use crate::feed::{Follower, Form, SharedEvent, Step};
 use crate::http::app::{Answer, Request};
-use crate::http::handlers::events::refusal;
-use crate::http::server::Rope;
-use crate::numbers::Seq;
-use crate::run::RunId;
-use crate::store::{PAGE_BYTES_MAX, PAGE_ROWS_MAX, Store, StoreError};
+use crate::http::server::rope::Rope;
+use crate::numbers::{Position, RunId, Seq};
+use crate::scope::{Cursor, Scope};
+use crate::store::{Store, StoreError};
 
 /// What is wanted of a log.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ pub struct Wanted {
 
 /// Answers with the log of a run.
 pub async fn answer(request: &Request, run: RunId, wanted: Wanted) -> Answer {
-    let seat = Seat::take(request, "log");
+    let guard = StreamGuard::open(request, "log");
     let app = request.state();
     app.store.catch_up(&[run]).await;
     let start = match wanted.tail {
@@ -39,15 +39,16 @@ pub async fn answer(request: &Request, run: RunId, wanted: Wanted) -> Answer {
         None => None,
     };
     let (after, skip) = start.as_ref().map_or((Seq(0), 0), |start| (start.after, start.skip_bytes));
-    let opened = Follower::open(&app.hub, run, &Cursor::After(after.into())).await;
-    let (follower, hello) = opened.map_err(|error| refusal(error, app.store.instance()))?;
+    let scope = Scope::Run(run);
+    let opened = Follower::open(&app.hub, scope.clone(), Form::Bytes, &Cursor::After(after.into())).await;
+    let (follower, opening) = opened.map_err(|error| refusal(error, &scope, app.store.instance()))?;
     // What is printed from now on belongs to who stays, or else the last lines would not be the last of anything.
-    let last = start.map_or(hello.head.last_seq, |start| start.last_seq);
-    let until = if wanted.follow { Seq(i64::MAX) } else { last };
-    let log = Log { follower, stream: wanted.stream, skip, until, at_line_start: true, is_over: last == Seq(0) };
+    let last = start.map_or(opening.head.last(), |start| start.last_seq.into());
+    let until = (!wanted.follow).then_some(last);
+    let log = Log { follower, stream: wanted.stream, skip, until, at_line_start: true, is_over: last == Position(0) };
     let ropes = stream::unfold(log, async |mut log| Some((log.next().await?, log)));
     // As text a browser shows it, and with `nosniff` never takes it for more, whatever its bytes are.
-    let mut response = response(seat, "text/plain; charset=utf-8", ropes);
+    let mut response = response(guard, "text/plain; charset=utf-8", ropes);
     response.insert_header("content-disposition", format!("inline; filename=\"run-{run}.log\""));
     Ok(response)
 }
@@ -58,8 +59,8 @@ struct Log {
     stream: Option<Stream>,
     /// Bytes that are left out of the first piece.
     skip: usize,
-    /// The last event that belongs to it.
-    until: Seq,
+    /// The last event that belongs to it, where it does not go on until the run ends.
+    until: Option<Position>,
     at_line_start: bool,
     is_over: bool,
 }
@@ -74,19 +75,20 @@ impl Log {
         let mut rope = Rope::default();
         match self.follower.next().await {
             Ok(Step::Events(events)) => {
-                let until = self.until;
-                for event in events.iter().take_while(|event| event.seq <= until) {
-                    self.piece(event, &mut rope);
+                for event in &events {
+                    if self.until.is_none_or(|until| Position::from(event.seq) <= until) {
+                        self.piece(event, &mut rope);
+                    }
                 }
-                self.is_over = events.last().is_some_and(|event| event.seq >= self.until);
+                self.is_over = events.last().is_some_and(|last| self.is_at_end(last.seq.into()));
             }
             Ok(Step::Gap(gap)) => {
                 self.gap(&gap, &mut rope);
-                self.is_over = gap.to >= self.until.into();
+                self.is_over = self.is_at_end(gap.to);
             }
-            Ok(Step::Cursor { .. }) => {}
-            Ok(Step::CaughtUp { .. }) => self.is_over = self.until < Seq(i64::MAX),
-            Ok(Step::End(_)) => self.is_over = true,
+            Ok(Step::Cursor(_)) => {}
+            Ok(Step::CaughtUp(_)) => self.is_over = self.until.is_some(),
+            Ok(Step::End { .. }) => self.is_over = true,
             Ok(Step::Closing | Step::Gone) | Err(_) => {
                 self.is_over = true;
                 return Some(Err(broken_off().await));
@@ -95,14 +97,17 @@ impl Log {
         Some(Ok(rope))
     }
 
-    fn piece(&mut self, event: &Encoded, rope: &mut Rope) {
-        let Some((stream, bytes)) = (event.kind == Kind::Output).then(|| decode_output(&event.text)).flatten() else {
-            return;
-        };
+    /// Whether nothing behind this belongs to it.
+    fn is_at_end(&self, position: Position) -> bool {
+        self.until.is_some_and(|until| position >= until)
+    }
+
+    fn piece(&mut self, event: &SharedEvent, rope: &mut Rope) {
+        let Some(stream) = event.stream else { return };
         if self.stream.is_some_and(|wanted| wanted != stream) {
             return;
         }
-        let mut bytes = Bytes::from(bytes);
+        let mut bytes: Bytes = event.body.clone();
         let skipped = std::mem::take(&mut self.skip).min(bytes.len());
         let bytes = bytes.split_off(skipped);
         if let Some(last) = bytes.last() {
@@ -139,15 +144,15 @@ async fn start_of_last(store: &Store, run: RunId, stream: Option<Stream>, lines:
     let mut newest = None;
     let mut newlines = Newlines { left: lines, is_at_end: true };
     loop {
-        let page = store.page_before(run, before, PAGE_ROWS_MAX, PAGE_BYTES_MAX).await?;
-        let last_seq = *newest.get_or_insert(page.head.last_seq);
+        let (head, events) = store.page_before(run, before).await?;
+        let last_seq = *newest.get_or_insert(head.last_seq);
         if lines == 0 {
             return Ok(Start { after: last_seq, skip_bytes: 0, last_seq });
         }
-        if page.events.is_empty() {
+        if events.is_empty() {
             return Ok(Start { after: Seq(0), skip_bytes: 0, last_seq });
         }
-        for event in &page.events {
+        for event in &events {
             if event.seq < before.previous() && before < Seq(i64::MAX) && newlines.gap() {
                 return Ok(Start { after: before.previous(), skip_bytes: 0, last_seq });
             }

@@ -1,35 +1,16 @@
-//! Streams of events. `reader` decides what a reader is told and when, `seat` holds its place, `asked` reads what the
-//! request wants; the transports frame what the reader is told, and nothing else.
+//! Events on their way to readers. `read_request` says how they are asked for, `following` what a reader is sent and
+//! when, `guard` counts the stream and ties it to its session; `websocket`, `sse` and `ndjson` frame what is sent, and
+//! nothing else. `page` answers with what is there, `log` with the bytes that a command wrote.
 
-mod all_runs;
-mod asked;
+pub mod answer;
 mod body;
+mod following;
+mod frames;
+mod guard;
 pub mod log;
 mod ndjson;
-mod open;
-mod reader;
-mod seat;
+mod page;
+pub mod read_request;
+mod refusal;
 mod sse;
 mod websocket;
-
-use std::future::Future;
-
-pub use self::asked::{Asked, Form};
-pub use self::open::OpenStreams;
-pub use self::reader::{Following, Subject};
-use super::Problem;
-use super::app::{Answer, Request};
-
-/// Answers with a stream of what `opening` opens, in the form that is asked for. Every refusal comes before its first
-/// byte; a page is the caller's own affair.
-pub async fn answer(
-    request: Request,
-    asked: &Asked,
-    opening: impl Future<Output = Result<Following, Problem>>,
-) -> Answer {
-    match asked.form {
-        Form::WebSocket => websocket::answer(request, opening).await,
-        Form::Sse => sse::answer(&request, asked.comes_back, opening).await,
-        Form::Ndjson | Form::Page => ndjson::answer(&request, asked.stays, opening).await,
-    }
-}

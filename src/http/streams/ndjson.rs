@@ -5,10 +5,10 @@ use std::future::Future;
 use bytes::Bytes;
 
 use super::body::{framed, response};
-use super::reader::Following;
-use super::seat::Seat;
-use crate::http::Problem;
+use super::following::Following;
+use super::guard::StreamGuard;
 use crate::http::app::{Answer, Request};
+use crate::http::error::Problem;
 
 /// Answers with the lines of what `opening` opens, up to `caught_up` for a reader that does not stay.
 pub async fn answer(
@@ -16,11 +16,11 @@ pub async fn answer(
     stays: bool,
     opening: impl Future<Output = Result<Following, Problem>>,
 ) -> Answer {
-    let seat = Seat::take(request, "ndjson");
-    let batches = opening.await?.tell(stays);
+    let guard = StreamGuard::open(request, "ndjson");
+    let batches = opening.await?.batches(stays);
     let lines = framed(batches, |object, rope| {
         rope.push(object.text);
         rope.push(Bytes::from_static(b"\n"));
     });
-    Ok(response(seat, "application/x-ndjson", lines))
+    Ok(response(guard, "application/x-ndjson", lines))
 }

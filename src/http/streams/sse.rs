@@ -5,10 +5,10 @@ use std::future::Future;
 use bytes::Bytes;
 
 use super::body::{framed, response};
-use super::reader::Following;
-use super::seat::Seat;
-use crate::http::Problem;
+use super::following::Following;
+use super::guard::StreamGuard;
 use crate::http::app::{Answer, Request, nothing};
+use crate::http::error::Problem;
 
 /// A browser comes back after this many milliseconds: long enough for a daemon to start again, and not to be noticed.
 const RETRY_MS: u32 = 2_000;
@@ -20,13 +20,13 @@ pub async fn answer(
     comes_back: bool,
     opening: impl Future<Output = Result<Following, Problem>>,
 ) -> Answer {
-    let seat = Seat::take(request, "sse");
+    let guard = StreamGuard::open(request, "sse");
     let following = opening.await?;
     if comes_back && following.is_over() {
         return Ok(nothing());
     }
     let instance = request.state().store.instance().to_owned();
-    let events = framed(following.tell(true), move |object, rope| {
+    let events = framed(following.batches(true), move |object, rope| {
         let name = object.name;
         let head = match object.cursor {
             Some(cursor) => format!("event: {name}\nid: {instance}-{cursor}\ndata: "),
@@ -39,5 +39,5 @@ pub async fn answer(
         }
         rope.push(Bytes::from_static(b"\n\n"));
     });
-    Ok(response(seat, "text/event-stream", events))
+    Ok(response(guard, "text/event-stream", events))
 }

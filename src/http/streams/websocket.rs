@@ -18,11 +18,13 @@ use futures_util::SinkExt;
 use hyper::upgrade::OnUpgrade;
 use tide::{Response, StatusCode};
 
-use super::reader::{Batch, Ending, Following, Object};
-use super::seat::Seat;
+use super::following::{Batch, Ending, Following, Object};
+use super::guard::StreamGuard;
 use crate::http::app::{Answer, Request, head};
-use crate::http::server::{Taken, Transport, raw_stream};
-use crate::http::{Head, Problem};
+use crate::http::error::Problem;
+use crate::http::head::Head;
+use crate::http::server::metered::Taken;
+use crate::http::server::transport::{Transport, raw_stream};
 
 /// The one subprotocol.
 const SUBPROTOCOL: &str = "runabout.v1";
@@ -59,7 +61,7 @@ pub async fn answer(mut request: Request, opening: impl Future<Output = Result<F
     let accept_key = accept_key(head)?;
     let subprotocol = asks_for_subprotocol(head)?;
     let app = request.state().clone();
-    let seat = Seat::take(&request, "websocket");
+    let guard = StreamGuard::open(&request, "websocket");
     let following = opening.await?;
     let request: &mut tide::http::Request = request.as_mut();
     let on_upgrade = request
@@ -70,7 +72,7 @@ pub async fn answer(mut request: Request, opening: impl Future<Output = Result<F
         // The client may go before the answer has reached it.
         let Ok(upgraded) = on_upgrade.await else { return };
         let Some((transport, already_read)) = raw_stream(upgraded) else { return };
-        serve(seat, transport, already_read, following.tell(true)).await;
+        serve(guard, transport, already_read, following.batches(true)).await;
     }));
     let mut response = Response::new(StatusCode::SwitchingProtocols);
     response.insert_header("upgrade", "websocket");
@@ -138,7 +140,7 @@ impl From<tungstenite::Error> for End {
 impl From<Ending> for End {
     fn from(ending: Ending) -> End {
         match ending {
-            Ending::Told => End::Close(code::NORMAL, ""),
+            Ending::Complete => End::Close(code::NORMAL, ""),
             Ending::Closing => End::Close(code::GOING_AWAY, "the daemon is stopping; come back"),
             Ending::Gone => End::Close(code::RUN_DELETED, "the run was deleted"),
             Ending::Broken => End::Close(code::INTERNAL, "the database cannot be read"),
@@ -148,7 +150,7 @@ impl From<Ending> for End {
 
 type Socket = WebSocketStream<Transport>;
 
-async fn serve(seat: Seat, transport: Transport, already_read: Bytes, batches: stream::Boxed<Batch>) {
+async fn serve(guard: StreamGuard, transport: Transport, already_read: Bytes, batches: stream::Boxed<Batch>) {
     let taken = transport.taken();
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -157,14 +159,14 @@ async fn serve(seat: Seat, transport: Transport, already_read: Bytes, batches: s
         .max_message_size(Some(INCOMING_BYTES_MAX))
         .max_frame_size(Some(INCOMING_BYTES_MAX));
     let socket = WebSocketStream::from_partially_read(transport, already_read.into(), Role::Server, Some(config)).await;
-    let mut connection = Connection { socket, taken, stall: seat.stall() };
-    let end = match connection.follow(batches, pin!(seat.session_end())).await {
+    let mut connection = Connection { socket, taken, stall: guard.stall() };
+    let end = match connection.follow(batches, pin!(guard.session_end())).await {
         Ok(end) | Err(end) => end,
     };
-    let is_told = close(&mut connection.socket, end).await;
+    let is_sent = close(&mut connection.socket, end).await;
     // It is a reader no longer.
-    drop(seat);
-    if is_told {
+    drop(guard);
+    if is_sent {
         // What it still sends is thrown away: answered with a reset it would take what was said with it.
         let _ = connection.socket.get_mut().linger().await;
     }
@@ -301,15 +303,15 @@ async fn close(socket: &mut Socket, end: End) -> bool {
         End::Drop => return false,
     };
     let closed = async {
-        let told = match frame {
+        let sent = match frame {
             Some(frame) => socket.close(Some(frame)).await,
             None => SinkExt::flush(socket).await,
         };
-        if told.is_ok() {
+        if sent.is_ok() {
             // Nothing comes behind its close, nor is anything read as a frame behind what was none.
             while let Some(Ok(_)) = socket.next().await {}
         }
-        told.is_ok()
+        sent.is_ok()
     };
     let late = async {
         Timer::after(grace).await;

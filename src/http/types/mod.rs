@@ -12,10 +12,9 @@ pub use self::incoming::{change_from, events_from, name, queue_name, spec_from, 
 use crate::access::Role;
 use crate::clock::UnixMs;
 use crate::event::Gap;
-use crate::feed::{AllHello, Ended, Hello};
 use crate::numbers::{EventId, Position, RunId, Seq};
-use crate::run::{Command, Outcome, Run, Spec};
-use crate::store::{AllHead, EnrollmentToken, Listed, Queue, Session};
+use crate::run::{Command, Run, Spec};
+use crate::store::{EnrollmentToken, Listed, Queue, Session};
 
 /// A run, as a client sees it. Values of `env` and `stdin` are never given back.
 #[derive(Serialize)]
@@ -199,16 +198,20 @@ impl<'a> EnrollmentTokenBody<'a> {
     }
 }
 
-/// The objects of a stream that are not events.
+/// The objects of a stream that are not events: of one run and of all the same, but for how events are numbered.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs)] // the fields are the contract's own
 pub enum Frame<'a> {
     /// First.
-    Hello { run: RunId, instance: &'a str, after: Seq, first_seq: Seq, last_seq: Seq, status: &'static str },
-    /// The same of all runs at once.
-    #[serde(rename = "hello")]
-    AllHello { instance: &'a str, after: EventId, first_id: EventId, last_id: EventId },
+    Hello {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        instance: &'a str,
+        after: Position,
+        #[serde(flatten)]
+        stands: Stands,
+    },
     /// Events that are gone.
     Gap {
         from: Position,
@@ -218,44 +221,55 @@ pub enum Frame<'a> {
         partial: bool,
     },
     /// Of all runs at once: nothing that was asked for lies before this.
-    Cursor { id: EventId },
+    Cursor { id: Position },
     /// Once, when the stored events are out.
-    CaughtUp { seq: Position },
-    /// The same of all runs at once.
-    #[serde(rename = "caught_up")]
-    AllCaughtUp { id: Position },
+    CaughtUp {
+        #[serde(flatten)]
+        at: At,
+    },
     /// When nothing else was said for a while.
-    Heartbeat { last_seq: Position },
-    /// The same of all runs at once.
-    #[serde(rename = "heartbeat")]
-    AllHeartbeat { last_id: Position },
-    /// Last.
-    End { run: RunId, status: &'static str, reason: Option<&'static str>, exit_code: Option<i64>, last_seq: Seq },
+    Heartbeat {
+        #[serde(flatten)]
+        last: Last,
+    },
+    /// Last, of one run.
+    End { run: RunId, status: &'static str, reason: Option<&'static str>, exit_code: Option<i64>, last_seq: Position },
 }
 
-impl<'a> Frame<'a> {
-    /// What a reader is told first.
-    pub fn hello(run: RunId, instance: &'a str, hello: &Hello) -> Frame<'a> {
-        let Hello { after, head } = hello;
-        let (first_seq, last_seq) = (head.first_seq, head.last_seq);
-        Frame::Hello { run, instance, after: *after, first_seq, last_seq, status: head.outcome.status.as_str() }
-    }
+/// Where a scope stands.
+#[derive(Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)] // the fields are the contract's own
+pub enum Stands {
+    /// One run.
+    Run { first_seq: Seq, last_seq: Seq, status: &'static str },
+    /// All runs.
+    All { first_id: EventId, last_id: EventId },
+}
 
-    /// What a reader of all runs is told first.
-    pub fn all_hello(instance: &'a str, hello: &AllHello) -> Frame<'a> {
-        let AllHello { after, head: AllHead { first_id, last_id, .. } } = *hello;
-        Frame::AllHello { instance, after, first_id, last_id }
-    }
+/// A position, by the name that it has in its scope.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    /// Of one run.
+    Seq(Position),
+    /// Of all runs.
+    Id(Position),
+}
 
-    /// What a reader is told last.
-    pub fn end(run: RunId, ended: &Ended) -> Frame<'a> {
-        let Ended { outcome: Outcome { status, reason, exit_code, .. }, last_seq } = ended;
-        let (status, reason) = (status.as_str(), reason.map(|reason| reason.as_str()));
-        Frame::End { run, status, reason, exit_code: *exit_code, last_seq: *last_seq }
-    }
+/// The newest event that its reader knows of, by the name that it has in its scope.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Last {
+    /// Of one run.
+    LastSeq(Position),
+    /// Of all runs.
+    LastId(Position),
+}
 
+impl Frame<'_> {
     /// These events were removed.
-    pub fn gap(gap: &Gap) -> Frame<'a> {
+    pub fn gap(gap: &Gap) -> Frame<'static> {
         let Gap { from, to, reason, partial } = *gap;
         Frame::Gap { from, to, reason: reason.as_str(), partial }
     }

@@ -1,98 +1,36 @@
-//! Events: append, page, and the removal of a deleted run's in pieces.
+//! Events as rows: append, what a row holds, and the removal of a deleted run's events in pieces.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, Rows, named_params};
+use rusqlite::{OptionalExtension, Row, named_params};
 
 use crate::clock::UnixMs;
-use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
-use crate::numbers::{EventId, Seq};
-use crate::run::{Outcome, RunId};
-use crate::store::engine::reader::Reader;
+use crate::event::{Data, Event, Kind, Stream};
+use crate::numbers::{EventId, RunId, Seq};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
-use crate::store::tables::run_row::{absent, outcome_from};
-
-/// Rows of one read at most: an open read statement grows the WAL.
-pub const PAGE_ROWS_MAX: usize = 500;
-/// Bytes of one read at most, for the same reason and for the memory of a reader that catches up.
-pub const PAGE_BYTES_MAX: usize = 256 * 1024;
+use crate::store::tables::heads::run_head;
 
 /// Rows of a kind that one transaction removes at most.
 pub(in crate::store) const PIECE_ROWS: i64 = 500;
 /// Bytes of events that one transaction removes at most: a piece of output may be 16 KiB, which are five pages.
 pub(in crate::store) const PIECE_BYTES: i64 = 1_024 * 1_024;
 
-/// What a reader of events needs to know of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// Where it stands, and how its last attempt ended.
-    pub outcome: Outcome,
-    /// The oldest event that is still there.
-    pub first_seq: Seq,
-    /// The newest event.
-    pub last_seq: Seq,
-    /// Between these two events the output quota took what it could: after the first, up to the second.
-    pub trimmed: Option<(Seq, Seq)>,
-}
-
-impl Head {
-    /// A hole among its events, ends included: why it is there.
-    pub fn gap(&self, from: Seq, to: Seq) -> Gap {
-        let is_quota = self.trimmed.is_some_and(|(after, last)| after < from && to <= last);
-        let reason = if is_quota { GapReason::Quota } else { GapReason::Pruned };
-        Gap { from: from.into(), to: to.into(), reason, partial: false }
-    }
-}
-
-/// A run's events after a cursor.
-#[derive(Clone, Debug)]
-pub struct EventPage {
-    /// Where the run stands.
-    pub head: Head,
-    /// In order; holes are events that are gone.
-    pub events: Vec<Event>,
-}
-
 impl Store {
     /// Appends a client's events, all or none; answers the last `seq`.
+    ///
+    /// # Errors
+    /// Where the run has ended or is not there, and where there is no room.
     pub async fn append(&self, run: RunId, events: Vec<(Kind, String)>) -> Result<Seq, StoreError> {
         self.requests.write_bulk(move |tx| append(tx, run, &events)).await
-    }
-
-    /// Where a run stands.
-    pub async fn head(&self, run: RunId) -> Result<Head, StoreError> {
-        self.requests.read(move |reader| head(reader.conn, run)).await
-    }
-
-    /// A page of a run's events after a cursor, bounded in rows and bytes.
-    pub async fn page(
-        &self,
-        run: RunId,
-        after: Seq,
-        rows_max: usize,
-        bytes_max: usize,
-    ) -> Result<EventPage, StoreError> {
-        self.requests.read(move |reader| page(reader, run, after, rows_max, bytes_max)).await
-    }
-
-    /// The same before a `seq`, the newest first.
-    pub async fn page_before(
-        &self,
-        run: RunId,
-        before: Seq,
-        rows_max: usize,
-        bytes_max: usize,
-    ) -> Result<EventPage, StoreError> {
-        self.requests.read(move |reader| page_before(reader, run, before, rows_max, bytes_max)).await
     }
 }
 
 /// Appends a client's events, all or none; answers the last `seq`.
 fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<Seq, StoreError> {
-    let mut last = head(tx.conn, run)?;
+    let mut last = run_head(tx.conn, run)?;
     if last.outcome.status.is_terminal() {
         return Err(Refusal::RunFinished(run).into());
     }
@@ -105,70 +43,6 @@ fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<
         tx.prepare(sql::RUNS_SET_PROGRESS)?.execute(named_params! {":id": run.0, ":data": data})?;
     }
     Ok(last.last_seq)
-}
-
-/// Where a run stands.
-pub(in crate::store) fn head(conn: &Connection, run: RunId) -> Result<Head, StoreError> {
-    let mut statement = conn.prepare_cached(sql::RUNS_HEAD)?;
-    let found = statement
-        .query_row(named_params! {":id": run.0}, |row| {
-            let last_seq = row.get::<_, Option<Seq>>("last_seq")?.unwrap_or_default();
-            Ok(Head {
-                outcome: outcome_from(row)?,
-                first_seq: row.get::<_, Option<Seq>>("first_seq")?.unwrap_or(last_seq.next()),
-                last_seq,
-                trimmed: row.get::<_, Option<Seq>>("trimmed_after")?.zip(row.get("trimmed_to")?),
-            })
-        })
-        .optional()?;
-    found.map_or_else(|| Err(absent(conn, run)?.into()), Ok)
-}
-
-/// A page of a run's events, bounded in rows and bytes.
-fn page(
-    reader: &Reader<'_>,
-    run: RunId,
-    after: Seq,
-    rows_max: usize,
-    bytes_max: usize,
-) -> Result<EventPage, StoreError> {
-    let head = head(reader.conn, run)?;
-    let mut events = Vec::new();
-    if after < head.last_seq {
-        let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE)?;
-        let rows = statement.query(named_params! {":run": run.0, ":after": after, ":rows": rows_max as i64})?;
-        events = read_rows(run, rows, bytes_max)?;
-    }
-    Ok(EventPage { head, events })
-}
-
-/// A page of a run's events before a `seq`, the newest first, bounded in rows and bytes.
-fn page_before(
-    reader: &Reader<'_>,
-    run: RunId,
-    before: Seq,
-    rows_max: usize,
-    bytes_max: usize,
-) -> Result<EventPage, StoreError> {
-    let head = head(reader.conn, run)?;
-    let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE_BEFORE)?;
-    let rows = statement.query(named_params! {":run": run.0, ":before": before, ":rows": rows_max as i64})?;
-    let events = read_rows(run, rows, bytes_max)?;
-    Ok(EventPage { head, events })
-}
-
-fn read_rows(run: RunId, mut rows: Rows<'_>, bytes_max: usize) -> Result<Vec<Event>, StoreError> {
-    let mut events = Vec::new();
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
-        let event = event_from(row, run)?;
-        bytes += event.data.len();
-        events.push(event);
-        if bytes >= bytes_max {
-            break;
-        }
-    }
-    Ok(events)
 }
 
 /// An event of a row with the columns `id, seq, at, kind, stream, data`.

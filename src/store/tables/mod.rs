@@ -1,20 +1,23 @@
 //! What stands in the database: a file for each table or rule over them, each with its part of the handle's methods.
 
-pub mod all_events;
 pub mod attempts;
 pub mod enrollment;
 pub mod events;
 pub mod expiry;
 pub mod handle;
+pub mod heads;
 pub mod idempotency;
 pub mod life;
 #[cfg(test)]
 mod life_tests;
 pub mod lists;
 pub mod output;
+pub mod pages;
 pub mod queues;
 pub mod quota;
 pub mod retention;
 pub mod run_row;
 pub mod runs;
+pub mod runs_of_events;
 pub mod sessions;
+pub mod walk;

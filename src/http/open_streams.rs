@@ -9,18 +9,18 @@ use event_listener::Event;
 
 /// Streams that are open; cheap to clone.
 #[derive(Clone, Default)]
-pub struct OpenStreams(Arc<Shared>);
+pub struct OpenStreams(Arc<Count>);
 
 #[derive(Default)]
-struct Shared {
-    count: AtomicUsize,
+struct Count {
+    open: AtomicUsize,
     ended: Event,
 }
 
 impl OpenStreams {
     /// Notes a stream for as long as the answer lives.
     pub fn open(&self) -> OpenStream {
-        self.0.count.fetch_add(1, Ordering::SeqCst);
+        self.0.open.fetch_add(1, Ordering::SeqCst);
         OpenStream(self.clone())
     }
 
@@ -28,7 +28,7 @@ impl OpenStreams {
     pub async fn wait_empty(&self) {
         loop {
             let ended = self.0.ended.listen();
-            if self.0.count.load(Ordering::SeqCst) == 0 {
+            if self.0.open.load(Ordering::SeqCst) == 0 {
                 return;
             }
             ended.await;
@@ -41,8 +41,8 @@ pub struct OpenStream(OpenStreams);
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        let OpenStreams(shared) = &self.0;
-        shared.count.fetch_sub(1, Ordering::SeqCst);
-        shared.ended.notify(usize::MAX);
+        let OpenStreams(count) = &self.0;
+        count.open.fetch_sub(1, Ordering::SeqCst);
+        count.ended.notify(usize::MAX);
     }
 }

@@ -1,4 +1,4 @@
-//! All runs at once against a real store: what no transport can be made to show at will.
+//! The Follower against a real store: what no transport can be made to show at will.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use crate::event::{Event, Kind, Stream};
 use crate::feed::HubLimits;
 use crate::metrics::Metrics;
 use crate::run::{RunId, Spec};
+use crate::scope::EventFilter;
 use crate::store::{Change, NewRun, Store, StoreConfig};
 use crate::wake::{Bell, Stop};
 
@@ -56,9 +57,10 @@ impl World {
         self.store().cancel(run, "test".into(), None).await.expect("canceled");
     }
 
-    async fn follow(&self, filter: &EventFilter, after: i64) -> AllFollower {
-        let opened = AllFollower::open(&self.hub, filter.clone(), &Cursor::After(Position(after))).await;
-        AllFollower { cursor_every: QUIET, ..opened.expect("opened").0 }
+    async fn follow(&self, filter: &EventFilter, after: i64) -> Follower {
+        let scope = Scope::All(filter.clone());
+        let opened = Follower::open(&self.hub, scope, Form::Json, &Cursor::After(Position(after))).await;
+        Follower { cursor_every: QUIET, ..opened.expect("opened").0 }
     }
 
     /// What `work` gives, while the fan-out does its own.
@@ -76,14 +78,18 @@ impl World {
     }
 
     async fn by_pages(&self, filter: &EventFilter, after: i64, rows_max: usize) -> Vec<Event> {
-        let (mut events, mut after) = (Vec::new(), EventId(after));
+        let (mut events, mut after) = (Vec::new(), Position(after));
+        let limits = PageLimits { rows: rows_max, ..PageLimits::within(PAGE_BYTES_MAX) };
         loop {
-            let page = self.store().all_page(filter.clone(), after, rows_max, PAGE_BYTES_MAX).await.expect("a page");
-            assert!(page.through > after || after >= page.head.last_id, "a page that leads nowhere: {page:?}");
-            assert!(page.events.len() <= rows_max && page.events.last().is_none_or(|last| last.id <= page.through));
+            let page = self.store().page(Scope::All(filter.clone()), after, limits).await.expect("a page");
+            assert!(page.through > after || after >= page.head.last(), "a page that leads nowhere: {page:?}");
+            assert!(
+                page.events.len() <= rows_max
+                    && page.events.last().is_none_or(|last| Position::from(last.id) <= page.through)
+            );
             after = page.through;
             events.extend(page.events);
-            if after >= page.head.last_id {
+            if after >= page.head.last() {
                 return events;
             }
         }
@@ -102,7 +108,7 @@ fn kinds(kinds: &[Kind]) -> EventFilter {
 }
 
 /// Reads until it has so many events; answers their ids.
-async fn ids(follower: &mut AllFollower, count: usize) -> Vec<i64> {
+async fn ids(follower: &mut Follower, count: usize) -> Vec<i64> {
     let mut ids = Vec::new();
     while ids.len() < count {
         if let Step::Events(events) = follower.next().await.expect("a step") {
@@ -118,10 +124,10 @@ fn a_reader_who_is_shown_nothing_is_moved_on() {
     world.beside_the_fan_out(async {
         let run = world.submit("default").await;
         let mut follower = world.follow(&kinds(&[Kind::Finished]), 0).await;
-        assert!(matches!(follower.next().await, Ok(Step::CaughtUp { seq: Position(1) })));
+        assert!(matches!(follower.next().await, Ok(Step::CaughtUp(Position(1)))));
         world.say(run, 3).await;
         // All three were committed together.
-        assert!(matches!(follower.next().await, Ok(Step::Cursor { id: EventId(4) })));
+        assert!(matches!(follower.next().await, Ok(Step::Cursor(Position(4)))));
         let begun = Instant::now();
         let quiet = async {
             Timer::after(QUIET * 3).await;
@@ -146,9 +152,9 @@ fn a_reader_far_behind_is_moved_on_while_it_catches_up() {
         let mut follower = world.follow(&kinds(&[Kind::Finished]), 0).await;
         for id in [10_000, 20_000] {
             let step = follower.next().await;
-            assert!(matches!(step, Ok(Step::Cursor { id: at }) if at.0 == id), "{step:?}");
+            assert!(matches!(step, Ok(Step::Cursor(at)) if at.0 == id), "{step:?}");
         }
-        assert!(matches!(follower.next().await, Ok(Step::CaughtUp { seq: Position(25_001) })));
+        assert!(matches!(follower.next().await, Ok(Step::CaughtUp(Position(25_001)))));
     });
 }
 
@@ -160,7 +166,7 @@ fn a_fan_out_that_is_stopped_in_the_middle_has_lost_nothing() {
         let mut followers = Vec::new();
         for _ in 0..100 {
             let mut follower = world.follow(&kinds(&[Kind::Message]), 1).await;
-            assert!(matches!(follower.next().await, Ok(Step::CaughtUp { .. })));
+            assert!(matches!(follower.next().await, Ok(Step::CaughtUp(_))));
             followers.push(follower);
         }
         world.say(run, 200).await;
@@ -201,9 +207,9 @@ fn a_run_that_is_moved_takes_its_events_to_the_other_queue() {
         let run = world.submit("default").await;
         let filter = EventFilter::new(None, Some("gpu".into()), None);
         let mut follower = world.follow(&filter, 0).await;
-        assert!(matches!(follower.next().await, Ok(Step::CaughtUp { seq: Position(1) })));
+        assert!(matches!(follower.next().await, Ok(Step::CaughtUp(Position(1)))));
         world.say(run, 2).await;
-        assert!(matches!(follower.next().await, Ok(Step::Cursor { id: EventId(3) })));
+        assert!(matches!(follower.next().await, Ok(Step::Cursor(Position(3)))));
         let change = Change { queue: Some("gpu".into()), ..Change::default() };
         world.store().change(run, change, "test".into()).await.expect("changed");
         world.say(run, 1).await;
@@ -220,7 +226,7 @@ fn what_is_deleted_under_a_reader_is_told_before_it_is_missed() {
         world.store().put_queue("gpu".into(), Some(1), Some(true)).await.expect("a queue");
         let filter = EventFilter::new(None, Some("gpu".into()), None);
         let mut live = world.follow(&filter, 0).await;
-        assert!(matches!(live.next().await, Ok(Step::CaughtUp { seq: Position(0) })));
+        assert!(matches!(live.next().await, Ok(Step::CaughtUp(Position(0)))));
         let run = world.submit("gpu").await;
         let mut behind = world.follow(&filter, 0).await;
         world.end(run).await;
@@ -290,8 +296,9 @@ fn every_filter_shows_from_everywhere_what_a_look_at_everything_does() {
                     assert_eq!(ids, expected, "{filter:?} after {after}, {rows_max} at a time");
                 }
                 for count in [1, 5, 1_000] {
-                    let hello = resolve_all(&world.hub, &filter, &Cursor::Newest(count)).await.expect("a cursor");
-                    let left = shown.iter().filter(|id| **id > hello.after.0).count();
+                    let scope = Scope::All(filter.clone());
+                    let opening = resolve(world.store(), &scope, &Cursor::Newest(count)).await.expect("a cursor");
+                    let left = shown.iter().filter(|id| **id > opening.after.0).count();
                     assert_eq!(left, shown.len().min(count as usize), "{filter:?}: the newest {count}");
                 }
             }

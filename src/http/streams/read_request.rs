@@ -1,11 +1,13 @@
 //! How events are asked for: in which form, from which cursor, and whether the reader stays when it has caught up.
 
-use crate::event::Cursor;
+use super::page::{PAGE_DEFAULT, PAGE_MAX};
 use crate::http::accept::ranges;
 use crate::http::app::{Request, head};
+use crate::http::error::Problem;
+use crate::http::head::Head;
 use crate::http::query::Query;
-use crate::http::{Head, Problem};
 use crate::numbers::Position;
+use crate::scope::Cursor;
 
 const CURSORS: &str = "must be a seq (of all runs an id), \"latest\", -N for the newest N, or INSTANCE-SEQ";
 const SSE: &str = "text/event-stream";
@@ -29,7 +31,7 @@ impl Form {
     ///
     /// # Errors
     /// 400 for headers that cannot be read.
-    pub fn of(head: &Head) -> Result<Form, Problem> {
+    fn of(head: &Head) -> Result<Form, Problem> {
         if head.wants_websocket()? {
             return Ok(Form::WebSocket);
         }
@@ -56,28 +58,31 @@ impl Form {
 
 /// How events are asked for.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ReadRequest {
     /// In which form.
-    pub form: Form,
+    pub(super) form: Form,
     /// From where on.
-    pub cursor: Cursor,
+    pub(super) cursor: Cursor,
     /// Whether the reader says by itself where it was cut off: a browser that comes back.
     pub(super) comes_back: bool,
     /// Whether it stays when it has caught up.
     pub(super) stays: bool,
+    /// Events of a page, at most.
+    pub(super) limit: usize,
 }
 
-impl Asked {
-    /// What the headers and these parameters ask for; `unless_told` is the cursor of who gives none. What is wrong with
-    /// the parameters is remembered with the query, which the caller finishes.
+impl ReadRequest {
+    /// What the headers and these parameters ask for; `default` is the cursor of who gives none. What is wrong with the
+    /// parameters is remembered with the query, which the caller hands to [`ReadRequest::finish`] once it has read its
+    /// own.
     ///
     /// # Errors
     /// 400 for headers that cannot be read.
-    pub fn read(request: &Request, query: &mut Query, unless_told: Cursor) -> Result<Asked, Problem> {
+    pub fn read(request: &Request, query: &mut Query, default: Cursor) -> Result<ReadRequest, Problem> {
         let head = head(request)?;
         let form = Form::of(head)?;
         let after = query.text("after", |text| Cursor::parse(text).map(drop).ok_or_else(|| CURSORS.to_owned()));
-        let mut cursor = after.as_deref().and_then(Cursor::parse).unwrap_or(unless_told);
+        let mut cursor = after.as_deref().and_then(Cursor::parse).unwrap_or(default);
         let last_id = if form == Form::Sse { head.last_event_id()? } else { None };
         if let Some(text) = last_id {
             match Cursor::parse(text) {
@@ -100,19 +105,30 @@ impl Asked {
             query.wrong("limit", "unknown", "is for a page: a stream has no limit");
         }
         let stays = form != Form::Ndjson || follow == Some(true);
-        Ok(Asked { form, cursor, comes_back: last_id.is_some(), stays })
+        Ok(ReadRequest { form, cursor, comes_back: last_id.is_some(), stays, limit: PAGE_DEFAULT })
+    }
+
+    /// Reads the limit of a page, and refuses all that is wrong with the parameters.
+    ///
+    /// # Errors
+    /// 422 with every violation.
+    pub fn finish(self, mut query: Query) -> Result<ReadRequest, Problem> {
+        let limit = if self.form == Form::Page { query.integer("limit", 1, PAGE_MAX) } else { None };
+        query.finish()?;
+        Ok(ReadRequest { limit: limit.map_or(self.limit, |limit| limit as usize), ..self })
     }
 
     /// All of something that was just made, live: by SSE where that is asked for, else as NDJSON.
     ///
     /// # Errors
     /// 400 for headers that cannot be read.
-    pub fn from_the_start(request: &Request) -> Result<Asked, Problem> {
+    pub fn from_the_start(request: &Request) -> Result<ReadRequest, Problem> {
         let form = match Form::of(head(request)?)? {
             Form::Sse => Form::Sse,
             _ => Form::Ndjson,
         };
-        Ok(Asked { form, cursor: Cursor::After(Position(0)), comes_back: false, stays: true })
+        let cursor = Cursor::After(Position(0));
+        Ok(ReadRequest { form, cursor, comes_back: false, stays: true, limit: PAGE_DEFAULT })
     }
 }
 

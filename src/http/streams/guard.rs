@@ -1,28 +1,28 @@
-//! A reader's place, whatever carries it: counted, waited for by the shutdown, and tied to the session that opened it.
+//! One open stream, whatever carries it: counted, waited for by the shutdown, and tied to the session that opened it.
 
 use std::time::Duration;
 
 use futures_lite::future;
 
-use super::open::OpenStream;
-use crate::http::Grant;
 use crate::http::app::{App, Request};
+use crate::http::middleware::grant::Grant;
+use crate::http::open_streams::OpenStream;
 use crate::metrics::OfTransport;
 
-/// One reader's place; dropped, it is given back.
-pub(super) struct Seat {
+/// One open stream: counted while this lives.
+pub(super) struct StreamGuard {
     app: App,
     grant: Option<Grant>,
     transport: &'static str,
     _open: OpenStream,
 }
 
-impl Seat {
-    /// A place for whoever asks.
-    pub fn take(request: &Request, transport: &'static str) -> Seat {
+impl StreamGuard {
+    /// Counts a stream for whoever asks, until this is dropped.
+    pub fn open(request: &Request, transport: &'static str) -> StreamGuard {
         let app = request.state().clone();
         app.metrics.readers.get_or_create(&OfTransport { transport }).inc();
-        Seat { grant: request.ext::<Grant>().cloned(), transport, _open: app.streams.open(), app }
+        StreamGuard { grant: request.ext::<Grant>().cloned(), transport, _open: app.streams.open(), app }
     }
 
     /// How long the client may take nothing of what is there for it.
@@ -39,7 +39,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
         self.app.metrics.readers.get_or_create(&OfTransport { transport: self.transport }).dec();
     }
