@@ -158,4 +158,5 @@ pub mod tls;
 pub mod upkeep;
 #[cfg(feature = "daemon")]
 pub mod wake;
+pub mod wire;
 mod words;

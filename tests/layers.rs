@@ -16,6 +16,7 @@ const ORDER: &[&str] = &[
     "queue",
     "access",
     "run_tokens",
+    "wire",
     // What everything stands on.
     "memory",
     "descriptors",
@@ -86,7 +87,7 @@ const KEPT: &[(&str, &[&str])] = &[
 /// What the domain does without: it does no I/O.
 const NOT_IN_THE_DOMAIN: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "smol", "async_io", "rustix", "libc"];
-const DOMAIN: &[&str] = &["words", "text", "run", "event", "scope", "queue", "access", "run_tokens"];
+const DOMAIN: &[&str] = &["words", "text", "run", "event", "scope", "queue", "access", "run_tokens", "wire"];
 
 const LINES_MAX: usize = 500;
 

@@ -14,6 +14,7 @@ mod interrupts;
 #[path = "no_interrupts.rs"]
 mod interrupts;
 mod login;
+mod outcome;
 mod patience;
 pub(crate) mod print;
 #[cfg(unix)]

@@ -1,93 +1,22 @@
-//! Runs and queues as the daemon gives them, as far as people are shown them.
-//!
-//! Every field may be missing or null, and unknown ones are ignored: the daemon may be older or newer than this.
+//! What people are shown of a run: in a few words, in colour, and for how long.
 
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::duration;
 use super::print::{Colour, shell_words};
 use crate::client::failure::Failure;
-use crate::client::outcome::Outcome;
 use crate::clock::UnixMs;
+use crate::run::{Reason, Status};
+use crate::wire::{RunBody, Word};
 
-/// Whether runs are started, and what is there.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct DrainView {
-    /// Whether nothing more is.
-    pub draining: bool,
-    /// How many runs go on.
-    pub running: i64,
-    /// How many wait.
-    pub queued: i64,
-}
-
-/// A run.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RunView {
-    /// Its number.
-    pub id: i64,
-    /// How it stands or ended.
-    #[serde(flatten)]
-    pub outcome: Outcome,
-    /// For people.
-    pub name: Option<String>,
-    /// Where it waits or waited.
-    pub queue: String,
-    /// High first.
-    pub priority: i64,
-    /// To filter by.
-    pub tags: Vec<String>,
-    /// An argument vector, or null.
-    pub command: Option<Vec<String>>,
-    /// Shell text, or null.
-    pub script: Option<String>,
-    /// Where it runs.
-    pub cwd: Option<String>,
-    /// Which variables were given.
-    pub env_keys: Vec<String>,
-    /// Which attempt.
-    pub attempt: i64,
-    /// The newest progress.
-    pub progress: Value,
-    /// While it runs.
-    pub pid: Option<i64>,
-    /// Which of its processes are stopped.
-    pub stopped_pids: Vec<i64>,
-    /// The newest event.
-    pub last_seq: i64,
-    /// What it printed.
-    pub output_bytes: i64,
-    /// When it was submitted.
-    pub created_at: String,
-    /// Not started before.
-    pub not_before: Option<String>,
-    /// When it started.
-    pub started_at: Option<String>,
-    /// When it ended.
-    pub ended_at: Option<String>,
-    /// Its limit.
-    pub timeout_s: Option<i64>,
-    /// When its end was first asked for.
-    pub cancel_requested_at: Option<String>,
-    /// The run it repeats.
-    pub retry_of: Option<i64>,
-    /// What the daemon's end does to it.
-    pub on_interrupt: String,
-    /// Whether it never expires.
-    pub keep: bool,
-    /// Fields that a list cut short.
-    pub truncated: Vec<String>,
-}
+/// A run, as it was answered.
+pub type RunView = RunBody<'static>;
 
 impl RunView {
     /// What it executes, as one would type it.
     pub fn what(&self) -> String {
-        let rest =
-            if self.truncated.iter().any(|field| matches!(field.as_str(), "command" | "script")) { "…" } else { "" };
+        let rest = if self.truncated.iter().any(|field| matches!(&**field, "command" | "script")) { "…" } else { "" };
         match (&self.command, &self.script) {
             (Some(argv), _) => shell_words(argv) + rest,
             (None, Some(script)) => script.trim().to_owned() + rest,
@@ -97,30 +26,30 @@ impl RunView {
 
     /// How it stands, in a few words.
     pub fn standing(&self) -> String {
-        let Outcome { status, exit_code, signal, reason, .. } = &self.outcome;
-        let percent = self.progress.get("percent").and_then(Value::as_f64);
-        match (status.as_str(), percent) {
-            ("running", _) if self.cancel_requested_at.is_some() => "running, canceling".to_owned(),
-            ("running", _) if !self.stopped_pids.is_empty() => "running, stopped".to_owned(),
-            ("running", Some(percent)) => format!("running {percent:.0}%"),
-            ("failed", _) => match (exit_code, signal, reason.as_deref()) {
-                (_, _, Some("spawn_failed")) => "failed to start".to_owned(),
+        let percent = self.progress_value().get("percent").and_then(Value::as_f64);
+        let reason = self.reason.as_ref().and_then(Word::known);
+        match (self.status.known(), percent) {
+            (Some(Status::Running), _) if self.cancel_requested_at.is_some() => "running, canceling".to_owned(),
+            (Some(Status::Running), _) if !self.stopped_pids.is_empty() => "running, stopped".to_owned(),
+            (Some(Status::Running), Some(percent)) => format!("running {percent:.0}%"),
+            (Some(Status::Failed), _) => match (self.exit_code, self.signal, reason) {
+                (_, _, Some(Reason::SpawnFailed)) => "failed to start".to_owned(),
                 (Some(code), _, _) => format!("failed ({code})"),
                 (None, Some(signal), _) => format!("failed (signal {signal})"),
-                (None, None, _) => status.clone(),
+                (None, None, _) => self.status.to_string(),
             },
-            _ => status.clone(),
+            _ => self.status.to_string(),
         }
     }
 
     /// The colour of how it stands.
     pub fn colour(&self) -> Colour {
-        match self.outcome.status.as_str() {
-            "succeeded" => Colour::Green,
-            "failed" | "timed_out" | "interrupted" => Colour::Red,
-            "canceled" => Colour::Yellow,
-            "running" => Colour::Cyan,
-            _ => Colour::Plain,
+        match self.status.known() {
+            Some(Status::Succeeded) => Colour::Green,
+            Some(Status::Failed | Status::TimedOut | Status::Interrupted) => Colour::Red,
+            Some(Status::Canceled) => Colour::Yellow,
+            Some(Status::Running) => Colour::Cyan,
+            Some(Status::Queued) | None => Colour::Plain,
         }
     }
 
@@ -135,31 +64,6 @@ impl RunView {
     pub fn age(&self, now: UnixMs) -> String {
         UnixMs::parse(&self.created_at).map(|created| duration::show_ms(now.0 - created.0)).unwrap_or_default()
     }
-}
-
-/// A queue.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct QueueView {
-    /// Its name.
-    pub name: String,
-    /// How many of it run at once.
-    pub slots: i64,
-    /// Whether nothing more of it starts.
-    pub paused: bool,
-    /// How many wait.
-    pub queued: i64,
-    /// How many run.
-    pub running: i64,
-}
-
-/// A page of runs, each as it came.
-#[derive(Debug, Deserialize)]
-pub struct RunsPage {
-    /// Newest first.
-    pub runs: Vec<Box<RawValue>>,
-    /// Where the next page is; null at the end.
-    pub next: Option<String>,
 }
 
 /// Reads an answer.
@@ -184,6 +88,6 @@ mod tests {
         let run: RunView = read(body).expect("a run");
         assert_eq!((run.what().as_str(), run.standing().as_str()), ("echo 'a b'", "failed (7)"));
         assert_eq!(run.took(UnixMs(0)).as_deref(), Some("2.5s"));
-        assert_eq!(run.outcome.exit_code(), 7);
+        assert_eq!(run.outcome().exit_code(), 7);
     }
 }

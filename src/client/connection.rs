@@ -20,6 +20,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
 use smol::Timer;
 use smol::net::TcpStream;
 #[cfg(unix)]
@@ -78,8 +79,9 @@ impl Ask {
     }
 
     /// With a JSON body.
-    pub fn with(self, body: &serde_json::Value) -> Ask {
-        Ask { body: Some(body.to_string().into_bytes()), ..self }
+    pub fn with(self, body: &impl Serialize) -> Ask {
+        // What is sent has texts for keys, and numbers that JSON has.
+        Ask { body: Some(serde_json::to_vec(body).unwrap_or_default()), ..self }
     }
 }
 
@@ -244,7 +246,7 @@ impl Daemon {
                          logout` goes back to this machine's"
                     ),
                 };
-                return Problem { detail: format!("{}; {instead}", problem.detail), ..problem };
+                return Problem { detail: format!("{}; {instead}", problem.detail).into(), ..problem };
             }
             _ => return problem,
         };
@@ -254,7 +256,7 @@ impl Daemon {
              `sudo runabout enroll`) prints a token for `runabout login {0}`",
             self.target
         );
-        Problem { detail, ..problem }
+        Problem { detail: detail.into(), ..problem }
     }
 
     async fn connect(&self) -> Result<Box<dyn Duplex>, Failure> {
@@ -396,7 +398,7 @@ mod tests {
         };
         let told = |url, token, code: &str| {
             let problem =
-                Problem { status: 401, code: code.to_owned(), detail: "theirs".to_owned(), ..Problem::default() };
+                Problem { status: 401, code: code.to_owned().into(), detail: "theirs".into(), ..Problem::default() };
             daemon(url, token).in_our_words(problem).detail
         };
         let missing = told("http://pi:7867", None, "unauthorized");

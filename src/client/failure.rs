@@ -4,10 +4,8 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde_json::Value;
-
 use crate::text::printable;
+use crate::wire::{ProblemBody, Violation};
 
 /// Why a command of the client did not succeed.
 #[derive(Debug)]
@@ -73,38 +71,14 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The daemon's no, by RFC 9457.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Problem {
-    /// The HTTP status.
-    pub status: u16,
-    /// What a program tells it by.
-    pub code: String,
-    /// What a person is told.
-    pub detail: String,
-    /// More, by code.
-    pub details: Value,
-}
-
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct Violation {
-    field: String,
-    message: String,
-}
+/// The daemon's no.
+pub type Problem = ProblemBody<'static>;
 
 impl Problem {
     /// Reads an answer's body; `None` when it is not a daemon's.
     pub fn read(status: u16, body: &[u8]) -> Option<Problem> {
         let problem: Problem = serde_json::from_slice(body).ok()?;
         (!problem.code.is_empty()).then_some(Problem { status, ..problem })
-    }
-
-    fn violations(&self) -> Vec<Violation> {
-        let listed = self.details.get("violations").cloned();
-        listed.and_then(|listed| serde_json::from_value(listed).ok()).unwrap_or_default()
     }
 }
 
@@ -120,7 +94,7 @@ impl fmt::Display for Problem {
             [..] if told => write!(out, "{} things are wrong", violations.len())?,
             [..] => write!(out, "{}", printable(detail))?,
         }
-        for Violation { field, message } in &violations {
+        for Violation { field, message, .. } in &violations {
             let (field, message) = (printable(field), printable(message));
             if field.is_empty() { write!(out, "\n  {message}")? } else { write!(out, "\n  {field}: {message}")? }
         }

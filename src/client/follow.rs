@@ -5,15 +5,16 @@
 
 use std::time::{Duration, Instant};
 
-use async_tungstenite::tungstenite::{Error, Message};
+use std::ops::Deref;
+
+use async_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use futures_lite::{StreamExt, future};
 use smol::Timer;
 
 use super::connection::{Daemon, Socket};
 use super::failure::{Failure, Problem};
-use super::outcome::Outcome;
 use super::patience::{Backoff, first_line};
-use super::position::{Gap, Heard, Position, Told};
+use crate::wire::{Bookmark, Heard, OutcomeBody, ReceivedEvent, ReceivedGap};
 
 /// The daemon pings every 20 s: this long without anything, and nobody is there.
 const SILENCE_S: u64 = 65;
@@ -31,7 +32,7 @@ pub struct Follower<'a> {
     path: String,
     /// As a person is told of it.
     subject: String,
-    position: Position,
+    bookmark: Bookmark,
     open: Option<Open>,
     backoff: Backoff,
     /// Whether a daemon was met there: before that, its absence is an answer.
@@ -45,13 +46,25 @@ struct Open {
     since: Instant,
 }
 
+/// An object of a stream as it came: JSON on one line, without its end.
+#[derive(Clone, Debug, Default)]
+pub struct Line(Utf8Bytes);
+
+impl Deref for Line {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What happened next.
 #[derive(Debug)]
 pub enum Step {
     /// The next event.
-    Event(Told),
+    Event(ReceivedEvent, Line),
     /// Events that are gone.
-    Gap(Gap),
+    Gap(ReceivedGap, Line),
     /// All that was stored is out.
     CaughtUp,
     /// The connection is gone, for this reason; it will be made again.
@@ -59,7 +72,7 @@ pub enum Step {
     /// It was made again; the newest event seen so far.
     Back(i64),
     /// The run has ended.
-    End(Outcome),
+    End(OutcomeBody),
 }
 
 /// Why a connection is of no more use.
@@ -74,18 +87,18 @@ impl<'a> Follower<'a> {
     /// Follows `run` from `cursor`; `met` says that the daemon answered something before.
     pub fn new(daemon: &'a Daemon, run: i64, cursor: &str, met: bool) -> Follower<'a> {
         let path = format!("/v1/runs/{run}/events?");
-        Follower::of(daemon, path, format!("run {run}"), Position::new(cursor), met)
+        Follower::of(daemon, path, format!("run {run}"), Bookmark::new(cursor), met)
     }
 
     /// Follows several runs over one connection. It never ends: it is left when all that was of interest was told.
     pub fn of_several(daemon: &'a Daemon, runs: &[i64], cursor: &str) -> Follower<'a> {
         let runs: Vec<String> = runs.iter().map(i64::to_string).collect();
         let path = format!("/v1/events?runs={}&", runs.join(","));
-        Follower::of(daemon, path, format!("runs {}", runs.join(", ")), Position::of_several(cursor), true)
+        Follower::of(daemon, path, format!("runs {}", runs.join(", ")), Bookmark::of_several(cursor), true)
     }
 
-    fn of(daemon: &'a Daemon, path: String, subject: String, position: Position, met: bool) -> Follower<'a> {
-        Follower { daemon, path, subject, position, open: None, backoff: Backoff::new(), met, away: false }
+    fn of(daemon: &'a Daemon, path: String, subject: String, bookmark: Bookmark, met: bool) -> Follower<'a> {
+        Follower { daemon, path, subject, bookmark, open: None, backoff: Backoff::new(), met, away: false }
     }
 
     /// Waits for what happens next.
@@ -100,19 +113,19 @@ impl<'a> Follower<'a> {
                     None => continue,
                 }
             };
-            match heard(open, &mut self.position, &self.subject).await {
-                Ok(Heard::Event(told)) => {
+            match heard(open, &mut self.bookmark, &self.subject).await {
+                Ok((Heard::Event(event), line)) => {
                     self.backoff.reset();
-                    return Ok(Step::Event(told));
+                    return Ok(Step::Event(event, line));
                 }
-                Ok(Heard::Gap(gap)) => return Ok(Step::Gap(gap)),
-                Ok(Heard::CaughtUp) => return Ok(Step::CaughtUp),
-                Ok(Heard::End(outcome)) => return Ok(Step::End(outcome)),
-                Ok(Heard::Hello) if self.away => {
+                Ok((Heard::Gap(gap), line)) => return Ok(Step::Gap(gap, line)),
+                Ok((Heard::CaughtUp, _)) => return Ok(Step::CaughtUp),
+                Ok((Heard::End(outcome), _)) => return Ok(Step::End(outcome)),
+                Ok((Heard::Hello, _)) if self.away => {
                     self.away = false;
-                    return Ok(Step::Back(self.position.seen()));
+                    return Ok(Step::Back(self.bookmark.seen()));
                 }
-                Ok(Heard::Hello | Heard::Nothing) => {}
+                Ok((Heard::Hello | Heard::Nothing, _)) => {}
                 Err(Broken::Never(failure)) => return Err(failure),
                 Err(Broken::Again(why)) => {
                     if open.since.elapsed() > Duration::from_secs(GOOD_S) {
@@ -133,7 +146,7 @@ impl<'a> Follower<'a> {
         if self.away {
             self.backoff.wait().await;
         }
-        let path = format!("{}after={}", self.path, self.position.cursor());
+        let path = format!("{}after={}", self.path, self.bookmark.cursor());
         match self.daemon.upgrade(&path).await {
             Ok(socket) => {
                 self.met = true;
@@ -147,27 +160,29 @@ impl<'a> Follower<'a> {
                 self.away = true;
                 Ok(Some(Step::Away(first_line(&failure))))
             }
-            Err(failure) if self.position.has_begun() => Err(explained(failure, &self.subject)),
+            Err(failure) if self.bookmark.has_begun() => Err(explained(failure, &self.subject)),
             Err(failure) => Err(failure),
         }
     }
 }
 
-async fn heard(open: &mut Open, position: &mut Position, subject: &str) -> Result<Heard, Broken> {
+async fn heard(open: &mut Open, bookmark: &mut Bookmark, subject: &str) -> Result<(Heard, Line), Broken> {
     let silence = async {
         Timer::after(Duration::from_secs(SILENCE_S)).await;
         Some(Err(Error::Io(std::io::ErrorKind::TimedOut.into())))
     };
     match future::or(open.socket.next(), silence).await {
         Some(Ok(Message::Text(text))) => {
-            position.hear(&text).map_err(|misfit| Broken::Again(format!("the stream broke: {}", misfit.0)))
+            let heard = bookmark.hear(&text);
+            let heard = heard.map_err(|misfit| Broken::Again(format!("the stream broke: {}", misfit.0)))?;
+            Ok((heard, Line(text)))
         }
         Some(Ok(Message::Close(frame))) => {
             let code = frame.map_or(1005, |frame| u16::from(frame.code));
             Err(closed(code, subject))
         }
         // Pings are answered by the library.
-        Some(Ok(_)) => Ok(Heard::Nothing),
+        Some(Ok(_)) => Ok((Heard::Nothing, Line::default())),
         Some(Err(error)) => Err(Broken::Again(format!("lost the daemon: {error}"))),
         None => Err(Broken::Again("lost the daemon".to_owned())),
     }
@@ -175,8 +190,8 @@ async fn heard(open: &mut Open, position: &mut Position, subject: &str) -> Resul
 
 fn closed(code: u16, subject: &str) -> Broken {
     let problem = |status, code: &str, detail: String| {
-        let (code, details) = (code.to_owned(), serde_json::Value::Null);
-        Broken::Never(Failure::Refused(Box::new(Problem { status, code, detail, details })))
+        let problem = Problem { status, code: code.to_owned().into(), detail: detail.into(), ..Problem::default() };
+        Broken::Never(Failure::Refused(Box::new(problem)))
     };
     match code {
         CLOSE_SESSION => problem(401, "unauthorized", "the session was revoked or has expired".to_owned()),
@@ -190,7 +205,8 @@ fn closed(code: u16, subject: &str) -> Broken {
 fn explained(failure: Failure, subject: &str) -> Failure {
     match failure {
         Failure::Refused(mut problem) if problem.code == "instance_changed" => {
-            problem.detail = format!("the daemon's database was replaced: {subject} cannot be followed any further");
+            problem.detail =
+                format!("the daemon's database was replaced: {subject} cannot be followed any further").into();
             Failure::Refused(problem)
         }
         other => other,

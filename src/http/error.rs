@@ -2,12 +2,15 @@
 //!
 //! `detail` is for people, and never holds what is internal, secret, or longer than a screen.
 
+use std::borrow::Cow;
+
 use hyper::StatusCode;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::store::{Fault, Refusal, Shortage, StoreError};
 use crate::text;
+use crate::wire::ProblemBody;
+pub use crate::wire::Violation;
 
 /// A refusal, as `application/problem+json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,33 +29,8 @@ pub struct Problem {
 
 /// Violations that are told of one request. A body of 1 MiB can have half a million, and an answer of a hundred times that.
 pub const VIOLATIONS_MAX: usize = 100;
-/// Characters of a field's name that are told.
-const FIELD_CHARS_MAX: usize = 128;
 /// Once `detail` is this long, the violations that are left are counted in it, in bytes.
 const DETAIL_BYTES_MAX: usize = 1_000;
-
-/// One thing that is wrong with a body or a query.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Violation {
-    /// Which field or parameter; `a.b` and `a[0]` for inner ones.
-    pub field: String,
-    /// For programs, like `required`, `unknown` or `out_of_range`.
-    pub reason: &'static str,
-    /// For people: what is allowed.
-    pub message: String,
-}
-
-impl Violation {
-    /// What is wrong with a field; a name that no field has is told by its beginning.
-    pub fn new(field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Violation {
-        let mut field = field.into();
-        if let Some((end, _)) = field.char_indices().nth(FIELD_CHARS_MAX) {
-            field.truncate(end);
-            field.push('…');
-        }
-        Violation { field, reason, message: message.into() }
-    }
-}
 
 /// Writes the table once: as constructors, and for the reference.
 macro_rules! problems {
@@ -193,21 +171,19 @@ impl Problem {
 
     /// The body.
     pub fn to_json(&self) -> String {
-        #[derive(Serialize)]
-        struct Shape<'a> {
-            r#type: &'static str,
-            title: &'a str,
-            status: u16,
-            code: &'static str,
-            detail: &'a str,
-            details: &'a Value,
-        }
         let title =
             StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
         let Problem { status, code, detail, details, .. } = self;
-        let shape = Shape { r#type: "about:blank", title, status: *status, code, detail, details };
+        let body = ProblemBody {
+            r#type: "about:blank".into(),
+            title: title.into(),
+            status: *status,
+            code: (*code).into(),
+            detail: detail.into(),
+            details: Cow::Borrowed(details),
+        };
         // Strings, numbers and a Value always can be written as JSON.
-        text::json(&shape).unwrap_or_default()
+        text::json(&body).unwrap_or_default()
     }
 }
 

@@ -5,8 +5,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::duration;
+use crate::run::OnInterrupt;
 
 /// What a new run is told.
 #[derive(Args, Clone, Debug, Default)]
@@ -22,7 +24,7 @@ pub struct SubmitOptions {
     #[arg(short, long)]
     pub queue: Option<String>,
     /// -1000 to 1000; high starts first [default: 0]
-    #[arg(short, long, allow_negative_numbers = true, value_name = "N")]
+    #[arg(short, long, allow_negative_numbers = true, value_name = "N", value_parser = priority)]
     pub priority: Option<i64>,
     /// End it after this long: 90, 90s, 15m, 2h, 1d
     #[arg(short, long, value_name = "TIME", value_parser = duration::parse_s)]
@@ -52,11 +54,21 @@ pub struct SubmitOptions {
     #[arg(long)]
     pub keep: bool,
     /// When the daemon stops under it: fail, or requeue
-    #[arg(long, value_name = "WHAT", value_parser = ["fail", "requeue"])]
-    pub on_interrupt: Option<String>,
+    #[arg(long, value_name = "WHAT", value_parser = on_interrupt())]
+    pub on_interrupt: Option<OnInterrupt>,
     /// The command and its arguments; no shell is involved
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// How far it may go is for the daemon to say.
+fn priority(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| "it must be a whole number, from -1000 to 1000".to_owned())
+}
+
+fn on_interrupt() -> impl TypedValueParser<Value = OnInterrupt> {
+    let words = PossibleValuesParser::new(OnInterrupt::ALL.iter().map(|word| word.as_str()));
+    words.map(|word| OnInterrupt::parse(&word).unwrap_or(OnInterrupt::Fail))
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

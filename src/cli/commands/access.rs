@@ -1,7 +1,9 @@
 //! What only an admin asks for: `enroll`, `sessions` and `prune`.
 
+use std::collections::BTreeSet;
+
 use hyper::Method;
-use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Context, one_value, web};
@@ -11,32 +13,10 @@ use crate::cli::view::read;
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::text::printable;
+use crate::wire::{EnrollmentTokenBody, SessionBody, SessionsPage};
 
 /// A whole pass over a large database on a slow card takes its time.
 const PRUNE_S: u64 = 3_600;
-
-#[derive(Deserialize)]
-struct Enrollment {
-    token: String,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    sessions: Vec<Value>,
-    next: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct SessionView {
-    id: i64,
-    name: String,
-    role: String,
-    last_used_at: String,
-    expires_at: Option<String>,
-    address: Option<String>,
-    current: bool,
-}
 
 /// Makes an enrollment token and prints it alone, or in the page's link.
 pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Failure> {
@@ -56,7 +36,7 @@ pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Fai
         // After a login on the daemon's own machine that is easily forgotten.
         print::note(&format!("this token is for {url}, where your commands go"));
     }
-    let token = read::<Enrollment>(&body)?.token;
+    let token = read::<EnrollmentTokenBody>(&body)?.token.unwrap_or_default();
     match (context.json, url) {
         (true, None) => print::answer_json(one_value(&body)?)?,
         (true, Some(url)) => {
@@ -72,29 +52,24 @@ pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Fai
 
 /// Lists sessions; the one that asks is marked.
 pub async fn sessions(context: &Context) -> Result<u8, Failure> {
-    let mut sessions = Vec::new();
-    let mut next = Some("/v1/sessions".to_owned());
-    while let Some(path) = next {
-        let page: Listed = read(&context.daemon.ask(&Ask::get(path)).await?)?;
-        sessions.extend(page.sessions);
-        next = page.next;
-    }
+    let sessions = all_sessions(context).await?;
     if let Some(url) = context.daemon.url() {
         print::note(&format!("these are of {url}, where your commands go"));
     }
     if context.json {
-        print::answer_json(&Value::Array(sessions).to_string())?;
+        let sessions: Vec<&str> = sessions.iter().map(|session| session.get()).collect();
+        print::answer_json(&format!("[{}]", sessions.join(",")))?;
         return Ok(0);
     }
     let mut table = Table::new(&[">ID", "ROLE", "LAST USED", "EXPIRES", "ADDRESS", "NAME"]);
     for session in sessions {
-        let session: SessionView = read(session.to_string().as_bytes())?;
+        let session: SessionBody = read(session.get().as_bytes())?;
         let colour = if session.current { Colour::Cyan } else { Colour::Plain };
-        let name = if session.current { format!("{} (this one)", session.name) } else { session.name };
+        let name = if session.current { format!("{} (this one)", session.name) } else { session.name.into_owned() };
         table.row([
-            (&session.id.to_string(), Colour::Plain),
+            (&session.id.unwrap_or_default().to_string(), Colour::Plain),
             (&session.role, Colour::Plain),
-            (&session.last_used_at, Colour::Plain),
+            (session.last_used_at.as_deref().unwrap_or("-"), Colour::Plain),
             (session.expires_at.as_deref().unwrap_or("never"), Colour::Plain),
             (session.address.as_deref().unwrap_or("-"), Colour::Plain),
             (&name, colour),
@@ -102,6 +77,25 @@ pub async fn sessions(context: &Context) -> Result<u8, Failure> {
     }
     print::answer(&table.show(Paint::new()))?;
     Ok(0)
+}
+
+/// Every session, as it came, page by page. A page that names one that was read already would be read for ever.
+async fn all_sessions(context: &Context) -> Result<Vec<Box<RawValue>>, Failure> {
+    let mut sessions = Vec::new();
+    let mut read_already = BTreeSet::new();
+    let mut next = Some("/v1/sessions".to_owned());
+    while let Some(path) = next {
+        let page: SessionsPage = read(&context.daemon.ask(&Ask::get(path.as_str())).await?)?;
+        sessions.extend(page.sessions);
+        read_already.insert(path);
+        if page.next.as_ref().is_some_and(|next| read_already.contains(next)) {
+            return Err(Failure::Own(
+                "the daemon's list of sessions has no end: a page names itself as the next".to_owned(),
+            ));
+        }
+        next = page.next;
+    }
+    Ok(sessions)
 }
 
 /// Ends a session.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use hyper::Method;
 use hyper::body::Bytes;
-use serde_json::{Map, Value, json};
 
 use super::caller::Caller;
 use super::{Context, one_value};
@@ -20,6 +19,7 @@ use crate::cli::view::{RunView, read};
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
 use crate::text::printable;
+use crate::wire::Submit;
 
 /// More than any daemon takes by default; beyond it, reading on would only fill memory.
 const INPUT_BYTES_MAX: u64 = 64 << 20;
@@ -28,7 +28,7 @@ const LOST_SUBMIT_S: u64 = 60;
 
 /// Submits and prints the number.
 pub async fn add(context: &Context, options: SubmitOptions) -> Result<u8, Failure> {
-    let submit = Submit::new(options, &context.daemon).await?;
+    let submit = Submission::new(options, &context.daemon).await?;
     let body = submit.send(context).await?;
     if context.json {
         print::answer_json(one_value(&body)?)?;
@@ -39,15 +39,15 @@ pub async fn add(context: &Context, options: SubmitOptions) -> Result<u8, Failur
 }
 
 /// A submit that is ready to go out, as often as it takes.
-pub struct Submit {
+pub struct Submission {
     ask: Ask,
     /// Whether the person chose the key.
     own_key: bool,
 }
 
-impl Submit {
+impl Submission {
     /// From the words, the files they name and, for a daemon on this machine, the caller's world.
-    pub async fn new(options: SubmitOptions, daemon: &Daemon) -> Result<Submit, Failure> {
+    pub async fn new(options: SubmitOptions, daemon: &Daemon) -> Result<Submission, Failure> {
         let script = match (&options.script, &options.file) {
             (Some(script), _) => Some(script.clone()),
             (None, Some(path)) => Some(script_from(path)?),
@@ -64,9 +64,9 @@ impl Submit {
             Some(key) => (key.clone(), true),
             None => (random_key()?, false),
         };
-        let body = body(options, script, stdin, caller);
-        let ask = Ask { key: Some(key), ..Ask::new(Method::POST, "/v1/runs").with(&body) };
-        Ok(Submit { ask, own_key })
+        let submit = submit_of(options, script, stdin, caller);
+        let ask = Ask { key: Some(key), ..Ask::new(Method::POST, "/v1/runs").with(&submit) };
+        Ok(Submission { ask, own_key })
     }
 
     /// Sends it until it is answered; where a daemon hung up in between, that may take more than once.
@@ -87,34 +87,23 @@ impl Submit {
     }
 }
 
-fn body(options: SubmitOptions, script: Option<String>, stdin: Option<String>, caller: Caller) -> Value {
-    let mut env: Map<String, Value> = Map::new();
-    if let Some(path) = caller.path {
-        env.insert("PATH".to_owned(), path.into());
+fn submit_of(options: SubmitOptions, script: Option<String>, stdin: Option<String>, caller: Caller) -> Submit {
+    let path = caller.path.map(|path| ("PATH".to_owned(), path));
+    Submit {
+        command: script.is_none().then_some(options.command),
+        script,
+        name: options.name,
+        queue: options.queue,
+        priority: options.priority,
+        tags: options.tag,
+        cwd: caller.cwd.or(options.cwd),
+        env: path.into_iter().chain(options.env).collect(),
+        stdin,
+        timeout_s: options.timeout,
+        delay_s: options.delay,
+        on_interrupt: options.on_interrupt,
+        keep: options.keep,
     }
-    env.extend(options.env.into_iter().map(|(name, value)| (name, value.into())));
-    let mut body = Map::new();
-    match script {
-        Some(script) => body.insert("script".to_owned(), script.into()),
-        None => body.insert("command".to_owned(), options.command.into()),
-    };
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(name.to_owned(), value);
-        }
-    };
-    put("name", options.name.map(Value::from));
-    put("queue", options.queue.map(Value::from));
-    put("priority", options.priority.map(Value::from));
-    put("tags", (!options.tag.is_empty()).then(|| json!(options.tag)));
-    put("cwd", caller.cwd.or(options.cwd).map(Value::from));
-    put("env", (!env.is_empty()).then_some(Value::Object(env)));
-    put("stdin", stdin.map(Value::from));
-    put("timeout_s", options.timeout.map(Value::from));
-    put("delay_s", options.delay.map(Value::from));
-    put("on_interrupt", options.on_interrupt.map(Value::from));
-    put("keep", options.keep.then_some(Value::Bool(true)));
-    Value::Object(body)
 }
 
 fn script_from(path: &Path) -> Result<String, Failure> {
@@ -168,7 +157,13 @@ fn random_key() -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn body(options: SubmitOptions, script: Option<String>, stdin: Option<String>, caller: Caller) -> Value {
+        serde_json::to_value(submit_of(options, script, stdin, caller)).expect("JSON")
+    }
 
     fn options() -> SubmitOptions {
         SubmitOptions { command: vec!["true".to_owned()], ..SubmitOptions::default() }

@@ -10,9 +10,10 @@ use hyper::body::Bytes;
 use super::{Context, one_value};
 use crate::cli::args::DrainOptions;
 use crate::cli::print;
-use crate::cli::view::{DrainView, RunView, RunsPage, read};
+use crate::cli::view::{RunView, read};
 use crate::client::connection::{ANSWER_S, Ask};
 use crate::client::failure::Failure;
+use crate::wire::{DrainBody, RunsPage};
 
 /// One question waits at most so long, in seconds; then it is asked again.
 const WAIT_S: u64 = 60;
@@ -30,7 +31,7 @@ pub async fn drain(context: &Context, options: DrainOptions) -> Result<u8, Failu
     }
     let until = options.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds.unsigned_abs()));
     let mut body = context.daemon.ask(&Ask::new(Method::PUT, "/v1/drain")).await?;
-    let mut drain: DrainView = read(&body)?;
+    let mut drain: DrainBody = read(&body)?;
     if drain.running > 0 && !options.no_wait {
         tell_who_runs(context, drain.running).await;
         body = wait(context, body, until).await?;
@@ -49,7 +50,7 @@ pub async fn drain(context: &Context, options: DrainOptions) -> Result<u8, Failu
 /// Until nothing runs, somebody takes the drain back, or the time is up.
 async fn wait(context: &Context, mut body: Bytes, until: Option<Instant>) -> Result<Bytes, Failure> {
     loop {
-        let drain: DrainView = read(&body)?;
+        let drain: DrainBody = read(&body)?;
         let left_s = until.map_or(WAIT_S, |until| until.saturating_duration_since(Instant::now()).as_secs());
         if drain.running == 0 || !drain.draining || (until.is_some() && left_s == 0) {
             return Ok(body);
@@ -72,7 +73,7 @@ async fn tell_who_runs(context: &Context, running: i64) {
     print::note(&format!("nothing more is started; waiting for {runs} {}{more}", named.join(", ")));
 }
 
-fn standing(drain: &DrainView) -> String {
+fn standing(drain: &DrainBody) -> String {
     let runs = |count: i64| if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
     let waiting = match drain.queued {
         0 => "nothing waits".to_owned(),
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn how_it_stands_is_told_in_words() {
-        let text = |draining, running, queued| standing(&DrainView { draining, running, queued });
+        let text = |draining, running, queued| standing(&DrainBody { draining, running, queued });
         assert_eq!(text(true, 0, 0), "drained: nothing runs, nothing waits");
         assert_eq!(text(true, 0, 3), "drained: nothing runs, 3 runs wait");
         assert_eq!(text(true, 1, 1), "nothing more is started; 1 run still going, 1 run waits");

@@ -18,6 +18,7 @@ use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
 use crate::client::target::{Address, Target, parse};
 use crate::text::printable;
+use crate::wire::SessionBody;
 
 /// What every enrollment token starts with.
 const ENROLLMENT: &str = "rbe_";
@@ -27,12 +28,7 @@ const LINE_BYTES_MAX: u64 = 4_096;
 #[derive(Deserialize)]
 struct Enrolled {
     session_token: String,
-    session: Session,
-}
-
-#[derive(Deserialize)]
-struct Session {
-    role: String,
+    session: SessionBody<'static>,
 }
 
 /// Logs in at that address.
@@ -92,7 +88,7 @@ async fn enroll(target: &Target, token: &str) -> Result<(String, String), Failur
     let ask = Ask::new(Method::POST, "/v1/enroll").with(&json!({ "token": token, "name": host() }));
     let body = Daemon::new(target.clone()).ask(&ask).await?;
     let Enrolled { session_token, session } = read(&body)?;
-    Ok((session_token, session.role))
+    Ok((session_token, session.role.into_owned()))
 }
 
 /// This machine's name.
@@ -105,7 +101,7 @@ fn host() -> String {
 
 async fn role_of(target: &Target, token: &str) -> Result<String, Failure> {
     let body = Daemon::new(target.clone().with_token(token.to_owned())).ask(&Ask::get("/v1/session")).await?;
-    Ok(read::<Session>(&body)?.role)
+    Ok(read::<SessionBody>(&body)?.role.into_owned())
 }
 
 fn token_from_stdin() -> Result<String, Failure> {

@@ -8,9 +8,8 @@ use crate::cli::print;
 use crate::cli::sink::Outputs;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
-use crate::client::outcome::Outcome;
-use crate::client::position::{Gap, Told, What};
 use crate::text::{printable, printable_json};
+use crate::wire::{OutcomeBody, ReceivedGap, What};
 
 /// Prints it.
 pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure> {
@@ -21,18 +20,18 @@ pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure
     let mut follower = Follower::new(&context.daemon, run, cursor, false);
     loop {
         match follower.next().await? {
-            Step::Event(told) if context.json => outputs.line(&printable_json(&told.line)).await?,
-            Step::Event(Told { what: What::Output(stream, bytes), .. }) => outputs.piece(stream, &bytes).await?,
-            Step::Event(Told { what: What::Finished(outcome), .. }) if outcome.never_started() => {
+            Step::Event(_, line) if context.json => outputs.line(&printable_json(&line)).await?,
+            Step::Event(event, _) => match event.what {
+                What::Output(stream, bytes) => outputs.piece(stream, &bytes).await?,
                 // Nothing else would say why there is no output.
-                print::warn(&start_text(run, &outcome));
-            }
-            Step::Event(_) => {}
-            Step::Gap(Gap { from, to, reason, line, .. }) => {
+                What::Finished(outcome) if outcome.never_started() => print::warn(&start_text(run, &outcome)),
+                _ => {}
+            },
+            Step::Gap(gap, line) => {
                 if context.json {
                     outputs.line(&printable_json(&line)).await?;
                 }
-                print::warn(&gap_text(from, to, &reason));
+                print::warn(&gap_text(&gap));
             }
             Step::CaughtUp if !options.follow => return Ok(0),
             Step::CaughtUp => {}
@@ -44,11 +43,12 @@ pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure
 }
 
 /// What a person is told about a command that printed nothing because it never was.
-pub fn start_text(run: i64, outcome: &Outcome) -> String {
+pub fn start_text(run: i64, outcome: &OutcomeBody) -> String {
     format!("run {run} could not start: {}", outcome.complaint(run).unwrap_or_default())
 }
 
 /// What a person is told about events that are gone.
-pub fn gap_text(from: i64, to: i64, reason: &str) -> String {
+pub fn gap_text(gap: &ReceivedGap) -> String {
+    let ReceivedGap { from, to, reason } = gap;
     format!("events {from} to {to} are gone ({})", printable(reason))
 }

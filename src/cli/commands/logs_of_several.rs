@@ -16,10 +16,11 @@ use crate::cli::view::{RunView, read};
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
-use crate::client::position::{Gap, Told, What};
 use crate::event::Stream;
+use crate::numbers::RunId;
 use crate::scope::FILTER_RUNS_MAX;
 use crate::text::printable_json;
+use crate::wire::{ReceivedEvent, ReceivedGap, What};
 
 /// A line that is longer is broken here: what waits for its end is kept in memory.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -53,8 +54,8 @@ async fn print_one(context: &Context, run: i64, cursor: &str, lines: &mut Lines)
     let mut follower = Follower::new(&context.daemon, run, cursor, false);
     loop {
         match follower.next().await? {
-            Step::Event(told) => lines.event(Told { run, ..told }).await?,
-            Step::Gap(gap) => lines.gap(Some(run), &gap).await?,
+            Step::Event(event, line) => lines.event(RunId(run), event, &line).await?,
+            Step::Gap(gap, line) => lines.gap(Some(run), &gap, &line).await?,
             Step::CaughtUp | Step::End(_) => return lines.end_of(run).await,
             Step::Away(why) => print::note(&format!("{why}; reconnecting")),
             Step::Back(seq) => print::note(&format!("connected again, going on after event {seq}")),
@@ -71,22 +72,22 @@ async fn follow(context: &Context, runs: &[i64], cursor: &str, lines: &mut Lines
     for run in runs {
         let body = context.daemon.ask(&Ask::get(format!("/v1/runs/{run}"))).await?;
         patience.met = true;
-        if read::<RunView>(&body)?.outcome.is_terminal() {
+        if read::<RunView>(&body)?.outcome().is_terminal() {
             ended.insert(*run);
         }
     }
     let mut follower = Follower::of_several(&context.daemon, runs, cursor);
     while !left.is_empty() {
         match follower.next().await? {
-            Step::Event(told) => {
-                let (run, is_last) = (told.run, matches!(told.what, What::Finished(_)));
-                lines.event(told).await?;
+            Step::Event(event, line) => {
+                let (run, is_last) = (event.run, matches!(event.what, What::Finished(_)));
+                lines.event(run, event, &line).await?;
                 if is_last {
-                    left.remove(&run);
+                    left.remove(&run.0);
                 }
             }
-            Step::Gap(gap) => {
-                lines.gap(None, &gap).await?;
+            Step::Gap(gap, line) => {
+                lines.gap(None, &gap, &line).await?;
                 // What was deleted will not tell its end any more.
                 for run in left.clone() {
                     if is_gone(context, run, &mut patience).await? {
@@ -134,31 +135,31 @@ impl Lines {
         Ok(Lines { outputs: Outputs::open()?, prefixes: prefixes.collect(), open: BTreeMap::new(), json })
     }
 
-    async fn event(&mut self, told: Told) -> Result<(), Failure> {
-        if let Some((from, to)) = told.gone {
-            print::warn(&format!("run {}: events {from} to {to} are gone", told.run));
+    async fn event(&mut self, run: RunId, event: ReceivedEvent, line: &str) -> Result<(), Failure> {
+        if let Some((from, to)) = event.gone {
+            print::warn(&format!("run {run}: events {from} to {to} are gone"));
         }
         if self.json {
-            return self.outputs.line(&printable_json(&told.line)).await;
+            return self.outputs.line(&printable_json(line)).await;
         }
-        match told.what {
-            What::Output(stream, bytes) => self.piece(told.run, stream, &bytes).await,
+        match event.what {
+            What::Output(stream, bytes) => self.piece(run.0, stream, &bytes).await,
             What::Finished(outcome) if outcome.never_started() => {
-                print::warn(&start_text(told.run, &outcome));
-                self.end_of(told.run).await
+                print::warn(&start_text(run.0, &outcome));
+                self.end_of(run.0).await
             }
-            What::Finished(_) | What::Queued => self.end_of(told.run).await,
+            What::Finished(_) | What::Queued => self.end_of(run.0).await,
             What::Started | What::Other => Ok(()),
         }
     }
 
-    async fn gap(&self, run: Option<i64>, gap: &Gap) -> Result<(), Failure> {
+    async fn gap(&self, run: Option<i64>, gap: &ReceivedGap, line: &str) -> Result<(), Failure> {
         if self.json {
-            self.outputs.line(&printable_json(&gap.line)).await?;
+            self.outputs.line(&printable_json(line)).await?;
         }
         // Where it is of all of them, each run's own events show what it misses.
         if let Some(run) = run {
-            print::warn(&format!("run {run}: {}", gap_text(gap.from, gap.to, &gap.reason)));
+            print::warn(&format!("run {run}: {}", gap_text(gap)));
         }
         Ok(())
     }

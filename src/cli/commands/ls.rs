@@ -5,11 +5,12 @@ use serde_json::value::RawValue;
 use super::Context;
 use crate::cli::args::LsOptions;
 use crate::cli::print::{self, Colour, Paint, Table};
-use crate::cli::view::{RunView, RunsPage, read};
+use crate::cli::view::{RunView, read};
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
 use crate::clock::UnixMs;
 use crate::text::printable_json;
+use crate::wire::RunsPage;
 
 /// What a page has at most; the daemon cuts it short where the runs are long.
 const PAGE_RUNS_MAX: u32 = 500;

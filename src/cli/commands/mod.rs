@@ -24,9 +24,10 @@ use serde_json::value::RawValue;
 
 use super::args::{Cli, Command, Id};
 use super::choose::choose;
-use super::view::{RunView, RunsPage, read};
+use super::view::{RunView, read};
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::{Failure, Problem};
+use crate::wire::RunsPage;
 
 /// What every command is given.
 struct Context {
@@ -89,11 +90,11 @@ impl Context {
         let body = self.daemon.ask(&Ask::get("/v1/runs?limit=1")).await?;
         let page: RunsPage = read(&body)?;
         match page.runs.first() {
-            Some(run) => Ok(read::<RunView>(run.get().as_bytes())?.id),
+            Some(run) => Ok(read::<RunView>(run.get().as_bytes())?.id.0),
             None => Err(Failure::Refused(Box::new(Problem {
                 status: 404,
-                code: "run_not_found".to_owned(),
-                detail: "there is no run yet, so there is no last one".to_owned(),
+                code: "run_not_found".into(),
+                detail: "there is no run yet, so there is no last one".into(),
                 ..Problem::default()
             }))),
         }

@@ -7,14 +7,15 @@ use serde_json::{Map, Value};
 use super::{Context, one_value};
 use crate::cli::args::QueueOptions;
 use crate::cli::print::{self, Colour, Paint, Table};
-use crate::cli::view::{QueueView, read};
+use crate::cli::view::read;
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
 use crate::text::printable;
+use crate::wire::QueueBody;
 
 #[derive(Deserialize)]
 struct Listed {
-    queues: Vec<QueueView>,
+    queues: Vec<QueueBody<'static>>,
 }
 
 /// Does what the words say.
@@ -64,7 +65,7 @@ fn changes(options: &QueueOptions) -> Option<Value> {
     (!changes.is_empty()).then_some(Value::Object(changes))
 }
 
-fn table(queues: &[QueueView]) -> String {
+fn table(queues: &[QueueBody]) -> String {
     let mut table = Table::new(&["QUEUE", ">SLOTS", ">QUEUED", ">RUNNING", "STATE"]);
     for queue in queues {
         let (state, colour) = if queue.paused { ("paused", Colour::Yellow) } else { ("open", Colour::Plain) };

@@ -13,19 +13,19 @@ use serde_json::json;
 use smol::Timer;
 
 use super::Context;
-use super::add::Submit;
+use super::add::Submission;
 use crate::cli::args::SubmitOptions;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::patience::{Patience, ask_until_answered};
 use crate::cli::print;
 use crate::cli::sink::Outputs;
-use crate::cli::view::{DrainView, QueueView, RunView, RunsPage, read};
+use crate::cli::view::{RunView, read};
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
-use crate::client::outcome::Outcome;
-use crate::client::position::{Gap, What};
+use crate::run::Status;
 use crate::text::{printable, printable_json};
+use crate::wire::{DrainBody, OutcomeBody, QueueBody, RunsPage, What};
 
 /// A run that has not started by then has something to wait for.
 const QUEUED_NOTE_MS: u64 = 1_000;
@@ -37,18 +37,18 @@ const LEFT_RUNNING: u8 = 130;
 /// Submits, follows, and gives the command's exit code.
 pub async fn run(context: &Context, options: SubmitOptions) -> Result<u8, Failure> {
     // Standard input may be read here: until that is done, Ctrl-C ends us as it always does.
-    let submit = Submit::new(options, &context.daemon).await?;
+    let submit = Submission::new(options, &context.daemon).await?;
     let mut interrupts = Interrupts::listen()?;
     let mut interrupted = false;
     let Some(body) = submitted(context, &submit, &mut interrupts, &mut interrupted).await? else {
         return Ok(LEFT_RUNNING);
     };
     let run: RunView = read(&body)?;
-    let following = Following { context, run: run.id, waits: Cell::new(true), canceled: Cell::new(false) };
+    let following = Following { context, run: run.id.0, waits: Cell::new(true), canceled: Cell::new(false) };
     let watched = future::or(following.attend(&mut interrupts, interrupted), following.tell_why_it_waits());
     match future::or(following.follow(), watched).await {
         Ok(Ended::With(outcome)) => {
-            if let Some(complaint) = outcome.complaint(run.id).filter(|_| !following.canceled.get()) {
+            if let Some(complaint) = outcome.complaint(run.id.0).filter(|_| !following.canceled.get()) {
                 print::warn(&complaint);
             }
             Ok(outcome.exit_code())
@@ -74,7 +74,7 @@ pub async fn run(context: &Context, options: SubmitOptions) -> Result<u8, Failur
 /// The answer to the submit; `None` when a second Ctrl-C came before it.
 async fn submitted(
     context: &Context,
-    submit: &Submit,
+    submit: &Submission,
     interrupts: &mut Interrupts,
     interrupted: &mut bool,
 ) -> Result<Option<Bytes>, Failure> {
@@ -91,7 +91,7 @@ async fn submitted(
 
 /// How the following came to its end.
 enum Ended {
-    With(Outcome),
+    With(OutcomeBody),
     LeftRunning,
 }
 
@@ -108,26 +108,26 @@ impl Following<'_> {
     async fn follow(&self) -> Result<Ended, Failure> {
         let outputs = Outputs::open()?;
         let mut follower = Follower::new(&self.context.daemon, self.run, "0", true);
-        let mut finished: Option<Outcome> = None;
+        let mut finished: Option<OutcomeBody> = None;
         loop {
             match follower.next().await? {
-                Step::Event(told) => {
-                    self.waits.set(matches!(told.what, What::Queued));
+                Step::Event(event, line) => {
+                    self.waits.set(matches!(event.what, What::Queued));
                     if self.context.json {
-                        outputs.line(&printable_json(&told.line)).await?;
+                        outputs.line(&printable_json(&line)).await?;
                     }
-                    match told.what {
+                    match event.what {
                         What::Output(..) if self.context.json => {}
                         What::Output(stream, bytes) => outputs.piece(stream, &bytes).await?,
                         What::Finished(outcome) => finished = Some(outcome),
                         What::Started | What::Queued | What::Other => {}
                     }
                 }
-                Step::Gap(Gap { from, to, reason, line, .. }) => {
+                Step::Gap(gap, line) => {
                     if self.context.json {
                         outputs.line(&printable_json(&line)).await?;
                     }
-                    print::warn(&super::logs::gap_text(from, to, &reason));
+                    print::warn(&super::logs::gap_text(&gap));
                 }
                 Step::CaughtUp => {}
                 Step::Away(why) => print::note(&format!("{why}; reconnecting")),
@@ -138,12 +138,12 @@ impl Following<'_> {
         }
     }
 
-    async fn outcome(&self, finished: Option<Outcome>, end: Outcome) -> Result<Outcome, Failure> {
+    async fn outcome(&self, finished: Option<OutcomeBody>, end: OutcomeBody) -> Result<OutcomeBody, Failure> {
         if let Some(outcome) = finished {
             return Ok(outcome);
         }
         match self.context.daemon.ask(&Ask::get(format!("/v1/runs/{}", self.run))).await {
-            Ok(body) => Ok(read::<RunView>(&body)?.outcome),
+            Ok(body) => Ok(read::<RunView>(&body)?.outcome()),
             Err(_) => Ok(end),
         }
     }
@@ -189,21 +189,21 @@ impl Following<'_> {
     async fn why_it_waits(&self) -> Result<Option<Wait>, Failure> {
         let daemon = &self.context.daemon;
         let run: RunView = read(&daemon.ask(&Ask::get(format!("/v1/runs/{}", self.run))).await?)?;
-        if run.outcome.status != "queued" {
+        if run.status.known() != Some(Status::Queued) {
             return Ok(None);
         }
         // A daemon that cannot be drained does not know the path.
-        let drain = daemon.ask(&Ask::get("/v1/drain")).await.and_then(|body| read::<DrainView>(&body));
+        let drain = daemon.ask(&Ask::get("/v1/drain")).await.and_then(|body| read::<DrainBody>(&body));
         if drain.is_ok_and(|drain| drain.draining) {
             let why = "queued: the daemon is drained and starts nothing (runabout drain --undo)";
             return Ok(Some(Wait::ForSomebody(why.to_owned())));
         }
         let name = encoded(&run.queue);
-        let queue: QueueView = read(&daemon.ask(&Ask::get(format!("/v1/queues/{name}"))).await?)?;
+        let queue: QueueBody = read(&daemon.ask(&Ask::get(format!("/v1/queues/{name}"))).await?)?;
         let path = format!("/v1/runs?status=running&queue={name}&limit={}", AHEAD_NAMED + 1);
         let page: RunsPage = read(&daemon.ask(&Ask::get(path)).await?)?;
         let ahead: Result<Vec<RunView>, Failure> = page.runs.iter().map(|run| read(run.get().as_bytes())).collect();
-        let ahead: Vec<i64> = ahead?.iter().map(|run| run.id).collect();
+        let ahead: Vec<i64> = ahead?.iter().map(|run| run.id.0).collect();
         Ok(Some(waiting(&run, &queue, &ahead)))
     }
 }
@@ -217,7 +217,7 @@ enum Wait {
     ForSomebody(String),
 }
 
-fn waiting(run: &RunView, queue: &QueueView, ahead: &[i64]) -> Wait {
+fn waiting(run: &RunView, queue: &QueueBody, ahead: &[i64]) -> Wait {
     let name = &queue.name;
     if queue.paused {
         return Wait::ForSomebody(format!("queued: queue \"{name}\" is paused (runabout queue {name} --resume)"));
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_person_is_told_what_stands_in_front() {
-        let mut queue = QueueView { name: "default".to_owned(), slots: 1, ..QueueView::default() };
+        let mut queue = QueueBody { name: "default".into(), slots: 1, ..QueueBody::default() };
         let mut run = RunView::default();
         let passes = |text: &str| Wait::Passes(text.to_owned());
         assert_eq!(waiting(&run, &queue, &[12]), passes("queued behind run 12: queue \"default\" has 1 slot"));

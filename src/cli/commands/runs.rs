@@ -26,8 +26,9 @@ pub async fn cancel(context: &Context, ids: &[Id], reason: Option<String>) -> Re
             Ok(body) if context.json => print::answer_json(one_value(&body)?)?,
             Ok(body) => {
                 let run: RunView = read(&body)?;
-                let status = printable(&run.outcome.status);
-                let done = if run.outcome.is_terminal() { &*status } else { "stopping" };
+                let status = run.status.to_string();
+                let status = printable(&status);
+                let done = if run.outcome().is_terminal() { &*status } else { "stopping" };
                 print::note(&format!("run {number}: {done}"));
             }
             Err(failure) => code = told(failure)?,

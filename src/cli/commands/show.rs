@@ -8,7 +8,9 @@ use crate::cli::view::{RunView, read};
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::clock::UnixMs;
+use crate::run::OnInterrupt;
 use crate::text::printable;
+use crate::wire::Word;
 
 /// Prints it, line by line or as one object.
 pub async fn show(context: &Context, id: Id) -> Result<u8, Failure> {
@@ -23,38 +25,43 @@ pub async fn show(context: &Context, id: Id) -> Result<u8, Failure> {
 }
 
 fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
-    let text = |text: &Option<String>| text.as_deref().map(|text| printable(text).into_owned());
+    let text = |text: Option<&str>| text.map(|text| printable(text).into_owned());
     let number = |number: &Option<i64>| number.map(|number| number.to_string());
     let joined = |list: &[String]| (!list.is_empty()).then(|| printable(&list.join(", ")).into_owned());
-    let progress = (!run.progress.is_null()).then(|| printable(&run.progress.to_string()).into_owned());
+    let progress = run.progress.as_ref().map(|_| printable(&run.progress_value().to_string()).into_owned());
+    let word = |word: String| printable(&word).into_owned();
+    let env_keys: Vec<String> = run.env_keys.iter().map(|name| name.clone().into_owned()).collect();
     let what = if run.script.is_some() { "script" } else { "command" };
     let lines = [
         ("run", Some(run.id.to_string())),
-        ("name", text(&run.name)),
+        ("name", text(run.name.as_deref())),
         ("status", Some(paint.paint(&printable(&run.standing()), run.colour()))),
-        ("reason", text(&run.outcome.reason)),
-        ("exit code", number(&run.outcome.exit_code)),
-        ("signal", number(&run.outcome.signal)),
-        ("error", text(&run.outcome.error)),
+        ("reason", run.reason.as_ref().map(|reason| word(reason.to_string()))),
+        ("exit code", number(&run.exit_code)),
+        ("signal", number(&run.signal)),
+        ("error", text(run.error.as_deref())),
         (what, Some(printable(&run.what()).into_owned())),
-        ("directory", text(&run.cwd)),
-        ("variables", joined(&run.env_keys)),
+        ("directory", text(run.cwd.as_deref())),
+        ("variables", joined(&env_keys)),
         ("queue", Some(printable(&run.queue).into_owned())),
         ("priority", (run.priority != 0).then(|| run.priority.to_string())),
         ("tags", joined(&run.tags)),
         ("time limit", run.timeout_s.map(|timeout_s| duration::show_ms(timeout_s.saturating_mul(1_000)))),
-        ("on interrupt", (run.on_interrupt != "fail").then(|| printable(&run.on_interrupt).into_owned())),
+        (
+            "on interrupt",
+            (run.on_interrupt != Word::Known(OnInterrupt::Fail)).then(|| word(run.on_interrupt.to_string())),
+        ),
         ("keep", run.keep.then(|| "yes".to_owned())),
-        ("repeats run", number(&run.retry_of)),
+        ("repeats run", run.retry_of.map(|run| run.to_string())),
         ("attempt", (run.attempt > 1).then(|| run.attempt.to_string())),
         ("process", number(&run.pid)),
         ("stopped", stopped(&run.stopped_pids)),
         ("progress", progress),
         ("submitted", Some(printable(&run.created_at).into_owned())),
-        ("not before", text(&run.not_before)),
-        ("started", text(&run.started_at)),
-        ("cancel asked", text(&run.cancel_requested_at)),
-        ("ended", text(&run.ended_at)),
+        ("not before", text(run.not_before.as_deref())),
+        ("started", text(run.started_at.as_deref())),
+        ("cancel asked", text(run.cancel_requested_at.as_deref())),
+        ("ended", text(run.ended_at.as_deref())),
         ("took", run.took(now)),
         ("output", Some(format!("{} bytes", run.output_bytes))),
         ("events", Some(run.last_seq.to_string())),
@@ -64,8 +71,8 @@ fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
 }
 
 /// Which processes are stopped, and how they go on.
-fn stopped(pids: &[i64]) -> Option<String> {
-    let pids = pids.iter().map(i64::to_string).collect::<Vec<_>>().join(" ");
+fn stopped(pids: &[i32]) -> Option<String> {
+    let pids = pids.iter().map(i32::to_string).collect::<Vec<_>>().join(" ");
     (!pids.is_empty()).then(|| format!("{pids} (until `kill -CONT {pids}`)"))
 }
 

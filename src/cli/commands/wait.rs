@@ -25,10 +25,10 @@ pub async fn wait(context: &Context, ids: &[Id]) -> Result<u8, Failure> {
                     print::answer_json(one_value(&body)?)?;
                 }
                 let run: RunView = read(&body)?;
-                if let Some(complaint) = run.outcome.complaint(number) {
+                if let Some(complaint) = run.outcome().complaint(number) {
                     print::warn(&complaint);
                 }
-                run.outcome.exit_code()
+                run.outcome().exit_code()
             }
             // The others are still worth waiting for.
             Err(failure @ Failure::Refused(_)) => {
@@ -49,7 +49,7 @@ async fn ended(context: &Context, number: i64, patience: &mut Patience) -> Resul
     ask.answer_s = WAIT_S + ANSWER_S;
     loop {
         let body = ask_until_answered(&context.daemon, &ask, patience).await?;
-        if read::<RunView>(&body)?.outcome.is_terminal() {
+        if read::<RunView>(&body)?.outcome().is_terminal() {
             return Ok(body);
         }
     }

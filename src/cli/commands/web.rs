@@ -36,7 +36,7 @@ pub async fn page_url(context: &Context) -> Result<String, Failure> {
             detail: "the daemon listens on no TCP address, so that no browser reaches it: start it with --listen \
                      ADDR:PORT (the units of a person's daemon set RUNABOUT_LISTEN=none: systemctl edit, \
                      Environment=RUNABOUT_LISTEN=127.0.0.1:7868), or name the address of a proxy before it with --url"
-                .to_owned(),
+                .into(),
             ..Problem::default()
         }))
     })?;

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::FutureExt as _;
-use serde_json::json;
 use tide::StatusCode;
 
 use super::runs::WAIT_MAX_S;
 use crate::http::Problem;
 use crate::http::app::{self, Answer, App, Request, json_body, no_query, nothing, query};
 use crate::http::audit::did;
+use crate::http::types::DrainBody;
 use crate::run::Status;
 
 /// `GET /v1/drain`
@@ -65,5 +65,5 @@ fn show(app: &App) -> Answer {
     let counts = app.store.counts();
     let of = |status: Status| counts[status as usize];
     let (draining, running, queued) = (app.store.draining(), of(Status::Running), of(Status::Queued));
-    app::json(StatusCode::Ok, &json!({ "draining": draining, "running": running, "queued": queued }))
+    app::json(StatusCode::Ok, &DrainBody { draining, running, queued })
 }

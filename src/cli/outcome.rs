@@ -1,42 +1,19 @@
-//! How a run stands or ended, as the daemon tells it, and what a shell is told of it.
+//! What a shell and a person are told of a run's end.
 //!
-//! Words that this program does not know are kept as they are: a newer daemon may have more of them.
+//! Words that this program does not know make no exit code of their own: a newer daemon may have more of them.
 
-use serde::Deserialize;
-
-use crate::run::{self, Reason, Status};
+use crate::run::{Outcome, Reason, Status};
 use crate::text::printable;
+use crate::wire::OutcomeBody;
 
-/// The part of a run, of a `finished` event and of an `end` that says how it ended.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Outcome {
-    /// Where it stands.
-    pub status: String,
-    /// Why it ended.
-    pub reason: Option<String>,
-    /// The command's exit code.
-    pub exit_code: Option<i64>,
-    /// The signal that ended it.
-    pub signal: Option<i64>,
-    /// Why it could not start.
-    pub error: Option<String>,
-}
-
-impl Outcome {
-    /// Whether nothing will change it.
-    pub fn is_terminal(&self) -> bool {
-        Status::parse(&self.status).is_some_and(Status::is_terminal)
-    }
-
+impl OutcomeBody {
     /// Whether there was no command to print anything.
     pub fn never_started(&self) -> bool {
-        self.reason.as_deref().and_then(Reason::parse) == Some(Reason::SpawnFailed)
+        self.known_reason() == Some(Reason::SpawnFailed)
     }
 
     /// What `run` and `wait` exit with.
     pub fn exit_code(&self) -> u8 {
-        let reason = self.reason.as_deref().and_then(Reason::parse);
         if self.never_started() {
             // The daemon's words for what a shell tells by 127 and 126.
             return match self.error.as_deref() {
@@ -45,16 +22,14 @@ impl Outcome {
                 _ => 125,
             };
         }
-        let Some(status) = Status::parse(&self.status) else { return 125 };
-        let &Outcome { exit_code, signal, .. } = self;
-        let known = run::Outcome { status, reason, exit_code, signal, error: None };
-        u8::try_from(known.shell_exit_code() & 0xff).unwrap_or(125)
+        let code = self.known().as_ref().map_or(125, Outcome::shell_exit_code);
+        u8::try_from(code & 0xff).unwrap_or(125)
     }
 
     /// What a person should be told beyond the exit code; `None` when the command ended by itself.
     pub fn complaint(&self, run: i64) -> Option<String> {
-        let reason = self.reason.as_deref().and_then(Reason::parse);
-        match (Status::parse(&self.status), reason) {
+        let reason = self.known_reason();
+        match (self.status.known(), reason) {
             (_, Some(Reason::SpawnFailed)) => {
                 let why = self.error.as_deref().unwrap_or("it could not be started");
                 let is_line = why.strip_prefix("not found: ").is_some_and(|name| name.contains(char::is_whitespace));
@@ -77,9 +52,12 @@ impl Outcome {
 mod tests {
     use super::*;
 
+    fn body(status: &str, reason: &str) -> OutcomeBody {
+        serde_json::from_value(serde_json::json!({ "status": status, "reason": reason })).expect("an outcome")
+    }
+
     fn exit(status: &str, reason: &str, exit_code: Option<i64>, signal: Option<i64>, error: Option<&str>) -> u8 {
-        let (status, reason, error) = (status.to_owned(), Some(reason.to_owned()), error.map(str::to_owned));
-        Outcome { status, reason, exit_code, signal, error }.exit_code()
+        OutcomeBody { exit_code, signal, error: error.map(str::to_owned), ..body(status, reason) }.exit_code()
     }
 
     #[test]
@@ -98,11 +76,7 @@ mod tests {
 
     #[test]
     fn only_what_the_command_did_not_do_itself_is_told() {
-        let outcome = |status: &str, reason: &str| Outcome {
-            status: status.to_owned(),
-            reason: Some(reason.to_owned()),
-            ..Outcome::default()
-        };
+        let outcome = body;
         assert!(outcome("failed", "exited").complaint(1).is_none());
         assert!(outcome("failed", "signaled").complaint(1).is_none());
         assert_eq!(outcome("timed_out", "timeout").complaint(7).as_deref(), Some("run 7 timed out"));
@@ -112,8 +86,7 @@ mod tests {
     fn a_line_of_shell_that_was_taken_for_a_program_is_told_from_a_program() {
         let complaint = |name: &str| {
             let error = Some(format!("not found: {name}"));
-            let (status, reason) = ("failed".to_owned(), Some("spawn_failed".to_owned()));
-            Outcome { status, reason, error, ..Outcome::default() }.complaint(1).unwrap_or_default()
+            OutcomeBody { error, ..body("failed", "spawn_failed") }.complaint(1).unwrap_or_default()
         };
         assert_eq!(complaint("gerp"), "not found: gerp");
         let told = complaint("make | tee log");

@@ -1,0 +1,33 @@
+//! Queues, and whether anything is started from them.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// A queue.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QueueBody<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// How many of its runs may run at once.
+    pub slots: i64,
+    /// Whether nothing more of it starts.
+    pub paused: bool,
+    /// How many of its runs wait.
+    pub queued: i64,
+    /// How many of its runs run.
+    pub running: i64,
+}
+
+/// Whether runs are started, and how many there are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DrainBody {
+    /// Whether no more runs are started.
+    pub draining: bool,
+    /// How many run.
+    pub running: i64,
+    /// How many wait.
+    pub queued: i64,
+}
