@@ -85,3 +85,4 @@ mod terminal;
 mod tls;
 mod transitions;
 mod whole_session;
+mod wire_recorded;

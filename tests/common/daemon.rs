@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -24,9 +24,10 @@ const EVENTS_SHOWN_MAX: i64 = 30;
 /// In the environment of a daemon and of all that it starts: its directory, by which they are found.
 const MARK: &str = "SUITE_DIR";
 
-/// The binary under test.
+/// The binary under test: that of this build, unless `SUITE_BINARY` names another.
 pub fn binary() -> &'static str {
-    env!("CARGO_BIN_EXE_runabout")
+    static OTHER: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("SUITE_BINARY").ok());
+    OTHER.as_deref().unwrap_or(env!("CARGO_BIN_EXE_runabout"))
 }
 
 /// How a daemon is to be started.

@@ -162,6 +162,16 @@ impl Call {
         head
     }
 
+    /// Who sends it.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// All of it, as it is sent.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        [self.head().as_bytes(), self.body.as_deref().unwrap_or_default()].concat()
+    }
+
     /// Sends it on a connection of its own; fails the test where no whole answer comes in time.
     pub fn send(self) -> Response {
         let what = format!("{} {}", self.method, self.path);

@@ -23,6 +23,7 @@ mod script;
 pub mod small_disk;
 mod socket;
 mod store;
+mod tape;
 mod temp;
 mod ws;
 
@@ -46,6 +47,7 @@ pub use runs::{Metrics, output_of};
 pub use script::{Feed, Gate};
 pub use socket::{Address, Socket};
 pub use store::{new_run, store};
+pub use tape::{Tape, difference, recordings};
 pub use temp::TempDir;
 pub use ws::Opening;
 
