@@ -1,6 +1,6 @@
-//! Names and groups of the system's accounts, from their files: a static binary has no name service.
+//! Names and groups of the system's accounts, read from /etc/passwd and /etc/group: a static binary has no name service.
 //!
-//! What cannot be read is nobody's name and nobody's group.
+//! An entry that cannot be read counts as absent.
 
 use std::fs::{metadata, read_to_string};
 use std::os::unix::fs::MetadataExt as _;
@@ -9,41 +9,41 @@ use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
 use rustix::thread::CapabilitySet;
 
-/// Where Linux keeps a file's POSIX access list.
+/// The extended attribute in which Linux keeps a file's POSIX access list.
 const ACCESS_LIST: &str = "system.posix_acl_access";
 
-/// An account that commands can run as: its line of /etc/passwd, and its groups.
+/// An account that commands can run as: its line of /etc/passwd and its groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Its name.
     pub name: String,
-    /// Its number.
+    /// Its user id.
     pub uid: u32,
     /// Its primary group.
     pub gid: u32,
     /// All its groups, the primary one first.
     pub groups: Vec<u32>,
-    /// Its home directory; none where the entry has no absolute path.
+    /// Its home directory; `None` where the entry has no absolute path.
     pub home: Option<PathBuf>,
-    /// Its shell; /bin/sh where the entry names none, as in passwd(5).
+    /// Its shell; /bin/sh where the entry names none, as passwd(5) says.
     pub shell: String,
 }
 
 impl Account {
-    /// The account of this name or, where there is no such name, of this number.
+    /// Finds an account by its name or, where there is no such name, by its user id.
     pub fn find(user: &str) -> Option<Account> {
         Account::find_in(&entries("/etc/passwd"), &entries("/etc/group"), user)
     }
 
-    /// The account of this number.
+    /// Finds an account by its user id.
     pub fn find_uid(uid: u32) -> Option<Account> {
         Account::find(&user_name(uid)?)
     }
 
-    /// The account that `runs.user` names, if this process may run commands as it.
+    /// The account that `runs.user` names, if this process may run commands as that user.
     ///
     /// # Errors
-    /// There is none, or it may not; for people, with the key.
+    /// When there is no such account, or this process may not. The text is for people and names the key.
     #[cfg(target_os = "linux")]
     pub fn for_runs(user: &str) -> Result<Account, String> {
         let Some(account) = Account::find(user) else {
@@ -67,17 +67,17 @@ impl Account {
         ))
     }
 
-    /// Whether it may read this file, as far as modes say; where an access list says more, it counts as allowed.
+    /// Whether this account may read a file, by the modes on the way to it; a POSIX access list counts as permission.
     pub fn may_read(&self, file: &Path) -> bool {
         self.may(file, 0o4)
     }
 
-    /// Whether it may make this directory its own, as far as modes say; as [`Account::may_read`].
+    /// Whether this account may enter a directory; judged as in [`Account::may_read`].
     pub fn may_enter(&self, dir: &Path) -> bool {
         self.may(dir, 0o1)
     }
 
-    /// What cannot be looked at is not known to be forbidden.
+    /// A path that cannot be examined counts as allowed.
     fn may(&self, path: &Path, bits: u32) -> bool {
         let Ok(path) = path.canonicalize() else { return true };
         let allows = |path: &Path, bits: u32| {
@@ -112,20 +112,20 @@ impl Account {
     }
 }
 
-/// The account's name, if it has one.
+/// The name of the account with this user id.
 pub fn user_name(uid: u32) -> Option<String> {
     let mut fields =
         entries("/etc/passwd").into_iter().filter(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(uid));
     fields.next()?.into_iter().next()
 }
 
-/// The number of a group, given by its name or number.
+/// The id of a group that is given by its name or its id.
 pub fn group_id(group: &str) -> Option<u32> {
     let named = entries("/etc/group").into_iter().find(|fields| fields.first().is_some_and(|name| name == group));
     named.map_or_else(|| group.parse().ok(), |fields| fields.get(2)?.parse().ok())
 }
 
-/// The supplementary groups of a process, if it is still one of this user's.
+/// The supplementary groups of a process; `None` where it does not run as this user any more.
 pub fn process_groups(pid: i32, uid: u32) -> Option<Vec<u32>> {
     let status = read_to_string(format!("/proc/{pid}/status")).ok()?;
     let numbers = |label: &str| -> Option<Vec<u32>> {
@@ -136,7 +136,7 @@ pub fn process_groups(pid: i32, uid: u32) -> Option<Vec<u32>> {
     (numbers("Uid:")?.get(1) == Some(&uid)).then(|| numbers("Groups:"))?
 }
 
-/// Whether the group's entry names the user.
+/// Whether the group's entry in /etc/group lists the user.
 pub fn is_listed(uid: u32, gid: u32) -> bool {
     let Some(user) = user_name(uid) else { return false };
     let entry =

@@ -1,7 +1,6 @@
-//! ClockSteps of the wall clock, notices when they happen: timers are monotonic, and do not notice that their time has come.
+//! Notices when the wall clock is set, or the machine wakes from sleep: timers are monotonic and do not see that.
 //!
-//! Costs nothing until somebody sets the clock, or the machine wakes from a sleep. It says that the clock has jumped, and
-//! from where to where; what is due then is for others to see.
+//! It costs nothing until then. It only reports the step, from which time to which; what is due then is for others to find.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,37 +16,37 @@ use rustix::time::{
 
 use crate::clock::UnixMs;
 
-/// When the timer expires whose only purpose is to be cancelled: in the year 2255, in seconds since 1970.
+/// When the timer expires whose only purpose is to be cancelled by a step: in the year 2255, in seconds since 1970.
 const NEVER_S: i64 = 9_000_000_000;
 
-/// A debug build reads milliseconds that are to be added to the clock from the file that this variable names, and again
-/// whenever it is written. A release knows nothing of it.
+/// Names a file with milliseconds that a debug build adds to the clock, and reads again whenever it is written. A release
+/// build has no such variable.
 #[cfg(debug_assertions)]
 const TEST_CLOCK: &str = "RUNABOUT_TEST_CLOCK";
 
-/// One jump.
+/// One step of the clock.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockStep {
-    /// What the clock would show had nobody touched it.
+    /// What the clock would show without the step.
     pub from: UnixMs,
-    /// What it shows.
+    /// What it shows now.
     pub to: UnixMs,
 }
 
-/// Waits for the clock to be set.
+/// The steps of the clock, as they happen.
 pub struct ClockSteps {
     notices: Async<OwnedFd>,
-    /// What the clock showed when.
+    /// When the clock was last read, and what it showed.
     seen: (Instant, UnixMs),
     #[cfg(debug_assertions)]
     injected: Option<PathBuf>,
 }
 
 impl ClockSteps {
-    /// ClockSteps from now on.
+    /// Watches for steps from now on.
     ///
     /// # Errors
-    /// When the system cannot tell.
+    /// When the system cannot notify of them.
     pub fn watch() -> io::Result<ClockSteps> {
         #[cfg(debug_assertions)]
         if let Some(file) = std::env::var_os(TEST_CLOCK).map(PathBuf::from) {
@@ -71,10 +70,10 @@ impl ClockSteps {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next step.
     ///
     /// # Errors
-    /// When the system cannot tell any more.
+    /// When the system cannot notify of them any more.
     pub async fn next(&mut self) -> io::Result<ClockStep> {
         loop {
             self.notices.readable().await?;

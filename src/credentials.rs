@@ -1,7 +1,7 @@
-//! Who is at the other end of a Unix socket, by the kernel's word.
+//! Reads from the kernel who is at the other end of a Unix socket.
 //!
-//! A peer in another PID namespace, such as another container, has no number here; its user and groups are told all the
-//! same. `rustix` has no answer for such a peer, and none for its groups, which is why there is `unsafe` here.
+//! A peer in another PID namespace, such as another container, has no process id here, but a user and groups. `rustix` fails
+//! for such a peer and does not read groups, which is why there is `unsafe` here.
 
 #![allow(unsafe_code)]
 
@@ -10,29 +10,29 @@ use std::os::fd::{AsFd, AsRawFd as _};
 
 use crate::accounts;
 
-/// SO_PEERGROUPS of socket(7), since Linux 4.13; where the number means nothing, or something else, it is an error.
+/// SO_PEERGROUPS of socket(7), since Linux 4.13. An older kernel answers it with an error.
 const PEER_GROUPS: libc::c_int = 59;
-/// Groups of one process, at most: NGROUPS_MAX of the kernel's limits.h.
+/// The most groups that a process can have: NGROUPS_MAX of the kernel's limits.h.
 const GROUPS_MAX: usize = 65_536;
 
-/// What the kernel says of a peer, as of when it connected.
+/// The credentials that a peer had when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// Its effective user.
+    /// Its effective user id.
     pub uid: u32,
-    /// Its effective group.
+    /// Its effective group id.
     pub gid: u32,
-    /// Its process; `None` where that is in another PID namespace.
+    /// Its process id; `None` when it is in another PID namespace.
     pub pid: Option<i32>,
-    /// Its supplementary groups; `None` where the kernel does not tell.
+    /// Its supplementary groups; `None` when the kernel is too old to say.
     pub groups: Option<Vec<u32>>,
 }
 
 impl Credentials {
-    /// Of the peer of a connected socket.
+    /// Reads the credentials of a connected socket's peer.
     ///
     /// # Errors
-    /// Where it is no such socket.
+    /// When it is not a connected Unix socket.
     pub fn of_peer(socket: impl AsFd) -> io::Result<Credentials> {
         let mut numbers = [0_u32; 3];
         // The kernel's `struct ucred`: pid, uid, gid.
@@ -42,8 +42,8 @@ impl Credentials {
         Ok(Credentials { uid, gid, pid, groups: groups_of(&socket).ok() })
     }
 
-    /// Whether it is in a group: by the kernel's word, else by its process where there is one here, else by the group's
-    /// entry.
+    /// Whether the peer is in a group, according to the kernel, else to its process, else to the group's entry in
+    /// /etc/group.
     pub fn is_in(&self, group: u32) -> bool {
         let has = |groups: &[u32]| groups.contains(&group);
         let by_process = || self.pid.and_then(|pid| accounts::process_groups(pid, self.uid));
@@ -66,7 +66,7 @@ fn groups_of(socket: &impl AsFd) -> io::Result<Vec<u32>> {
     Ok(groups)
 }
 
-/// Reads an option of a socket that is numbers; answers how many there are.
+/// Reads a socket option that is a list of numbers; returns how many there are.
 fn ask(socket: &impl AsFd, option: libc::c_int, numbers: &mut [u32]) -> io::Result<usize> {
     let bytes = size_of_val(numbers);
     let mut length = libc::socklen_t::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput)?;

@@ -1,35 +1,36 @@
-//! File descriptors: who may take the last ones. Clients leave some for commands, commands leave some for those who look
-//! after the daemon, and nobody takes the last of all, which the database needs.
+//! Reserves file descriptors: clients leave some for commands, commands leave some for administrators, and those leave the
+//! last ones to the database.
 //!
-//! The kernel gives out the lowest number that is free: a new descriptor's number says how many are open at least, so that
-//! nothing is counted.
+//! The kernel gives out the lowest free number, so that a new descriptor's number shows how many are open at least. Nothing
+//! is counted.
 
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, getrlimit};
 
-/// Of all descriptors the part that clients leave to commands …
+/// Clients leave one in this many descriptors to commands, …
 const CLIENTS_LEAVE_PART: usize = 4;
-/// … at least so many, of which a small command's start takes a dozen for a moment, and at most so many: 60 commands.
+/// … but at least as many as the start of a small command takes for a moment (a dozen), and at most those of 60 commands.
 const CLIENTS_LEAVE: std::ops::RangeInclusive<usize> = 32..=256;
-/// What a command leaves: its own start takes two for each of its three pipes, two to hear of the exec, one to see its end.
+/// Descriptors that a command leaves: its own start takes two for each of its three pipes, two to learn of the exec, one to
+/// see its end.
 const COMMANDS_LEAVE: usize = 16;
-/// What those who look after the daemon leave.
+/// Descriptors that administrators leave.
 const ADMINS_LEAVE: usize = 8;
 
-/// Whom a descriptor is for.
+/// The purpose of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum For {
-    /// Somebody who may be anybody.
+    /// A client's connection.
     Client,
     /// A command that is about to be started.
     Command,
-    /// root, or the daemon's own user.
+    /// A connection of root or of the daemon's own user.
     Admin,
 }
 
-/// Whether a new descriptor may be used for that; else it is to be closed again.
+/// Whether a new descriptor may be used for this purpose; if not, the caller closes it.
 pub fn may_use(descriptor: impl AsFd, purpose: For) -> bool {
     static LIMIT: OnceLock<usize> = OnceLock::new();
     let limit = *LIMIT.get_or_init(|| {

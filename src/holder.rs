@@ -1,8 +1,8 @@
-//! Which other process has a database open, by SQLite's own locks, whatever a lock file says: a daemon for as long as it
-//! runs, Litestream, a shell.
+//! Finds another process that has a database open (a daemon, Litestream, a shell) by SQLite's own locks, whatever the lock
+//! file says.
 //!
-//! Only for a process that has not opened it itself: closing a descriptor of a file gives up all locks that the process
-//! has on it.
+//! Only for a process that has not opened the database itself: closing any descriptor of a file releases all locks that the
+//! process has on it.
 
 #![allow(unsafe_code)]
 
@@ -14,20 +14,20 @@ use std::os::fd::AsRawFd as _;
 
 use crate::dir::FileAt;
 
-/// What the name of the index of a database's write-ahead log has behind the database's.
+/// The suffix of the index of a database's write-ahead log.
 pub const INDEX: &str = "-shm";
-/// Where SQLite keeps its locks in that index (its `os_unix.c`): eight bytes, and behind them one that everybody who has it
-/// open holds.
+/// SQLite's locks in that index, as first byte and length (`os_unix.c`): eight bytes, then one that every process holds that
+/// has the index open.
 const INDEX_LOCKS: (i64, i64) = (120, 9);
-/// … and in a database's file: `PENDING_BYTE` and what follows it.
+/// … and in the database's file: `PENDING_BYTE` and what follows it.
 const FILE_LOCKS: (i64, i64) = (0x4000_0000, 512);
 
 /// A process that has the database open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// `None` where it is in another PID namespace, or its lock goes with an open file.
+    /// Its id; `None` when it is in another PID namespace, or holds its lock by an open file description.
     pub pid: Option<i32>,
-    /// What it is called, where that can be seen.
+    /// Its name, where that can be read.
     pub name: Option<String>,
 }
 
@@ -41,13 +41,13 @@ impl fmt::Display for Holder {
     }
 }
 
-/// One that has it open; a daemon's own pid is not told by `but`.
+/// A process that has the database open, other than the process `but`; `None` when there is none.
 ///
 /// # Errors
-/// Where that cannot be seen: the files are not the caller's to read.
+/// When the caller may not read the files.
 pub fn of(database: &FileAt, but: Option<i32>) -> io::Result<Option<Holder>> {
     for (file, (from, length)) in [(database.with_suffix(INDEX), INDEX_LOCKS), (database.clone(), FILE_LOCKS)] {
-        // A link, or whatever is no database here: nobody works by it.
+        // A link, or something that is no file: nobody uses it as a database.
         if file.dir.check(&file.name).is_err() {
             continue;
         }
@@ -56,7 +56,7 @@ pub fn of(database: &FileAt, but: Option<i32>) -> io::Result<Option<Holder>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        // Asked byte by byte, since the answer is the first that is in the way, which may be the daemon.
+        // Byte by byte, since the answer names only the first lock in the way, which may be that of `but`.
         let step = if but.is_some() { 1 } else { length };
         for start in (from..from + length).step_by(step as usize) {
             if let Some(pid) = locked_by(&opened, start, step)?.filter(|pid| pid.is_none() || *pid != but) {
@@ -67,7 +67,7 @@ pub fn of(database: &FileAt, but: Option<i32>) -> io::Result<Option<Holder>> {
     Ok(None)
 }
 
-/// Whose lock would be in the way of all of this; the inner `None` is a process that cannot be named from here.
+/// The process whose lock is in the way of locking this range; the inner `None` is one that has no id here.
 fn locked_by(file: &File, start: i64, length: i64) -> io::Result<Option<Option<i32>>> {
     // SAFETY: a `flock` is integers, for which zero is a value.
     let mut lock: libc::flock = unsafe { MaybeUninit::zeroed().assume_init() };

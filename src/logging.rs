@@ -1,6 +1,6 @@
 //! Log lines on standard error: for people, for the journal, or as JSON.
 //!
-//! It never waits for whoever reads them, never panics, and lets no control byte through: a line that cannot be written at
+//! It never waits for the reader of the log, never panics, and writes no control characters. A line that cannot be written at
 //! once is dropped.
 
 use std::borrow::Cow;
@@ -14,22 +14,23 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::clock::UnixMs;
 use crate::text::{printable, printable_json, printable_lines};
 
-/// A pipe takes this much at once or not at all (PIPE_BUF of pipe(7)), so that `poll` tells whether a write would wait.
+/// The longest line, in bytes. A pipe takes this much at once or not at all (PIPE_BUF of pipe(7)), so that `poll` shows
+/// whether a write would block.
 const LINE_BYTES_MAX: usize = 4_096;
 
-/// How a line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `2026-11-23T06:32:01.123Z INFO message`.
     Text,
-    /// `<6>message`, which the journal understands and adds its own time to.
+    /// `<6>message`: the journal understands the priority and adds the time.
     Journal,
     /// One JSON object a line.
     Json,
 }
 
 impl Format {
-    /// Text as the journal likes it where standard error is the journal (systemd.exec(5), JOURNAL_STREAM), else for people.
+    /// [`Format::Journal`] when standard error is the journal (JOURNAL_STREAM of systemd.exec(5)), else [`Format::Text`].
     pub fn of_text() -> Format {
         let stream = std::env::var_os("JOURNAL_STREAM");
         let ours = rustix::fs::fstat(std::io::stderr()).ok().map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino));
@@ -40,16 +41,17 @@ impl Format {
     }
 }
 
-/// Starts to log; of other crates only what is at least a warning.
+/// Starts the log. Other crates are logged from warnings up.
 ///
-/// Called once, first of all; a second call changes the level alone.
+/// A second call only changes the level.
 pub fn start(format: Format, level: LevelFilter) {
     // It fails only where a logger is there already.
     let _ = log::set_boxed_logger(Box::new(Stderr { format }));
     log::set_max_level(level);
 }
 
-/// Says why there will be no daemon, before there is a log: to people by the program's name, to the journal as errors.
+/// Writes why the daemon does not start, before there is a log: for people after the program's name, for the journal as
+/// errors.
 pub fn refuse(why: &str) {
     let why = printable_lines(why);
     let text = match Format::of_text() {
@@ -112,7 +114,7 @@ fn syslog(level: Level) -> u8 {
     }
 }
 
-/// The text with what a terminal would obey written out, and with `…` where that is longer than `room` bytes.
+/// The text with control characters escaped, cut to `room` bytes and marked with `…` where it is longer.
 fn escaped(text: &str, room: usize) -> Cow<'_, str> {
     let shown = printable(text);
     if shown.len() <= room { shown } else { Cow::Owned(format!("{}…", cut(&shown, room - '…'.len_utf8()))) }

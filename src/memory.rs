@@ -1,9 +1,9 @@
-//! What a burst took goes back to the system: the allocator keeps it otherwise.
+//! Returns freed memory to the system after a burst; the allocator would keep it.
 //!
-//! Never called where somebody waits.
+//! Not to be called while a request waits.
 #![allow(unsafe_code)]
 
-/// Gives free memory back, all of it that is whole pages. Costs about as long as a few system calls.
+/// Returns all free whole pages. Takes about as long as a few system calls.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: malloc_trim(3) takes the allocator's own locks and touches only what is free.

@@ -1,4 +1,4 @@
-//! What is seen from outside, in the OpenMetrics text format. Counts are kept where things happen, never counted.
+//! The daemon's metrics, in the OpenMetrics text format. Counters move where things happen; reading them counts nothing.
 
 mod process;
 
@@ -15,7 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::event::Kind;
 use crate::run::Status;
 
-/// What may carry events to a reader.
+/// The transports of readers.
 const TRANSPORTS: [&str; 4] = ["websocket", "sse", "ndjson", "log"];
 
 impl EncodeLabelValue for Status {
@@ -48,44 +48,44 @@ labels! {
     OfWhat { what: &'static str }
 }
 
-/// Every metric, shared by all who count.
+/// All metrics of the daemon.
 pub struct Metrics {
     registry: Registry,
-    /// Runs there are, by status.
+    /// Current runs by status.
     pub runs: Family<OfStatus, Gauge>,
     /// Runs that ended.
     pub runs_finished: Family<OfStatus, Counter>,
-    /// From due to claimed.
+    /// Seconds from due to claimed.
     pub run_wait: Histogram,
-    /// From started to ended.
+    /// Seconds from started to ended.
     pub run_duration: Histogram,
     /// Events that were committed.
     pub events: Family<OfKind, Counter>,
     /// Transactions that were committed.
     pub commits: Counter,
-    /// How long a commit took, flush included.
+    /// Seconds that commits took, flush included.
     pub commit: Histogram,
-    /// What the store was asked: `read` or `write`.
+    /// Requests to the store, `read` or `write`.
     pub store_requests: Family<OfRequest, Counter>,
     /// Live readers of events.
     pub readers: Family<OfTransport, Gauge>,
-    /// Readers that fell behind and were sent back to SQLite.
+    /// Readers that fell behind and went back to reading pages from SQLite.
     pub reader_resyncs: Counter,
     /// Answered requests.
     pub http_requests: Family<OfRoute, Counter>,
-    /// Why the scheduler woke: `signal`, `due` or `safety`.
+    /// Wake-ups of the scheduler by cause: `signal`, `due` or `safety`.
     pub scheduler_wakeups: Family<OfCause, Counter>,
-    /// Rows that expired.
+    /// Rows that were removed because they expired.
     pub pruned: Family<OfWhat, Counter>,
-    /// Size of the database file.
+    /// Size of the database file, in bytes.
     pub database_bytes: Gauge,
-    /// What is free where it lies.
+    /// Free space on the database's file system, in bytes.
     pub disk_free_bytes: Gauge,
-    /// 1 while the database can be written, 0 while it cannot: a disk that is full, read-only or failing.
+    /// 1 while the database can be written, 0 while the disk is full, read-only or failing.
     pub storage_writable: Gauge,
-    /// How often the medium failed and the truth was read back.
+    /// Failures of the medium after which the database was opened again.
     pub store_recoveries: Counter,
-    /// Whether nothing is started, by somebody's wish.
+    /// 1 while no run is started because of `runabout drain`.
     pub draining: Gauge,
 }
 
@@ -96,7 +96,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All of them, at zero.
+    /// All metrics, at zero.
     pub fn new() -> Metrics {
         let seconds =
             || Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0, 21_600.0]);
@@ -172,12 +172,12 @@ impl Metrics {
         }
     }
 
-    /// Live readers over all that carries events.
+    /// Live readers over all transports.
     pub fn readers_now(&self) -> i64 {
         TRANSPORTS.iter().map(|transport| self.readers.get_or_create(&OfTransport { transport }).get()).sum()
     }
 
-    /// The text that `GET /metrics` answers; the process's own figures are read now.
+    /// The text of `GET /metrics`. The process's own figures are read at this moment.
     pub fn encode(&self) -> String {
         let mut out = String::new();
         // Writing to a String cannot fail.
@@ -185,8 +185,8 @@ impl Metrics {
         out
     }
 
-    /// The same in the older text format of Prometheus, 0.0.4, where a counter's family has its samples' name, and units
-    /// and the end are not told.
+    /// The same in the older text format of Prometheus, 0.0.4, in which a counter's family has the name of its samples, and
+    /// there are no units and no end mark.
     pub fn encode_as_text(&self) -> String {
         let standard = self.encode();
         let mut out = String::with_capacity(standard.len());
@@ -194,7 +194,7 @@ impl Metrics {
         for line in standard.lines() {
             let mut words = line.splitn(4, ' ');
             match (words.next(), words.next(), words.next(), words.next()) {
-                // It says no type, and comes before it.
+                // It comes before the type.
                 (Some("#"), Some("HELP"), Some(_), text) => help = text,
                 (Some("#"), Some("TYPE"), Some(name), Some(kind)) => {
                     let total = if kind == "counter" { "_total" } else { "" };

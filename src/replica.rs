@@ -1,6 +1,6 @@
-//! What Litestream keeps beside a database: a folder of changes, outside of every quota of ours.
+//! Measures the folder of changes that Litestream keeps beside a database, which no quota of Runabout's covers.
 //!
-//! It only looks, and follows no links.
+//! It changes nothing and follows no links.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,24 +10,24 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 
 use crate::dir::FileAt;
 
-/// How deep its folder is: `ltx`, a level, a file.
+/// Directory levels in the folder: `ltx`, a level, its files.
 const DEPTH_MAX: u32 = 4;
-/// How old a count may be that is only told along with something else.
+/// How old a measurement may be …
 const AGE_MIN: Duration = Duration::from_secs(10);
-/// … and so many times what it took, since all of its files are looked at.
+/// … and at least this many times what it took, since every file is looked at.
 const AGE_PER_LOOK: u32 = 100;
 
-/// Its folder for a database.
+/// The folder that belongs to a database.
 pub fn folder(database: &FileAt) -> PathBuf {
     database.dir.path().join(name(database))
 }
 
-/// What the files in it hold, in bytes; 0 where there is none, or it cannot be seen.
+/// The size of all files in it, in bytes; 0 when there is none, or it cannot be read.
 pub fn bytes(database: &FileAt) -> u64 {
     held(&*database.dir, name(database).as_bytes(), DEPTH_MAX)
 }
 
-/// A count that is made anew once in a while.
+/// A cached measurement.
 #[derive(Debug, Default)]
 pub struct Counted {
     bytes: u64,
@@ -35,7 +35,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// As [`bytes()`], of late.
+    /// The size as in [`bytes()`], measured now or a short while ago.
     pub fn bytes(&mut self, database: &FileAt) -> u64 {
         let began = Instant::now();
         if self.until.is_none_or(|until| until <= began) {

@@ -1,7 +1,7 @@
-//! The tokens of what runs: with one, a command appends events to its own run while its attempt lasts, and can do nothing else.
+//! Run tokens: with one, a command appends events to its own run while its attempt lasts, and can do nothing else.
 //!
-//! In memory alone, by SHA-256: no daemon but the one that started an attempt knows its token, and no attempt outlives its
-//! daemon. A convenience and no boundary: every process of the command's user can read its environment.
+//! They are kept in memory only, by SHA-256: no attempt outlives the daemon that started it. They are a convenience, not a
+//! security boundary, since every process of the command's user can read its environment.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,22 +10,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::access::{Token, TokenKind};
 use crate::run::RunId;
 
-/// All that are valid now, as many as there are attempts; cheap to clone.
+/// The tokens that are valid now, one for each attempt; cheap to clone.
 #[derive(Clone, Default)]
 pub struct RunTokens(Arc<Mutex<HashMap<[u8; 32], RunId>>>);
 
 impl RunTokens {
-    /// A new token for an attempt of this run, valid until the answer is dropped.
+    /// Makes a token for an attempt of this run. It is valid until the returned value is dropped.
     ///
     /// # Errors
-    /// Where the system has no random bytes to give.
+    /// When the system has no random bytes to give.
     pub fn issue(&self, run: RunId) -> Result<RunToken, getrandom::Error> {
         let token = Token::make(TokenKind::Run)?;
         self.valid().insert(token.sha256(), run);
         Ok(RunToken { tokens: self.clone(), token })
     }
 
-    /// The run whose command has this token.
+    /// The run whose command was given this token.
     pub fn run_of(&self, token: &Token) -> Option<RunId> {
         self.valid().get(&token.sha256()).copied()
     }
@@ -41,7 +41,7 @@ impl fmt::Debug for RunTokens {
     }
 }
 
-/// An attempt's token; it is worth nothing once this is dropped.
+/// An attempt's token; invalid once this is dropped.
 #[derive(Debug)]
 pub struct RunToken {
     tokens: RunTokens,
@@ -49,7 +49,7 @@ pub struct RunToken {
 }
 
 impl RunToken {
-    /// In clear, for the command's environment.
+    /// The token in clear text, for the command's environment.
     pub fn reveal(&self) -> &str {
         self.token.reveal()
     }

@@ -1,8 +1,7 @@
-//! Signals made into the cooperative stop flag: the first asks for the end, the second is told apart from it. A hangup
-//! asks for what can be read again; but where a terminal started the daemon, it says that the terminal is gone, which
-//! asks for the end too.
+//! Turns signals into futures: those that shut the daemon down, the hangup that reloads files, and SIGCHLD.
 //!
-//! The handlers only write a byte to a socket; everything else happens on the executor.
+//! A hangup means "reload"; but to a daemon that was started from a terminal it means that the terminal is gone, and shuts
+//! it down. The handlers only write a byte to a socket; everything else happens on the executor.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -13,21 +12,21 @@ use futures_lite::{AsyncReadExt as _, FutureExt as _, future};
 use rustix::fs::{Mode, OFlags, open};
 use smol::Async;
 
-/// So long after the first signal there is no second one: far more than two calls of one process take, and less than a
-/// person needs. Nobody sees the daemon stop before it is over.
+/// Signals that follow the first within this time are not a second one: far longer than two system calls of one process
+/// take, and shorter than a person needs.
 const SAME_SIGNAL: Duration = Duration::from_millis(100);
 
-/// The signals that the daemon acts on, each with the socket that its handler writes to.
+/// The signals that the daemon acts on, each as the socket that its handler writes to.
 pub struct Signals {
     hangup: RepeatedSignal,
     terminate: Async<UnixStream>,
     interrupt: Async<UnixStream>,
-    /// Whether a hangup is the end of the terminal that the daemon was started from.
+    /// Whether a hangup means that the terminal is gone from which the daemon was started.
     by_terminal: bool,
 }
 
 impl Signals {
-    /// Takes SIGTERM, SIGINT and SIGHUP over. Under `nohup`, a closed terminal means nothing.
+    /// Installs handlers for SIGTERM, SIGINT and SIGHUP. Under `nohup` a closed terminal does not end the daemon.
     ///
     /// # Errors
     /// When the system has no sockets to give.
@@ -37,7 +36,7 @@ impl Signals {
         Ok(Signals { hangup, terminate, interrupt, by_terminal: !is_nohup && has_terminal() })
     }
 
-    /// Tells those that end the daemon from the one that does not, where there is one.
+    /// Separates the signals that end the daemon from the hangup that reloads, where it means that.
     pub fn split(self) -> (EndSignals, Option<RepeatedSignal>) {
         let (on_terminal, on_reload) =
             if self.by_terminal { (Some(self.hangup), None) } else { (None, Some(self.hangup)) };
@@ -45,11 +44,11 @@ impl Signals {
     }
 }
 
-/// A signal that means the same however often it comes.
+/// A signal that means the same each time.
 pub struct RepeatedSignal(Async<UnixStream>);
 
 impl RepeatedSignal {
-    /// Takes SIGCHLD over.
+    /// Installs a handler for SIGCHLD.
     ///
     /// # Errors
     /// When the system has no sockets to give.
@@ -57,7 +56,7 @@ impl RepeatedSignal {
         RepeatedSignal::take_over(libc::SIGCHLD)
     }
 
-    /// Waits until it comes; several that came meanwhile are one.
+    /// Waits for the signal; several since the last call count as one.
     pub async fn next(&mut self) {
         let mut bytes = [0_u8; 64];
         let _ = self.0.read(&mut bytes).await;
@@ -76,8 +75,8 @@ pub struct EndSignals {
 }
 
 impl EndSignals {
-    /// Waits for the first one and answers its number. What comes right behind it is the same signal: coreutils' `timeout`
-    /// tells its child, and then the child's whole group.
+    /// Waits for the first signal and returns its number. Signals right behind it count as the same one: `timeout` of
+    /// coreutils signals its child and then the child's whole group.
     pub async fn first(&mut self) -> i32 {
         let signal = self.any().await;
         Timer::after(SAME_SIGNAL).await;
@@ -97,8 +96,8 @@ impl EndSignals {
         hung_up.or(either(terminate, interrupt)).await
     }
 
-    /// Waits for the next one and answers its number. A shell and the kernel both tell of a terminal that was closed, so
-    /// that another hangup is no second signal.
+    /// Waits for the next signal and returns its number. A hangup is not one: both the shell and the kernel send it for the
+    /// same closed terminal.
     pub async fn next(&mut self) -> i32 {
         either(&mut self.terminate, &mut self.interrupt).await
     }
@@ -124,7 +123,7 @@ fn has_terminal() -> bool {
 }
 
 fn take_over(signal: i32) -> io::Result<Async<UnixStream>> {
-    let (told, teller) = UnixStream::pair()?;
-    signal_hook::low_level::pipe::register(signal, teller)?;
-    Async::new(told)
+    let (notices, notifier) = UnixStream::pair()?;
+    signal_hook::low_level::pipe::register(signal, notifier)?;
+    Async::new(notices)
 }

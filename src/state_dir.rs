@@ -1,6 +1,6 @@
-//! Where the daemon keeps its files: a rule over paths, the same for the daemon and its clients.
+//! The paths of the daemon's files, by the same rules for the daemon and its clients.
 //!
-//! It reads no environment but what it is given, and of files only whose the directory is.
+//! It reads no environment but the one it is given, and of the file system only the directory's owner.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,19 @@ use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use crate::accounts::Account;
 
-/// The database's name in the directory.
+/// The database's name in the state directory.
 pub const DATABASE: &str = "runabout.db";
-/// The configuration's name in the directory.
+/// The configuration file's name in the state directory.
 pub const CONFIG: &str = "config.toml";
 
 /// The longest path of a Unix socket: `sun_path` of unix(7) has 108 bytes, one of them for the NUL.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-/// Root's, and that of the daemon of the whole machine.
+/// The state directory of root, and of the machine's own service.
 pub const SYSTEM_STATE_DIR: &str = "/var/lib/runabout";
 
-/// The directory where neither a flag nor `RUNABOUT_STATE_DIR` nor systemd names one.
-///
-/// `None` where there is not even a home.
+/// The state directory when neither a flag nor `RUNABOUT_STATE_DIR` nor systemd names one; `None` when there is no home
+/// directory either.
 pub fn default_state_dir(env: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<PathBuf> {
     if is_root {
         return Some(PathBuf::from(SYSTEM_STATE_DIR));
@@ -32,7 +31,7 @@ pub fn default_state_dir(env: impl Fn(&str) -> Option<OsString>, is_root: bool) 
     Some(states?.join("runabout"))
 }
 
-/// The daemon's directory: `--state-dir`, else `RUNABOUT_STATE_DIR`, else the first of `STATE_DIRECTORY`, else the default.
+/// The daemon's state directory: `--state-dir`, else `RUNABOUT_STATE_DIR`, else the first of `STATE_DIRECTORY`, else the default.
 pub fn state_dir(flag: Option<&Path>, env: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<PathBuf> {
     let given = |name: &str| env(name).filter(|value| !value.is_empty());
     let first = |paths: OsString| std::env::split_paths(&paths).next();
@@ -42,7 +41,7 @@ pub fn state_dir(flag: Option<&Path>, env: impl Fn(&str) -> Option<OsString>, is
         .or_else(|| default_state_dir(&env, is_root))
 }
 
-/// The daemon's user where that is neither root nor us, by whose the directory is. `None` also where there is none yet.
+/// The directory's owner, if that is neither root nor this process's user; `None` also when there is no directory yet.
 #[cfg(unix)]
 pub fn owner(state_dir: &Path) -> Option<Account> {
     use std::os::unix::fs::MetadataExt as _;
@@ -57,7 +56,7 @@ pub fn database_path(state_dir: &Path) -> PathBuf {
     state_dir.join(DATABASE)
 }
 
-/// The Unix socket, unless `[access] socket` says otherwise.
+/// The default path of the Unix socket.
 pub fn socket_path(state_dir: &Path) -> PathBuf {
     state_dir.join("runabout.sock")
 }

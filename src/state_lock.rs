@@ -1,12 +1,12 @@
-//! The state directory as one daemon holds it: made, locked, and with a word on who holds it.
+//! Makes and locks the state directory, and records in its lock file which process holds it.
 //!
-//! The lock file is never deleted: whoever waits on a deleted one would hold a lock that nobody else sees. Its first line
-//! says who holds it; its second, how far the database had come when that was last written down, which is not with every
-//! commit. So a copy of an older database that somebody puts in its place is found out. A third is there after a stop in
-//! order: where another process has the database open, its log stays, and says nothing of how the daemon ended.
+//! The lock file is never deleted: a process that waits on a deleted file would hold a lock that no other sees. Its first
+//! line names the holder. Its second is the highest ids that the database had given out when the line was last written, so
+//! that an older copy that is put in the database's place is recognised. A third is there after an orderly stop: the
+//! database's log cannot say so, since it stays where another process has the database open.
 //!
-//! Whoever may write the directory may replace the lock file. So the directory itself is locked too, where nobody else may
-//! open it: that lock goes with no file.
+//! Whoever may write the directory may replace the lock file. Where nobody else may open the directory, it is locked as
+//! well; that lock does not depend on the file.
 
 use std::error::Error;
 use std::fmt;
@@ -26,24 +26,24 @@ use crate::dir::{Dir, FileAt};
 use crate::event::HighWater;
 use crate::state_dir::{DATABASE, SOCKET_PATH_BYTES_MAX, socket_path};
 
-/// In the state directory.
+/// The lock file's name in the state directory.
 const LOCK: &str = "runabout.lock";
-/// The third line, after a stop in order.
+/// The third line, after an orderly stop.
 const CLOSED: &str = "closed";
-/// All lines of the lock file fit, however long a path in the first one is.
+/// Bytes of the lock file that are read: more than its lines can have, however long the path in the first one is.
 const LOCK_BYTES_MAX: usize = 16_384;
-/// A lock that is only looked at, by [`held_by`], is free again before these looks are over.
+/// How often a lock that is taken is tried again: [`held_by`] takes it for a moment to look.
 const LOOKS: u32 = 10;
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the state directory cannot be used.
 #[derive(Debug)]
 pub enum StateLockError {
-    /// It, or the lock in it, cannot be made or opened.
+    /// The directory, or the lock file in it, cannot be made or opened.
     Io(PathBuf, io::Error),
-    /// Another daemon has it: the directory, and what that one says of itself.
+    /// Another daemon holds the directory; with that daemon's description of itself.
     Held(PathBuf, String),
-    /// The socket's path is longer than the system takes.
+    /// The socket's path is longer than the system allows.
     SocketPathTooLong(PathBuf),
 }
 
@@ -65,17 +65,18 @@ impl fmt::Display for StateLockError {
 
 impl Error for StateLockError {}
 
-/// The locked state directory. The lock is let go when this and all its [`LockFile`]s are dropped, or the process dies.
+/// The locked state directory. The lock is released when this and all clones of its [`LockFile`] are dropped, or the
+/// process ends.
 #[derive(Debug)]
 pub struct StateLock {
     dir: Arc<Dir>,
     file: Arc<LockFile>,
 }
 
-/// The lock file that this process holds, and what stands in it.
+/// The lock file that this process holds, and its content.
 #[derive(Debug)]
 pub struct LockFile {
-    /// Its descriptor holds the directory's own lock.
+    /// Its descriptor holds the lock on the directory itself.
     dir: Arc<Dir>,
     file: File,
     lines: Mutex<Lines>,
@@ -85,24 +86,24 @@ pub struct LockFile {
 struct Lines {
     who: String,
     remembered: Option<HighWater>,
-    /// The database was closed in order, and no daemon has opened it since.
+    /// The last stop was orderly, and no daemon has opened the database since.
     is_closed: bool,
 }
 
 impl StateLock {
-    /// Finds the directory or makes it, with mode 0700, and locks it.
+    /// Opens the directory, or makes it with mode 0700, and locks it.
     ///
     /// # Errors
-    /// Another daemon holds it, or it cannot be made, opened or locked.
+    /// When another daemon holds it, or it cannot be made, opened or locked.
     pub fn open(dir: &Path) -> Result<StateLock, StateLockError> {
         let found = Dir::open_or_make(dir).map_err(|error| StateLockError::Io(dir.to_path_buf(), error))?;
         StateLock::lock_dir(Arc::new(found))
     }
 
-    /// The same for a daemon, which works on nothing that is somebody else's.
+    /// Like [`StateLock::open`], for a daemon, which uses no directory of another user.
     ///
     /// # Errors
-    /// As [`StateLock::open`]; it belongs neither to this user nor to root.
+    /// As [`StateLock::open`], and when the directory belongs neither to this user nor to root.
     pub fn open_own(dir: &Path) -> Result<StateLock, StateLockError> {
         let failed = |error| StateLockError::Io(dir.to_path_buf(), error);
         let found = Dir::open_or_make(dir).map_err(failed)?;
@@ -125,15 +126,15 @@ impl StateLock {
         Ok(StateLock { dir, file: Arc::new(file) })
     }
 
-    /// Writes down who holds the directory, for the one who comes second: `pid 4711, WHAT`.
+    /// Records who holds the directory as `pid 4711, WHAT`, which a second daemon shows in its error.
     ///
     /// # Errors
-    /// Where the lock file cannot be written.
+    /// When the lock file cannot be written.
     pub fn announce(&self, what: &str) -> io::Result<()> {
         self.file.change(|lines| lines.who = format!("pid {}, {}", std::process::id(), what.replace('\n', " ")))
     }
 
-    /// The lock, for those who write down how far the database has come.
+    /// The lock file, for those who record the database's state in it.
     pub fn lock_file(&self) -> Arc<LockFile> {
         self.file.clone()
     }
@@ -148,10 +149,10 @@ impl StateLock {
         self.dir.file(DATABASE)
     }
 
-    /// Where the Unix socket goes: what the configuration says, else the place in the directory.
+    /// The path of the Unix socket: the configured one, else the default in the directory.
     ///
     /// # Errors
-    /// Where the path is longer than the system takes.
+    /// When the path is longer than the system allows.
     pub fn socket(&self, configured: Option<&Path>) -> Result<PathBuf, StateLockError> {
         let path = configured.map_or_else(|| socket_path(self.dir.path()), Path::to_path_buf);
         if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
@@ -194,20 +195,20 @@ impl LockFile {
         Ok(lock)
     }
 
-    /// Gives the lock file to whom the directory belongs.
+    /// Gives the lock file to the directory's owner.
     ///
     /// # Errors
-    /// Where that cannot be done.
+    /// When its owner cannot be changed.
     pub fn give(&self) -> io::Result<()> {
         self.dir.give(&self.file)
     }
 
-    /// How far the database had come when that was last written down, by whomever.
+    /// The highest ids that were last recorded, by this daemon or an earlier one.
     pub fn remembered(&self) -> Option<HighWater> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).remembered.clone()
     }
 
-    /// Notes that the database is about to be opened; answers whether the last daemon closed it in order.
+    /// Records that the database is about to be opened; returns whether the last stop was orderly.
     pub fn note_opened(&self) -> bool {
         let mut was_closed = false;
         if let Err(error) = self.change(|lines| was_closed = std::mem::take(&mut lines.is_closed)) {
@@ -216,14 +217,15 @@ impl LockFile {
         was_closed
     }
 
-    /// Writes down that the database was closed in order.
+    /// Records an orderly stop.
     pub fn note_closed(&self) {
         if let Err(error) = self.change(|lines| lines.is_closed = true) {
             log::debug!("that the database was closed cannot be written down: {error}");
         }
     }
 
-    /// Writes down how far the database has come. It is no harm when it is lost: what stands there is a lower bound.
+    /// Records the highest ids that the database has given out. If that fails the older record stays, which is a lower
+    /// bound.
     pub fn remember(&self, reached: &HighWater) {
         if self.remembered().as_ref() == Some(reached) {
             return;
@@ -237,10 +239,10 @@ impl LockFile {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut lines);
         let remembered = lines.remembered.as_ref().map_or_else(String::new, |reached| format!("{reached}\n"));
-        // Without what was remembered, nothing was ever there to be closed.
+        // The lines are told apart by their order, and without ids there was no database to close.
         let closed = if lines.is_closed && !remembered.is_empty() { format!("{CLOSED}\n") } else { String::new() };
         let text = format!("{}\n{remembered}{closed}", lines.who);
-        // One write over what is there, then the rest goes: a full disk has room for it, and a crash leaves it whole.
+        // Written in place and then cut: this needs no room on a full disk, and a crash leaves the lines whole.
         self.file.write_all_at(text.as_bytes(), 0)?;
         self.file.set_len(text.len() as u64)
     }
@@ -259,10 +261,10 @@ fn lock_patiently(what: &impl AsFd) -> Result<(), Errno> {
     }
 }
 
-/// Who holds a state directory, in the holder's words; `None` when nobody does.
+/// The holder of a state directory, as it describes itself; `None` when nobody holds it.
 ///
 /// # Errors
-/// Where that cannot be seen: it belongs to somebody else, or what has the lock's name is no file.
+/// When this user may not open the lock file, or it is not a regular file.
 pub fn held_by(dir: &Dir) -> io::Result<Option<String>> {
     let is_held = |what: BorrowedFd<'_>| match flock(what, FlockOperation::NonBlockingLockShared) {
         Ok(()) => flock(what, FlockOperation::Unlock).map(|()| false),
@@ -283,7 +285,7 @@ pub fn held_by(dir: &Dir) -> io::Result<Option<String>> {
     }
 }
 
-/// Whether the last daemon closed the database in order, whatever stands in its log; `false` where that cannot be seen.
+/// Whether the last stop was orderly; `false` when the lock file cannot be read.
 pub fn was_closed(dir: &Dir) -> bool {
     dir.read(LOCK).is_ok_and(|lock| says_closed(&text(&lock)))
 }
@@ -302,7 +304,7 @@ fn text(lock: &File) -> String {
     String::from_utf8_lossy(&bytes[..read]).into_owned()
 }
 
-/// What the holder wrote; best effort, for people.
+/// The first line of the lock file, for people.
 fn holder(lock: &File) -> String {
     match text(lock).lines().next().map(str::trim) {
         Some(who) if !who.is_empty() => who.escape_debug().to_string(),

@@ -1,7 +1,6 @@
-//! The service manager's side of the daemon: what it is told, and the listening sockets that it hands over.
+//! Notifies the service manager, and takes over the listening sockets that it has bound.
 //!
-//! Where nobody listens nothing is said, and nothing is looked at twice. It must never take a socket for something
-//! else than it is, and never decide what the daemon does.
+//! Without a service manager every notification does nothing. Sockets are recognised by their type, never by name or order.
 #![allow(unsafe_code)]
 
 use std::net::TcpListener;
@@ -14,23 +13,23 @@ use rustix::net::{AddressFamily, SocketType};
 use rustix::time::{ClockId, clock_gettime};
 use sd_notify::NotifyState;
 
-/// What stopping takes beyond the grace that commands have: settling them, ending streams, the last checkpoint.
+/// Time for a stop beyond the grace of the commands: settling them, ending streams, the last checkpoint.
 const STOP_BEYOND_GRACE: Duration = Duration::from_secs(20);
 
-/// The sockets that were bound for us (sd_listen_fds(3)), told apart by what they are and not by name or order.
+/// The listening sockets that the service manager has bound (sd_listen_fds(3)).
 #[derive(Debug, Default)]
 pub struct InheritedSockets {
-    /// In place of `listen`.
+    /// Serves in place of `listen`.
     pub tcp: Option<TcpListener>,
-    /// In place of `[access] socket`.
+    /// Serves in place of `[access] socket`.
     pub unix: Option<UnixListener>,
 }
 
 impl InheritedSockets {
-    /// Takes what was handed over to this process; to be called once, before anything else could own these numbers.
+    /// Takes the sockets over; to be called once, before anything else could own their descriptors.
     ///
     /// # Errors
-    /// Something that the daemon does not serve, for people.
+    /// When there is one that the daemon cannot serve; the text is for people.
     pub fn take() -> Result<InheritedSockets, String> {
         let numbers = sd_notify::listen_fds().map_err(|error| format!("LISTEN_FDS: {error}"))?;
         let mut inherited = InheritedSockets::default();
@@ -61,39 +60,39 @@ impl InheritedSockets {
     }
 }
 
-/// The daemon serves.
+/// Notifies that the daemon serves.
 pub fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The daemon is on its way out, which takes as long as commands may take. The unit's own timeout may be shorter than the
-/// configured grace and would cut it off.
+/// Notifies that the daemon stops, and asks for as long as commands may take: the unit's own timeout may be shorter than the
+/// configured grace.
 pub fn stopping(grace: Duration) {
     let within = u32::try_from((grace + STOP_BEYOND_GRACE).as_micros()).unwrap_or(u32::MAX);
     let status = "stopping: waiting for commands to end";
-    tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(within), NotifyState::Status(status)]);
+    notify(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(within), NotifyState::Status(status)]);
 }
 
-/// What can be read again is read again; [`ready`] says when that is over.
+/// Notifies that files are being reloaded; [`ready`] ends that.
 pub fn reloading() {
     let now = clock_gettime(ClockId::Monotonic);
     let now_us = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1_000;
-    tell(&[NotifyState::Reloading, NotifyState::MonotonicUsec(now_us)]);
+    notify(&[NotifyState::Reloading, NotifyState::MonotonicUsec(now_us)]);
 }
 
-/// How often the service manager wants to hear [`alive`]: half of what it waits for; `None` where it does not wait.
+/// How often to call [`alive`]: half of the watchdog's limit; `None` without a watchdog.
 pub fn watchdog_interval() -> Option<Duration> {
     let limit = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero())?;
     // A limit that nobody could keep must not become a loop.
     Some((limit / 2).max(Duration::from_millis(1)))
 }
 
-/// The daemon lives.
+/// Notifies the watchdog that the daemon works.
 pub fn alive() {
-    tell(&[NotifyState::Watchdog]);
+    notify(&[NotifyState::Watchdog]);
 }
 
-fn tell(what: &[NotifyState<'_>]) {
+fn notify(what: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(what) {
         log::warn!("the service manager cannot be told {what:?}: {error}");
     }

@@ -1,6 +1,7 @@
-//! How one part tells another that there is something to look at: `Bell`, and `Stop`, which is sticky.
+//! Wakes tasks: [`Bell`] after each commit, [`Stop`] when the daemon shuts down.
 //!
-//! Neither carries data. Listen before you look: take the listener, check the condition, then wait.
+//! Neither carries data. Whoever waits takes the listener first, then checks the condition, then waits; in any other order a
+//! wake-up is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,59 +11,59 @@ use async_io::Timer;
 use event_listener::{Event, EventListener};
 use futures_lite::FutureExt as _;
 
-/// The one Event of the daemon: "something was committed". It wakes the scheduler and the push alike.
+/// Notifies of commits. The scheduler and the fan-out listen to it.
 #[derive(Clone, Default)]
 pub struct Bell(Arc<Event>);
 
 impl Bell {
-    /// Wakes everyone who listens.
+    /// Wakes all listeners.
     pub fn ring(&self) {
         self.0.notify(usize::MAX);
     }
 
-    /// Takes a place among those who are woken by the next ring.
+    /// A listener that the next ring wakes.
     pub fn listen(&self) -> EventListener {
         self.0.listen()
     }
 }
 
-/// How far the daemon is on its way out. It only ever rises.
+/// How far the shutdown has come. It only advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Phase {
-    /// It serves.
+    /// The daemon serves.
     Serving = 0,
-    /// No new connections and claims; running commands are told.
+    /// No new connections and claims; running commands are told to stop.
     Stopping = 1,
-    /// Every run is settled: streams end after the last events of what they follow.
+    /// Every run is settled; streams end after the last events of what they follow.
     Closing = 2,
 }
 
-/// A sticky flag that everything cooperative looks at. Whoever sleeps at the Bell is woken when it rises; whoever waits for
-/// it alone is not woken by commits.
+/// The phase of the shutdown, shared by all tasks. Raising it also rings the [`Bell`]; waiting for it is not disturbed by
+/// commits.
 #[derive(Clone)]
 pub struct Stop {
     phase: Arc<AtomicU8>,
     raised: Arc<Event>,
-    /// Exit code that the first one to ask for the end wants; 0 unless something failed.
+    /// The daemon's exit code: 0 unless something failed.
     failed: Arc<AtomicU8>,
     bell: Bell,
 }
 
 impl Stop {
-    /// A flag that is not set, which rings `bell` when it is.
+    /// Starts at [`Phase::Serving`]; rings `bell` whenever the phase rises.
     pub fn new(bell: Bell) -> Stop {
         Stop { phase: Arc::default(), raised: Arc::default(), failed: Arc::default(), bell }
     }
 
-    /// Raises the flag; never lowers it.
+    /// Raises the phase; never lowers it.
     pub fn raise(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::SeqCst);
         self.raised.notify(usize::MAX);
         self.bell.ring();
     }
 
-    /// Asks for the end because something failed: the daemon will exit with 1.
+    /// Shuts the daemon down because something failed: it will exit with 1.
     pub fn fail(&self) {
         self.failed.store(1, Ordering::SeqCst);
         self.raise(Phase::Stopping);
@@ -73,12 +74,12 @@ impl Stop {
         self.failed.load(Ordering::SeqCst) != 0
     }
 
-    /// Whether the daemon is at least this far on its way out.
+    /// Whether the shutdown has come at least this far.
     pub fn reached(&self, phase: Phase) -> bool {
         self.phase.load(Ordering::SeqCst) >= phase as u8
     }
 
-    /// Waits until it is, or for this long: a pause that the end cuts short.
+    /// Waits for this phase, at most for `pause`: a sleep that a shutdown cuts short.
     pub async fn wait_at_most(&self, phase: Phase, pause: Duration) {
         let over = async {
             Timer::after(pause).await;
@@ -86,7 +87,7 @@ impl Stop {
         self.wait(phase).or(over).await;
     }
 
-    /// Waits until it is.
+    /// Waits for this phase.
     pub async fn wait(&self, phase: Phase) {
         while !self.reached(phase) {
             let raised = self.raised.listen();

@@ -1,6 +1,6 @@
-//! The daemon's own figures, as the kernel has them: read when somebody asks, never before.
+//! The daemon's own resource use, read from the kernel when the metrics are asked for.
 //!
-//! What cannot be read is left out, never told as 0.
+//! A figure that cannot be read is left out, not shown as 0.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use rustix::process::{Resource, getrlimit};
 
-/// The figures that every exporter has of its process, under their usual names.
+/// The usual process metrics, under their usual names.
 #[derive(Debug)]
 pub(super) struct Process;
 
@@ -36,7 +36,7 @@ impl Collector for Process {
     }
 }
 
-/// One number that goes up and down, or only up.
+/// One metric's value.
 enum Figure {
     Gauge(f64),
     Counter(f64),
@@ -58,11 +58,11 @@ impl Figure {
     }
 }
 
-/// What /proc/self/stat says.
+/// The fields of /proc/self/stat that are used.
 struct Stat {
     cpu_s: f64,
     threads: f64,
-    /// Since the boot.
+    /// Seconds since the boot.
     start_s: f64,
 }
 
@@ -71,7 +71,7 @@ impl Stat {
         Stat::parse(&fs::read_to_string("/proc/self/stat").ok()?, rustix::param::clock_ticks_per_second() as f64)
     }
 
-    /// The name, field 2, may hold spaces and parentheses but ends with the last one: what follows is field 3.
+    /// The name, field 2, may hold spaces and parentheses; it ends at the last parenthesis, behind which field 3 begins.
     fn parse(text: &str, ticks_per_s: f64) -> Option<Stat> {
         let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
@@ -80,14 +80,15 @@ impl Stat {
     }
 }
 
-/// By the time of the boot, which the kernel moves with the clock, so that it is right once the clock is.
+/// Start of the process, in seconds since 1970. The kernel moves the time of the boot with the clock, so that this is right
+/// once the clock is.
 fn start_time(stat: Option<&Stat>) -> Option<Figure> {
     let kernel = fs::read_to_string("/proc/stat").ok()?;
     let boot_s = kernel.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse::<f64>().ok())?;
     Some(Figure::Gauge(boot_s + stat?.start_s))
 }
 
-/// A field of /proc/self/statm, in bytes: 0 is the address space, 1 what of it is resident.
+/// A field of /proc/self/statm, in bytes: 0 is the address space, 1 the resident memory.
 fn pages(field: usize) -> Option<Figure> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: f64 = statm.split_ascii_whitespace().nth(field)?.parse().ok()?;
