@@ -1,6 +1,6 @@
-//! Who somebody is, what a role may, and how tokens are made.
+//! Identities, roles and tokens.
 //!
-//! No I/O but the system's random bytes. A token in clear is never stored and never logged: only its SHA-256 is.
+//! No I/O except for the system's random bytes. A token in clear text is never stored or logged; only its SHA-256 is.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::run::RunId;
 use crate::words::words;
 
 words! {
-    /// What somebody may do; each role may what the ones before it may.
+    /// What a client may do; each role includes the ones before it.
     Role {
         /// Reads.
         Viewer = "viewer",
@@ -22,48 +22,48 @@ words! {
 }
 
 impl Role {
-    /// Whether this role may do what needs `needed`.
+    /// Whether this role includes `needed`.
     pub fn may(self, needed: Role) -> bool {
         self >= needed
     }
 }
 
-/// How somebody proved who they are.
+/// How a client was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// A token in the `Authorization` header, which no browser sends by itself.
     Bearer,
     /// The session's cookie, which a browser sends by itself.
     Cookie,
-    /// The Unix socket, by the kernel's word.
+    /// The Unix socket, by the credentials that the kernel reports.
     Local,
 }
 
 /// The longest life of a session that has an end, in seconds: ten years.
 pub const SESSION_TTL_MAX_S: i64 = 315_360_000;
 
-/// Who is asking.
+/// The client that makes a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// What they may do.
+    /// What it may do.
     pub role: Role,
     /// `session:NAME`, `local:USER` or `run:ID`.
     pub name: String,
-    /// The one run to which they may append events, and nothing else they may do, whatever their role.
+    /// With a run token: the run to which it may append events. It may do nothing else, whatever its role.
     pub scope: Option<RunId>,
-    /// The session's id, where there is one.
+    /// The session's id, if there is a session.
     pub session: Option<i64>,
-    /// How they proved it.
+    /// How it was authenticated.
     pub how: How,
-    /// Where this use moved the session's expiry: the seconds that its cookie, which is sent again, is to be kept from now.
+    /// If this use renewed the session: for how many seconds from now its cookie, which is sent again, is to be kept.
     pub renewed_s: Option<u64>,
 }
 
 impl Identity {
-    /// The command of a run, by its token.
+    /// The identity of a run's command, which has a run token.
     pub fn of_run(run: RunId) -> Identity {
         Identity {
-            // The least there is, for where somebody looked at the role alone.
+            // The least role, in case a check looks at the role only.
             role: Role::Viewer,
             name: format!("run:{run}"),
             scope: Some(run),
@@ -77,11 +77,11 @@ impl Identity {
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
-    /// Traded once for a session; starts with `rbe_`.
+    /// It is traded for a session; starts with `rbe_`.
     Enrollment,
-    /// A session's; starts with `rbs_`.
+    /// It authenticates a session; starts with `rbs_`.
     Session,
-    /// A running command's, for events of its own run; starts with `rbr_`.
+    /// It lets a running command append events to its own run; starts with `rbr_`.
     Run,
 }
 
@@ -95,18 +95,18 @@ impl TokenKind {
     }
 }
 
-/// 160 random bits: nobody guesses it, and SHA-256 without salt is enough to store it.
+/// Random bytes of a token: with 160 bits it cannot be guessed, and unsalted SHA-256 is enough to store it.
 const RANDOM_BYTES: usize = 20;
 
-/// A token in clear. It is shown once and not kept; `Debug` hides it.
+/// A token in clear text. It is shown once and not stored; `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// A new one.
+    /// Makes a token.
     ///
     /// # Errors
-    /// Where the system has no random bytes to give.
+    /// When the system has no random bytes to give.
     pub fn make(kind: TokenKind) -> Result<Token, getrandom::Error> {
         let mut bytes = [0; RANDOM_BYTES];
         getrandom::fill(&mut bytes)?;
@@ -114,7 +114,7 @@ impl Token {
         Ok(Token(digits.fold(kind.prefix().to_owned(), |token, digits| token + &digits)))
     }
 
-    /// The token in `text`, if it has the form of one of this kind.
+    /// Parses a token of this kind.
     pub fn parse(kind: TokenKind, text: &str) -> Option<Token> {
         let digits = text.strip_prefix(kind.prefix())?;
         let valid =
@@ -122,18 +122,18 @@ impl Token {
         valid.then(|| Token(text.to_owned()))
     }
 
-    /// In clear, to be shown this once.
+    /// The token in clear text.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What is stored and looked up.
+    /// The hash by which it is stored and looked up.
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(self.0.as_bytes()).into()
     }
 
-    /// The same of a session's token that a browser keeps as its cookie. A browser sends a cookie to every port of its
-    /// host, whoever listens there; so that nobody can use one as a bearer's token, it is another number.
+    /// The hash of a session's token that a browser keeps as its cookie. A browser sends a cookie to every port of a host,
+    /// whoever listens there; the hash differs so that a cookie cannot be used as a bearer token.
     pub fn cookie_sha256(&self) -> [u8; 32] {
         Sha256::new().chain_update("cookie:").chain_update(&self.0).finalize().into()
     }

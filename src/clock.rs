@@ -1,7 +1,7 @@
-//! The wall clock, for display and for what a person set by it; order and timers never use it.
+//! The wall clock, for display and for times that people set; order and timers never use it.
 //!
-//! It is the only source of wall time. A clock that shows a time before this binary was built is wrong; who removes by
-//! time asks [`UnixMs::is_believed`] first.
+//! It is the only source of wall time. A clock that shows a time before this binary was built is wrong; whoever removes by
+//! age asks [`UnixMs::is_believed`] first.
 
 use std::fmt;
 #[cfg(debug_assertions)]
@@ -14,14 +14,14 @@ use jiff::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixMs(pub i64);
 
-/// When this binary was built, as `build.rs` saw it.
+/// When this binary was built, according to `build.rs`.
 pub const BUILT: UnixMs = UnixMs(number(env!("RUNABOUT_BUILT_S")) * 1_000);
 
-/// What is added to the system's clock. Only a debug build has it, for tests in which a month takes a minute.
+/// Milliseconds added to the system's clock. Only in debug builds, for tests in which a month takes a minute.
 #[cfg(debug_assertions)]
 static OFFSET_MS: AtomicI64 = AtomicI64::new(0);
 
-/// Makes every later [`UnixMs::now`] differ from the system's clock by this much.
+/// Adds this many milliseconds to the system's clock in every later [`UnixMs::now`].
 #[cfg(debug_assertions)]
 pub fn set_offset_ms(offset_ms: i64) {
     OFFSET_MS.store(offset_ms, Ordering::SeqCst);
@@ -37,17 +37,17 @@ impl UnixMs {
         UnixMs(now)
     }
 
-    /// Whether a clock that showed this may have been right: not before this binary was built.
+    /// Whether a clock that shows this time may be right: it is not before this binary was built.
     pub fn is_believed(self) -> bool {
         self >= BUILT
     }
 
-    /// This much later; saturates.
+    /// This many seconds later; saturates.
     pub fn plus_s(self, seconds: i64) -> UnixMs {
         UnixMs(self.0.saturating_add(seconds.saturating_mul(1_000)))
     }
 
-    /// Reads RFC 3339, with any offset, and nothing else: of what else is a time somewhere, not all can be shown again.
+    /// Parses RFC 3339, with any offset, and no other format: some of those cannot be shown in RFC 3339 again.
     pub fn parse(text: &str) -> Option<UnixMs> {
         if !is_rfc3339(text.as_bytes()) {
             return None;

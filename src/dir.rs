@@ -1,12 +1,13 @@
-//! A directory that somebody else may write, held by its descriptor.
+//! Safe access to files in a directory that another user may write.
 //!
-//! Whoever may write a directory may put a link, a pipe or a file of somebody else's at any name in it, at any moment. So
-//! the directory is found once; from then on names in it are opened, made, renamed and removed by its descriptor, no link is
-//! followed, and what was opened is looked at before it is used: a file with one name, of the directory's owner, of root or
-//! of the caller. Owner and mode are changed by the file's descriptor. Nothing here waits for the other end of a pipe.
+//! Whoever may write a directory can put a link, a pipe or another user's file at any name in it, at any moment. So the
+//! directory is opened once, and names in it are opened, made, renamed and removed relative to its descriptor. No link is
+//! followed, and an opened file is checked before it is used: it must be a regular file with one name that belongs to the
+//! directory's owner, to root or to the caller. Owner and mode are changed by the file's descriptor. Nothing here blocks on a
+//! pipe.
 //!
-//! On the way to it no directory need be trusted: it counts whose the directory at the end is. A symbolic link on the way
-//! is followed where it belongs to root, to the caller, or to the owner of that directory, who leads to nothing but their own.
+//! The directories above it need not be trusted; only the owner of the directory itself matters. A symbolic link on the way
+//! is followed if it belongs to root, to the caller, or to that owner.
 
 mod way;
 
@@ -26,12 +27,12 @@ use rustix::process::{Gid, Uid, geteuid};
 
 use self::way::{Walked, walk};
 
-/// Files that are made here are for their owner alone.
+/// The mode of new files.
 const FILE_MODE: u32 = 0o600;
-/// So are directories.
+/// The mode of new directories.
 const DIR_MODE: u32 = 0o700;
 
-/// A directory, found once.
+/// An open directory.
 #[derive(Debug)]
 pub struct Dir {
     fd: OwnedFd,
@@ -41,7 +42,7 @@ pub struct Dir {
     gid: u32,
 }
 
-/// A file in such a directory, by its name there.
+/// A name in such a directory.
 #[derive(Clone, Debug)]
 pub struct FileAt {
     /// The directory.
@@ -50,30 +51,30 @@ pub struct FileAt {
     pub name: String,
 }
 
-/// What becomes of a file that has the name already.
+/// What happens to a file that has the name already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameTaken {
     /// It is replaced.
     Replace,
-    /// It keeps its name, and the other gets an error.
+    /// It keeps its name, and the rename fails.
     Keep,
-    /// Both change their names at once.
+    /// Both swap their names atomically.
     Exchange,
 }
 
 impl Dir {
-    /// Finds a directory.
+    /// Opens a directory.
     ///
     /// # Errors
-    /// It is not there or may not be entered, or a link of somebody else's leads there.
+    /// When it is missing or may not be entered, or the path leads through another user's link.
     pub fn open(path: &Path) -> io::Result<Dir> {
         Dir::find(path, false)
     }
 
-    /// Finds a directory; it and those above it are made where they are missing, with mode 0700.
+    /// Opens a directory. It and its parents are made where they are missing, with mode 0700, except behind a link.
     ///
     /// # Errors
-    /// As [`Dir::open`], or it cannot be made. What is missing behind a link is not made.
+    /// As [`Dir::open`], and when it cannot be made.
     pub fn open_or_make(path: &Path) -> io::Result<Dir> {
         Dir::find(path, true)
     }
@@ -91,7 +92,7 @@ impl Dir {
                 stat.st_uid
             )));
         }
-        // Who may enter and not read it has no locks on it, and all else.
+        // A caller who may enter but not read it can do everything but lock it.
         let fd = openat(&fd, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap_or(fd);
         Ok(Dir { fd, path, real, uid: stat.st_uid, gid: stat.st_gid })
     }
@@ -101,20 +102,20 @@ impl Dir {
         &self.path
     }
 
-    /// Its path without links, as it was when it was found.
+    /// Its path without links, as of when it was opened.
     pub fn real_path(&self) -> &Path {
         &self.real
     }
 
-    /// Whose it is.
+    /// The user id of its owner.
     pub fn uid(&self) -> u32 {
         self.uid
     }
 
-    /// Its permissions, as they are now.
+    /// Its current permission bits.
     ///
     /// # Errors
-    /// Where the file system does not answer.
+    /// When the file system fails.
     pub fn mode(&self) -> io::Result<u32> {
         Ok(fstat(&self.fd)?.st_mode & 0o7777)
     }
@@ -125,10 +126,10 @@ impl Dir {
         id(self).is_some() && id(self) == id(other)
     }
 
-    /// That it belongs to the caller or to root, so that what stands in it is not somebody else's word.
+    /// Checks that the directory belongs to the caller or to root, so that its content can be trusted.
     ///
     /// # Errors
-    /// It is somebody else's: for people, with what to do.
+    /// When it belongs to another user. The text is for people and says what to do.
     pub fn must_be_ours(&self) -> io::Result<()> {
         let own = geteuid().as_raw();
         if [0, own].contains(&self.uid) {
@@ -141,23 +142,23 @@ impl Dir {
         )))
     }
 
-    /// What its file system is like.
+    /// Figures of its file system, such as the free space.
     ///
     /// # Errors
-    /// Where it does not answer.
+    /// When the file system fails.
     pub fn file_system(&self) -> io::Result<StatVfs> {
         Ok(fstatvfs(&self.fd)?)
     }
 
-    /// A file in it.
+    /// Names a file in it, which need not exist.
     pub fn file(self: &Arc<Dir>, name: &str) -> FileAt {
         FileAt { dir: self.clone(), name: name.to_owned() }
     }
 
-    /// What has this name, be it a link or whatever; `None` where nothing has.
+    /// The status of whatever has this name, be it a link or not a file; `None` when nothing has.
     ///
     /// # Errors
-    /// Where that cannot be seen.
+    /// When the file system fails.
     pub fn look(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Stat>> {
         match statat(&self.fd, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
@@ -166,15 +167,15 @@ impl Dir {
         }
     }
 
-    /// Opens a file to be read.
+    /// Opens a file for reading.
     ///
     /// # Errors
-    /// There is none; what has the name is not to be used, and why; or it cannot be opened.
+    /// When it is missing, does not pass the checks, or cannot be opened.
     pub fn read(&self, name: &str) -> io::Result<File> {
         self.open_as(name, OFlags::RDONLY, 0).map(File::from)
     }
 
-    /// The bytes of a file, up to so many.
+    /// Reads a file, at most `bytes_max` bytes.
     ///
     /// # Errors
     /// As [`Dir::read`].
@@ -184,14 +185,14 @@ impl Dir {
         Ok(bytes)
     }
 
-    /// Opens a file to be read and written; it is made where it is missing.
+    /// Opens a file for reading and writing, and makes it when it is missing.
     ///
     /// # Errors
-    /// As [`Dir::read`], or it cannot be made.
+    /// As [`Dir::read`], and when it cannot be made.
     pub fn write(&self, name: &str) -> io::Result<File> {
         match self.open_as(name, OFlags::RDWR, 0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => match self.create(name) {
-                // Somebody else was faster.
+                // Another process made it in the meantime.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     self.open_as(name, OFlags::RDWR, 0).map(File::from)
                 }
@@ -201,26 +202,25 @@ impl Dir {
         }
     }
 
-    /// Makes a file with mode 0600; one that root makes belongs to the directory's owner.
+    /// Makes a file with mode 0600. If root makes it, it is given to the directory's owner.
     ///
     /// # Errors
-    /// The name is taken, or it cannot be made.
+    /// When the name is taken, or it cannot be made.
     pub fn create(&self, name: &str) -> io::Result<File> {
         let file = File::from(self.open_as(name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, FILE_MODE)?);
         self.give(&file)?;
-        // The umask may have taken more off the mode than others' share.
+        // The umask may have removed the owner's own bits.
         fchmod(&file, Mode::from_raw_mode(FILE_MODE))?;
         Ok(file)
     }
 
-    /// Opens as SQLite or anybody else asks, but no link, and nothing that would have one wait; refuses what is not to be
-    /// used here.
+    /// Opens a file with the flags of the caller, such as SQLite, but never a link, and without blocking on a pipe.
     ///
     /// # Errors
     /// As [`Dir::read`].
     pub fn open_as(&self, name: &str, flags: OFlags, mode: u32) -> io::Result<OwnedFd> {
         if !flags.contains(OFlags::EXCL) {
-            // So that a device is not even opened, unless somebody puts it there in this moment.
+            // So that a device is not even opened, unless it was put there at this moment.
             self.check(name)?;
         }
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
@@ -229,18 +229,18 @@ impl Dir {
         Ok(fd)
     }
 
-    /// Holds what has a name, whatever it is but a link's end, for its owner and mode to be looked at and changed (`O_PATH`).
+    /// Opens whatever has this name (a link itself, not its target) only to read and change its owner and mode (`O_PATH`).
     ///
     /// # Errors
-    /// Where nothing has the name.
+    /// When nothing has the name.
     pub fn hold(&self, name: &str) -> io::Result<OwnedFd> {
         Ok(openat(&self.fd, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
     }
 
-    /// Whether what has a name is a file that is to be used; also where there is none.
+    /// Checks that whatever has this name may be used here; a free name passes.
     ///
     /// # Errors
-    /// Why not.
+    /// When it may not be used, and why.
     pub fn check(&self, name: &str) -> io::Result<()> {
         self.look(name)?.map_or(Ok(()), |stat| self.may_use(&stat))
     }
@@ -275,10 +275,10 @@ impl Dir {
         }
     }
 
-    /// Gives a file that root made to whom the directory belongs.
+    /// Gives a file that root has made to the directory's owner.
     ///
     /// # Errors
-    /// Where that cannot be done.
+    /// When the owner cannot be changed.
     pub fn give(&self, file: impl AsFd) -> io::Result<()> {
         let stat = fstat(&file)?;
         if geteuid().is_root() && (stat.st_uid, stat.st_gid) != (self.uid, self.gid) {
@@ -287,17 +287,17 @@ impl Dir {
         Ok(())
     }
 
-    /// Gives a file another name, here or in another directory.
+    /// Renames a file, within this directory or into another.
     ///
     /// # Errors
-    /// Where that cannot be done, or the name is taken and is to be kept.
+    /// When the file system refuses, or the name is taken and `taken` keeps it.
     pub fn rename(&self, name: &str, to: &Dir, new: impl AsRef<OsStr>, taken: NameTaken) -> io::Result<()> {
         let new = new.as_ref();
         match taken {
             NameTaken::Replace => Ok(renameat(&self.fd, name, &to.fd, new)?),
             NameTaken::Exchange => Ok(renameat_with(&self.fd, name, &to.fd, new, RenameFlags::EXCHANGE)?),
             NameTaken::Keep => match renameat_with(&self.fd, name, &to.fd, new, RenameFlags::NOREPLACE) {
-                // Not every file system can look and rename at once.
+                // Not every file system can check and rename in one step.
                 Err(Errno::INVAL | Errno::NOSYS) if to.look(new)?.is_none() => {
                     Ok(renameat(&self.fd, name, &to.fd, new)?)
                 }
@@ -306,10 +306,10 @@ impl Dir {
         }
     }
 
-    /// Removes a file, a link or whatever has the name and is no directory; it is no error where nothing has.
+    /// Removes whatever has this name and is no directory. A name that is free is no error.
     ///
     /// # Errors
-    /// Where that cannot be done.
+    /// When the file system refuses.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Err(Errno::NOENT) => Ok(()),
@@ -317,10 +317,10 @@ impl Dir {
         }
     }
 
-    /// Makes a directory in it that is the caller's alone, where nobody else can put anything.
+    /// Makes a subdirectory with mode 0700 that belongs to the caller.
     ///
     /// # Errors
-    /// The name is taken, or it cannot be made.
+    /// When the name is taken, or it cannot be made.
     pub fn make_private(&self, name: &str) -> io::Result<Dir> {
         mkdirat(&self.fd, name, Mode::from_raw_mode(DIR_MODE))?;
         let (path, real) = (self.path.join(name), self.real.join(name));
@@ -338,21 +338,21 @@ impl Dir {
         Ok(Dir { fd, path, real, uid: stat.st_uid, gid: stat.st_gid })
     }
 
-    /// Removes an empty directory in it.
+    /// Removes an empty subdirectory.
     ///
     /// # Errors
-    /// Where that cannot be done.
+    /// When it is not empty, or the file system refuses.
     pub fn remove_dir(&self, name: &str) -> io::Result<()> {
         Ok(unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Puts its names on the medium.
+    /// Flushes its entries to the medium.
     ///
     /// # Errors
-    /// Where that cannot be done.
+    /// When the file system fails.
     pub fn sync(&self) -> io::Result<()> {
         match fsync(&self.fd) {
-            // Some file systems of networks know no such thing.
+            // Some network file systems do not support it.
             Err(Errno::INVAL) => Ok(()),
             other => Ok(other?),
         }
@@ -366,10 +366,10 @@ impl AsFd for Dir {
 }
 
 impl FileAt {
-    /// The file that a path leads to: the directory that it is in is found, and the last step is a name there.
+    /// The file at a path: its parent directory is opened, and the last component is the name in it.
     ///
     /// # Errors
-    /// As [`Dir::open`]; or there is no last step that could be a name.
+    /// As [`Dir::open`], and when the path does not end in a name.
     pub fn named(path: &Path) -> io::Result<FileAt> {
         let path = std::path::absolute(path)?;
         let (Some(dir), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
@@ -388,12 +388,12 @@ impl FileAt {
         self.dir.real.join(&self.name)
     }
 
-    /// The file beside it whose name has something more behind it, such as `-wal`.
+    /// The name with a suffix, such as `-wal`, in the same directory.
     pub fn with_suffix(&self, suffix: &str) -> FileAt {
         FileAt { dir: self.dir.clone(), name: format!("{}{suffix}", self.name) }
     }
 
-    /// Its length in bytes; `None` where there is none, or nothing that is a file.
+    /// Its length in bytes; `None` when it is missing or not a regular file.
     pub fn bytes(&self) -> Option<u64> {
         let stat = self.dir.look(&self.name).ok().flatten()?;
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
@@ -401,10 +401,10 @@ impl FileAt {
     }
 }
 
-/// Changes the mode of what a descriptor stands for that was opened for nothing but that (`O_PATH`).
+/// Changes the mode of a file that was opened by [`Dir::hold`].
 ///
 /// # Errors
-/// Where that cannot be done.
+/// When the file system refuses.
 pub fn chmod_by(fd: impl AsFd, mode: u32) -> io::Result<()> {
     // fchmod refuses such a descriptor, and fchmodat2 came with Linux 6.6.
     Ok(chmod(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()), Mode::from_raw_mode(mode))?)

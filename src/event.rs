@@ -1,4 +1,4 @@
-//! What happened to a run: numbered, immutable, and with one textual form that every reader gets.
+//! Events: what happened to a run, numbered and immutable, with one JSON form for every reader.
 
 use std::fmt::{self, Write as _};
 
@@ -12,12 +12,12 @@ use crate::run::Outcome;
 use crate::text::{fits_json, json_string, push_json};
 use crate::words::words;
 
-/// The largest `output` event, in bytes of the command's output.
+/// The most bytes of a command's output in one event.
 pub const OUTPUT_BYTES_MAX: usize = 16 * 1024;
-/// The largest object of a stream, in bytes as it is sent. Readers that take lines or frames up to 64 KiB are common:
-/// websocat 1.13's buffer, bufio.MaxScanTokenSize of Go.
+/// The largest object of a stream, in bytes on the wire. Many readers take lines or frames of at most 64 KiB, such as
+/// websocat 1.13 and Go's bufio.Scanner.
 pub const OBJECT_BYTES_MAX: usize = 60 * 1024;
-/// What of that the text of an `output` event may take; the rest is for the fields around it.
+/// The bytes of it that the text of an `output` event may take; the rest is for the other fields.
 pub const OUTPUT_JSON_BYTES_MAX: usize = OBJECT_BYTES_MAX - 256;
 /// The largest `data` of an event that a client appends, in bytes of JSON.
 pub const DATA_BYTES_MAX: usize = 16 * 1024;
@@ -25,31 +25,31 @@ pub const DATA_BYTES_MAX: usize = 16 * 1024;
 pub const APPEND_MAX: usize = 1_000;
 
 words! {
-    /// What an event tells.
+    /// The kind of an event.
     Kind {
-        /// The run waits; its `data` names the attempt to come.
+        /// The run was queued, for the attempt in its `data`.
         Queued = "queued",
         /// An attempt was claimed and is being started.
         Started = "started",
-        /// A piece of what the command printed.
+        /// A piece of the command's output.
         Output = "output",
-        /// How far it is, in its own words.
+        /// A report of the command's progress.
         Progress = "progress",
-        /// Something it has to say.
+        /// A message of the command or a client.
         Message = "message",
-        /// Somebody asked for its end.
+        /// A client canceled the run.
         CancelRequested = "cancel_requested",
-        /// Somebody changed it.
+        /// A client changed the run.
         Changed = "changed",
         /// An attempt ended and another follows.
         AttemptEnded = "attempt_ended",
-        /// The last event of a run.
+        /// The run ended; its last event.
         Finished = "finished",
     }
 }
 
 words! {
-    /// Which of a command's two outputs a piece comes from.
+    /// The output stream of a command that a piece comes from.
     Stream {
         /// Standard output.
         Stdout = "stdout",
@@ -58,7 +58,7 @@ words! {
     }
 }
 
-/// What an event carries.
+/// The data of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
     /// A JSON object, as text.
@@ -68,7 +68,7 @@ pub enum Data {
 }
 
 impl Data {
-    /// About how much memory and JSON it takes, for the limits in bytes.
+    /// Its approximate size in bytes, for limits.
     pub fn len(&self) -> usize {
         match self {
             Data::Json(text) => text.len(),
@@ -87,20 +87,20 @@ impl Data {
 pub struct Event {
     /// Its number among all runs' events.
     pub id: EventId,
-    /// Whose it is.
+    /// Its run.
     pub run: RunId,
     /// Its number in its run.
     pub seq: Seq,
     /// When it happened.
     pub at: UnixMs,
-    /// What it tells.
+    /// Its kind.
     pub kind: Kind,
-    /// What it carries.
+    /// Its data.
     pub data: Data,
 }
 
 impl Event {
-    /// The event as every reader gets it: one JSON object on one line.
+    /// The event in the form that every reader gets: one JSON object on one line.
     pub fn encode(&self) -> String {
         let mut out = String::with_capacity(128 + self.data.len());
         let _ = write!(
@@ -135,10 +135,10 @@ impl Event {
 /// The `data` of a `finished` event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Finished {
-    /// How it ended.
+    /// How the run ended.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// From the start of the last attempt to its end; null when there was none.
+    /// Milliseconds from the start of the last attempt to its end; null when there was none.
     pub duration_ms: Option<i64>,
     /// The run's name.
     pub name: Option<String>,
@@ -151,47 +151,47 @@ pub struct Finished {
 words! {
     /// Why events are gone.
     GapReason {
-        /// Retention, or somebody, removed them.
+        /// Retention or a client removed them.
         Pruned = "pruned",
-        /// The run printed more than is kept of one.
+        /// The run printed more than is kept of one run.
         Quota = "quota",
     }
 }
 
-/// Events that are gone, ends included: by `seq` for a run, by `id` for all runs.
+/// A range of events that are gone: of `seq` for one run, of `id` for all runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// The first.
+    /// The first of the range.
     pub from: Position,
-    /// The last.
+    /// The last of the range.
     pub to: Position,
-    /// Why.
+    /// Why they are gone.
     pub reason: GapReason,
-    /// Some of the range may be left, and follows.
+    /// Whether some events of the range may be left; these follow.
     pub partial: bool,
 }
 
-/// Characters in the name of a database's instance, each of `[a-z0-9]`.
+/// Characters of a database's instance, each of `[a-z0-9]`.
 pub const INSTANCE_LEN: usize = 12;
 
-/// How far a database has come: a lower bound of the ids that it has given out.
+/// The highest ids that a database is known to have given out; it may have given out higher ones since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HighWater {
-    /// Which database.
+    /// The database's instance.
     pub instance: String,
-    /// The newest run.
+    /// The highest id of a run.
     pub run: RunId,
-    /// The newest event.
+    /// The highest id of an event.
     pub event: EventId,
 }
 
 impl HighWater {
-    /// Whether this is an older state of the same database.
+    /// Whether this describes an older state of the same database than `had`.
     pub fn is_behind(&self, had: &HighWater) -> bool {
         self.instance == had.instance && (self.run < had.run || self.event < had.event)
     }
 
-    /// Reads what its `Display` wrote.
+    /// Parses the text of its `Display`.
     pub fn parse(text: &str) -> Option<HighWater> {
         let rest = text.strip_prefix("instance ")?;
         let (instance, rest) = rest.split_once(", run ")?;

@@ -1,8 +1,7 @@
-//! What expires goes: one task that sleeps until the next thing does, until there is too much of something, or until
-//! somebody asks.
+//! Removes what has expired: one task that sleeps until something expires, there is too much of something, or a client asks.
 //!
-//! It removes in pieces that nobody waits for, and never what is live. Between two of its own pieces it leaves the medium
-//! alone for as long as the last one took; when the daemon is to end, or somebody asks, it stops where it is.
+//! It removes in pieces, so that no request waits for it, and never what is live. After each piece of its own passes it pauses
+//! for as long as the piece took; a shutdown or a request ends such a pass early.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,32 +16,32 @@ use crate::metrics::{Metrics, OfWhat};
 use crate::store::{Fault, Removed, Store, StoreError, Vacuum};
 use crate::wake::{Bell, Phase, Stop};
 
-/// Requests that may wait for a pass; who comes then shares one of theirs.
+/// Requests that may wait for a pass; further ones wait for a place.
 const REQUESTS_MAX: usize = 16;
 /// The pause after a pass that failed.
 const RETRY: Duration = Duration::from_secs(5);
 /// The longest pause between two pieces.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
-/// What one pass of its own gives back to the disk, at most: the rest has time.
+/// The most that one of the task's own passes gives back to the disk; the rest follows in later passes.
 const FREED_BYTES_MAX: u64 = 64 * 1_024 * 1_024;
 
 type Reply = Sender<Result<Removed, StoreError>>;
 
-/// Where a whole pass can be asked for.
+/// Asks the maintenance task for a whole pass; cheap to clone.
 #[derive(Clone)]
 pub struct Maintenance(Sender<Reply>);
 
-/// The task's end of [`Maintenance`].
+/// The task's end of the channel of [`Maintenance`].
 pub struct Requests(Receiver<Reply>);
 
 impl Maintenance {
-    /// Both ends.
+    /// Makes both ends of the channel.
     pub fn new() -> (Maintenance, Requests) {
         let (ask, asked) = async_channel::bounded(REQUESTS_MAX);
         (Maintenance(ask), Requests(asked))
     }
 
-    /// One whole pass now, with a checkpoint at its end; answers when it is done.
+    /// Runs one whole pass now, with a checkpoint at its end; returns what it removed.
     ///
     /// # Errors
     /// When the store fails, or the daemon is stopping.
@@ -61,21 +60,21 @@ fn stopping() -> StoreError {
 enum Woken {
     /// Something may be due.
     Look,
-    /// Somebody waits for a whole pass.
+    /// A client waits for a whole pass.
     Asked(Reply),
-    /// It is over.
+    /// The daemon stops.
     Stop,
 }
 
-/// Works until the daemon stops. `interval` is the longest between two passes while something can expire.
+/// Runs until the daemon stops. `interval` is the longest time between two passes while something can expire.
 pub async fn run(store: &Store, requests: Requests, interval: Duration, stop: &Stop, metrics: &Arc<Metrics>) {
     let task = Task { store, requests: &requests.0, stop, metrics };
-    // Free space that a pass has left for the next one.
+    // Whether the last pass left free space to give back.
     let mut left = false;
     loop {
         let moved = store.listen_for_removals();
         let due_in = store.next_removal().map(|at| Duration::from_millis((at.0 - UnixMs::now().0).max(0) as u64));
-        // Who asks comes first, and gets what is due counted.
+        // A request comes first, so that what is due is counted in its answer.
         if due_in == Some(Duration::ZERO) && !task.is_over(Vacuum::Spare) {
             left = task.own_pass().await;
             continue;
@@ -107,10 +106,10 @@ pub async fn run(store: &Store, requests: Requests, interval: Duration, stop: &S
     }
 }
 
-/// Tells everybody who waits for a time that the clock was set; ends only where the system cannot tell.
+/// Wakes every task that waits for a time whenever the clock is set. Returns only when the system cannot notify of that.
 ///
-/// What was made while it showed a time from before this binary was built lives as long as it was to: a session of a
-/// machine that starts in 1970 does not end when the machine hears what year it is.
+/// Sessions and tokens that were made while the clock showed a time from before this binary was built are moved with it: a
+/// session of a machine that starts in 1970 does not expire when the machine learns the year.
 pub async fn follow_clock(mut steps: ClockSteps, store: &Store, bell: &Bell) {
     let mut since = UnixMs::now();
     loop {
@@ -138,16 +137,16 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Removes what is due, at a pace that leaves others their share; answers whether there is more to give back.
+    /// Removes what is due, with pauses in which others can write; returns whether there is more space to give back.
     async fn own_pass(&self) -> bool {
         let mut removed = Removed::default();
         let outcome = self.remove(&mut removed, Vacuum::Spare).await;
         let has_more = removed.freed_bytes >= FREED_BYTES_MAX;
         self.count(&removed);
-        // Short enough for the daemon's end.
+        // These pauses end when the daemon stops.
         match outcome {
             Ok(()) if removed.freed_bytes > 0 => drop(self.store.checkpoint().await),
-            // What is due cannot be found: to look again at once would be to look for ever.
+            // Something is due that cannot be found: without a pause this would spin.
             Ok(()) if removed.total() == 0 && self.is_due() => self.stop.wait_at_most(Phase::Stopping, RETRY).await,
             Ok(()) => {}
             Err(error) => {
@@ -160,7 +159,7 @@ impl Task<'_> {
         has_more
     }
 
-    /// Removes all that is due, without a pause, and gives all free space back.
+    /// Removes all that is due, without pauses, and gives all free space back to the disk.
     async fn whole_pass(&self) -> Result<Removed, StoreError> {
         let mut removed = Removed::default();
         let outcome = self.remove(&mut removed, Vacuum::Whole).await;
@@ -195,7 +194,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Whether a pass ends where it is: somebody wants a whole one, or the end of the daemon.
+    /// Whether a pass is to end early: for a whole one that a client asked for, or because the daemon stops.
     fn is_over(&self, vacuum: Vacuum) -> bool {
         self.stop.reached(Phase::Stopping) || (vacuum == Vacuum::Spare && !self.requests.is_empty())
     }
@@ -210,7 +209,7 @@ impl Task<'_> {
         !self.is_over(Vacuum::Spare) && self.store.next_removal().is_some_and(|at| at <= UnixMs::now())
     }
 
-    /// Runs and events are counted by the commits that remove them.
+    /// Counts and logs what a pass removed. Runs and events are counted by the commits that remove them.
     fn count(&self, removed: &Removed) {
         for (what, rows) in [
             ("sessions", removed.sessions),

@@ -1,6 +1,6 @@
-//! What a run is, what holds it back, and the only table of the transitions it may make.
+//! Runs: their specification, their state, and the only table of the transitions between states.
 //!
-//! No I/O here, and no knowledge of how a run is stored, executed or shown.
+//! No I/O, and no knowledge of how a run is stored, executed or shown.
 
 mod hold;
 mod outcome;
@@ -13,8 +13,8 @@ use crate::clock::UnixMs;
 pub use crate::numbers::RunId;
 use crate::numbers::Seq;
 
-/// The table of transitions: whether a run that stands at `from` may stand at `to` next. `None` is a run that is not
-/// there: not yet, or no longer. What stays where it is was changed otherwise.
+/// The table of transitions: whether a run may go from one status to another, or keep its status while something else
+/// changes. `None` stands for a run that does not exist, not yet or no longer.
 pub const fn may_follow(from: Option<Status>, to: Option<Status>) -> bool {
     use Status::{Canceled, Queued, Running};
     match (from, to) {
@@ -26,45 +26,45 @@ pub const fn may_follow(from: Option<Status>, to: Option<Status>) -> bool {
         (Some(Running), Some(_)) => true,
         // Remove.
         (Some(from), None) => from.is_terminal(),
-        // Change what is kept.
+        // Change of an ended run's label, tags or exemption.
         (Some(from), Some(to)) => from.is_terminal() && from as u8 == to as u8,
         (None, _) => false,
     }
 }
 
-/// What is executed: an argument vector without a shell, or a script for `/bin/sh -c`.
+/// The command of a run: an argument vector without a shell, or a script for `/bin/sh -c`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Program and arguments; never empty.
     Argv(Vec<String>),
-    /// Text for `/bin/sh -c`.
+    /// A script for `/bin/sh -c`.
     Script(String),
 }
 
-/// Everything a submit says about a run; valid by construction at the edge.
+/// The specification of a run, as submitted. Requests are validated before one is made.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// What to execute.
+    /// What is executed.
     pub command: Command,
     /// A label for people.
     pub name: Option<String>,
-    /// The queue it waits in.
+    /// The name of its queue.
     pub queue: String,
-    /// -1000 to 1000, high first.
+    /// From -1000 to 1000; higher ones start first.
     pub priority: i64,
-    /// Labels to filter by.
+    /// Labels for filters.
     pub tags: Vec<String>,
-    /// Absolute directory; `None` is the home of the user it runs as, else `/`.
+    /// Working directory, an absolute path; `None`: the home of the user it runs as, else `/`.
     pub cwd: Option<String>,
-    /// Added to the daemon's environment.
+    /// Variables added to the daemon's environment.
     pub env: BTreeMap<String, String>,
-    /// Standard input; `None` is `/dev/null`.
+    /// Text for standard input; `None`: `/dev/null`.
     pub stdin: Option<String>,
-    /// Seconds from the start of an attempt to SIGTERM.
+    /// Seconds from the start of an attempt to SIGTERM; `None`: no limit.
     pub timeout_s: Option<i64>,
     /// Not started before this time.
     pub not_before: Option<UnixMs>,
-    /// What the daemon's end does to it.
+    /// What happens when the daemon's end interrupts it.
     pub on_interrupt: OnInterrupt,
     /// Exempt from retention.
     pub keep: bool,
@@ -91,26 +91,26 @@ impl Spec {
     }
 }
 
-/// A run as it stands.
+/// A run in its current state.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// Its number.
     pub id: RunId,
-    /// Where it stands, and how its last attempt ended.
+    /// Its status, and how its last attempt ended.
     pub outcome: Outcome,
-    /// What was asked for.
+    /// Its specification.
     pub spec: Spec,
     /// What keeps it from being claimed while it is queued.
     pub held_by: HeldBy,
-    /// The attempt that runs or will run next, or the last one; from 1.
+    /// The number of the current, the next or the last attempt, from 1.
     pub attempt: i64,
     /// `data` of the newest `progress` event, as JSON text.
     pub progress: Option<String>,
-    /// While it runs.
+    /// The process id of its command while it runs.
     pub pid: Option<i64>,
     /// The newest event's `seq`.
     pub last_seq: Seq,
-    /// Bytes of output that were recorded, over all attempts.
+    /// Bytes of output recorded, over all attempts.
     pub output_bytes: i64,
     /// When it was submitted.
     pub created_at: UnixMs,
@@ -118,7 +118,7 @@ pub struct Run {
     pub started_at: Option<UnixMs>,
     /// When it ended.
     pub ended_at: Option<UnixMs>,
-    /// When its end was first asked for.
+    /// When it was first canceled.
     pub cancel_requested_at: Option<UnixMs>,
     /// The run that it repeats.
     pub retry_of: Option<RunId>,

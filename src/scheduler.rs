@@ -1,4 +1,4 @@
-//! Free slots meet ready runs. No polling: it waits for the Bell, the next due time, or the safety timeout.
+//! Claims ready runs for free slots. It does not poll: it waits for a commit, the next due time, or the safety timeout.
 //!
 //! The store decides what is claimed, in one statement each; this task decides when to ask, and passes the store's orders
 //! on while it waits. It never holds a run back that the store has claimed.
@@ -14,9 +14,10 @@ use crate::metrics::{Metrics, OfCause};
 use crate::store::{Order, Store};
 use crate::wake::{Bell, Phase, Stop};
 
-/// The longest sleep: a clock that was set forward rings the Bell; where the system cannot tell, it is noticed after this.
+/// The longest sleep. A clock that is set forward rings the Bell; where the system cannot notify of that, it is noticed after
+/// this.
 const SAFETY: Duration = Duration::from_secs(60);
-/// The pause after a claim that failed, so that a failing store is not hammered.
+/// The pause after a claim that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Why the scheduler woke.

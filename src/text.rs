@@ -1,6 +1,6 @@
-//! Text on its way out: JSON that is one line for every reader, and what a terminal shows and does not obey.
+//! Escapes text for output: JSON that every reader sees as one line, and text without control characters for terminals.
 //!
-//! Nothing is taken away: JSON parses to the text that went in, and what a terminal must not get is written out.
+//! Nothing is lost: the JSON parses to the original text, and for a terminal characters are escaped, not removed.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use serde::Serialize;
 /// are line ends to clients that split text by Unicode's rules, the others are control characters to a terminal.
 ///
 /// # Errors
-/// When it cannot be written as JSON, as a map whose keys are no strings.
+/// When it cannot be represented in JSON, such as a map whose keys are not strings.
 pub fn json(value: &(impl Serialize + ?Sized)) -> Result<String, serde_json::Error> {
     let text = serde_json::to_string(value)?;
     if first_to_escape(text.as_bytes()).is_none() {
@@ -22,12 +22,12 @@ pub fn json(value: &(impl Serialize + ?Sized)) -> Result<String, serde_json::Err
     Ok(escaped)
 }
 
-/// `text` as a JSON string of the wire, quotes included.
+/// `text` as a JSON string on the wire, with its quotes.
 pub fn json_string(text: &str) -> String {
     json(text).expect("a string always serialises")
 }
 
-/// Appends JSON that came from elsewhere as [`json`] would have written it. What is escaped stands in strings alone.
+/// Appends JSON from elsewhere with the escapes of [`json`]. The characters to escape occur in strings only.
 pub fn push_json(json: &str, out: &mut String) {
     let mut rest = json;
     while let Some((at, len, code)) = first_to_escape(rest.as_bytes()) {
@@ -38,7 +38,7 @@ pub fn push_json(json: &str, out: &mut String) {
     out.push_str(rest);
 }
 
-/// The first character of a valid text that the wire has escaped: where it is, how many bytes it has, its code.
+/// The first character of a valid UTF-8 text that is to be escaped: its offset, its length in bytes, its code.
 fn first_to_escape(bytes: &[u8]) -> Option<(usize, usize, u16)> {
     memchr::memchr3_iter(0x7f, 0xc2, 0xe2, bytes).find_map(|at| match bytes[at..] {
         [0x7f, ..] => Some((at, 1, 0x7f)),
@@ -53,13 +53,13 @@ fn push_escape(code: u16, out: &mut String) {
     let _ = write!(out, "\\u{code:04x}");
 }
 
-/// How many bytes at the beginning of `bytes` fit into `max` bytes of a JSON string of the wire, its quotes left out.
-/// Of what is not UTF-8 it counts what a text would take.
+/// How many of the first bytes fit into `max` bytes of a JSON string, without its quotes. Bytes that are not UTF-8 are
+/// counted as if they were.
 pub fn fits_json(bytes: &[u8], max: usize) -> usize {
-    /// Nothing takes more than this for a byte.
+    /// The most that one byte can take.
     const DEAREST: usize = 6;
     let is_dear = |byte: &&u8| matches!(byte, 0x00..=0x1f | b'"' | b'\\' | 0x7f | 0xc2 | 0xe2);
-    // Counted many at a time; nearly all that commands print needs no walk.
+    // A fast count first: nearly all that commands print fits by it.
     if bytes.len() + (DEAREST - 1) * bytes.iter().filter(is_dear).count() <= max {
         return bytes.len();
     }
@@ -68,7 +68,7 @@ pub fn fits_json(bytes: &[u8], max: usize) -> usize {
         taken += match byte {
             b'\n' | b'\r' | b'\t' | 0x08 | 0x0c | b'"' | b'\\' => 2,
             0x00..=0x1f | 0x7f => DEAREST,
-            // With the byte or the two that follow, as dear as an escape: the most that begins like this takes.
+            // With the one or two bytes that follow, as much as an escape: the most that such a sequence takes.
             0xc2 => DEAREST - 1,
             0xe2 => DEAREST - 2,
             _ => 1,
@@ -78,7 +78,7 @@ pub fn fits_json(bytes: &[u8], max: usize) -> usize {
     over.unwrap_or(bytes.len())
 }
 
-/// `text` without anything that a terminal would obey or that would hide what is there.
+/// `text` with every character escaped that a terminal obeys, or that hides other text.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hostile) {
         return Cow::Borrowed(text);
@@ -97,13 +97,13 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The same line by line: what has several lines on purpose keeps them.
+/// The same line by line, for text that has several lines on purpose.
 pub fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
-/// JSON for a terminal, on one line: what [`printable`] writes out is escaped as JSON has it, so that it stays JSON.
-/// Outside of strings a line's end means nothing, and inside it is escaped already.
+/// JSON for a terminal, on one line and still JSON: what [`printable`] escapes is escaped in JSON's way. Line ends outside
+/// of strings become spaces; inside they are escaped already.
 pub fn printable_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut units = [0; 2];
@@ -117,9 +117,9 @@ pub fn printable_json(json: &str) -> String {
     out
 }
 
-/// Whether a terminal obeys it, shows it as nothing, or shows with it a text in another order: control characters,
-/// line and paragraph separators, and Unicode 16's format characters (Cf) and Default_Ignorable_Code_Point, less the two
-/// that choose how an emoji looks. The page's own is `HOSTILE` in `format.js`.
+/// Whether a terminal obeys the character, shows nothing for it, or reorders text by it: control characters, line and
+/// paragraph separators, and Unicode 16's format characters (Cf) and Default_Ignorable_Code_Point, except the two that choose
+/// the look of an emoji. The web page has the same list as `HOSTILE` in `format.js`.
 fn is_hostile(char: char) -> bool {
     char.is_control()
         || matches!(char,

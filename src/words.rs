@@ -1,6 +1,6 @@
-//! Enumerations whose values are words: the same in SQL, in JSON, in metrics and for people.
+//! Enumerations whose values have the same words in SQL, in JSON, in metrics and for people.
 
-/// Writes the enumeration's words once: for SQL, for JSON, for people and for parsing.
+/// Defines an enumeration with a word for each value, and the conversions in both directions.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*

@@ -1,7 +1,7 @@
-//! The file of the configuration, read once: the one that somebody named, or the one in the state directory.
+//! Reads the configuration file: the one that `--config` names, or the one in the state directory.
 //!
-//! Who names a file says what is in it. What lies in the state directory counts only where the directory is the daemon's
-//! own, and the file is no link, the directory's owner's or root's (see [`crate::dir`]).
+//! A named file is trusted. The one in the state directory must pass the checks of [`crate::dir`], in a directory that is the
+//! daemon's own.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::dir::{Dir, FileAt};
 use crate::state_dir::CONFIG;
 
-/// No configuration is this long; guards against a `--config /dev/zero`.
+/// The longest file, in bytes; guards against `--config /dev/zero`.
 const BYTES_MAX: u64 = 1_048_576;
 
-/// A file, and what is in it or why that cannot be read.
+/// A configuration file and its text, or why it cannot be read.
 #[derive(Debug)]
 pub struct ConfigFile {
     /// Where it is.
@@ -23,19 +23,19 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// The file of `--config`, whatever it is: also a pipe, for whose writer it waits.
+    /// Reads the file of `--config`. It may be a pipe; then this waits for its writer.
     pub fn named(path: &Path) -> ConfigFile {
         ConfigFile { path: path.to_path_buf(), text: File::open(path).and_then(read) }
     }
 
-    /// A file that somebody else may have named: only one that nobody is kept waiting by.
+    /// Reads a file that another process names: only a regular file, so that this never blocks.
     pub fn found(path: &Path) -> ConfigFile {
-        // Its name may be a link, as in /etc; what it leads to is looked at.
+        // Its name may be a link, as in /etc; the target is checked.
         let file = path.canonicalize().and_then(|real| FileAt::named(&real)).and_then(|at| at.dir.read(&at.name));
         ConfigFile { path: path.to_path_buf(), text: file.and_then(read) }
     }
 
-    /// `config.toml` in the state directory, if there is anything of that name.
+    /// Reads `config.toml` in the state directory; `None` when there is none.
     pub fn in_dir(dir: &Dir) -> Option<ConfigFile> {
         let path = dir.path().join(CONFIG);
         let text = match dir.read(CONFIG) {

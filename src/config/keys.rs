@@ -1,6 +1,4 @@
-//! The one table of keys: where each stands, what it allows, and where it goes.
-//!
-//! A key that is not in it does not exist. Each has a range.
+//! The table of configuration keys: the place of each in the file, the values it allows, and the field it sets.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,25 +6,25 @@ use std::path::PathBuf;
 use super::{Cidr, Config, Host, Listen, Origin, SocketRole};
 use crate::access::Role;
 
-/// A key's place in the file, and its kind.
+/// One configuration key.
 pub(super) struct Key {
     /// The table it stands in; empty at the top.
     pub table: &'static str,
     /// Its name there.
     pub name: &'static str,
-    /// What it holds.
+    /// The kind of its value.
     pub kind: Kind,
 }
 
-/// What a key holds, what of it is allowed, and where it goes.
+/// The kind of a key's value, what is allowed, and the setter.
 pub(super) enum Kind {
     /// A whole number from the first to the second.
     Number(u64, u64, fn(&mut Config, u64)),
     /// `true` or `false`.
     Switch(fn(&mut Config, bool)),
-    /// A text; the setter answers whether it is allowed. The second says what is.
+    /// A text; the setter returns whether it is allowed. The second says for people what is.
     Text(fn(&mut Config, &str) -> bool, &'static str),
-    /// A list of texts; the setter answers the first that is not allowed.
+    /// A list of texts; the setter returns the first that is not allowed.
     List(fn(&mut Config, &[String]) -> Result<(), String>, &'static str),
 }
 
@@ -36,13 +34,13 @@ impl Key {
         if self.table.is_empty() { self.name.to_owned() } else { format!("{}.{}", self.table, self.name) }
     }
 
-    /// The environment variable that sets it.
+    /// Its environment variable.
     pub fn variable(&self) -> String {
         let table = if self.table.is_empty() { String::new() } else { format!("{}_", self.table) };
         format!("RUNABOUT_{table}{}", self.name).to_uppercase()
     }
 
-    /// What is allowed, for people.
+    /// What it allows, for people.
     pub fn allowed(&self) -> String {
         match &self.kind {
             Kind::Number(min, max, _) => format!("a whole number from {min} to {max}"),
@@ -52,7 +50,7 @@ impl Key {
     }
 }
 
-/// What both keys of `[tls]` allow.
+/// What the keys of `[tls]` allow.
 const TLS_PATH: &str = "the absolute path of a PEM file, or \"\" for none";
 const MIB: u64 = 1_048_576;
 const TIB: u64 = MIB * MIB;
@@ -71,7 +69,7 @@ const fn text(
     Key { table, name, kind: Kind::Text(set, allowed) }
 }
 
-/// Every key. The maxima of what lies in memory fit 32 bits, for machines whose `usize` is that small.
+/// Every key. The maxima of sizes in memory fit 32 bits, for machines whose `usize` is that small.
 pub(super) const KEYS: &[Key] = &[
     text("", "listen", listen, "an IP address and a port, like \"127.0.0.1:7867\" or \"[::1]:7867\", or \"none\""),
     text("", "log", log, "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\""),
@@ -175,7 +173,7 @@ fn user(config: &mut Config, text: &str) -> bool {
     can_be_account(text)
 }
 
-/// Whether a user or group can have this name; whether there is one is for the daemon to see.
+/// Whether a user or group can have this name; the daemon looks up whether there is one.
 fn can_be_account(text: &str) -> bool {
     text.len() <= 255 && !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ':' | ','))
 }
@@ -218,7 +216,7 @@ fn trusted_proxies(config: &mut Config, networks: &[String]) -> Result<(), Strin
     Ok(())
 }
 
-/// All of them parsed, or the first that cannot be.
+/// Parses all texts; fails with the first that cannot be parsed.
 fn each<T>(texts: &[String], parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
     texts.iter().map(|text| parse(text).ok_or_else(|| text.clone())).collect()
 }

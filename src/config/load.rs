@@ -1,6 +1,6 @@
-//! Putting flags, environment and file together, and saying all that is wrong with them at once.
+//! Combines flags, environment and file, and reports all errors in them at once.
 //!
-//! It never falls back to a default where something was said.
+//! A value that is wrong is never replaced by the default.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use super::{Config, ConfigFile, Listen};
 use crate::text::printable;
 use crate::tls::NO_TLS;
 
-/// What the command line says about keys.
+/// The keys that the command line sets.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     /// `--listen`
@@ -22,18 +22,18 @@ pub struct Flags {
     pub log: Option<String>,
 }
 
-/// One thing that is wrong.
+/// One error in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The file, the variable or the flag that said it.
+    /// The file, the variable or the flag that is wrong.
     pub source: String,
-    /// The key; empty where the file as a whole is meant.
+    /// The key; empty for an error in the file as a whole.
     pub key: String,
     /// What is wrong, and what is allowed.
     pub message: String,
 }
 
-/// All that is wrong with the configuration; never empty.
+/// All errors in the configuration; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<Fault>);
 
@@ -42,7 +42,7 @@ impl fmt::Display for ConfigError {
         for (nth, Fault { source, key, message }) in self.0.iter().enumerate() {
             let newline = if nth == 0 { "" } else { "\n" };
             let colon = if key.is_empty() { "" } else { ": " };
-            // A file's keys, like its path, may be anybody's.
+            // A file's keys and path may hold control characters.
             let [source, key, message] = [source, key, message].map(|text| printable(text));
             write!(out, "{newline}{source}: {key}{colon}{message}")?;
         }
@@ -85,9 +85,9 @@ struct Loading {
     faults: Vec<Fault>,
     /// The keys that the file sets.
     in_file: Vec<String>,
-    /// The strongest source that set `listen`: the one to blame for it.
+    /// The source whose `listen` counts, for an error about it.
     listen_said_by: String,
-    /// The strongest source that set a key of `[tls]`.
+    /// The last source that set a key of `[tls]`.
     tls_said_by: String,
 }
 
@@ -161,7 +161,7 @@ impl Loading {
         }
     }
 
-    /// Sets one key, or says why not.
+    /// Sets one key, or records why not.
     fn set(&mut self, source: &str, key: &Key, value: &Value) {
         let config = &mut self.config;
         let refused = match (&key.kind, value) {
@@ -196,7 +196,7 @@ impl Loading {
         }
     }
 
-    /// A certificate without its key is a mistake, and plaintext instead of it would be a worse one.
+    /// Refuses a certificate without its key: to serve plaintext instead would be worse than not to start.
     fn check_tls(&mut self) {
         let missing = match (&self.config.tls.cert, &self.config.tls.key) {
             (None, None) => return,
@@ -213,7 +213,7 @@ impl Loading {
         }
     }
 
-    /// Tokens and output that cross a network in clear must be somebody's decision.
+    /// Refuses plaintext beyond loopback unless the configuration allows it.
     fn check_plaintext(&mut self) {
         let Listen::At(address) = self.config.listen else { return };
         if let Err(why) = self.config.may_listen_at(address) {
@@ -227,7 +227,7 @@ impl Loading {
     }
 }
 
-/// What a variable's text means for this key; what does not fit stays a text, and is refused as one.
+/// Reads a variable's text as the kind of the key. A text that does not fit stays a text, and is refused as such.
 fn from_text(key: &Key, text: &str) -> Value {
     let as_text = || Value::String(text.to_owned());
     match key.kind {

@@ -1,7 +1,6 @@
-//! Every number and switch: its unit, its default and what it guards.
+//! The configuration: every setting with its unit, its default and what it guards.
 //!
-//! Flags beat the environment, the environment beats the file. Nothing here opens anything but that file, and nothing is
-//! read again later: a `Config` never changes.
+//! Flags take precedence over the environment, and that over the file. The configuration is read once and never changes.
 
 mod file;
 mod keys;
@@ -17,35 +16,36 @@ pub use net::{Authority, Cidr, Host, Origin};
 use crate::access::Role;
 use crate::accounts::Account;
 
-/// The whole configuration, valid by construction.
+/// The whole configuration; valid by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where TCP connections are taken.
     pub listen: Listen,
     /// The least important log line that is written.
     pub log: log::LevelFilter,
-    /// Who may talk to the daemon, and from where.
+    /// Who may connect, and from where.
     pub access: Access,
     /// How TCP connections are encrypted.
     pub tls: Tls,
-    /// What bounds memory, time and descriptors.
+    /// Limits on memory, time and descriptors.
     pub limits: Limits,
-    /// How output is paced on its way to the medium.
+    /// How often output is committed.
     pub output: Output,
     /// How commands are stopped.
     pub runs: Runs,
-    /// When what expired goes.
+    /// What is kept, and for how long.
     pub retention: Retention,
     /// How long tokens live.
     pub sessions: Sessions,
-    /// What the file says and the environment overrules, a line for people each: a unit's `Environment=` is easily missed.
+    /// A line for people about each value of the file that the environment overrides: a unit's `Environment=` is easily
+    /// overlooked.
     pub overridden: Vec<String>,
 }
 
 /// `listen`: where TCP connections are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// Nowhere; the Unix socket alone.
+    /// Nowhere; only the Unix socket is served.
     Nowhere,
     /// At this address; port 0 picks one.
     At(std::net::SocketAddr),
@@ -60,7 +60,7 @@ pub struct Access {
     pub socket_group: Option<String>,
     /// The role of those members.
     pub socket_role: SocketRole,
-    /// Names that are answered to besides localhost, IP literals, this host's name and NAME.local; lower case.
+    /// Host names that requests may use besides localhost, IP literals, this host's name and NAME.local; lower case.
     pub allowed_hosts: Vec<String>,
     /// Other web origins whose pages may use the daemon.
     pub allowed_origins: Vec<Origin>,
@@ -70,7 +70,7 @@ pub struct Access {
     pub allow_plaintext: bool,
 }
 
-/// `access.socket_role`, whose default is not the least role but `operator`.
+/// `access.socket_role`, whose default is `operator` and not the least role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketRole(pub Role);
 
@@ -80,10 +80,10 @@ impl Default for SocketRole {
     }
 }
 
-/// `[tls]`: both or neither.
+/// `[tls]`: both keys or neither.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// Path of the certificate, and of those that lead from it to its authority, in PEM.
+    /// Path of the certificate and its chain, in PEM.
     pub cert: Option<PathBuf>,
     /// Path of its private key, in PEM.
     pub key: Option<PathBuf>,
@@ -92,7 +92,7 @@ pub struct Tls {
 /// `[limits]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a request's line and headers; beyond it 431. Guards memory before anybody is known.
+    /// Bytes of a request's line and headers; beyond it 431. Guards memory before the client is authenticated.
     pub head_bytes: usize,
     /// Headers of a request; beyond it 431.
     pub headers: usize,
@@ -108,15 +108,15 @@ pub struct Limits {
     pub connections_per_client: usize,
     /// Runs that wait; beyond it 429. Guards the medium.
     pub queued_runs: usize,
-    /// Events in a live reader's bounded channel; a full one is resynced from SQLite.
+    /// Events in a live reader's bounded channel; a reader whose channel is full goes back to pages from SQLite.
     pub stream_buffer_events: usize,
-    /// Bytes in a live reader's bounded channel, whichever comes first. Guards memory.
+    /// Bytes in a live reader's bounded channel; whichever limit comes first. Guards memory.
     pub stream_buffer_bytes: usize,
     /// Bytes in all readers' channels together. Guards memory.
     pub stream_total_bytes: usize,
-    /// Seconds that a client may take no byte, and send no pong, before it is closed. Guards descriptors.
+    /// Seconds without a byte taken or a pong sent after which a stream is closed. Guards descriptors.
     pub stream_stall_s: u64,
-    /// Bytes that are free where the state is kept; below it submits get 507, so that what runs can still be recorded.
+    /// Free bytes of the state's file system below which submits get 507, so that running commands can still be recorded.
     pub disk_free_bytes: u64,
     /// Bytes of a run's output that are kept: the first 1 MiB (half of it, where that is less) and the newest. Up to half
     /// as much again is stored. Guards the medium.
@@ -147,9 +147,9 @@ impl Default for Limits {
 /// `[output]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// Milliseconds between two commits of output alone, at least. Guards the medium.
+    /// The least milliseconds between two commits that carry only output. Guards the medium.
     pub flush_ms: u64,
-    /// The same while nobody reads the run.
+    /// The same for a run that nobody reads.
     pub flush_unwatched_ms: u64,
 }
 
@@ -166,7 +166,8 @@ pub struct Runs {
     pub kill_grace_s: u64,
     /// Seconds from SIGTERM to SIGKILL at the daemon's shutdown.
     pub shutdown_grace_s: u64,
-    /// Name or number of the user that commands run as; `None` is the daemon's own. Guards the daemon against its operators.
+    /// Name or number of the user that commands run as; `None` is the daemon's user. Guards the daemon against its
+    /// operators.
     pub user: Option<String>,
 }
 
@@ -179,19 +180,19 @@ impl Default for Runs {
 /// `[retention]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Seconds between two passes, at most, while something can expire.
+    /// The most seconds between two passes while something can expire.
     pub interval_s: u64,
-    /// Bytes that the database may have in use; 0: see [`Retention::quota_bytes`]. Guards the medium; live runs keep half
-    /// of it at most.
+    /// Bytes that the database may use; for 0 see [`Retention::quota_bytes`]. Guards the medium. Output of live runs takes at
+    /// most half of it.
     pub db_bytes: u64,
     /// Days that a finished run is kept; 0: for ever.
     pub runs_days: u64,
-    /// Finished runs that are kept; 0: all. Guards the medium, and those who look for something.
+    /// Finished runs that are kept; 0: all. Guards the medium, and keeps lists readable.
     pub runs_count: u64,
 }
 
 impl Retention {
-    /// What the database may have in use, on a file system of this size.
+    /// Bytes that the database may use on a file system of this size.
     pub fn quota_bytes(&self, file_system_bytes: u64) -> u64 {
         match self.db_bytes {
             0 => (file_system_bytes / 10).min(QUOTA_BYTES_MAX),
@@ -201,13 +202,13 @@ impl Retention {
     }
 }
 
-/// The largest quota that is chosen where `retention.db_bytes` does not choose one.
+/// The largest quota when `retention.db_bytes` sets none.
 const QUOTA_BYTES_MAX: u64 = 1_073_741_824;
-/// The least: an empty database has a tenth of it.
+/// The smallest quota; an empty database takes a tenth of it.
 const QUOTA_BYTES_MIN: u64 = 2_097_152;
 
-/// How long the start may look for damage after a stop that was not clean, in milliseconds. Guards the start: at a card's
-/// 20 MB/s it is enough for the database of a month, and what is larger is told to be looked at by hand.
+/// Milliseconds that a start after an unclean stop may take to look for damage. Guards the start: at 20 MB/s of an SD card
+/// it is enough for the database of a month; for a larger one the log says how to check it by hand.
 pub const CHECK_MS_MAX: u64 = 2_000;
 
 impl Default for Retention {
@@ -249,12 +250,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The configuration that these flags, this environment and this file give; defaults for the rest.
+    /// Combines flags, environment and file; the rest are defaults.
     ///
-    /// `file` is the one of `--config`, else [`ConfigFile::in_dir`] the state directory.
+    /// `file` is that of `--config`, else the one that [`ConfigFile::in_dir`] finds in the state directory.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its file, variable or flag, its key and what is allowed.
+    /// With all that is wrong: each with its file, variable or flag, its key and what is allowed.
     pub fn load(
         flags: &Flags,
         env: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
@@ -263,7 +264,7 @@ impl Config {
         load::load(flags, env, file)
     }
 
-    /// The first file of the certificate that this account may not read, and what to do, for people.
+    /// For people: which file of `[tls]` this account may not read, and what to do; `None` when it may read both.
     pub fn kept_from(&self, user: &Account) -> Option<String> {
         let files = [("tls.cert", &self.tls.cert), ("tls.key", &self.tls.key)];
         let named = files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?)));
@@ -274,10 +275,11 @@ impl Config {
         ))
     }
 
-    /// Whether plain HTTP, or what there is of TLS, may be spoken at this address.
+    /// Checks that the daemon may listen at this address.
     ///
     /// # Errors
-    /// Others could read along and nobody has allowed it; what to do, for people.
+    /// When traffic would be readable by others and the configuration does not allow that. The text is for people and says
+    /// what to do.
     pub fn may_listen_at(&self, address: std::net::SocketAddr) -> Result<(), String> {
         let is_meant = self.access.allow_plaintext || self.tls != Tls::default();
         if address.ip().to_canonical().is_loopback() || is_meant {

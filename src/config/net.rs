@@ -1,21 +1,21 @@
-//! Hosts, web origins and networks, as a request or the configuration names them.
+//! Hosts, web origins and networks, as requests and the configuration name them.
 //!
-//! Strict on purpose: what more than one program could read in more than one way is not read at all. No name is ever looked up.
+//! Strict on purpose: a form that programs could read differently is refused. Names are never resolved.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A host without its port: an IP literal, or a name in lower case without the dot that may end it.
+/// A host without its port: an IP literal, or a name in lower case without a final dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     /// `127.0.0.1`, or `[::1]` with its brackets.
     Ip(IpAddr),
-    /// Anything else that can be a host's name.
+    /// A valid host name.
     Name(String),
 }
 
 impl Host {
-    /// Reads a host; none where it is empty or has a byte that no host name has.
+    /// Parses a host; `None` when it is empty or has a byte that no host name has.
     pub fn parse(text: &str) -> Option<Host> {
         if let Some(inner) = text.strip_prefix('[') {
             return inner.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(|ip| Host::Ip(ip.into()));
@@ -42,7 +42,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// A host and, where it is given, its port: what a `Host` header holds.
+/// A host with an optional port, as in a `Host` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     /// The host.
@@ -52,7 +52,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads `host` or `host:port`; user names, paths and the like are not part of it.
+    /// Parses `host` or `host:port`, and nothing else, such as user names or paths.
     pub fn parse(text: &str) -> Option<Authority> {
         let (host, port) = match text.rfind(':') {
             Some(colon) if !text.ends_with(']') => (&text[..colon], &text[colon + 1..]),
@@ -76,7 +76,7 @@ impl fmt::Display for Authority {
     }
 }
 
-/// A web origin: scheme, host and port. `null` is none.
+/// A web origin: scheme, host and port. `null` is not one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     https: bool,
@@ -85,13 +85,13 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of a page at this authority.
+    /// The origin of a page on this host and port.
     pub fn of(https: bool, authority: &Authority) -> Origin {
         let port = authority.port.unwrap_or(if https { 443 } else { 80 });
         Origin { https, host: authority.host.clone(), port }
     }
 
-    /// Reads `scheme://host` or `scheme://host:port`, as a browser writes it.
+    /// Parses `scheme://host` or `scheme://host:port`, as a browser writes it.
     pub fn parse(text: &str) -> Option<Origin> {
         let (scheme, authority) = text.split_once("://")?;
         let https = match scheme {
@@ -103,7 +103,7 @@ impl Origin {
     }
 }
 
-/// A network: an address, and how many of its leading bits count.
+/// A network: an address and the number of its leading bits that count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cidr {
     base: IpAddr,
@@ -117,7 +117,7 @@ impl fmt::Display for Cidr {
 }
 
 impl Cidr {
-    /// Reads `10.0.0.0/8`, `fd00::/8`, or an address alone.
+    /// Parses `10.0.0.0/8`, `fd00::/8`, or an address alone.
     pub fn parse(text: &str) -> Option<Cidr> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -133,12 +133,12 @@ impl Cidr {
         (bits <= most).then_some(Cidr { base, bits })
     }
 
-    /// Whether it is more than a small network: of more than 256 addresses, or more than one /64.
+    /// Whether it has more than 256 IPv4 addresses, or more than one IPv6 /64.
     pub fn is_wide(&self) -> bool {
         self.bits < if self.base.is_ipv4() { 24 } else { 64 }
     }
 
-    /// Whether the address is in it; an IPv4 address inside IPv6 counts as what it is.
+    /// Whether the address is in it; an IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address.to_canonical()) {
             (IpAddr::V4(base), IpAddr::V4(other)) => {

@@ -1,7 +1,7 @@
-//! The way to a directory: one step of its path at a time, each by the descriptor of the last, so that what was looked at is
-//! what is entered.
+//! Resolves a path one component at a time, each relative to the descriptor of the one before, so that nothing can be swapped
+//! between the check of a component and its use.
 //!
-//! It says which links it followed and whose they are; what to think of that is not decided here.
+//! It reports the links it followed and their owners; the caller decides whether to trust them.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -14,26 +14,26 @@ use rustix::io::Errno;
 
 use super::{DIR_MODE, chmod_by};
 
-/// Links that are followed on the way, as many as the kernel follows (path_resolution(7)).
+/// The most links that are followed, as many as the kernel follows (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
-/// Where a path leads.
+/// The result of [`walk`].
 pub(super) struct Walked {
-    /// The directory, opened for nothing but that (`O_PATH`).
+    /// The directory, opened with `O_PATH`.
     pub fd: OwnedFd,
     /// Its path without links.
     pub real: PathBuf,
-    /// The links on the way, and whose they are.
+    /// The links that were followed, each with the user id of its owner.
     pub links: Vec<(PathBuf, u32)>,
 }
 
-/// Goes the way; with `make` what is missing is made, but behind a link.
+/// Resolves a path. With `make`, missing directories are made, except behind a link.
 pub(super) fn walk(path: &Path, make: bool) -> io::Result<Walked> {
     let enter = |at: BorrowedFd<'_>, step: &OsStr| {
         openat(at, step, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
     };
     let mut walked = Walked { fd: enter(CWD, OsStr::new("/"))?, real: "/".into(), links: Vec::new() };
-    // Backwards; what came out of a link is marked.
+    // The next component is last; those that came out of a link are marked.
     let mut todo: Vec<(OsString, bool)> = steps(path, false);
     while let Some((step, of_link)) = todo.pop() {
         if step == ".." {
@@ -67,7 +67,7 @@ pub(super) fn walk(path: &Path, make: bool) -> io::Result<Walked> {
     Ok(walked)
 }
 
-/// The steps of a path, the last one first.
+/// The components of a path, the last one first.
 fn steps(path: &Path, of_link: bool) -> Vec<(OsString, bool)> {
     let steps = path.components().rev().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),

@@ -1,31 +1,31 @@
-//! Where a run stands, who may stop an attempt, and what the end of an attempt makes of its run.
+//! The status of a run, the ways in which an attempt ends, and what each means for the run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
 words! {
-    /// Where a run stands in its life.
+    /// The status of a run.
     Status {
-        /// Waits for its time and a slot.
+        /// It waits for its holds to be freed and for a slot.
         Queued = "queued",
-        /// An attempt is under way, or is being told to stop.
+        /// An attempt is under way, or is being stopped.
         Running = "running",
-        /// Its command exited with 0.
+        /// The command exited with 0.
         Succeeded = "succeeded",
-        /// Another exit, a signal, or it could not start.
+        /// The command exited with another code or by a signal, or could not be started.
         Failed = "failed",
-        /// Somebody asked for its end first.
+        /// A client canceled it.
         Canceled = "canceled",
-        /// Its own time limit asked first.
+        /// Its `timeout_s` ran out.
         TimedOut = "timed_out",
-        /// The daemon stopped or died under it.
+        /// The daemon stopped, or died, while it ran.
         Interrupted = "interrupted",
     }
 }
 
 impl Status {
-    /// Whether nothing can change it any more.
+    /// Whether the run has ended; then its status never changes again.
     pub const fn is_terminal(self) -> bool {
         !matches!(self, Status::Queued | Status::Running)
     }
@@ -36,7 +36,7 @@ words! {
     Reason {
         /// The command exited by itself.
         Exited = "exited",
-        /// A signal that nobody here sent ended it.
+        /// A signal ended it that the daemon did not send.
         Signaled = "signaled",
         /// It could not be started.
         SpawnFailed = "spawn_failed",
@@ -44,27 +44,27 @@ words! {
         Canceled = "canceled",
         /// Its `timeout_s` ran out.
         Timeout = "timeout",
-        /// The daemon was stopping.
+        /// The daemon was shut down.
         Shutdown = "shutdown",
-        /// The daemon died under it.
+        /// The daemon died while it ran.
         DaemonLost = "daemon_lost",
-        /// The kernel killed it for memory, by its cgroup's own word.
+        /// The kernel killed it for lack of memory, according to its cgroup.
         Oom = "oom",
     }
 }
 
 words! {
-    /// What happens to a run whose attempt the daemon's end interrupts.
+    /// What happens to a run when the daemon's end interrupts its attempt.
     OnInterrupt {
         /// It ends as `interrupted`.
         Fail = "fail",
-        /// It is queued again, and its next start is the next attempt.
+        /// It is queued again for another attempt.
         Requeue = "requeue",
     }
 }
 
 words! {
-    /// Who asked a running command to stop; the first to ask decides how the run ends.
+    /// Who asked for a running command to be stopped. The first one to ask determines how the run ends.
     Ask {
         /// A client.
         Cancel = "cancel",
@@ -72,61 +72,61 @@ words! {
         Timeout = "timeout",
         /// The daemon's shutdown.
         Shutdown = "shutdown",
-        /// The next daemon, which found what a dead one left.
+        /// The next daemon, which ends the attempts of one that died.
         DaemonLost = "daemon_lost",
     }
 }
 
-/// How an attempt came to its end.
+/// The way in which an attempt's process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// By itself, with this code.
+    /// It exited with this code.
     Code(i32),
-    /// By this signal.
+    /// This signal ended it.
     Signal(i32),
-    /// By the kernel's SIGKILL for memory, as its cgroup says.
+    /// The kernel killed it for lack of memory, according to its cgroup.
     Oom,
-    /// It was never started; why, for people.
+    /// It could not be started; with the reason, for people.
     SpawnFailed(String),
-    /// It was not started for want of descriptors, processes or memory, which others will give back.
+    /// It was not started for lack of descriptors, processes or memory, which other processes will release.
     Postponed {
-        /// What is wanting, for people.
+        /// The reason, for people.
         why: String,
-        /// It is tried again after so many milliseconds.
+        /// Milliseconds until it is tried again.
         retry_ms: i64,
     },
-    /// It is gone and nobody could see how: the daemon that was its parent died.
+    /// Not known: its parent, the daemon, died before it.
     Unknown,
 }
 
-/// The signal that the kernel kills with for memory.
+/// The signal by which the kernel kills for lack of memory.
 const SIGKILL: i64 = 9;
 
-/// Where a run stands and, once an attempt is over, how that ended: in the database, in events, for every reader.
+/// The status of a run with the end of its last attempt, as the database, events and every reader have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Where it stands; `queued` after an attempt that is followed by another.
+    /// The run's status; `queued` when another attempt follows.
     pub status: Status,
-    /// Why it ended; `None` until then.
+    /// Why the attempt ended; `None` until then.
     pub reason: Option<Reason>,
     /// The command's exit code.
     pub exit_code: Option<i64>,
     /// The number of the signal that ended it.
     pub signal: Option<i64>,
-    /// Why it could not start.
+    /// Why the command could not be started, for people.
     pub error: Option<String>,
 }
 
 impl Outcome {
-    /// Of a run that has just been submitted.
+    /// The outcome of a run that was just submitted.
     pub const QUEUED: Outcome =
         Outcome { status: Status::Queued, reason: None, exit_code: None, signal: None, error: None };
 
-    /// Of a run that was canceled before it ever started.
+    /// The outcome of a run that was canceled while it was queued.
     pub const CANCELED_IN_QUEUE: Outcome =
         Outcome { status: Status::Canceled, reason: Some(Reason::Canceled), ..Outcome::QUEUED };
 
-    /// What an attempt's end makes of its run. Who asked first decides; without anybody, the exit does.
+    /// The outcome of an attempt: determined by who asked for its end first, else by its exit.
     pub fn of(asked: Option<Ask>, exit: &Exit, on_interrupt: OnInterrupt) -> Outcome {
         let interrupted = match on_interrupt {
             OnInterrupt::Fail => Status::Interrupted,
@@ -156,8 +156,8 @@ impl Outcome {
         Outcome { status, reason: Some(reason), exit_code, signal, error }
     }
 
-    /// The exit code that `run`, `wait` and `/exit_code` answer with, after `timeout(1)` and the shell:
-    /// 128+N for a signal, 124 timed out, 143 canceled, 125 never ran or interrupted.
+    /// The exit code of `run`, `wait` and `/exit_code`, in the convention of timeout(1) and the shell: 128+N for a signal, 124
+    /// timed out, 143 canceled, 125 not started or interrupted.
     pub fn shell_exit_code(&self) -> i64 {
         match (self.status, self.reason) {
             (Status::TimedOut, _) => 124,
@@ -172,13 +172,13 @@ impl Outcome {
     }
 }
 
-/// Characters of an `error`: those of the longest path (PATH_MAX, 4,096) and some words. With the longest name and tags of
+/// The most characters of an `error`: the longest path (PATH_MAX, 4,096) and some words. With the longest name and tags of
 /// the same event, and six bytes a character in JSON, it stays below the 60 KiB of the largest object of a stream.
 const ERROR_CHARS_MAX: usize = 4_200;
-/// Of those, at the end, where the reason stands.
+/// Those at its end are kept, since the reason stands there.
 const ERROR_END_CHARS: usize = 100;
 
-/// `why` without its middle, where it is longer than an `error` may be: a program's name can have 128 KiB.
+/// Cuts the middle out of a text that is longer than an `error` may be: a program's name can have 128 KiB.
 fn shortened(why: &str) -> String {
     let count = why.chars().count();
     if count <= ERROR_CHARS_MAX {

@@ -1,7 +1,7 @@
-//! `backup`: one moment of the database, in a file of its own, while the daemon works.
+//! `backup`: copies one state of the database into a file, also while the daemon works.
 //!
-//! The daemon is not asked: others may read its database beside it. A copy gets its name when it is whole, has been
-//! checked, and is on the medium.
+//! The daemon is not involved: other processes may read its database. A copy gets its name once it is complete, checked and
+//! flushed.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use serde_json::json;
 
-use super::files::{Fresh, Interrupts, count, size};
+use super::files::{Interrupts, NewFile, count, size};
 use super::place;
 use crate::cli::args::{BackupOptions, Global};
 use crate::cli::print;
@@ -27,7 +27,7 @@ use crate::text::printable;
 /// 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// Makes the copy and says what is in it.
+/// Makes the copy and prints what it holds.
 pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
     let path = place::chosen(global)?;
     let to_stdout = options.file == Path::new("-");
@@ -40,16 +40,16 @@ pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
     let still = is_still(&database);
     open(&database, still)?;
     let fresh = match &target {
-        Some(Target { dir, name }) => Fresh::make(dir, &format!(".{}", name.to_string_lossy())),
+        Some(Target { dir, name }) => NewFile::make(dir, &format!(".{}", name.to_string_lossy())),
         None => {
             let dir = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty()).map_or("/var/tmp".into(), PathBuf::from);
             let opened = Dir::open(&dir).map_err(|error| own(&dir, &error))?;
-            Fresh::make(&Arc::new(opened), "runabout-backup")
+            NewFile::make(&Arc::new(opened), "runabout-backup")
         }
     };
     let fresh = fresh.map_err(|error| own(&options.file, &error))?;
     let copied = match copy(&database, still, fresh.at()) {
-        // A daemon came meanwhile, whose writes may be in it by halves.
+        // A daemon started meanwhile, and the copy may hold a part of what it wrote.
         _ if still && !is_still(&database) => copy(&database, false, fresh.at())?,
         copied => copied?,
     };
@@ -65,25 +65,25 @@ pub fn backup(global: &Global, options: &BackupOptions) -> Result<u8, Failure> {
         }
         None => send(&fresh)?,
     }
-    // Also where that cannot be seen it is not taken for stopped.
+    // A daemon that cannot be seen counts as running.
     let runs = !matches!(held_by(&dir), Ok(None));
     let file = (!to_stdout).then_some(&*options.file);
     tell(global.json, &database.path(), file, bytes, &copied, runs)?;
     Ok(0)
 }
 
-/// Whether nobody writes it, and all of it is in its one file: by the daemon's locks, and by SQLite's own, since whoever may
-/// write the directory may put another lock file there.
+/// Whether no process writes the database and it has no log: according to the daemon's locks, and to SQLite's own, since
+/// whoever may write the directory can replace the lock file.
 fn is_still(database: &FileAt) -> bool {
     let has_log = database.with_suffix("-wal").bytes().is_some_and(|bytes| bytes > 0);
     matches!(held_by(&database.dir), Ok(None)) && !has_log && matches!(holder::of(database, None), Ok(None))
 }
 
-/// Opens the database beside its daemon, if it has one.
+/// Opens the database for reading.
 fn open(database: &FileAt, still: bool) -> Result<ReadOnlyDatabase, Failure> {
     let path = database.path();
     let shown = path.display();
-    // SQLite's own words do not tell these apart.
+    // SQLite's own messages do not distinguish these.
     match database.dir.look(&database.name) {
         Ok(None) => return Err(no_database(&path)),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(not_yours(&path)),
@@ -105,14 +105,14 @@ fn not_yours(path: &Path) -> Failure {
     Failure::Own(format!("{} is not yours to read: be root, or the user that the daemon runs as", path.display()))
 }
 
-/// Where the copy goes.
+/// The file that the copy becomes.
 struct Target {
     dir: Arc<Dir>,
     name: OsString,
 }
 
 impl Target {
-    /// Refuses what can be known to be wrong before anything is done.
+    /// Checks the target before anything is done.
     fn choose(state_dir: &Dir, options: &BackupOptions) -> Result<Target, Failure> {
         let file = &options.file;
         let refused = |why: &str| Err(Failure::Own(format!("{}: {why}", file.display())));
@@ -142,7 +142,7 @@ impl Target {
     }
 }
 
-/// Copies and checks; `None` where somebody wanted an end to it.
+/// Copies and checks the copy; `None` when it was interrupted.
 fn copy(database: &FileAt, still: bool, to: &FileAt) -> Result<Option<Summary>, Failure> {
     let failed = |error: OpenError| Failure::Own(format!("{}: {error}", database.path().display()));
     let beside = open(database, still)?;
@@ -165,7 +165,7 @@ fn copy(database: &FileAt, still: bool, to: &FileAt) -> Result<Option<Summary>, 
     }
 }
 
-fn send(fresh: &Fresh) -> Result<(), Failure> {
+fn send(fresh: &NewFile) -> Result<(), Failure> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Own("who was to take the copy has gone".to_owned()),
         _ => Failure::Own(format!("cannot write standard output: {error}")),
@@ -198,7 +198,7 @@ fn tell(
         let (size, runs) = (size(bytes), count(*runs, "run"));
         format!("{name}: a copy of {}: {size}, {runs}, events up to {last_event}; checked; {beside}", shown(database))
     };
-    // The copy itself may be what standard output is for.
+    // Standard output may carry the copy itself.
     match file {
         Some(_) => print::answer(&text),
         None if json => {

@@ -1,4 +1,4 @@
-//! Files as they are made here: nobody else's to read, whole before they have their name, on the medium before that is said.
+//! Makes files that only their owner can read, and that get their name once they are complete and flushed.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,39 +13,38 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::dir::{Dir, FileAt, NameTaken};
 
-/// Names that are tried for what must not be there yet.
+/// How many temporary names are tried.
 const NAMES_TRIED: u32 = 100;
-/// The file's name as long as it is nobody's but ours.
+/// The file's name in its temporary directory.
 const NAME: &str = "file";
-/// What SQLite may leave beside it.
+/// The suffixes of the file and of those that SQLite may leave beside it.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
-/// A file that has no name yet where it is to be, with mode 0600; dropped without one, it goes.
+/// A file with mode 0600 that has no final name yet; dropped before it gets one, it is removed.
 ///
-/// Until then it lies in a directory of its own in that place, which nobody else may enter: so whoever may write the
-/// directory around it cannot put another file in its place.
-pub struct Fresh {
+/// Until then it is in a private subdirectory, so that another user who may write the target directory cannot replace it.
+pub struct NewFile {
     around: Arc<Dir>,
     own: String,
     at: FileAt,
     file: File,
 }
 
-impl Fresh {
-    /// Makes it in `dir`; the name of its directory begins with `name`.
+impl NewFile {
+    /// Makes a file for `dir`; the name of its temporary directory begins with `name`.
     ///
     /// # Errors
-    /// Where none can be made there.
-    pub fn make(dir: &Arc<Dir>, name: &str) -> io::Result<Fresh> {
+    /// When the directory or the file cannot be made.
+    pub fn make(dir: &Arc<Dir>, name: &str) -> io::Result<NewFile> {
         for nth in 0..NAMES_TRIED {
             let own = format!("{name}.{}-{nth}.part", std::process::id());
             match dir.make_private(&own) {
                 Ok(private) => {
-                    // Without its file the directory is of no use to anybody.
+                    // Without its file the directory is of no use.
                     let file = private.create(NAME).inspect_err(|_| {
                         let _ = private.remove(NAME).and_then(|()| dir.remove_dir(&own));
                     })?;
-                    return Ok(Fresh { around: dir.clone(), own, at: Arc::new(private).file(NAME), file });
+                    return Ok(NewFile { around: dir.clone(), own, at: Arc::new(private).file(NAME), file });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -54,42 +53,42 @@ impl Fresh {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Where it is.
+    /// Its temporary place.
     pub fn at(&self) -> &FileAt {
         &self.at
     }
 
-    /// The file itself, open to be read and written.
+    /// The file, open for reading and writing.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Puts it on the medium, then gives it its name there, too; `taken` says what becomes of one that has it.
+    /// Flushes the file, gives it its final name, and flushes that; `taken` says what happens to a file of that name.
     ///
     /// # Errors
-    /// Where that cannot be done; somebody has the name and keeps it.
+    /// When the file system fails, or the name is taken and `taken` keeps it.
     pub fn name(self, name: &OsStr, taken: NameTaken) -> io::Result<()> {
         self.file.sync_all()?;
         self.at.dir.rename(NAME, &self.around, name, taken)?;
         self.around.sync()
     }
 
-    /// Puts it on the medium and in the place of another, which gets the name `kept`: there is one at every moment.
+    /// Flushes the file and puts it in the place of another, which is renamed to `kept`. The name exists at every moment.
     ///
     /// # Errors
-    /// Where that cannot be done; what had the name is there all the same.
+    /// When the file system fails; the other file is there all the same.
     pub fn exchange(self, name: &str, kept: &str) -> io::Result<()> {
         self.file.sync_all()?;
         match self.at.dir.rename(NAME, &self.around, name, NameTaken::Exchange) {
             Ok(()) => {
                 if let Err(error) = self.at.dir.rename(NAME, &self.around, kept, NameTaken::Keep) {
                     let there = self.at.path();
-                    // What lies there now is not ours to remove.
+                    // The file that is there now must not be removed by our drop.
                     std::mem::forget(self);
                     return Err(io::Error::other(format!("what was there is {} now: {error}", there.display())));
                 }
             }
-            // Not every file system can exchange.
+            // Not every file system can swap two names.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
                 self.around.rename(name, &self.around, kept, NameTaken::Keep)?;
                 self.at.dir.rename(NAME, &self.around, name, NameTaken::Keep)?;
@@ -100,30 +99,30 @@ impl Fresh {
     }
 }
 
-impl Drop for Fresh {
+impl Drop for NewFile {
     fn drop(&mut self) {
         for suffix in SUFFIXES {
-            // Once it has its name this finds nothing.
+            // After the rename this finds nothing.
             let _ = self.at.dir.remove(&format!("{NAME}{suffix}"));
         }
         let _ = self.around.remove_dir(&self.own);
     }
 }
 
-/// `path` with something behind it, such as `-wal`.
+/// `path` with a suffix, such as `-wal`.
 pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut longer = path.as_os_str().to_owned();
     longer.push(suffix);
     longer.into()
 }
 
-/// Whether both are the same file, by whatever way they are named.
+/// Whether both paths lead to the same file.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     let id = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
     id(one).is_some() && id(one) == id(other)
 }
 
-/// Bytes as people read them.
+/// A size for people, such as `1.5 MiB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1_024 {
@@ -143,14 +142,14 @@ pub fn count(count: i64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Whether somebody wants an end to it: while this lives, signals are only noted, so that nothing half done is left.
+/// Notes SIGINT, SIGTERM and SIGHUP instead of dying by them, for as long as it lives, so that nothing is left half done.
 pub struct Interrupts {
     came: Arc<AtomicBool>,
     taken: Vec<SigId>,
 }
 
 impl Interrupts {
-    /// From now on.
+    /// Notes signals from now on.
     pub fn note() -> Interrupts {
         let came = Arc::new(AtomicBool::new(false));
         let take = |signal| signal_hook::flag::register(signal, came.clone()).ok();
@@ -158,7 +157,7 @@ impl Interrupts {
         Interrupts { came, taken }
     }
 
-    /// Whether one came.
+    /// Whether a signal came.
     pub fn came(&self) -> bool {
         self.came.load(Ordering::SeqCst)
     }
@@ -180,7 +179,7 @@ mod tests {
     fn a_file_has_no_name_before_it_is_whole() {
         let path = std::env::temp_dir().join(format!("runabout-fresh-{}", std::process::id()));
         let dir = Arc::new(Dir::open_or_make(&path).expect("made"));
-        let make = || Fresh::make(&dir, "fresh").expect("made");
+        let make = || NewFile::make(&dir, "fresh").expect("made");
         let names = || {
             let mut names: Vec<_> =
                 std::fs::read_dir(&path).expect("read").map(|entry| entry.expect("one").file_name()).collect();

@@ -1,7 +1,6 @@
-//! What works on the daemon's files from beside it: a copy while it runs, a copy in its place while it does not, and a
-//! look at all that it stands on.
+//! Commands that work on the daemon's files without the daemon: backup, restore and doctor.
 //!
-//! It never writes a database that a daemon has, and never deletes one.
+//! They never write a database that a daemon has open, and never delete one.
 
 mod backup;
 mod doctor;
@@ -14,7 +13,7 @@ use std::process::ExitCode;
 use crate::cli;
 use crate::cli::args::{Cli, Command};
 
-/// Does what the command line says and gives the code to exit with.
+/// Runs the command and returns the code to exit with.
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Backup(options) => backup::backup(&cli.global, &options),

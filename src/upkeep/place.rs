@@ -1,7 +1,7 @@
-//! Which state directory of this machine is meant: that of the daemon that every other command goes to.
+//! Chooses the state directory: that of the daemon to which every other command would go.
 //!
-//! It touches nothing and asks nobody: which directory belongs to which socket is a rule over paths, so that whoever
-//! answers at a socket cannot send root to a directory of his own.
+//! The directory follows from the socket's path alone. The process that answers at a socket is not asked, so that it cannot
+//! direct root to a directory of its own.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,21 +17,21 @@ use crate::state_dir::{SYSTEM_STATE_DIR, database_path, default_state_dir, socke
 /// The state directory, as an absolute path: that of `--state-dir`, or of the daemon that other commands would go to.
 ///
 /// # Errors
-/// [`Failure::Usage`] where they would go to another machine or to a socket that tells nothing of its directory, or there
-/// is no home to look in.
+/// [`Failure::Usage`] when they would go to another machine, or to a socket whose directory is not known, or there is no home
+/// directory.
 pub fn chosen(global: &Global) -> Result<PathBuf, Failure> {
     let dir = match (&global.state_dir, choose(global)) {
         (Some(dir), _) => dir.clone(),
         (None, Ok(Target::Socket { path, .. })) => of_socket(&path, Path::exists)?,
         (None, Ok(target)) => return Err(elsewhere(&target)),
         (None, Err(failure @ Failure::Usage(_))) => return Err(failure),
-        // In a run, whose daemon is not to be found by its socket.
+        // Inside of a run, where the daemon is found by a token and not by its socket.
         (None, Err(_)) => usual()?,
     };
     std::path::absolute(&dir).map_err(|error| Failure::Usage(format!("{}: {error}", dir.display())))
 }
 
-/// The directory of the daemon whose socket this is, or would be if it ran.
+/// The state directory of the daemon that has this socket, or would have it if it ran.
 fn of_socket(path: &Path, is_there: impl Fn(&Path) -> bool) -> Result<PathBuf, Failure> {
     if path == Path::new(SYSTEM_SOCKET) {
         return Ok(SYSTEM_STATE_DIR.into());
@@ -43,7 +43,7 @@ fn of_socket(path: &Path, is_there: impl Fn(&Path) -> bool) -> Result<PathBuf, F
             path.display()
         )));
     };
-    // A daemon that is down has no socket. This may itself be somebody's service, whose STATE_DIRECTORY is none of ours.
+    // A daemon that is down has no socket. STATE_DIRECTORY may be that of another service, in which this runs.
     let usual = usual().ok().filter(|usual| {
         let is_empty = !is_there(path) && !is_there(&database_path(dir));
         is_empty && std::env::var_os("RUNABOUT_STATE_DIR").is_none() && is_there(&database_path(usual))
@@ -58,10 +58,10 @@ fn usual() -> Result<PathBuf, Failure> {
     })
 }
 
-/// That directory, opened.
+/// Opens the state directory.
 ///
 /// # Errors
-/// [`Failure::Own`] where it is not there or is not to be entered.
+/// [`Failure::Own`] when it is missing or may not be entered.
 pub fn opened(path: &Path) -> Result<Arc<Dir>, Failure> {
     let failed = |error: io::Error| {
         let shown = path.display();

@@ -1,7 +1,7 @@
-//! `restore`: a copy in the place of the database, while no daemon has it.
+//! `restore`: puts a copy in the place of the database, while no daemon runs.
 //!
-//! What was there is kept. The copy gets a new instance, so that no reader takes it for what it read before, and goes on
-//! counting where the other had come to, as far as that can be known, so that no id stands for two things.
+//! The old database is kept. The copy gets a new instance, so that readers do not go on with their old cursors, and its ids
+//! continue after the highest ones known, so that no id stands for two things.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
-use super::files::{Fresh, Interrupts, count, is_same, with_suffix};
+use super::files::{Interrupts, NewFile, count, is_same, with_suffix};
 use super::place;
 use crate::cli::args::{Global, RestoreOptions};
 use crate::cli::print;
@@ -27,14 +27,14 @@ use crate::store::beside::{self, Anew, CopyError, Health, ReadOnlyDatabase, Summ
 
 /// 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
-/// No database that is sound gives out higher ids; what a damaged one says beyond is not believed.
+/// The highest id that is believed; one beyond it comes from a damaged database.
 const ID_MAX: i64 = 1 << 53;
-/// How often somebody's interrupt is looked for while nothing comes on standard input.
+/// How often interrupts are looked for while standard input brings nothing.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
-/// Bytes read at once.
+/// Bytes read at a time.
 const CHUNK_BYTES: usize = 65_536;
 
-/// Puts the copy in place and says what became of what.
+/// Puts the copy in place and prints what was done.
 pub fn restore(global: &Global, options: &RestoreOptions) -> Result<u8, Failure> {
     let dir = place::chosen(global)?;
     let state = StateLock::open(&dir).map_err(|error| match error {
@@ -60,7 +60,8 @@ pub fn restore(global: &Global, options: &RestoreOptions) -> Result<u8, Failure>
     }
 }
 
-/// Whoever has the database open goes on with the file that loses its name, and takes its changes for those of the new one.
+/// Refuses while another process has the database open: it would go on with the old file and take its content for that of
+/// the new one.
 fn refuse_while_others_read(database: &FileAt) -> Result<(), Failure> {
     let path = database.path();
     let shown = path.display();
@@ -75,7 +76,7 @@ fn refuse_while_others_read(database: &FileAt) -> Result<(), Failure> {
     }
 }
 
-/// Litestream would take the new file for the one that it has changes of.
+/// Warns that Litestream would apply its changes of the old file to the new one.
 fn warn_of_replica(database: &FileAt) {
     if replica::bytes(database) > 0 {
         print::warn(&format!(
@@ -87,7 +88,7 @@ fn warn_of_replica(database: &FileAt) {
     }
 }
 
-/// What has been done.
+/// The result of a restore.
 struct Restored {
     database: PathBuf,
     kept: Option<PathBuf>,
@@ -95,7 +96,7 @@ struct Restored {
     holds: Summary,
 }
 
-/// The way from the copy to the database's place; `None` where somebody wanted an end to it.
+/// Checks the copy and puts it in the database's place; `None` when it was interrupted.
 fn replace(state: &StateLock, options: &RestoreOptions, interrupts: &Interrupts) -> Result<Option<Restored>, Failure> {
     let (dir, database) = (state.dir(), state.database());
     let failed = |path: &Path| {
@@ -103,7 +104,7 @@ fn replace(state: &StateLock, options: &RestoreOptions, interrupts: &Interrupts)
         move |error: io::Error| Failure::Own(format!("{shown}: {error}"))
     };
     let spooled = if options.file == Path::new("-") {
-        let spool = Fresh::make(dir, "runabout.db.received").map_err(failed(dir.path()))?;
+        let spool = NewFile::make(dir, "runabout.db.received").map_err(failed(dir.path()))?;
         if !receive(&spool, interrupts).map_err(failed(&spool.at().path()))? {
             return Ok(None);
         }
@@ -118,7 +119,7 @@ fn replace(state: &StateLock, options: &RestoreOptions, interrupts: &Interrupts)
     if is_same(&source, &database.path()) {
         return Err(Failure::Own(format!("{shown} is the database itself")));
     }
-    let fresh = Fresh::make(dir, "runabout.db.restored").map_err(failed(dir.path()))?;
+    let fresh = NewFile::make(dir, "runabout.db.restored").map_err(failed(dir.path()))?;
     let Some(mut holds) = copy_checked(&source, &shown, fresh.at(), interrupts)? else { return Ok(None) };
     drop(spooled);
     let log_is_in = beside::fold_log(&database).is_ok();
@@ -130,14 +131,14 @@ fn replace(state: &StateLock, options: &RestoreOptions, interrupts: &Interrupts)
     }
     dir.give(fresh.file()).map_err(failed(&database.path()))?;
     state.lock_file().give().map_err(failed(dir.path()))?;
-    // The copy has taken its time.
+    // The copy took a while, in which another process may have opened it.
     refuse_while_others_read(&database)?;
     let kept = put_in_place(fresh, &database, log_is_in).map_err(failed(&database.path()))?;
     Ok(Some(Restored { database: database.path(), kept: kept.map(|kept| dir.path().join(kept)), instance, holds }))
 }
 
 /// Writes down all of standard input; answers whether it came to its end.
-fn receive(to: &Fresh, interrupts: &Interrupts) -> io::Result<bool> {
+fn receive(to: &NewFile, interrupts: &Interrupts) -> io::Result<bool> {
     let mut file = to.file();
     let mut input = io::stdin().lock();
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -184,8 +185,8 @@ fn open_source(source: &Path, shown: &str) -> Result<Result<ReadOnlyDatabase, Op
     if !fs::metadata(&real).map_err(refused)?.is_file() {
         return Err(Failure::Own(format!("{shown} is no file")));
     }
-    // Only what was copied file by file, out of a state directory, has a log beside it. That is opened as part of it, so
-    // that it must be of the same hand.
+    // Only a file-by-file copy of a state directory has a log. SQLite opens that too, so that it has to pass the checks of
+    // `dir` as well.
     if !["-wal", "-shm"].iter().any(|suffix| with_suffix(&real, suffix).symlink_metadata().is_ok()) {
         return Ok(ReadOnlyDatabase::open_named(&real));
     }
@@ -193,7 +194,7 @@ fn open_source(source: &Path, shown: &str) -> Result<Result<ReadOnlyDatabase, Op
     Ok(ReadOnlyDatabase::open(&file, false))
 }
 
-/// The highest ids of a run and an event that were given out here or by the copy, as far as anything remembers.
+/// The highest ids of a run and an event that the old database, its lock file and the copy know of.
 fn given_out(state: &StateLock, copy: &Summary) -> (RunId, EventId) {
     let there = ReadOnlyDatabase::open(&state.database(), false).and_then(|there| there.summary());
     let there = there.ok().map(|there| (there.last_run, there.last_event));
@@ -202,15 +203,14 @@ fn given_out(state: &StateLock, copy: &Summary) -> (RunId, EventId) {
     known.fold((copy.last_run, copy.last_event), |(run, event), known| (run.max(known.0), event.max(known.1)))
 }
 
-/// Puts the copy in the database's place, and keeps what is there under another name; answers which. Whatever has the name,
-/// be it a link, is only given another.
-fn put_in_place(fresh: Fresh, database: &FileAt, log_is_in: bool) -> io::Result<Option<String>> {
+/// Puts the copy in the database's place and renames what is there, even a link; returns its new name.
+fn put_in_place(fresh: NewFile, database: &FileAt, log_is_in: bool) -> io::Result<Option<String>> {
     let FileAt { dir, name } = database;
     let time: String = UnixMs::now().to_string().chars().filter(char::is_ascii_alphanumeric).collect();
     let kept = format!("{name}.before-restore-{time}");
     let is_there = dir.look(name)?.is_some();
     for suffix in ["-wal", "-shm"] {
-        // The log is part of what was there; to the copy it would be poison.
+        // The log belongs to the old database; applied to the copy it would damage it.
         let log = format!("{name}{suffix}");
         if dir.look(&log)?.is_some() {
             match log_is_in {

@@ -1,11 +1,11 @@
-//! The database, opened beside its daemon to be read alone: schema, size, log, health.
+//! Checks the database, opened read-only while its daemon works: schema, size, log, damage.
 
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
 use super::super::files::{count, size};
-use super::{Finding, Patient};
+use super::{Finding, Subject};
 use crate::clock::UnixMs;
 use crate::dir::FileAt;
 use crate::holder;
@@ -15,19 +15,19 @@ use crate::state_lock::{held_by, was_closed};
 use crate::store::OpenError;
 use crate::store::beside::{Health, Measures, ReadOnlyDatabase, Summary};
 
-/// How long a check may take unless all of it is asked for.
+/// How long the check for damage may take without `--full`.
 const CHECK_MAX: Duration = Duration::from_secs(10);
-/// Where the header says how the file is written.
+/// Offset in the file's header of the version that tells its journal mode.
 const WRITE_VERSION: usize = 18;
-/// A log that is longer than this is held open by somebody.
+/// A log that is longer than this is kept from being moved into the database by a reader.
 const LOG_BYTES_MAX: u64 = 64 << 20;
-/// A newest event that is so far ahead of the clock says that the clock was set back.
+/// When the newest event is this far ahead of the clock, the clock was set back.
 const AHEAD_MS_MAX: i64 = 60_000;
 
-/// All of it.
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
-    let path = database_path(&patient.dir);
-    let file = match &patient.found {
+/// Runs all checks of the database.
+pub(super) fn look(subject: &Subject) -> Vec<Finding> {
+    let path = database_path(&subject.dir);
+    let file = match &subject.found {
         Ok(dir) => dir.file(DATABASE),
         // What is wrong with the directory was told.
         Err(_) => return Vec::new(),
@@ -46,24 +46,24 @@ pub(super) fn look(patient: &Patient) -> Vec<Finding> {
     }
     let log_bytes = file.with_suffix("-wal").bytes().unwrap_or(0);
     // Without a daemon and a log nobody writes it: then not even a lock is taken.
-    let still = matches!(patient.held, Ok(None)) && log_bytes == 0 && matches!(holder::of(&file, None), Ok(None));
-    let findings = opened(patient, &file, still);
+    let still = matches!(subject.held, Ok(None)) && log_bytes == 0 && matches!(holder::of(&file, None), Ok(None));
+    let findings = opened(subject, &file, still);
     let is_bad = findings.iter().any(|finding| finding.level == super::Level::Fail);
     let mut findings = match held_by(&file.dir) {
         // Unless a daemon came meanwhile.
-        Ok(Some(_)) if still && is_bad => opened(patient, &file, false),
+        Ok(Some(_)) if still && is_bad => opened(subject, &file, false),
         _ => findings,
     };
-    findings.push(log(log_bytes, patient.is_held(), was_closed(&file.dir)));
-    findings.extend(beside(patient, &file));
+    findings.push(log(log_bytes, subject.is_held(), was_closed(&file.dir)));
+    findings.extend(beside(subject, &file));
     findings
 }
 
-/// Who else has it open, and what Litestream keeps beside it.
-fn beside(patient: &Patient, file: &FileAt) -> Option<Finding> {
+/// Reports another process that has it open, and the size of Litestream's folder.
+fn beside(subject: &Subject, file: &FileAt) -> Option<Finding> {
     const CHECK: &str = "beside";
     let bytes = replica::bytes(file);
-    let holder = match holder::of(file, patient.pid()) {
+    let holder = match holder::of(file, subject.pid()) {
         Ok(None) if bytes == 0 => return None,
         Ok(None) => "nobody else has it open".to_owned(),
         Ok(Some(holder)) => format!("{holder} has it open, too"),
@@ -82,7 +82,7 @@ fn beside(patient: &Patient, file: &FileAt) -> Option<Finding> {
     })
 }
 
-fn opened(patient: &Patient, file: &FileAt, still: bool) -> Vec<Finding> {
+fn opened(subject: &Subject, file: &FileAt, still: bool) -> Vec<Finding> {
     let path = &file.path();
     // Before SQLite has it open: whoever closes it afterwards takes SQLite's locks away.
     let journal_mode = journal_mode(file);
@@ -98,7 +98,7 @@ fn opened(patient: &Patient, file: &FileAt, still: bool) -> Vec<Finding> {
         }
         Err(error) => findings.push(unusable(path, &error)),
     }
-    findings.push(health(patient, path, &beside));
+    findings.push(health(subject, path, &beside));
     findings
 }
 
@@ -129,7 +129,7 @@ fn measured(beside: &ReadOnlyDatabase, journal_mode: &str, measures: &Measures, 
     )
 }
 
-/// How it commits, by its header: opened as one that nobody writes, it would have no journal.
+/// The journal mode according to the header: opened as immutable it would have none.
 fn journal_mode(file: &FileAt) -> &'static str {
     let mut head = [0; 20];
     let read = file.dir.read(&file.name).and_then(|mut file| file.read_exact(&mut head));
@@ -141,7 +141,7 @@ fn journal_mode(file: &FileAt) -> &'static str {
     }
 }
 
-/// Time that has been, by what is written down.
+/// Compares the clock with the newest recorded time.
 fn time(summary: &Summary) -> Option<Finding> {
     let newest = UnixMs(summary.last_at?);
     (newest.0 > UnixMs::now().0 + AHEAD_MS_MAX).then(|| {
@@ -150,11 +150,11 @@ fn time(summary: &Summary) -> Option<Finding> {
     })
 }
 
-fn health(patient: &Patient, path: &Path, beside: &ReadOnlyDatabase) -> Finding {
+fn health(subject: &Subject, path: &Path, beside: &ReadOnlyDatabase) -> Finding {
     const CHECK: &str = "health";
-    let limit = (!patient.full).then_some(CHECK_MAX);
-    match beside.check(patient.full, limit) {
-        Ok(Health::Sound) if patient.full => Finding::ok(CHECK, "sound, with its indexes"),
+    let limit = (!subject.full).then_some(CHECK_MAX);
+    match beside.check(subject.full, limit) {
+        Ok(Health::Sound) if subject.full => Finding::ok(CHECK, "sound, with its indexes"),
         Ok(Health::Sound) => Finding::ok(CHECK, "sound; --full looks at its indexes too"),
         Ok(Health::Unfinished) => {
             Finding::ok(CHECK, format!("nothing found in {} s; --full looks at all of it", CHECK_MAX.as_secs()))

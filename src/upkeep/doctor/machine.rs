@@ -1,6 +1,6 @@
-//! The machine: its clock, and what it allows a process.
+//! Checks the machine: its clock, and the limits of processes.
 //!
-//! The only `unsafe` of the doctor: `rustix` does not ask the kernel whether its clock is right.
+//! The only `unsafe` of the doctor: `rustix` cannot ask the kernel whether its clock is synchronised.
 
 #![allow(unsafe_code)]
 
@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 
-use super::{Finding, Patient};
+use super::{Finding, Subject};
 use crate::clock::UnixMs;
 
 /// Descriptors that a daemon needs besides its connections: its files, and the pipes of some commands.
 const OTHER_DESCRIPTORS: u64 = 128;
 
-/// All of it.
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
-    let mut findings = vec![clock(), descriptors(patient)];
-    findings.extend(memory(patient));
+/// Runs all checks of the machine.
+pub(super) fn look(subject: &Subject) -> Vec<Finding> {
+    let mut findings = vec![clock(), descriptors(subject)];
+    findings.extend(memory(subject));
     findings.push(processes());
     findings
 }
@@ -43,7 +43,7 @@ fn clock() -> Finding {
     }
 }
 
-/// Whether something keeps the clock right, by the kernel's word; `None` where it says nothing.
+/// Whether the kernel considers its clock synchronised; `None` when it cannot be asked.
 fn is_synchronised() -> Option<bool> {
     // SAFETY: all of it is integers, for which zero is a value; no mode is set, so that nothing is changed.
     let mut asked: libc::timex = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -52,11 +52,11 @@ fn is_synchronised() -> Option<bool> {
     (state >= 0).then_some(asked.status & libc::STA_UNSYNC == 0)
 }
 
-fn descriptors(patient: &Patient) -> Finding {
+fn descriptors(subject: &Subject) -> Finding {
     const CHECK: &str = "descriptors";
-    let daemons = patient.pid().and_then(|pid| of_process(pid).map(|limit| (limit, "the daemon")));
+    let daemons = subject.pid().and_then(|pid| of_process(pid).map(|limit| (limit, "the daemon")));
     let (limit, whose) = daemons.unwrap_or_else(|| (getrlimit(Resource::Nofile).current, "a daemon started from here"));
-    let needed = patient.config.limits.connections as u64 + OTHER_DESCRIPTORS;
+    let needed = subject.config.limits.connections as u64 + OTHER_DESCRIPTORS;
     match limit {
         Some(limit) if limit < needed => Finding::warn(
             CHECK,
@@ -68,8 +68,8 @@ fn descriptors(patient: &Patient) -> Finding {
     }
 }
 
-/// By what a command's end and its processes are known; as this process may, which a container's filter allows as much
-/// as the daemon.
+/// Checks the system calls by which a command's end and its processes are noticed. A container's filter treats this process
+/// like the daemon.
 fn processes() -> Finding {
     const CHECK: &str = "processes";
     if !Path::new("/proc/self/stat").exists() {
@@ -87,17 +87,17 @@ fn processes() -> Finding {
     }
 }
 
-/// The soft limit of another process; `None` where it cannot be seen.
+/// The soft limit on descriptors of another process; `None` when it cannot be read.
 fn of_process(pid: i32) -> Option<Option<u64>> {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
     let soft = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next())?;
     if soft == "unlimited" { Some(None) } else { Some(Some(soft.parse().ok()?)) }
 }
 
-/// Whether the kernel tells what it killed for memory.
-fn memory(patient: &Patient) -> Option<Finding> {
+/// Checks whether cgroups report what the kernel kills for lack of memory.
+fn memory(subject: &Subject) -> Option<Finding> {
     const CHECK: &str = "cgroup";
-    let pid = patient.pid()?;
+    let pid = subject.pid()?;
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let events = PathBuf::from("/sys/fs/cgroup").join(own).join("memory.events");

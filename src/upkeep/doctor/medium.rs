@@ -1,4 +1,4 @@
-//! What the state directory lies on: its kind, the room on it, and what a flush takes.
+//! Checks the state directory's file system: its type, its free space, and the time that a flush takes.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags, fstatfs, openat};
 use rustix::io::Errno;
 
-use super::super::files::{Fresh, size};
-use super::{Finding, Patient};
+use super::super::files::{NewFile, size};
+use super::{Finding, Subject};
 use crate::cow;
 use crate::dir::Dir;
 use crate::state_dir::DATABASE;
 
-/// Flushes that are measured; the one in the middle counts.
+/// Flushes that are measured; the median counts.
 const FLUSHES: usize = 9;
 /// … unless they take longer than this together.
 const FLUSHES_MAX: Duration = Duration::from_secs(3);
-/// A flush that takes longer makes a submit slow.
+/// A longer flush makes submits slow.
 const FLUSH_SLOW: Duration = Duration::from_millis(50);
-/// What is written before each: a page of the database.
+/// Bytes written before each: a page of the database.
 const PAGE_BYTES: usize = 4_096;
-/// So many times the floor is little.
+/// Free space below this many times the configured floor is reported as little.
 const FLOORS_MIN: u64 = 8;
-/// New files that can be made, at least: SQLite's own.
+/// The least number of new files that can be made: SQLite needs some.
 const FILES_MIN: u64 = 16;
 
-/// Whether a file system keeps what a database needs: its type by statfs(2), its name.
+/// File systems that are unfit for a database: type by statfs(2), and name.
 const UNFIT: [(u64, &str); 7] = [
     (0x0102_1994, "tmpfs"),
     (0x8584_58f6, "ramfs"),
@@ -39,15 +39,15 @@ const UNFIT: [(u64, &str); 7] = [
     (0x0102_1997, "9p"),
 ];
 
-/// All of it.
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
-    let Ok(dir) = &patient.found else { return Vec::new() };
-    let mut findings = vec![kind(dir), room(patient, dir), flush(dir)];
+/// Runs all checks of the file system.
+pub(super) fn look(subject: &Subject) -> Vec<Finding> {
+    let Ok(dir) = &subject.found else { return Vec::new() };
+    let mut findings = vec![kind(dir), room(subject, dir), flush(dir)];
     findings.extend(copy_on_write(dir));
     findings
 }
 
-/// Where it can be switched off, whether it is.
+/// Checks that copy-on-write is off where it can be switched off.
 fn copy_on_write(dir: &Arc<Dir>) -> Option<Finding> {
     const CHECK: &str = "copy_on_write";
     let is_dir_on = cow::is_dir_on(dir)?;
@@ -81,14 +81,14 @@ fn kind(dir: &Dir) -> Finding {
     }
 }
 
-fn room(patient: &Patient, dir: &Dir) -> Finding {
+fn room(subject: &Subject, dir: &Dir) -> Finding {
     const CHECK: &str = "disk";
     let room = match dir.file_system() {
         Ok(room) => room,
         Err(error) => return Finding::unseen(CHECK, dir.path(), &error),
     };
     let (free, all) = (room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize);
-    let floor = patient.config.limits.disk_free_bytes;
+    let floor = subject.config.limits.disk_free_bytes;
     let found = format!("{} of {} free; submits are refused below {}", size(free), size(all), size(floor));
     // Some file systems count no files.
     let is_short_of_files = room.f_files > 0 && room.f_favail < FILES_MIN;
@@ -119,7 +119,7 @@ fn flush(dir: &Arc<Dir>) -> Finding {
     }
 }
 
-/// The median of some flushes of a page.
+/// The median time of a few flushes of a page.
 fn measured(dir: &Arc<Dir>) -> io::Result<Duration> {
     let file = nameless(dir)?;
     let page = [0x5a; PAGE_BYTES];
@@ -139,7 +139,9 @@ fn measured(dir: &Arc<Dir>) -> io::Result<Duration> {
 fn nameless(dir: &Arc<Dir>) -> io::Result<File> {
     match openat(dir, ".", OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
         // Not every file system has such files.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Fresh::make(dir, ".runabout-doctor")?.file().try_clone(),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+            NewFile::make(dir, ".runabout-doctor")?.file().try_clone()
+        }
         other => Ok(File::from(other?)),
     }
 }

@@ -1,7 +1,7 @@
-//! `doctor`: looks at all that a daemon stands on, and says of each thing how it is and what to do.
+//! `doctor`: checks everything that a daemon depends on, and reports the state of each part and what to do about it.
 //!
-//! It changes nothing but for one file without a name that is flushed and gone. What it may not see, it says; it
-//! never takes that for well.
+//! It changes nothing; to measure a flush it writes one temporary file without a name. What it may not read it reports, and
+//! never as sound.
 
 mod database;
 mod files;
@@ -27,14 +27,14 @@ use crate::state_dir::socket_path;
 use crate::state_lock::held_by;
 use crate::text::printable;
 
-/// Something fails.
-const UNWELL: u8 = 1;
+/// Exit code when a check fails.
+const FAILED: u8 = 1;
 
-/// How a thing is.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     Ok,
-    /// It works, and somebody should know; or it could not be seen.
+    /// It works, with something to note; or it could not be checked.
     Warn,
     /// It does not work, or will not for long.
     Fail,
@@ -50,7 +50,7 @@ impl Level {
     }
 }
 
-/// What was found of one thing.
+/// The finding of one check.
 #[derive(Clone, Debug)]
 struct Finding {
     check: &'static str,
@@ -73,27 +73,27 @@ impl Finding {
         Finding { check, level: Level::Fail, found: found.into(), advice: Some(advice.into()) }
     }
 
-    /// It is there, and not for this user.
+    /// It exists, but this user may not read it.
     fn unseen(check: &'static str, what: &Path, error: &io::Error) -> Finding {
         let advice = "be root, or the user that the daemon runs as";
         Finding::warn(check, format!("{}: {error}", what.display()), advice)
     }
 }
 
-/// Who is looked at.
-struct Patient {
+/// What the checks look at.
+struct Subject {
     dir: PathBuf,
-    /// The same, opened.
+    /// The state directory, opened.
     found: io::Result<Arc<Dir>>,
-    /// As the daemon would have it; its defaults where it is wrong.
+    /// The configuration as the daemon would read it; defaults when it is wrong.
     config: Config,
-    /// What the holder of the lock says of itself.
+    /// The holder of the lock, as it describes itself.
     held: io::Result<Option<String>>,
     /// Whether the whole database is checked.
     full: bool,
 }
 
-impl Patient {
+impl Subject {
     /// Whether a daemon holds the state directory.
     fn is_held(&self) -> bool {
         matches!(self.held, Ok(Some(_)))
@@ -106,18 +106,18 @@ impl Patient {
         if self.is_held() && !usual.exists() && system.exists() { system.to_path_buf() } else { usual }
     }
 
-    /// The daemon's process, where that can be known.
+    /// The daemon's process id, where it is known.
     fn pid(&self) -> Option<i32> {
         pid_of(self.held.as_ref().ok()?.as_deref()?)
     }
 }
 
-/// The holder's process, by what it says of itself.
+/// The process id in the holder's description of itself.
 fn pid_of(who: &str) -> Option<i32> {
     who.strip_prefix("pid ")?.split(',').next()?.parse().ok()
 }
 
-/// Looks, and tells what was found.
+/// Runs all checks and prints the findings.
 pub fn doctor(global: &Global, options: &DoctorOptions) -> Result<u8, Failure> {
     let dir = place::chosen(global)?;
     let found = Dir::open(&dir).map(Arc::new);
@@ -128,29 +128,29 @@ pub fn doctor(global: &Global, options: &DoctorOptions) -> Result<u8, Failure> {
     };
     let pid = held.as_ref().ok().and_then(|who| pid_of(who.as_deref()?));
     let (config, configuration) = settings::configuration(&dir, found.as_ref().ok(), options.config.as_deref(), pid);
-    let patient = Patient { held, dir, found, config, full: options.full };
+    let subject = Subject { held, dir, found, config, full: options.full };
     let mut findings = vec![configuration];
-    findings.extend(settings::look(&patient));
-    findings.extend(files::look(&patient));
-    findings.extend(medium::look(&patient));
-    findings.extend(database::look(&patient));
-    findings.extend(machine::look(&patient));
-    findings.extend(service::look(&patient));
+    findings.extend(settings::look(&subject));
+    findings.extend(files::look(&subject));
+    findings.extend(medium::look(&subject));
+    findings.extend(database::look(&subject));
+    findings.extend(machine::look(&subject));
+    findings.extend(service::look(&subject));
     let is_well = findings.iter().all(|finding| finding.level != Level::Fail);
     if global.json {
-        print::answer_json(&as_json(&patient, &findings, is_well))?;
+        print::answer_json(&as_json(&subject, &findings, is_well))?;
     } else {
         print::answer(&as_text(&findings))?;
     }
-    Ok(if is_well { 0 } else { UNWELL })
+    Ok(if is_well { 0 } else { FAILED })
 }
 
-fn as_json(patient: &Patient, findings: &[Finding], is_well: bool) -> String {
+fn as_json(subject: &Subject, findings: &[Finding], is_well: bool) -> String {
     let check = |Finding { check, level, found, advice }: &Finding| json!({"check": check, "level": level.word(), "found": found, "advice": advice});
     json!({
         "ok": is_well,
         "version": env!("CARGO_PKG_VERSION"),
-        "state_dir": patient.dir.to_string_lossy(),
+        "state_dir": subject.dir.to_string_lossy(),
         "checks": findings.iter().map(check).collect::<Vec<_>>(),
     })
     .to_string()

@@ -1,13 +1,13 @@
-//! The daemon itself: whether it answers, what it says of itself, where it listens.
+//! Checks the daemon itself: whether it answers, what it reports, where it listens.
 //!
-//! A daemon that does not run is nobody's failure; one that holds its lock and does not answer is.
+//! A daemon that does not run is no failure; one that holds the lock and does not answer is.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Finding, Patient};
+use super::{Finding, Subject};
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
 use crate::client::target::Target;
@@ -19,28 +19,28 @@ const ANSWER_S: u64 = 10;
 /// How long a connection on this machine may take.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// All of it.
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
-    match &patient.held {
+/// Runs all checks of the daemon.
+pub(super) fn look(subject: &Subject) -> Vec<Finding> {
+    match &subject.held {
         Ok(None) => vec![
             Finding::warn("daemon", "none runs on this state directory", "start one: `runabout serve`, or its service"),
-            listens_without(patient),
+            listens_without(subject),
         ],
-        Ok(Some(who)) => [daemon(patient), vec![listens(who)]].concat(),
+        Ok(Some(who)) => [daemon(subject), vec![listens(who)]].concat(),
         // The lock is none, which was told.
         Err(error) if error.kind() == std::io::ErrorKind::Other => Vec::new(),
         // That it cannot be seen was told with the lock; its socket may be for us all the same.
-        Err(_) => daemon(patient),
+        Err(_) => daemon(subject),
     }
 }
 
-fn ask(patient: &Patient, path: &str) -> Result<Vec<u8>, Failure> {
-    let daemon = Daemon::new(Target::Socket { path: patient.socket(), start: "runabout serve".to_owned() });
+fn ask(subject: &Subject, path: &str) -> Result<Vec<u8>, Failure> {
+    let daemon = Daemon::new(Target::Socket { path: subject.socket(), start: "runabout serve".to_owned() });
     let ask = Ask { answer_s: ANSWER_S, ..Ask::get(path) };
     smol::block_on(daemon.ask(&ask)).map(|body| body.to_vec())
 }
 
-fn daemon(patient: &Patient) -> Vec<Finding> {
+fn daemon(subject: &Subject) -> Vec<Finding> {
     const CHECK: &str = "daemon";
     let failed = |failure: Failure| match failure {
         Failure::NotAllowed(why) => Finding::warn(CHECK, why, "be root, or the user that it runs as"),
@@ -54,10 +54,10 @@ fn daemon(patient: &Patient) -> Vec<Finding> {
             Finding::fail(CHECK, first, "it holds the lock and does not answer: see its log, then restart it")
         }
     };
-    match ask(patient, "/readyz").and_then(|_| ask(patient, "/v1/system")) {
+    match ask(subject, "/readyz").and_then(|_| ask(subject, "/v1/system")) {
         Ok(body) => {
             // An older daemon cannot be drained.
-            let drain = ask(patient, "/v1/drain").unwrap_or_default();
+            let drain = ask(subject, "/v1/drain").unwrap_or_default();
             let read = |body: &[u8]| -> Value { serde_json::from_slice(body).unwrap_or_default() };
             let system = read(&body);
             [answers(&system, &read(&drain))].into_iter().chain(proxies(&system)).collect()
@@ -80,7 +80,7 @@ fn answers(system: &Value, drain: &Value) -> Finding {
     Finding::ok(CHECK, found)
 }
 
-/// Proxies that it saw pass requests on without a word of whose they are.
+/// Reports proxies that forward requests without naming the client.
 fn proxies(system: &Value) -> Option<Finding> {
     let first = system["silent_proxies"].get(0)?.as_str()?;
     let found = format!("the trusted proxy {} sends no X-Forwarded-For", printable(first));
@@ -89,7 +89,7 @@ fn proxies(system: &Value) -> Option<Finding> {
     Some(Finding::warn("proxies", found, advice))
 }
 
-/// Where it says that it listens.
+/// Checks the address that the daemon says it listens on.
 fn listens(who: &str) -> Finding {
     const CHECK: &str = "listen";
     let place = who.split_once("listening on ").map_or("", |(_, place)| place);
@@ -104,10 +104,10 @@ fn listens(who: &str) -> Finding {
     }
 }
 
-/// Whether a daemon would get its port.
-fn listens_without(patient: &Patient) -> Finding {
+/// Checks whether a daemon could bind its port.
+fn listens_without(subject: &Subject) -> Finding {
     const CHECK: &str = "listen";
-    match patient.config.listen {
+    match subject.config.listen {
         Listen::Nowhere => Finding::ok(CHECK, "the Unix socket alone, once a daemon runs"),
         Listen::At(address) if address.port() != 0 && is_taken(address) => {
             let advice = "another program or daemon has it: choose another listen, or end that one";

@@ -1,10 +1,10 @@
-//! The configuration, as the daemon would read it: whether it can be used, its certificate, and whom commands run as.
+//! Checks the configuration as the daemon would read it: its errors, its certificate, and the user of commands.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Finding, Patient};
+use super::{Finding, Subject};
 use crate::accounts::Account;
 use crate::clock::UnixMs;
 use crate::config::{Config, ConfigFile, Flags};
@@ -13,13 +13,13 @@ use crate::state_dir::{SYSTEM_STATE_DIR, owner};
 use crate::text::printable;
 use crate::tls;
 
-/// A certificate that ends sooner is one to renew.
+/// A certificate that expires sooner is to be renewed.
 const TLS_DAYS_LEFT_MIN: i64 = 14;
 const DAY_MS: i64 = 86_400_000;
-/// What the unit of the whole machine names.
+/// The file that the machine's own service reads.
 const SYSTEM_CONFIG: &str = "/etc/runabout/config.toml";
 
-/// What the configuration says, and how it is.
+/// Reads the configuration; returns it with the finding.
 pub(super) fn configuration(
     path: &Path,
     dir: Option<&Arc<Dir>>,
@@ -49,7 +49,7 @@ pub(super) fn configuration(
     }
 }
 
-/// The file that a running daemon was told to read, where that can be seen.
+/// The file of `--config` of a running daemon, where that can be read.
 fn given_to(pid: i32) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
     let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -64,7 +64,7 @@ fn given_to(pid: i32) -> Option<PathBuf> {
     }
 }
 
-/// The file of the daemon of the whole machine, if it is that one's directory.
+/// The file of the machine's own service, if this is its state directory.
 fn installed_with(dir: &Path) -> Option<PathBuf> {
     let file = Path::new(SYSTEM_CONFIG);
     (dir == Path::new(SYSTEM_STATE_DIR) && file.exists()).then(|| file.to_path_buf())
@@ -74,29 +74,29 @@ fn is_denied(file: &ConfigFile) -> bool {
     file.text.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
-/// What it names.
-pub(super) fn look(patient: &Patient) -> Vec<Finding> {
-    let mut findings = vec![runs_user(patient)];
-    findings.extend(certificate(patient));
-    findings.extend(proxies(patient));
+/// Runs all checks of what the configuration names.
+pub(super) fn look(subject: &Subject) -> Vec<Finding> {
+    let mut findings = vec![runs_user(subject)];
+    findings.extend(certificate(subject));
+    findings.extend(proxies(subject));
     findings
 }
 
-/// How many are believed when they say for whom they speak.
-fn proxies(patient: &Patient) -> Option<Finding> {
+/// Reports how many addresses are trusted as proxies.
+fn proxies(subject: &Subject) -> Option<Finding> {
     const CHECK: &str = "trusted_proxies";
-    let wide: Vec<_> = patient.config.access.trusted_proxies.iter().filter(|network| network.is_wide()).collect();
+    let wide: Vec<_> = subject.config.access.trusted_proxies.iter().filter(|network| network.is_wide()).collect();
     let first = wide.first()?;
     let found = format!("everybody in {first} is believed when they say which address they have");
     Some(Finding::warn(CHECK, found, "name the proxies alone; see docs/proxies.md"))
 }
 
-/// Whom commands run as.
-fn runs_user(patient: &Patient) -> Finding {
+/// Checks the user that commands run as.
+fn runs_user(subject: &Subject) -> Finding {
     use std::os::unix::fs::MetadataExt as _;
     const CHECK: &str = "runs_user";
-    let owner = std::fs::metadata(&patient.dir).ok().map(|dir| dir.uid());
-    match (&patient.config.runs.user, owner) {
+    let owner = std::fs::metadata(&subject.dir).ok().map(|dir| dir.uid());
+    match (&subject.config.runs.user, owner) {
         (Some(user), Some(0) | None) => match Account::find(user) {
             Some(_) => Finding::ok(CHECK, format!("commands run as {}", printable(user))),
             None => {
@@ -119,10 +119,10 @@ fn runs_user(patient: &Patient) -> Finding {
     }
 }
 
-/// The certificate's time, and that its key is there.
-fn certificate(patient: &Patient) -> Option<Finding> {
+/// Checks the certificate's dates and that its key can be read.
+fn certificate(subject: &Subject) -> Option<Finding> {
     const CHECK: &str = "tls";
-    let (cert, key) = (patient.config.tls.cert.as_ref()?, patient.config.tls.key.as_ref()?);
+    let (cert, key) = (subject.config.tls.cert.as_ref()?, subject.config.tls.key.as_ref()?);
     for path in [cert, key] {
         match rustix::fs::access(path, rustix::fs::Access::READ_OK) {
             Err(error @ rustix::io::Errno::ACCESS) => return Some(Finding::unseen(CHECK, path, &error.into())),
@@ -141,7 +141,7 @@ fn certificate(patient: &Patient) -> Option<Finding> {
             return Some(Finding::fail(CHECK, format!("{}: {why}", path.display()), "the daemon would not start"));
         }
     };
-    if let Some(why) = owner(&patient.dir).and_then(|owner| patient.config.kept_from(&owner)) {
+    if let Some(why) = owner(&subject.dir).and_then(|owner| subject.config.kept_from(&owner)) {
         return Some(Finding::fail(CHECK, why, "the daemon would not start"));
     }
     let now = UnixMs::now();
