@@ -1,8 +1,8 @@
-//! The numbers that runs and events go by, each a type of its own, so that none is taken for another.
+//! The numbers of runs and events, each a type of its own, so that none is mistaken for another.
 //!
-//! In memory, JSON and SQL each is a plain integer.
+//! In JSON and SQL each is a plain integer.
 
-/// Defines the numbers, which have all the same traits.
+/// Defines number types with the same traits.
 macro_rules! numbers {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
@@ -13,12 +13,12 @@ macro_rules! numbers {
         pub struct $name(pub i64);
 
         impl $name {
-            /// The number behind this one.
+            /// The number after this one.
             pub const fn next(self) -> $name {
                 $name(self.0.saturating_add(1))
             }
 
-            /// The number in front of this one.
+            /// The number before this one.
             pub const fn previous(self) -> $name {
                 $name(self.0.saturating_sub(1))
             }
@@ -35,12 +35,11 @@ macro_rules! numbers {
 numbers! {
     /// A run's number: rising, never given out twice, also after deletion.
     RunId;
-    /// An event's number in its run: 1, 2, 3 … in commit order. 0 stands in front of the first.
+    /// An event's number in its run: 1, 2, 3 … in commit order. 0 is before the first.
     Seq;
-    /// An event's number among those of all runs: rising in commit order, with numbers left out. 0 stands in front of the
-    /// first.
+    /// An event's number among those of all runs: rising in commit order, with gaps. 0 is before the first.
     EventId;
-    /// An event's number in a scope that is read: its [`Seq`] where one run is read, its [`EventId`] where all are.
+    /// An event's number for a reader: its [`Seq`] for one run, its [`EventId`] for all runs.
     Position;
 }
 

@@ -1,24 +1,24 @@
-//! What a reader asks for: the events of one run, or of all runs through a filter, from a cursor on.
+//! What a reader asks for: the events of one run, or of all runs through a filter, after a cursor.
 //!
-//! Knows no transport and no way to the events: only how they are numbered and which of them are shown.
+//! It knows how events are numbered and which of them pass, not how they are stored or sent.
 
 use crate::event::{INSTANCE_LEN, Kind};
 use crate::numbers::{EventId, Position, RunId, Seq};
 
-/// The most runs that one reader of several names.
+/// The most runs that a filter may name.
 pub const FILTER_RUNS_MAX: usize = 100;
 
 /// The events that a reader follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Those of one run, numbered by [`Seq`] without a hole.
+    /// Those of one run, numbered by [`Seq`] without gaps.
     Run(RunId),
-    /// Those of all runs that a filter shows, numbered by [`EventId`], which leaves numbers out.
+    /// Those of all runs that pass a filter, numbered by [`EventId`], with gaps.
     All(EventFilter),
 }
 
 impl Scope {
-    /// The number that an event has in here.
+    /// The number by which this scope orders an event.
     pub fn position(&self, id: EventId, seq: Seq) -> Position {
         match self {
             Scope::Run(_) => seq.into(),
@@ -26,7 +26,7 @@ impl Scope {
         }
     }
 
-    /// Whether an event may come right behind a cursor: in a run each number is given out, of all runs any may be hidden.
+    /// Whether an event may follow a cursor directly. In one run every number is used; among all runs any may be missing.
     pub fn continues(&self, cursor: Position, next: Position) -> bool {
         match self {
             Scope::Run(_) => next == cursor.next(),
@@ -34,7 +34,7 @@ impl Scope {
         }
     }
 
-    /// The runs whose output is shown, where they are named: it is committed sooner while somebody reads it.
+    /// The named runs whose output passes. Output is committed sooner while it has a reader.
     pub fn watched_runs(&self) -> &[RunId] {
         match self {
             Scope::Run(run) => std::slice::from_ref(run),
@@ -42,7 +42,7 @@ impl Scope {
         }
     }
 
-    /// The queue that the filter names: no event tells its run's queue, so that it is looked up.
+    /// The queue that the filter names. An event does not carry its run's queue, so that it has to be looked up.
     pub fn queue(&self) -> Option<&str> {
         match self {
             Scope::Run(_) => None,
@@ -51,18 +51,18 @@ impl Scope {
     }
 }
 
-/// Which events a reader of all runs is shown.
+/// The events that a reader of all runs asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventFilter {
     kinds: Vec<Kind>,
-    /// In order, each once.
+    /// Sorted, each once.
     runs: Option<Vec<RunId>>,
     queue: Option<String>,
 }
 
 impl EventFilter {
-    /// What all three let through. Where no kinds are named it is all of them; but output, which is most of what
-    /// happens, only where its runs are named.
+    /// Events that pass all three. Without kinds it is all kinds, but `output`, the bulk of all events, only when runs are
+    /// named.
     pub fn new(kinds: Option<Vec<Kind>>, queue: Option<String>, runs: Option<Vec<RunId>>) -> EventFilter {
         let named = runs.is_some();
         let most = || Kind::ALL.iter().copied().filter(|kind| named || *kind != Kind::Output).collect();
@@ -74,42 +74,42 @@ impl EventFilter {
         EventFilter { kinds: kinds.unwrap_or_else(most), runs, queue }
     }
 
-    /// Whether such an event is shown, as far as its queue allows: that is not known of an event.
+    /// Whether an event of this kind and run passes. Its queue is not checked: an event does not carry it.
     pub fn shows(&self, kind: Kind, run: RunId) -> bool {
         self.kinds.contains(&kind) && self.runs.as_ref().is_none_or(|runs| runs.binary_search(&run).is_ok())
     }
 
-    /// Whether output is shown.
+    /// Whether `output` events pass.
     pub fn wants_output(&self) -> bool {
         self.kinds.contains(&Kind::Output)
     }
 
-    /// The runs that were named, in order, each once.
+    /// The named runs, sorted, each once.
     pub fn runs(&self) -> Option<&[RunId]> {
         self.runs.as_deref()
     }
 
-    /// The queue that was named.
+    /// The named queue.
     pub fn queue(&self) -> Option<&str> {
         self.queue.as_deref()
     }
 }
 
-/// Where a reader stands: it has seen everything up to here.
+/// The position from which a reader reads on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cursor {
-    /// After this `seq` (or `id`); 0 is the start.
+    /// After this `seq` or `id`; 0 is the start.
     After(Position),
-    /// Only what comes from now on.
+    /// Only events from now on.
     Latest,
-    /// The newest N, then what comes.
+    /// The newest N, then events from now on.
     Newest(i64),
-    /// After this one of that very database.
+    /// After this `seq` or `id` of the database with this instance.
     Of(String, Position),
 }
 
 impl Cursor {
-    /// Reads a cursor; `None` when it is none of the four forms.
+    /// Parses one of the four forms.
     pub fn parse(text: &str) -> Option<Cursor> {
         let digits = |text: &str| -> Option<i64> {
             let plain = !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
