@@ -19,13 +19,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, StatVfs, chmod, fchmod, fchown, fstat, fstatvfs, fsync,
-    mkdirat, openat, renameat, renameat_with, statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, chmod, fchmod, fchown, fstat, fsync, mkdirat, openat, renameat,
+    renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
 
 use self::way::{Walked, walk};
+use crate::free_space::FreeSpace;
 
 /// The mode of new files.
 const FILE_MODE: u32 = 0o600;
@@ -142,12 +143,12 @@ impl Dir {
         )))
     }
 
-    /// Figures of its file system, such as the free space.
+    /// The room on its file system.
     ///
     /// # Errors
-    /// When the file system fails.
-    pub fn file_system(&self) -> io::Result<StatVfs> {
-        Ok(fstatvfs(&self.fd)?)
+    /// Where it does not answer.
+    pub fn free_space(&self) -> io::Result<FreeSpace> {
+        FreeSpace::around(&self.fd)
     }
 
     /// Names a file in it, which need not exist.

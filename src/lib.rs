@@ -119,6 +119,7 @@ pub mod event;
 #[cfg(feature = "daemon")]
 pub mod feed;
 #[cfg(feature = "daemon")]
+pub mod free_space;
 pub mod holder;
 #[cfg(feature = "daemon")]
 pub mod http;

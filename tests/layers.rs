@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     // What everything stands on.
     "memory",
     "descriptors",
+    "free_space",
     "dir",
     "accounts",
     "credentials",

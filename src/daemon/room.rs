@@ -5,8 +5,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, open, statvfs};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, write};
+
+use crate::free_space::FreeSpace;
 
 /// What a first start takes: the database as it is made, its log, the index of that, the lock.
 const START_BYTES: u64 = 512 * 1_024;
@@ -27,10 +29,7 @@ pub(super) fn missing_or(state_dir: &Path, why: String) -> String {
 fn missing(state_dir: &Path) -> Option<String> {
     // It may not be there yet: then it would be made in the nearest one that is.
     let dir = state_dir.ancestors().find(|dir| dir.is_dir())?;
-    let vfs = statvfs(dir).ok()?;
-    let free_bytes = vfs.f_bavail.saturating_mul(vfs.f_frsize);
-    // Some file systems count no files.
-    let free_files = (vfs.f_files > 0).then_some(vfs.f_favail);
+    let FreeSpace { free_bytes, free_files, .. } = FreeSpace::at(dir).ok()?;
     let is_short = free_bytes < START_BYTES || free_files.is_some_and(|files| files < START_FILES);
     if !is_short && !is_refused(dir) {
         return None;

@@ -19,6 +19,7 @@ use crate::access::Identity;
 use crate::clock::UnixMs;
 use crate::config::Config;
 use crate::feed::{Hub, Share};
+use crate::free_space::FreeSpace;
 use crate::maintenance::Maintenance;
 use crate::metrics::Metrics;
 use crate::run::RunId;
@@ -87,7 +88,7 @@ impl App {
     /// What is free on the disk that holds the database, in bytes.
     pub fn disk_free_bytes(&self) -> i64 {
         let dir = self.database.parent().unwrap_or(&self.database);
-        let free = rustix::fs::statvfs(dir).map_or(0, |vfs| vfs.f_bavail.saturating_mul(vfs.f_frsize));
+        let free = FreeSpace::at(dir).map_or(0, |space| space.free_bytes);
         i64::try_from(free).unwrap_or(i64::MAX)
     }
 

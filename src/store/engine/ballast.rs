@@ -16,14 +16,14 @@ use crate::dir::{Dir, FileAt};
 const NAME: &str = "runabout.ballast";
 /// What it takes up: a write-ahead log that is due for its checkpoint, all of which may be new to the database's file,
 /// and half as much again for what is written meanwhile.
-pub(in crate::store) const BALLAST_BYTES: u64 = 6 * 1_024 * 1_024;
+pub const BALLAST_BYTES: u64 = 6 * 1_024 * 1_024;
 
 /// The parts of it that are tried where there is no room for the whole, each as a divisor. The least is more than the
 /// start of a daemon takes.
 const PARTS: [u64; 4] = [2, 4, 8, 16];
 
 /// Files that a start makes: the log, its index, the socket.
-pub(in crate::store) const START_FILES: u64 = 3;
+pub const START_FILES: u64 = 3;
 
 /// How much of it is there.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ enum BallastState {
 
 /// The ballast of a state directory.
 #[derive(Debug)]
-pub(in crate::store) struct Ballast {
+pub struct Ballast {
     file: FileAt,
     state: BallastState,
 }
@@ -119,8 +119,7 @@ impl Ballast {
 
 /// Whether the file system has so few files left that the ballast must not have one of them.
 fn is_short_of_files(dir: &Dir) -> bool {
-    // Some file systems count no files.
-    dir.file_system().is_ok_and(|vfs| vfs.f_files > 0 && vfs.f_favail <= START_FILES)
+    dir.free_space().is_ok_and(|space| space.free_files.is_some_and(|files| files <= START_FILES))
 }
 
 fn take_up(file: &FileAt, bytes: u64) -> io::Result<()> {

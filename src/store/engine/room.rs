@@ -42,7 +42,7 @@ const TRANSACTION_BYTES: u64 = 4 * 1_024 * 1_024;
 
 /// What a transaction carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Load {
+pub enum Load {
     /// The jobs, waiting output, new claims.
     Whole,
     /// The jobs alone, and of those only what must be: ends, cancels, deletes.
@@ -50,7 +50,7 @@ pub(in crate::store) enum Load {
 }
 
 /// The room that the database has.
-pub(in crate::store) struct Room {
+pub struct Room {
     /// The database's file.
     file: FileAt,
     /// `limits.disk_free_bytes`.
@@ -298,19 +298,18 @@ impl Room {
 
 /// The size of the file system of a directory.
 fn total_bytes(dir: &Dir) -> u64 {
-    dir.file_system().map_or(u64::MAX, |vfs| vfs.f_blocks.saturating_mul(vfs.f_frsize))
+    dir.free_space().map_or(u64::MAX, |space| space.total_bytes)
 }
 
 /// What is free for us on the file system of a directory.
 fn free_bytes(dir: &Dir) -> Option<u64> {
-    dir.file_system().ok().map(|vfs| vfs.f_bavail.saturating_mul(vfs.f_frsize))
+    dir.free_space().ok().map(|space| space.free_bytes)
 }
 
 /// Whether less is free than a start takes, in bytes or in files.
 fn has_none(dir: &Dir) -> bool {
-    // Some file systems count no files.
-    dir.file_system().is_ok_and(|vfs| {
-        vfs.f_bavail.saturating_mul(vfs.f_frsize) < START_BYTES_MIN || (vfs.f_files > 0 && vfs.f_favail < START_FILES)
+    dir.free_space().is_ok_and(|space| {
+        space.free_bytes < START_BYTES_MIN || space.free_files.is_some_and(|files| files < START_FILES)
     })
 }
 

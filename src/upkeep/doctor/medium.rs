@@ -83,19 +83,18 @@ fn kind(dir: &Dir) -> Finding {
 
 fn room(subject: &Subject, dir: &Dir) -> Finding {
     const CHECK: &str = "disk";
-    let room = match dir.file_system() {
+    let room = match dir.free_space() {
         Ok(room) => room,
         Err(error) => return Finding::unseen(CHECK, dir.path(), &error),
     };
-    let (free, all) = (room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize);
+    let (free, all) = (room.free_bytes, room.total_bytes);
     let floor = subject.config.limits.disk_free_bytes;
     let found = format!("{} of {} free; submits are refused below {}", size(free), size(all), size(floor));
-    // Some file systems count no files.
-    let is_short_of_files = room.f_files > 0 && room.f_favail < FILES_MIN;
+    let files_left = room.free_files.filter(|files| *files < FILES_MIN);
     if free < floor {
         Finding::fail(CHECK, found, "make room: submits get 507 until there is some")
-    } else if is_short_of_files {
-        Finding::fail(CHECK, format!("no more files can be made ({} left)", room.f_favail), "remove some")
+    } else if let Some(files) = files_left {
+        Finding::fail(CHECK, format!("no more files can be made ({files} left)"), "remove some")
     } else if free < floor.saturating_mul(FLOORS_MIN) {
         Finding::warn(CHECK, found, "make room, or keep less: [retention]")
     } else {
