@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use async_channel::{Receiver, Sender};
 use async_io::Timer;
 use futures_lite::{FutureExt as _, future};
+use log::Level;
 
 use crate::clock::UnixMs;
 use crate::clock_steps::ClockSteps;
 use crate::metrics::{Metrics, OfWhat};
-use crate::store::{Fault, Removed, Store, StoreError, Vacuum};
+use crate::store::{Fault, FaultLog, Removed, Store, StoreError, Vacuum};
 use crate::wake::{Bell, Phase, Stop};
 
 /// Requests that may wait for a pass; further ones wait for a place.
@@ -68,7 +69,8 @@ enum Woken {
 
 /// Runs until the daemon stops. `interval` is the longest time between two passes while something can expire.
 pub async fn run(store: &Store, requests: Requests, interval: Duration, stop: &Stop, metrics: &Arc<Metrics>) {
-    let task = Task { store, requests: &requests.0, stop, metrics };
+    let faults = FaultLog::new(Level::Warn);
+    let task = Task { store, requests: &requests.0, stop, metrics, faults };
     // Whether the last pass left free space to give back.
     let mut left = false;
     loop {
@@ -134,6 +136,7 @@ struct Task<'a> {
     requests: &'a Receiver<Reply>,
     stop: &'a Stop,
     metrics: &'a Metrics,
+    faults: FaultLog,
 }
 
 impl Task<'_> {
@@ -143,6 +146,9 @@ impl Task<'_> {
         let outcome = self.remove(&mut removed, Vacuum::Spare).await;
         let has_more = removed.freed_bytes >= FREED_BYTES_MAX;
         self.count(&removed);
+        if outcome.is_ok() {
+            self.faults.over();
+        }
         // These pauses end when the daemon stops.
         match outcome {
             Ok(()) if removed.freed_bytes > 0 => drop(self.store.checkpoint().await),
@@ -150,9 +156,7 @@ impl Task<'_> {
             Ok(()) if removed.total() == 0 && self.is_due() => self.stop.wait_at_most(Phase::Stopping, RETRY).await,
             Ok(()) => {}
             Err(error) => {
-                if !error.is_told_by_the_store() {
-                    log::warn!("maintenance failed, trying again: {error:?}");
-                }
+                self.faults.failed(&error, format_args!("maintenance failed, trying again"));
                 self.stop.wait_at_most(Phase::Stopping, RETRY).await;
             }
         }

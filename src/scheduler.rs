@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::FutureExt as _;
+use log::Level;
 
 use crate::clock::UnixMs;
 use crate::metrics::{Metrics, OfCause};
-use crate::store::{Order, Store};
+use crate::store::{FaultLog, Order, Store};
 use crate::wake::{Bell, Phase, Stop};
 
 /// The longest sleep. A clock that is set forward rings the Bell; where the system cannot notify of that, it is noticed after
@@ -66,20 +67,19 @@ pub async fn run(
 
 /// Asks for claims whenever the store's hint says that there is something to claim, until the daemon stops.
 async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held: impl Fn() -> Option<Duration>) {
-    let mut is_failing = false;
+    let faults = FaultLog::new(Level::Warn);
     while !stop.reached(Phase::Stopping) {
         let rung = bell.listen();
         let due_in = store.next_due().map(|due| Duration::from_millis((due.0 - UnixMs::now().0).max(0) as u64));
         let held_for = held();
         if held_for.is_none() && (store.claimable() || due_in == Some(Duration::ZERO)) {
-            let claimed = store.claim().await;
-            if let Err(error) = &claimed {
-                if !is_failing && !error.is_told_by_the_store() {
-                    log::warn!("claiming failed, trying again: {error:?}");
+            match store.claim().await {
+                Ok(()) => faults.over(),
+                Err(error) => {
+                    faults.failed(&error, format_args!("claiming failed, trying again"));
+                    stop.wait_at_most(Phase::Stopping, RETRY).await;
                 }
-                stop.wait_at_most(Phase::Stopping, RETRY).await;
             }
-            is_failing = claimed.is_err();
             continue;
         }
         if stop.reached(Phase::Stopping) {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use futures_lite::future;
+use log::Level;
 
 use crate::store::backlog::{Backlog, Pace, Plan};
-use crate::store::{Store, StoreError};
+use crate::store::{FaultLog, Store, StoreError};
 
 /// Output takes at most one part in this many of the medium's time.
 const MEDIUM_SHARE: u32 = 4;
@@ -36,7 +37,7 @@ where
     F: Future<Output = Result<Duration, StoreError>>,
 {
     let mut commit = Duration::ZERO;
-    let mut is_failing = false;
+    let faults = FaultLog::new(Level::Error);
     loop {
         let nudged = backlog.listen();
         match backlog.plan(Instant::now(), pacing.after(commit)) {
@@ -44,14 +45,11 @@ where
             Plan::At(due) => future::or(nudged, async { _ = Timer::at(due).await }).await,
             Plan::Now => match flush().await {
                 Ok(took) => {
-                    commit = smoothed(commit, took);
-                    is_failing = false;
+                    commit = took;
+                    faults.over();
                 }
                 Err(error) => {
-                    if !is_failing && !error.is_told_by_the_store() {
-                        log::error!("output waits, the store cannot take it: {error}");
-                    }
-                    is_failing = true;
+                    faults.failed(&error, format_args!("output waits, the store cannot take it"));
                     Timer::after(RETRY).await;
                 }
             },
@@ -64,15 +62,6 @@ impl Pacing {
     fn after(self, commit: Duration) -> Pace {
         let rest = commit.saturating_mul(MEDIUM_SHARE);
         Pace { watched: self.flush.max(rest), unwatched: self.flush_unwatched.max(rest) }
-    }
-}
-
-/// What a commit lately took: the newest counts a quarter. Zero is no commit.
-fn smoothed(lately: Duration, took: Duration) -> Duration {
-    match (lately.is_zero(), took.is_zero()) {
-        (_, true) => lately,
-        (true, false) => took,
-        (false, false) => (lately * 3).saturating_add(took) / 4,
     }
 }
 

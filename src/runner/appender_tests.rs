@@ -146,10 +146,6 @@ fn a_store_that_fails_is_tried_again_and_loses_nothing() {
 }
 
 #[test]
-fn a_commit_lately_is_smoothed() {
-    let ms = Duration::from_millis;
-    assert_eq!(smoothed(ms(0), ms(8)), ms(8));
-    assert_eq!(smoothed(ms(8), ms(16)), ms(10));
-    assert_eq!(smoothed(ms(8), ms(0)), ms(8));
-    assert_eq!(PACING.after(ms(30)).watched, ms(120));
+fn output_takes_a_quarter_of_the_time_of_a_slow_medium() {
+    assert_eq!(PACING.after(Duration::from_millis(30)).watched, Duration::from_millis(120));
 }

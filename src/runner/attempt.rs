@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use futures_lite::future;
+use log::Level;
 use rustix::process::Signal;
 
 use super::child::{Child, Unstarted};
@@ -16,7 +17,7 @@ use super::left_behind;
 use super::running::Switch;
 use super::settle::{End, PATIENCE, settle};
 use crate::run::{Ask, Exit, RunId};
-use crate::store::{Claimed, ProcessMark};
+use crate::store::{Claimed, FaultLog, ProcessMark};
 
 /// An ending run whose output finds no room for so long has it committed by itself.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -66,7 +67,7 @@ async fn execute(context: &Context, claimed: &Claimed, switch: &Switch, outlet: 
 fn postponed(context: &Context, run: RunId, why: String) -> Exit {
     let (pause, is_first) = context.shortage.note();
     // Of those that fail together the first speaks for all.
-    let level = if is_first { log::Level::Warn } else { log::Level::Debug };
+    let level = if is_first { Level::Warn } else { Level::Debug };
     log::log!(level, "run {run} cannot be started yet: {why}; it is tried again in {} ms", pause.as_millis());
     Exit::Postponed { why, retry_ms: i64::try_from(pause.as_millis()).unwrap_or(i64::MAX) }
 }
@@ -122,9 +123,7 @@ async fn record_if_long(context: &Context, claimed: &Claimed, execution: &impl E
     }
     let run = claimed.run;
     let error = context.store.record_process(run, claimed.attempt, mark.clone()).await.err()?;
-    if !error.is_told_by_the_store() {
-        log::error!("the process of run {run} could not be recorded yet: {error}");
-    }
+    FaultLog::new(Level::Error).failed(&error, format_args!("the process of run {run} could not be recorded yet"));
     Some(mark)
 }
 

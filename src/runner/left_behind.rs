@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use futures_lite::future;
+use log::Level;
 use serde_json::json;
 
 use super::context::Context;
@@ -13,6 +14,7 @@ use super::member::Identity;
 use super::{procfs, session};
 use crate::event::Kind;
 use crate::run::RunId;
+use crate::store::FaultLog;
 
 /// So many processes are asked for their environment (about 12 µs each) before others have their turn.
 const LOOKED_AT_AT_ONCE: usize = 32;
@@ -42,8 +44,7 @@ pub(super) async fn tell(context: &Context, run: RunId, also: &[Identity]) {
     log::warn!("run {run}: {text}");
     let data = json!({"level": "warning", "text": text, "left_behind": {"pids": pids, "names": names, "count": count}});
     if let Err(error) = context.store.append(run, vec![(Kind::Message, data.to_string())]).await {
-        if !error.is_told_by_the_store() {
-            log::error!("run {run}: what it left behind could not be recorded: {error}");
-        }
+        FaultLog::new(Level::Error)
+            .failed(&error, format_args!("run {run}: what it left behind could not be recorded"));
     }
 }

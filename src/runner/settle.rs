@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use async_io::Timer;
 use futures_lite::future;
+use log::Level;
 
 use super::running::Switch;
 use crate::run::{Ask, Exit, RunId};
-use crate::store::{Fault, ProcessMark, Store, StoreError};
+use crate::store::{Fault, FaultLog, ProcessMark, Store, StoreError};
 
 /// The pause before an end that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -34,17 +35,14 @@ pub(super) struct End {
 /// Writes it down.
 pub(super) async fn settle(store: &Store, switch: &Switch, end: End) {
     let written = async {
-        let mut is_told = false;
+        let faults = FaultLog::new(Level::Error);
         loop {
             let End { run, attempt, process, asked, exit } = &end;
             match store.finish(*run, *attempt, process.clone(), *asked, exit.clone()).await {
                 Ok(_) => return true,
                 Err(StoreError::Failed(Fault::GivenUp(_))) => return false,
-                Err(error) if error.is_told_by_the_store() => {}
-                Err(error) if is_told => log::debug!("run {run}: {error}"),
                 Err(error) => {
-                    log::error!("run {run} has ended, which cannot be recorded yet: {error}");
-                    is_told = true;
+                    faults.failed(&error, format_args!("run {run} has ended, which cannot be recorded yet"));
                 }
             }
             Timer::after(RETRY).await;

@@ -55,7 +55,7 @@ pub enum Fault {
 
 impl StoreError {
     /// Whether the store says in the log itself when this begins and when it ends.
-    pub fn is_told_by_the_store(&self) -> bool {
+    pub(in crate::store) fn is_told_by_the_store(&self) -> bool {
         matches!(
             self,
             StoreError::Refused(Refusal::NoRoom(_) | Refusal::ReadOnly)
@@ -73,7 +73,7 @@ impl StoreError {
 }
 
 /// What is answered once the store is closed.
-pub(in crate::store) fn closed() -> StoreError {
+pub fn closed() -> StoreError {
     Fault::Unavailable("the store is closed".into()).into()
 }
 

@@ -20,7 +20,7 @@ const NEVER: i64 = i64::MAX;
 
 /// Written by the store thread after each commit, read by anyone.
 #[derive(Default)]
-pub(in crate::store) struct Shared {
+pub struct Shared {
     claimable: AtomicBool,
     claims_open: AtomicBool,
     draining: AtomicBool,
@@ -165,4 +165,19 @@ fn show_printed(shown: &mut Arc<Printed>, state: &State) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_commit_lately_took_is_smoothed() {
+        let (shared, ms) = (Shared::default(), Duration::from_millis);
+        assert_eq!(shared.commit_time(), Duration::ZERO);
+        shared.set_commit_time(ms(8));
+        assert_eq!(shared.commit_time(), ms(8));
+        shared.set_commit_time(ms(16));
+        assert_eq!(shared.commit_time(), ms(10));
+    }
 }
