@@ -16,15 +16,15 @@ const STALLED: Duration = Duration::from_secs(6);
 /// How long who asks whether it can write waits for the thread that does.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long who reads a page waits for what is printed to be on the medium.
-const CATCH_UP: Duration = Duration::from_millis(500);
+const REVEAL: Duration = Duration::from_millis(500);
 
 impl Store {
-    /// Has what these runs print be on the medium for whoever reads a page of them now, unless that takes long. Who comes
-    /// again soon sees it at the pace of all readers: else a client that asks often enough would set the pace.
-    pub async fn catch_up(&self, runs: &[RunId]) {
+    /// Commits what these runs have printed, so that whoever reads a page of them now sees it, unless that takes long. Who
+    /// comes again soon sees it at the pace of all readers: else a client that asks often enough would set the pace.
+    pub async fn reveal(&self, runs: &[RunId]) {
         // All of them are looked at: each counts as watched from now on.
-        if runs.iter().filter(|run| self.backlog.glance(**run)).count() > 0 {
-            let _ = within(CATCH_UP, self.flush()).await;
+        if runs.iter().filter(|run| self.backlog.touch(**run)).count() > 0 {
+            let _ = within(REVEAL, self.flush()).await;
         }
     }
 

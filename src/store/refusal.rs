@@ -67,7 +67,7 @@ pub enum Shortage {
 }
 
 /// What is said of a file system that takes no writes, whoever found that out.
-pub(in crate::store) const READ_ONLY: &str = "the file system that holds the database takes no writes; what is stored can be \
+pub const READ_ONLY: &str = "the file system that holds the database takes no writes; what is stored can be \
     read. Once it can be written again (see dmesg, mount), the daemon goes on by itself";
 
 impl fmt::Display for Refusal {

@@ -25,13 +25,13 @@ statements! {
     EVENTS_ALL_BEFORE = "events/all_before";
     EVENTS_APPEND = "events/append";
     EVENTS_DELETE_RANGE = "events/delete_range";
-    EVENTS_DOOM = "events/doom";
+    EVENTS_BEGIN_DELETING = "events/begin_deleting";
     EVENTS_GET = "events/get";
     EVENTS_MAX_ID = "events/max_id";
     EVENTS_MAX_ID_OF = "events/max_id_of";
     EVENTS_MEASURE = "events/measure";
     EVENTS_MIN_ID = "events/min_id";
-    EVENTS_NEXT_DOOMED = "events/next_doomed";
+    EVENTS_NEXT_DELETING = "events/next_deleting";
     EVENTS_OF_RUN_AFTER = "events/of_run_after";
     EVENTS_OF_RUN_BEFORE = "events/of_run_before";
     EVENTS_OUTPUT_BYTES = "events/output_bytes";
@@ -39,7 +39,7 @@ statements! {
     EVENTS_PAGE_BEFORE = "events/page_before";
     EVENTS_TOLD_AFTER = "events/told_after";
     EVENTS_TOLD_BEFORE = "events/told_before";
-    EVENTS_UNDOOM = "events/undoom";
+    EVENTS_END_DELETING = "events/end_deleting";
     IDEMPOTENCY_EXPIRE = "idempotency/expire";
     IDEMPOTENCY_GET = "idempotency/get";
     IDEMPOTENCY_INSERT = "idempotency/insert";

@@ -33,7 +33,7 @@ pub struct Wanted {
 pub async fn answer(request: &Request, run: RunId, wanted: Wanted) -> Answer {
     let guard = StreamGuard::open(request, "log");
     let app = request.state();
-    app.store.catch_up(&[run]).await;
+    app.store.reveal(&[run]).await;
     let start = match wanted.tail {
         Some(lines) => Some(start_of_last(&app.store, run, wanted.stream, lines).await?),
         None => None,

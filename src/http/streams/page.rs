@@ -22,7 +22,7 @@ const PAGE_BYTES_MAX: usize = 1_048_576;
 /// Answers with the events of a scope from a cursor on, at most `limit` of them.
 pub async fn answer(request: &Request, scope: &Scope, cursor: &Cursor, limit: usize) -> Answer {
     let app = request.state();
-    app.store.catch_up(scope.watched_runs()).await;
+    app.store.reveal(scope.watched_runs()).await;
     let opened = resolve(&app.store, scope, cursor).await;
     let Opening { after: begin, mut head } = opened.map_err(|error| refusal(error, scope, app.store.instance()))?;
     let share = app.hub.budget().share(PAGE_BYTES_MAX);

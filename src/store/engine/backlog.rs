@@ -27,7 +27,7 @@ const FLUSH_BYTES: usize = 64 * 1024;
 /// What one commit carries, over all runs, give or take its last piece: a submit that shares it must not wait for seconds.
 const COMMIT_BYTES_MAX: usize = 1024 * 1024;
 /// How long the read of a page makes a run count as watched.
-const GLANCE: Duration = Duration::from_secs(10);
+const TOUCHED: Duration = Duration::from_secs(10);
 
 /// The output that waits, of all runs; cheap to clone.
 #[derive(Clone, Default)]
@@ -55,12 +55,12 @@ struct State {
     /// What `plan` last answered; `None`: nothing waits.
     planned: Option<Instant>,
     /// A reader came to a run of which something waits.
-    hurry: bool,
+    expedite: bool,
 }
 
 struct Open {
     lane: Lane,
-    glanced_until: Option<Instant>,
+    touched_until: Option<Instant>,
     /// Its window has more room than before.
     roomier: Arc<Event>,
 }
@@ -89,7 +89,7 @@ impl Backlog {
     /// Opens the way in for an attempt's output. What an earlier attempt left unrecorded is dropped.
     pub fn open(&self, run: RunId) -> Intake {
         let roomier = Arc::new(Event::new());
-        let open = Open { lane: Lane::default(), glanced_until: None, roomier: roomier.clone() };
+        let open = Open { lane: Lane::default(), touched_until: None, roomier: roomier.clone() };
         let mut state = self.state();
         state.close(run);
         state.lanes.insert(run, open);
@@ -105,7 +105,7 @@ impl Backlog {
         if state.waiting == 0 {
             return pieces;
         }
-        state.hurry = false;
+        state.expedite = false;
         let mut budget = COMMIT_BYTES_MAX;
         let served = RunId(state.served);
         let behind = state.lanes.range((Excluded(served), Unbounded)).chain(state.lanes.range(..=served));
@@ -168,21 +168,21 @@ impl Backlog {
         let mut state = self.state();
         let unseen = !state.is_watched(run, Instant::now());
         *state.watched.entry(run).or_default() += 1;
-        self.hurry_if(unseen, &mut state, run);
+        self.expedite_if(unseen, &mut state, run);
         drop(state);
         Watch { backlog: self.clone(), run }
     }
 
     /// A page of the run is read now: it counts as watched for 10 s. Answers whether something waits that nobody who
-    /// watches has hurried: then the page waits for a commit.
-    pub fn glance(&self, run: RunId) -> bool {
+    /// watches has expedited: then the page waits for a commit.
+    pub fn touch(&self, run: RunId) -> bool {
         let now = Instant::now();
         let mut state = self.state();
         let unseen = !state.is_watched(run, now);
         if let Some(open) = state.lanes.get_mut(&run) {
-            open.glanced_until = Some(now + GLANCE);
+            open.touched_until = Some(now + TOUCHED);
         }
-        self.hurry_if(unseen, &mut state, run);
+        self.expedite_if(unseen, &mut state, run);
         unseen && state.lanes.get(&run).is_some_and(|open| open.lane.waiting() > 0)
     }
 
@@ -222,9 +222,9 @@ impl Backlog {
         self.nudge_if_due(&mut state, run, now);
     }
 
-    fn hurry_if(&self, unseen: bool, state: &mut State, run: RunId) {
+    fn expedite_if(&self, unseen: bool, state: &mut State, run: RunId) {
         if unseen {
-            state.hurry |= state.lanes.get(&run).is_some_and(|open| open.lane.ready() > 0);
+            state.expedite |= state.lanes.get(&run).is_some_and(|open| open.lane.ready() > 0);
             self.nudge_if_due(state, run, Instant::now());
         }
     }
@@ -268,12 +268,12 @@ impl State {
 
     fn is_watched(&self, run: RunId, now: Instant) -> bool {
         self.watched.contains_key(&run)
-            || self.lanes.get(&run).and_then(|open| open.glanced_until).is_some_and(|until| now < until)
+            || self.lanes.get(&run).and_then(|open| open.touched_until).is_some_and(|until| now < until)
     }
 
     /// Whether a commit is due whatever the pace.
     fn is_pressing(&self) -> bool {
-        self.ready >= FLUSH_BYTES || (self.hurry && self.ready > 0)
+        self.ready >= FLUSH_BYTES || (self.expedite && self.ready > 0)
     }
 
     fn due_at(&self, run: RunId, open: &Open, now: Instant) -> Option<Instant> {

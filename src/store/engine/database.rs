@@ -31,7 +31,7 @@ thread_local! {
 }
 
 /// Everything of the writing thread but its jobs.
-pub(in crate::store) struct Database {
+pub struct Database {
     pub conn: Connection,
     /// What need not be counted.
     pub state: State,
@@ -46,7 +46,7 @@ pub(in crate::store) struct Database {
 }
 
 /// Where the database is, and what room it has there.
-pub(in crate::store) struct Disk {
+pub struct Disk {
     /// The database's file.
     pub file: FileAt,
     /// Who may have it open beside this thread.
@@ -56,7 +56,7 @@ pub(in crate::store) struct Disk {
 }
 
 /// The write-ahead log's affairs.
-pub(in crate::store) struct Log {
+pub struct Log {
     /// When a checkpoint that failed is tried again.
     pub due: Option<Instant>,
     /// Is told how far the database has come, after each checkpoint.
@@ -66,7 +66,7 @@ pub(in crate::store) struct Log {
 }
 
 /// What this thread has in common with the rest of the daemon.
-pub(in crate::store) struct Outside {
+pub struct Outside {
     /// What others read by.
     pub read_conn: Arc<ReadConnection>,
     /// What it tells everyone.

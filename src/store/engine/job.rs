@@ -10,7 +10,7 @@ use crate::store::engine::writer::Writer;
 use crate::store::error::{Fault, StoreError};
 
 /// One request to the store thread.
-pub(in crate::store) enum Job {
+pub enum Job {
     /// Commits at once, together with all that waits, as far as there is time: urgent work first.
     Write(Box<dyn Write>),
     /// Output: commits what the backlog has ready.
@@ -29,7 +29,7 @@ pub(in crate::store) enum Job {
 
 /// A job of a transaction: run maybe more than once, since a batch that fails is tried again one by one;
 /// answered once, after the COMMIT.
-pub(in crate::store) trait Write: Send {
+pub trait Write: Send {
     /// Whether somebody, or a command, waits for it. The rest is work in bulk: clients' events, what expires.
     fn is_urgent(&self) -> bool;
     /// Works inside the transaction; a refusal must not have written anything.
@@ -39,7 +39,7 @@ pub(in crate::store) trait Write: Send {
 }
 
 /// A [`Write`] made of a closure and the place its result waits in for the COMMIT.
-pub(in crate::store) struct WriteOf<F, T> {
+pub struct WriteOf<F, T> {
     pub is_urgent: bool,
     pub work: F,
     pub result: Option<T>,

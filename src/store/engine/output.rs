@@ -9,11 +9,11 @@ use crate::store::sql;
 
 /// What an event counts at least: about what its row and its place in the index take. Without it a command that prints
 /// single bytes would store thirty times its quota.
-pub(in crate::store) const EVENT_BYTES_MIN: i64 = 64;
+pub const EVENT_BYTES_MIN: i64 = 64;
 
 /// What a run that is running has printed, over all its attempts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::store) struct Output {
+pub struct Output {
     /// In bytes.
     pub printed: i64,
     /// What of it is stored, where no event counts less than [`EVENT_BYTES_MIN`].
@@ -52,7 +52,7 @@ impl Output {
 
 /// What the quota took of a run: output between two of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Trimmed {
+pub struct Trimmed {
     /// The last event of the beginning.
     pub after: Seq,
     /// The last that went.
@@ -73,7 +73,7 @@ impl Trimmed {
 
 /// What one transaction appended to one run.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::store) struct Added {
+pub struct Added {
     pub events: i64,
     pub bytes: i64,
 }
@@ -87,6 +87,6 @@ impl Added {
 }
 
 /// What an event of so many bytes counts.
-pub(in crate::store) fn weight(bytes: i64) -> i64 {
+pub fn weight(bytes: i64) -> i64 {
     bytes.max(EVENT_BYTES_MIN)
 }

@@ -10,13 +10,13 @@ use crate::run::RunId;
 use crate::store::error::StoreError;
 
 /// What each run that is running has printed, in bytes.
-pub(in crate::store) type Printed = HashMap<RunId, i64>;
+pub type Printed = HashMap<RunId, i64>;
 
 /// One request to the reading thread.
-pub(in crate::store) type Read = Box<dyn FnOnce(Result<&Reader<'_>, StoreError>) + Send>;
+pub type Read = Box<dyn FnOnce(Result<&Reader<'_>, StoreError>) + Send>;
 
 /// What a read works with: one snapshot.
-pub(in crate::store) struct Reader<'a> {
+pub struct Reader<'a> {
     pub conn: &'a Connection,
     /// Looked up before the snapshot was taken: of a run that runs in it, this is never more than its events tell.
     pub printed: Arc<Printed>,

@@ -26,7 +26,7 @@ const READ_TIME: Duration = Duration::from_millis(100);
 /// The connection that is read by: the reading thread takes it for each read, the writing thread closes it, opens it, and
 /// waits for reads to end. Without one, reads go to the thread that writes.
 #[derive(Default)]
-pub(in crate::store) struct ReadConnection {
+pub struct ReadConnection {
     /// Held for a moment by whoever comes, so that a reader who comes again and again lets the writer pass.
     turn: Mutex<()>,
     conn: Mutex<Option<Connection>>,
@@ -69,7 +69,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Everything the reading thread owns or shares.
-pub(in crate::store) struct ReadThread {
+pub struct ReadThread {
     pub reads: Receiver<Read>,
     pub jobs: Sender<Job>,
     pub read_conn: Arc<ReadConnection>,
@@ -98,7 +98,7 @@ impl ReadThread {
 }
 
 /// Answers a read from one snapshot. `printed` was looked up before.
-pub(in crate::store) fn answer(conn: &Connection, printed: Arc<Printed>, read: Read) {
+pub fn answer(conn: &Connection, printed: Arc<Printed>, read: Read) {
     // Deferred: the first statement takes the snapshot.
     match conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])) {
         Ok(_) => read(Ok(&Reader { conn, printed, until: Instant::now() + READ_TIME })),

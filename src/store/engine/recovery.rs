@@ -31,7 +31,7 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1
 
 impl Database {
     /// Makes sure that what failed has not happened and that the database can be written; whether it can.
-    pub(in crate::store) fn recover(&mut self, error: &Fault) -> bool {
+    pub fn recover(&mut self, error: &Fault) -> bool {
         self.recoveries += 1;
         self.outside.metrics.store_recoveries.inc();
         log::error!("the medium that holds the database failed, looking what it holds: {error:?}");
@@ -81,7 +81,7 @@ impl Database {
     }
 
     /// Lets others open the database again, which was opened on a disk without room for that.
-    pub(in crate::store) fn share_if_there_is_room(&mut self) {
+    pub fn share_if_there_is_room(&mut self) {
         let is_useless = || self.broken.is_some() || self.disk.room.has_none();
         if self.disk.sharing == Sharing::All || is_useless() || self.look_at_place(true).is_err() {
             return;
@@ -118,7 +118,7 @@ impl Database {
 }
 
 /// A write that means nothing: whether the database can be written.
-pub(in crate::store) fn probe(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+pub fn probe(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     tx.may_add()?;
     tx.prepare(sql::META_SET)?.execute(named_params! {":key": "probed_at", ":value": tx.now.0})?;
     Ok(())
@@ -164,7 +164,7 @@ fn write_back(conn: &Connection) -> Result<(), Fault> {
 /// Tells a disk quota and a file system that became read-only from a medium that fails.
 ///
 /// Only for a write: one that was refused cannot have completed a commit, a flush that was refused may have.
-pub(in crate::store) fn refined(error: Fault, conn: &Connection) -> Fault {
+pub fn refined(error: Fault, conn: &Connection) -> Fault {
     if !matches!(error, Fault::Io { is_write: true, .. }) {
         return error;
     }

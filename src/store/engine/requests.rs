@@ -17,7 +17,7 @@ const READS_MAX: usize = 4_096;
 
 /// Where requests are sent; cheap to clone.
 #[derive(Clone)]
-pub(in crate::store) struct Requests {
+pub struct Requests {
     jobs: Sender<Job>,
     reads: Sender<Read>,
 }

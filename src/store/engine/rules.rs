@@ -13,7 +13,7 @@ const DAY_MS: i64 = 86_400_000;
 
 /// How many runs may wait, and what may stay of those that have ended.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Rules {
+pub struct Rules {
     /// `limits.queued_runs`.
     pub queued_runs_max: i64,
     /// How long a finished run stays, in milliseconds; `None`: for ever.
@@ -70,7 +70,7 @@ impl Rules {
 
     /// When the next thing goes that the store keeps for a time; 0: now.
     pub fn next_removal(&self, state: &State) -> Option<UnixMs> {
-        if state.doomed || state.live_excess || self.are_exceeded(state) {
+        if state.deleting || state.live_excess || self.are_exceeded(state) {
             return Some(UnixMs(0));
         }
         let aged = self.age_ms.zip(state.oldest_ended).map(|(age, ended)| UnixMs(ended.0.saturating_add(age)));

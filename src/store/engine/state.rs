@@ -40,7 +40,7 @@ impl Queue {
 
 /// All that the counters count a run by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Standing<'a> {
+pub struct Standing<'a> {
     /// Where it stands.
     pub status: Status,
     /// The queue that it belongs to.
@@ -64,7 +64,7 @@ pub type Counts = [i64; Status::ALL.len()];
 
 /// The store thread's memory.
 #[derive(Clone)]
-pub(in crate::store) struct State {
+pub struct State {
     pub instance: String,
     /// The highest run id that was ever given out.
     pub last_run: RunId,
@@ -79,7 +79,7 @@ pub(in crate::store) struct State {
     /// Whether `next_due` has to be looked up again before the commit.
     pub due_changed: bool,
     /// Whether events of deleted runs are left to remove.
-    pub doomed: bool,
+    pub deleting: bool,
     /// When the next session, token or key expires; at the latest. `None`: nothing does.
     pub next_expiry: Option<UnixMs>,
     /// Runs that have ended and are not kept.
@@ -117,7 +117,7 @@ impl State {
             next_due: None,
             due_changed: true,
             next_expiry: None,
-            doomed: true,
+            deleting: true,
             prunable: 0,
             oldest_ended: None,
             pages_used: pages_used(conn)?,

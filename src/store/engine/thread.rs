@@ -18,7 +18,7 @@ use crate::store::file::error::DAMAGED;
 const BATCH_MAX: usize = 1_024;
 
 /// The writing thread.
-pub(in crate::store) struct StoreThread {
+pub struct StoreThread {
     pub database: Database,
     pub jobs: Receiver<Job>,
     /// What is done in each transaction beside its jobs.

@@ -28,11 +28,11 @@ const BATCH_TIME: Duration = Duration::from_millis(25);
 const SLOW: Duration = Duration::from_secs(5);
 
 /// What each job of a transaction is to be told; fewer than jobs where the time was over.
-pub(in crate::store) type Outcomes = Vec<Result<(), Refusal>>;
+pub type Outcomes = Vec<Result<(), Refusal>>;
 
 /// What every transaction does beside its jobs. The tables know how; the engine only when.
 #[derive(Clone, Copy)]
-pub(in crate::store) struct Steps {
+pub struct Steps {
     /// First: appends the output that waits.
     pub append_output: fn(&mut Writer<'_>) -> Result<(), StoreError>,
     /// After the jobs, where one of them asked for it: fills free slots.
@@ -43,12 +43,7 @@ pub(in crate::store) struct Steps {
 
 impl Database {
     /// Commits the jobs with all that this load carries, or nothing at all.
-    pub(in crate::store) fn try_commit(
-        &mut self,
-        load: Load,
-        writes: &mut [Box<dyn Write>],
-        steps: Steps,
-    ) -> Result<Outcomes, Fault> {
+    pub fn try_commit(&mut self, load: Load, writes: &mut [Box<dyn Write>], steps: Steps) -> Result<Outcomes, Fault> {
         if let Some(why) = &self.broken {
             return Err(Fault::GivenUp(why.clone()));
         }

@@ -19,7 +19,7 @@ use crate::store::refusal::Refusal;
 use crate::store::sql;
 
 /// What a job of a batch works with.
-pub(in crate::store) struct Writer<'a> {
+pub struct Writer<'a> {
     pub conn: &'a Connection,
     pub state: &'a mut State,
     pub backlog: &'a Backlog,
@@ -95,6 +95,6 @@ impl<'a> Writer<'a> {
 }
 
 /// `value` as JSON text; what the domain serialises always does.
-pub(in crate::store) fn json<T: serde::Serialize>(value: &T) -> String {
+pub fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("maps of strings and plain structs always serialise")
 }

@@ -32,14 +32,14 @@ const DEVICES: [&str; 2] = ["/dev/urandom", "/dev/null"];
 static KNOWN: Mutex<Vec<Weak<Dir>>> = Mutex::new(Vec::new());
 
 /// Opens a database by its directory. The directory must live as long as the connection.
-pub(in crate::store) fn open(file: &FileAt, flags: OpenFlags) -> rusqlite::Result<Connection> {
+pub fn open(file: &FileAt, flags: OpenFlags) -> rusqlite::Result<Connection> {
     know(&file.dir);
     // Its path had no link when the directory was found: one that is there now was put there by somebody.
     Connection::open_with_flags(file.real_path(), flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)
 }
 
 /// From now on files of this directory are opened by its descriptor.
-pub(in crate::store) fn know(dir: &Arc<Dir>) {
+pub fn know(dir: &Arc<Dir>) {
     replace_calls();
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     known.retain(|other| other.upgrade().is_some_and(|other| !Arc::ptr_eq(&other, dir)));
@@ -47,7 +47,7 @@ pub(in crate::store) fn know(dir: &Arc<Dir>) {
 }
 
 /// Says in words what SQLite would call "unable to open".
-pub(in crate::store) fn check(file: &FileAt) -> Result<(), OpenError> {
+pub fn check(file: &FileAt) -> Result<(), OpenError> {
     for suffix in BESIDE {
         let FileAt { dir, name } = file.with_suffix(suffix);
         dir.check(&name).map_err(|error| OpenError::Failed(format!("{}: {error}", dir.path().join(name).display())))?;
@@ -130,7 +130,7 @@ fn as_path<'a>(path: *const c_char) -> &'a Path {
 }
 
 /// From now on SQLite opens and removes files by the calls of this module.
-pub(in crate::store) fn replace_calls() {
+pub fn replace_calls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(set_calls);
 }

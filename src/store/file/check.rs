@@ -20,7 +20,7 @@ const FAULTS_MAX: usize = 3;
 const STEPS: i32 = 10_000;
 
 /// Refuses what SQLite would take for an empty database, or not at all.
-pub(in crate::store) fn before_open(file: &FileAt) -> Result<(), OpenError> {
+pub fn before_open(file: &FileAt) -> Result<(), OpenError> {
     by_descriptor::check(file)?;
     if file.bytes().unwrap_or(0) == 0 {
         // SQLite would delete the log.
@@ -41,7 +41,7 @@ pub(in crate::store) fn before_open(file: &FileAt) -> Result<(), OpenError> {
 }
 
 /// Looks for damage, for `at_most` so long; a look that is not finished is told.
-pub(in crate::store) fn quick(conn: &Connection, at_most: Duration) -> Result<(), OpenError> {
+pub fn quick(conn: &Connection, at_most: Duration) -> Result<(), OpenError> {
     let begun = Instant::now();
     conn.progress_handler(STEPS, Some(move || begun.elapsed() >= at_most))?;
     let faults = faults(conn);

@@ -13,7 +13,7 @@ use crate::store::file::by_descriptor;
 use crate::store::file::error::OpenError;
 
 /// How long another process may hold the lock before a write is refused.
-pub(in crate::store) const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// One thread uses a connection.
 const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 /// SQLite's page cache, in KiB, of the connection that writes …
@@ -27,7 +27,7 @@ const STATEMENTS: usize = 128;
 
 /// Who may have the database open beside this connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Sharing {
+pub enum Sharing {
     /// Whoever may read the file: the index of the log is a file of its own.
     All,
     /// Nobody: the index is in memory, which takes no room on a disk that has none.
@@ -35,14 +35,14 @@ pub(in crate::store) enum Sharing {
 }
 
 /// Opens it once more, as it is.
-pub(in crate::store) fn connect(file: &FileAt, sharing: Sharing) -> Result<Connection, Fault> {
+pub fn connect(file: &FileAt, sharing: Sharing) -> Result<Connection, Fault> {
     let conn = open_as(file, sharing)?;
     configure(&conn).map_err(|error| Fault::Unavailable(error.to_string()))?;
     Ok(conn)
 }
 
 /// Opens it for those who only read; while somebody has it open who may write.
-pub(in crate::store) fn connect_to_read(file: &FileAt) -> Result<Connection, Fault> {
+pub fn connect_to_read(file: &FileAt) -> Result<Connection, Fault> {
     let conn = by_descriptor::open(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.busy_timeout(READ_PATIENCE)?;
@@ -57,16 +57,16 @@ pub(in crate::store) fn connect_to_read(file: &FileAt) -> Result<Connection, Fau
 }
 
 /// Has the log stay as it is when the connection is closed.
-pub(in crate::store) fn leave_log(conn: &Connection) -> rusqlite::Result<()> {
+pub fn leave_log(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
 /// From now on closing it may move the log into the file.
-pub(in crate::store) fn accept(conn: &Connection) -> rusqlite::Result<()> {
+pub fn accept(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
-pub(in crate::store) fn open_as(file: &FileAt, sharing: Sharing) -> rusqlite::Result<Connection> {
+pub fn open_as(file: &FileAt, sharing: Sharing) -> rusqlite::Result<Connection> {
     let conn = by_descriptor::open(file, READ_WRITE)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.busy_timeout(LOCK_PATIENCE)?;
@@ -77,7 +77,7 @@ pub(in crate::store) fn open_as(file: &FileAt, sharing: Sharing) -> rusqlite::Re
     Ok(conn)
 }
 
-pub(in crate::store) fn configure(conn: &Connection) -> Result<(), OpenError> {
+pub fn configure(conn: &Connection) -> Result<(), OpenError> {
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(OpenError::Failed(format!(
@@ -100,6 +100,6 @@ pub(in crate::store) fn configure(conn: &Connection) -> Result<(), OpenError> {
 
 /// Whether there is a write-ahead log with something in it: a clean stop empties or removes it, unless another process
 /// has the database open.
-pub(in crate::store) fn log_is_left(database: &FileAt) -> bool {
+pub fn log_is_left(database: &FileAt) -> bool {
     database.with_suffix("-wal").bytes().is_some_and(|bytes| bytes > 0)
 }

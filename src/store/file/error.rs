@@ -23,7 +23,7 @@ pub enum OpenError {
 }
 
 /// What to do with a database that is damaged.
-pub(in crate::store) const DAMAGED: &str = "Nothing was changed or deleted. First keep a copy of the whole state directory \
+pub const DAMAGED: &str = "Nothing was changed or deleted. First keep a copy of the whole state directory \
 (cp -a). Then, with no daemon running, bring a backup back with `runabout restore FILE`; or save what can still be read: \
 `sqlite3 runabout.db .recover | sqlite3 recovered.db`, and put that in the place of runabout.db, without the old -wal \
 and -shm; or move the directory away and begin anew. And look at the disk (dmesg, smartctl).";

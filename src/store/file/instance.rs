@@ -11,7 +11,7 @@ use crate::store::file::error::OpenError;
 use crate::store::sql;
 
 /// Gives the database a new name, and keeps it from giving out ids up to these; answers the name.
-pub(in crate::store) fn begin_anew(conn: &mut Connection, run: RunId, event: EventId) -> Result<String, OpenError> {
+pub fn begin_anew(conn: &mut Connection, run: RunId, event: EventId) -> Result<String, OpenError> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let name = name_anew(&tx)?;
     for (key, value) in [("removed_run_id", run.0), ("removed_event_id", event.0)] {
@@ -22,14 +22,14 @@ pub(in crate::store) fn begin_anew(conn: &mut Connection, run: RunId, event: Eve
 }
 
 /// What its cookie is called by, where it goes by this name now: the first name that it had.
-pub(in crate::store) fn cookie_id(conn: &Connection, instance: &str) -> Result<String, OpenError> {
+pub fn cookie_id(conn: &Connection, instance: &str) -> Result<String, OpenError> {
     let mut get = conn.prepare_cached(sql::META_GET)?;
     let first = get.query_row(named_params! {":key": "cookie_id"}, |row| row.get(0)).optional()?;
     Ok(first.unwrap_or_else(|| instance.to_owned()))
 }
 
 /// Gives it a new name; answers it.
-pub(in crate::store) fn name_anew(tx: &Transaction<'_>) -> Result<String, OpenError> {
+pub fn name_anew(tx: &Transaction<'_>) -> Result<String, OpenError> {
     let name = new_instance().map_err(|error| OpenError::Failed(error.to_string()))?;
     // Browsers know its sessions by the first.
     tx.execute(sql::META_KEEP_COOKIE, [])?;

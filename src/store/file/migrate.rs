@@ -13,16 +13,12 @@ use crate::store::file::{check, instance};
 use crate::store::sql;
 
 /// `application_id` of our files: "Runa" in ASCII.
-pub(in crate::store) const APPLICATION_ID: i64 = 0x5275_6e61;
+pub const APPLICATION_ID: i64 = 0x5275_6e61;
 
 /// Opens `file`, making it if it is not there, and brings its schema up to date; where a log was left, looks
 /// for damage for `check_max` so long. Until it is accepted, nothing of a log that is there moves into the file, nor does
 /// the log go when the connection is closed.
-pub(in crate::store) fn open(
-    file: &FileAt,
-    check_max: Option<Duration>,
-    sharing: Sharing,
-) -> Result<Connection, OpenError> {
+pub fn open(file: &FileAt, check_max: Option<Duration>, sharing: Sharing) -> Result<Connection, OpenError> {
     check::before_open(file)?;
     let has_log = log_is_left(file);
     // SQLite gives -wal and -shm its mode, so that all three are 0600.

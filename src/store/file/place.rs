@@ -27,7 +27,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 const CHECK_MAX: Duration = Duration::from_secs(1);
 
 /// The names of the open files, and what is known of what they name.
-pub(in crate::store) struct Place {
+pub struct Place {
     files: Vec<(PathBuf, FileId)>,
     /// When the database's file was last written, by us or as far as we have looked into it.
     written: Option<Written>,

@@ -106,7 +106,7 @@ fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
 }
 
 /// Lets what is due in, then fills every free slot.
-pub(in crate::store) fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+pub fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     life::admit(tx)?;
     let free: Vec<(String, i64)> = tx
         .state

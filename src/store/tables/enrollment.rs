@@ -163,6 +163,6 @@ fn delete(tx: &mut Writer<'_>, id: i64) -> Result<(), StoreError> {
 }
 
 /// Removes so many of those whose time is up; answers how many that were.
-pub(in crate::store) fn expire(tx: &Writer<'_>, rows: i64) -> Result<usize, StoreError> {
+pub fn expire(tx: &Writer<'_>, rows: i64) -> Result<usize, StoreError> {
     Ok(tx.prepare(sql::ENROLLMENT_EXPIRE)?.execute(named_params! {":now": tx.now.0, ":rows": rows})?)
 }

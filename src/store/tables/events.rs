@@ -14,9 +14,9 @@ use crate::store::tables::handle::Store;
 use crate::store::tables::heads::run_head;
 
 /// Rows of a kind that one transaction removes at most.
-pub(in crate::store) const PIECE_ROWS: i64 = 500;
+pub const PIECE_ROWS: i64 = 500;
 /// Bytes of events that one transaction removes at most: a piece of output may be 16 KiB, which are five pages.
-pub(in crate::store) const PIECE_BYTES: i64 = 1_024 * 1_024;
+pub const PIECE_BYTES: i64 = 1_024 * 1_024;
 
 impl Store {
     /// Appends a client's events, all or none; answers the last `seq`.
@@ -46,7 +46,7 @@ fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<
 }
 
 /// An event of a row with the columns `id, seq, at, kind, stream, data`.
-pub(in crate::store) fn event_from(row: &Row<'_>, run: RunId) -> rusqlite::Result<Event> {
+pub fn event_from(row: &Row<'_>, run: RunId) -> rusqlite::Result<Event> {
     let stream = row.get_ref(4)?.as_str_or_null().unwrap_or_default().and_then(Stream::parse);
     let data = match (stream, row.get_ref(5)?) {
         (Some(stream), ValueRef::Text(data) | ValueRef::Blob(data)) => Data::Output(stream, data.to_vec()),
@@ -57,12 +57,12 @@ pub(in crate::store) fn event_from(row: &Row<'_>, run: RunId) -> rusqlite::Resul
 }
 
 /// The kind that stands in a column.
-pub(in crate::store) fn kind_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
+pub fn kind_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
     Ok(Kind::parse(row.get_ref(column)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message))
 }
 
 /// What one transaction may still remove.
-pub(in crate::store) struct Budget {
+pub struct Budget {
     pub events: i64,
     pub bytes: i64,
 }
@@ -81,8 +81,8 @@ impl Budget {
 
 /// A run's events are to go, in pieces. From here on they count as removed, whichever of them are still there: readers
 /// of all runs are told so before they miss the first.
-pub(in crate::store) fn doom(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
-    tx.prepare(sql::EVENTS_DOOM)?.execute(named_params! {":run": run.0})?;
+pub fn begin_deleting(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
+    tx.prepare(sql::EVENTS_BEGIN_DELETING)?.execute(named_params! {":run": run.0})?;
     raise_removed(tx, run.0)
 }
 
@@ -96,11 +96,11 @@ fn raise_removed(tx: &Writer<'_>, run: i64) -> Result<(), StoreError> {
 }
 
 /// Removes events of deleted runs, within the budget; answers how many. Whether some are left is in the state.
-pub(in crate::store) fn remove_doomed(tx: &mut Writer<'_>, budget: &mut Budget) -> Result<usize, StoreError> {
+pub fn remove_deleted(tx: &mut Writer<'_>, budget: &mut Budget) -> Result<usize, StoreError> {
     let mut removed = 0;
     loop {
-        let next = tx.prepare(sql::EVENTS_NEXT_DOOMED)?.query_row([], |row| row.get(0)).optional()?;
-        tx.state.doomed = next.is_some();
+        let next = tx.prepare(sql::EVENTS_NEXT_DELETING)?.query_row([], |row| row.get(0)).optional()?;
+        tx.state.deleting = next.is_some();
         match next {
             Some(run) if !budget.is_spent() => removed += remove_piece_of(tx, run, budget)?,
             _ => return Ok(removed),
@@ -126,7 +126,7 @@ fn remove_piece_of(tx: &mut Writer<'_>, run: i64, budget: &mut Budget) -> Result
     })?;
     tx.removed_events += removed;
     if !budget.is_spent() {
-        tx.prepare(sql::EVENTS_UNDOOM)?.execute(named_params! {":run": run})?;
+        tx.prepare(sql::EVENTS_END_DELETING)?.execute(named_params! {":run": run})?;
     }
     Ok(removed)
 }

@@ -121,8 +121,8 @@ fn remove_piece(tx: &mut Writer<'_>, live: &Arc<Sessions>) -> Result<Removed, St
     // Each run's events before the next run: what is in use is known only then, and little is ever half done.
     let mut budget = Budget::new();
     loop {
-        removed.events += events::remove_doomed(tx, &mut budget)?;
-        if tx.state.doomed || removed.runs == PIECE_RUNS {
+        removed.events += events::remove_deleted(tx, &mut budget)?;
+        if tx.state.deleting || removed.runs == PIECE_RUNS {
             break;
         }
         let Some(victim) = retention::next_victim(tx)? else { break };

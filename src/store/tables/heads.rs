@@ -127,7 +127,7 @@ impl Store {
 }
 
 /// Where a run's events stand.
-pub(in crate::store) fn run_head(conn: &Connection, run: RunId) -> Result<RunHead, StoreError> {
+pub fn run_head(conn: &Connection, run: RunId) -> Result<RunHead, StoreError> {
     let mut statement = conn.prepare_cached(sql::RUNS_HEAD)?;
     let found = statement
         .query_row(named_params! {":id": run}, |row| {
@@ -144,7 +144,7 @@ pub(in crate::store) fn run_head(conn: &Connection, run: RunId) -> Result<RunHea
 }
 
 /// Where the events of all runs stand.
-pub(in crate::store) fn all_head(conn: &Connection) -> Result<AllHead, StoreError> {
+pub fn all_head(conn: &Connection) -> Result<AllHead, StoreError> {
     let one = |statement: &str| -> rusqlite::Result<Option<EventId>> {
         conn.prepare_cached(statement)?.query_row([], |row| row.get(0))
     };
@@ -155,7 +155,7 @@ pub(in crate::store) fn all_head(conn: &Connection) -> Result<AllHead, StoreErro
 }
 
 /// The highest id that was ever removed, or is about to be.
-pub(in crate::store) fn removed_id(conn: &Connection) -> Result<EventId, StoreError> {
+pub fn removed_id(conn: &Connection) -> Result<EventId, StoreError> {
     let mut get = conn.prepare_cached(sql::META_GET)?;
     Ok(get.query_row(named_params! {":key": "removed_event_id"}, |row| row.get(0))?)
 }

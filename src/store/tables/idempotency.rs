@@ -21,7 +21,7 @@ pub struct IdempotencyKey {
 ///
 /// # Errors
 /// Where it was used with another request.
-pub(in crate::store) fn find(tx: &Writer<'_>, key: &IdempotencyKey) -> Result<Option<RunId>, StoreError> {
+pub fn find(tx: &Writer<'_>, key: &IdempotencyKey) -> Result<Option<RunId>, StoreError> {
     let known: Option<(i64, Vec<u8>)> = tx
         .prepare(sql::IDEMPOTENCY_GET)?
         .query_row(named_params! {":key": key.key}, |row| Ok((row.get(0)?, row.get(1)?)))
@@ -34,7 +34,7 @@ pub(in crate::store) fn find(tx: &Writer<'_>, key: &IdempotencyKey) -> Result<Op
 }
 
 /// From now on the key stands for this run.
-pub(in crate::store) fn insert(tx: &Writer<'_>, key: &IdempotencyKey, run: RunId) -> Result<(), StoreError> {
+pub fn insert(tx: &Writer<'_>, key: &IdempotencyKey, run: RunId) -> Result<(), StoreError> {
     tx.prepare(sql::IDEMPOTENCY_INSERT)?.execute(named_params! {
         ":key": key.key, ":run": run.0, ":request_sha256": key.request_sha256, ":now": tx.now.0,
     })?;
@@ -42,12 +42,12 @@ pub(in crate::store) fn insert(tx: &Writer<'_>, key: &IdempotencyKey, run: RunId
 }
 
 /// The run goes; its key stands for it a day longer.
-pub(in crate::store) fn release(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
+pub fn release(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
     tx.prepare(sql::IDEMPOTENCY_RELEASE)?.execute(named_params! {":run": run.0, ":now": tx.now.0})?;
     Ok(())
 }
 
 /// Removes so many of those whose time is up; answers how many that were.
-pub(in crate::store) fn expire(tx: &Writer<'_>, rows: i64) -> Result<usize, StoreError> {
+pub fn expire(tx: &Writer<'_>, rows: i64) -> Result<usize, StoreError> {
     Ok(tx.prepare(sql::IDEMPOTENCY_EXPIRE)?.execute(named_params! {":now": tx.now.0, ":rows": rows})?)
 }

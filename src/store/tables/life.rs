@@ -57,12 +57,7 @@ fn moved(
 }
 
 /// A submit: the run's row and its first event; answers the event's `seq`.
-pub(in crate::store) fn enter(
-    tx: &mut Writer<'_>,
-    id: RunId,
-    new: &NewRun,
-    held_by: HeldBy,
-) -> Result<Seq, StoreError> {
+pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> Result<Seq, StoreError> {
     let spec = &new.spec;
     let queued = Standing { status: Status::Queued, queue: &spec.queue, held_by, keep: spec.keep };
     moved(tx, id, None, Some(queued))?;
@@ -87,7 +82,7 @@ pub(in crate::store) fn enter(
 }
 
 /// What has become due is no longer held back by its time; it is ready unless something else holds it.
-pub(in crate::store) fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+pub fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     while tx.state.next_due.is_some_and(|due| due <= tx.now) {
         let mut statement = tx.prepare(sql::LIFE_ADMIT)?;
         let mut rows = statement.query(named_params! {":now": tx.now.0})?;
@@ -108,7 +103,7 @@ pub(in crate::store) fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
 
 /// A claim: the first ready run of a queue begins its next attempt. `None` where there is none; else what `read` makes of
 /// its row.
-pub(in crate::store) fn start<T>(
+pub fn start<T>(
     tx: &mut Writer<'_>,
     queue: &str,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
@@ -128,12 +123,7 @@ pub(in crate::store) fn start<T>(
 }
 
 /// An attempt is over and another follows: at once, or after `retry_ms` where something was wanting to start it.
-pub(in crate::store) fn requeue(
-    tx: &mut Writer<'_>,
-    run: &Run,
-    outcome: &Outcome,
-    retry_ms: Option<i64>,
-) -> Result<(), StoreError> {
+pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, retry_ms: Option<i64>) -> Result<(), StoreError> {
     let running = Standing::of(run);
     let not_before = retry_ms.map(|ms| tx.now.0.saturating_add(ms));
     let claims_wanted_before = tx.claim_wanted;
@@ -161,7 +151,7 @@ pub(in crate::store) fn requeue(
 }
 
 /// A run is over: its row and its last event.
-pub(in crate::store) fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), StoreError> {
+pub fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), StoreError> {
     let before = Standing::of(run);
     moved(tx, run.id, Some(before), Some(Standing { status: outcome.status, ..before }))?;
     let output_bytes = tx.state.output.remove(&run.id).map_or(run.output_bytes, |output| output.printed);
@@ -179,7 +169,7 @@ pub(in crate::store) fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -
 }
 
 /// A change by a client: the run stays where it stands, maybe in another queue, held back or not, kept or not.
-pub(in crate::store) fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreError> {
+pub fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreError> {
     moved(tx, new.id, Some(Standing::of(old)), Some(Standing::of(new)))?;
     let spec = &new.spec;
     tx.prepare(sql::LIFE_CHANGE)?.execute(named_params! {
@@ -191,7 +181,7 @@ pub(in crate::store) fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Res
 }
 
 /// A finished run's row goes.
-pub(in crate::store) fn remove(tx: &mut Writer<'_>, run: &Run) -> Result<(), StoreError> {
+pub fn remove(tx: &mut Writer<'_>, run: &Run) -> Result<(), StoreError> {
     moved(tx, run.id, Some(Standing::of(run)), None)?;
     tx.prepare(sql::LIFE_REMOVE)?.execute(named_params! {":id": run.id.0})?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_run_id", ":value": run.id.0})?;

@@ -23,12 +23,12 @@ impl Store {
 
 /// Appends what of all runs' output is ready. Taken only now: what is taken must be settled or put back, and a BEGIN may
 /// be refused.
-pub(in crate::store) fn append_ready(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+pub fn append_ready(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     append(tx, tx.backlog.take_ready(Instant::now()))
 }
 
 /// Appends pieces of output; their bytes stay in the pieces until the commit, so that they can be put back.
-pub(in crate::store) fn append(tx: &mut Writer<'_>, pieces: Vec<Piece>) -> Result<(), StoreError> {
+pub fn append(tx: &mut Writer<'_>, pieces: Vec<Piece>) -> Result<(), StoreError> {
     // Kept first: whatever fails below, every piece taken from the backlog is known here.
     let first = tx.pieces.len();
     tx.pieces.extend(pieces);

@@ -46,7 +46,7 @@ struct Gone {
 }
 
 /// Removes what is too much of a run's output, in the transaction that appended to it.
-pub(in crate::store) fn trim(tx: &mut Writer<'_>, run: RunId, added: Added) -> Result<(), StoreError> {
+pub fn trim(tx: &mut Writer<'_>, run: RunId, added: Added) -> Result<(), StoreError> {
     let quota = tx.rules.output_bytes;
     let Some(output) = tx.state.output.get(&run).copied() else { return Ok(()) };
     if output.stored <= quota + quota / 4 && !output.trimming {
@@ -114,7 +114,7 @@ fn in_pages(bytes: i64) -> i64 {
 
 /// Whether runs that are running keep too much, of which something can go though none of them prints: more than their
 /// own appends leave, or so much that submits are refused.
-pub(in crate::store) fn is_live_excess(tx: &mut Writer<'_>) -> bool {
+pub fn is_live_excess(tx: &mut Writer<'_>) -> bool {
     let kept = kept(tx);
     tx.state.live_stays = tx.state.live_stays.min(kept);
     let may = live_bytes(tx);
@@ -123,7 +123,7 @@ pub(in crate::store) fn is_live_excess(tx: &mut Writer<'_>) -> bool {
 }
 
 /// Makes room for output that is about to be appended, where live runs keep a quarter more than they may.
-pub(in crate::store) fn trim_live(tx: &mut Writer<'_>, added: Added) -> Result<(), StoreError> {
+pub fn trim_live(tx: &mut Writer<'_>, added: Added) -> Result<(), StoreError> {
     let may = live_bytes(tx);
     if kept(tx) + added.bytes > may + may / 4 {
         trim_largest(tx, may, 2 * added.bytes + LUMP_BYTES, 2 * added.events + LUMP_EVENTS)?;
@@ -132,7 +132,7 @@ pub(in crate::store) fn trim_live(tx: &mut Writer<'_>, added: Added) -> Result<(
 }
 
 /// Trims a piece of what live runs keep too much; answers how many events went.
-pub(in crate::store) fn trim_live_piece(tx: &mut Writer<'_>, bytes: i64) -> Result<usize, StoreError> {
+pub fn trim_live_piece(tx: &mut Writer<'_>, bytes: i64) -> Result<usize, StoreError> {
     let events = trim_largest(tx, live_bytes(tx), bytes, MEASURE_ROWS)?;
     if events == 0 {
         // Beginnings, and what is newest.

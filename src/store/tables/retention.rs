@@ -12,7 +12,7 @@ use crate::store::file::pages::pages_used;
 use crate::store::sql;
 
 /// The next run that has to go.
-pub(in crate::store) fn next_victim(tx: &mut Writer<'_>) -> Result<Option<RunId>, StoreError> {
+pub fn next_victim(tx: &mut Writer<'_>) -> Result<Option<RunId>, StoreError> {
     if let Some(age_ms) = tx.rules.age_ms.filter(|_| tx.now.is_believed()) {
         let before = tx.now.0.saturating_sub(age_ms);
         let mut aged = tx.prepare(sql::RUNS_NEXT_AGED)?;

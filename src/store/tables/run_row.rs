@@ -11,25 +11,25 @@ use crate::store::refusal::Refusal;
 use crate::store::sql;
 
 /// One run as it stands. `printed`: what the store's memory says of its output while it runs.
-pub(in crate::store) fn get(conn: &Connection, run: RunId, printed: Option<i64>) -> Result<Run, StoreError> {
+pub fn get(conn: &Connection, run: RunId, printed: Option<i64>) -> Result<Run, StoreError> {
     let mut statement = conn.prepare_cached(sql::RUNS_GET)?;
     let found = statement.query_row(named_params! {":id": run.0}, |row| from_row(row, printed)).optional()?;
     found.map_or_else(|| Err(absent(conn, run)?.into()), Ok)
 }
 
 /// One run as it stands in a transaction.
-pub(in crate::store) fn get_in(tx: &Writer<'_>, run: RunId) -> Result<Run, StoreError> {
+pub fn get_in(tx: &Writer<'_>, run: RunId) -> Result<Run, StoreError> {
     get(tx.conn, run, tx.state.output.get(&run).map(|output| output.printed))
 }
 
 /// What is said of a run that is not there: gone or never there, since every id up to the last one was given out.
-pub(in crate::store) fn absent(conn: &Connection, run: RunId) -> Result<Refusal, StoreError> {
+pub fn absent(conn: &Connection, run: RunId) -> Result<Refusal, StoreError> {
     let was_there = run >= RunId(1) && run <= last_run(conn)?;
     Ok(if was_there { Refusal::RunPruned(run) } else { Refusal::RunNotFound(run) })
 }
 
 /// The highest id of a run that was ever given out.
-pub(in crate::store) fn last_run(conn: &Connection) -> Result<RunId, StoreError> {
+pub fn last_run(conn: &Connection) -> Result<RunId, StoreError> {
     let newest: Option<RunId> = conn.prepare_cached(sql::RUNS_MAX_ID)?.query_row([], |row| row.get(0))?;
     let mut removed = conn.prepare_cached(sql::META_GET)?;
     let removed: RunId = removed.query_row(named_params! {":key": "removed_run_id"}, |row| row.get(0))?;
@@ -74,7 +74,7 @@ fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
 }
 
 /// The outcome of a row that has its five columns.
-pub(in crate::store) fn outcome_from(row: &Row<'_>) -> rusqlite::Result<Outcome> {
+pub fn outcome_from(row: &Row<'_>) -> rusqlite::Result<Outcome> {
     Ok(Outcome {
         status: Status::parse(row.get_ref("status")?.as_str()?).unwrap_or(Status::Interrupted),
         reason: row.get_ref("reason")?.as_str_or_null()?.and_then(Reason::parse),
@@ -85,7 +85,7 @@ pub(in crate::store) fn outcome_from(row: &Row<'_>) -> rusqlite::Result<Outcome>
 }
 
 /// The command of a row that has the columns `command` and `script`.
-pub(in crate::store) fn command_from(row: &Row<'_>) -> rusqlite::Result<Command> {
+pub fn command_from(row: &Row<'_>) -> rusqlite::Result<Command> {
     Ok(match row.get::<_, Option<String>>("script")? {
         Some(script) => Command::Script(script),
         None => Command::Argv(parsed(row.get_ref("command")?.as_str()?)),
@@ -93,6 +93,6 @@ pub(in crate::store) fn command_from(row: &Row<'_>) -> rusqlite::Result<Command>
 }
 
 /// JSON that this program wrote; what somebody else put there reads as empty.
-pub(in crate::store) fn parsed<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
+pub fn parsed<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_default()
 }

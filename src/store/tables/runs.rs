@@ -237,12 +237,12 @@ fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
 fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     forget(tx, id)?;
     tx.state.look_up_expiry(tx.conn)?;
-    events::remove_doomed(tx, &mut Budget::new())?;
+    events::remove_deleted(tx, &mut Budget::new())?;
     Ok(())
 }
 
 /// Removes a finished run but for its events, which are marked to follow.
-pub(in crate::store) fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
+pub fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     let run = get_in(tx, id)?;
     if !run.outcome.status.is_terminal() {
         return Err(Refusal::RunNotFinished(id).into());
@@ -252,7 +252,7 @@ pub(in crate::store) fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), Sto
     tx.prepare(sql::TRIMMED_DELETE)?.execute(named_params! {":run": id.0})?;
     idempotency::release(tx, id)?;
     life::remove(tx, &run)?;
-    events::doom(tx, id)?;
-    tx.state.doomed = true;
+    events::begin_deleting(tx, id)?;
+    tx.state.deleting = true;
     Ok(())
 }

@@ -62,7 +62,7 @@ fn newest(reader: &Reader<'_>, filter: &EventFilter, before: EventId, count: usi
 
 /// What is not told of an event itself: whether its run is there, and in the queue that was named. Each run is looked
 /// up once a read.
-pub(in crate::store) struct RunsOfEvents<'a> {
+pub struct RunsOfEvents<'a> {
     conn: &'a Connection,
     queue: Option<&'a str>,
     /// Up to here a run may be gone, and its events wait to be removed.

@@ -29,7 +29,7 @@ const AHEAD_ROWS: i64 = 16;
 
 /// Which way, and from where.
 #[derive(Clone, Copy)]
-pub(in crate::store) enum Way {
+pub enum Way {
     /// From the first event beyond this one.
     Up(EventId),
     /// From the last event below this one.
@@ -43,22 +43,17 @@ impl Way {
 }
 
 /// What an index tells of an event, or the head of its row.
-pub(in crate::store) struct Entry {
+pub struct Entry {
     pub id: EventId,
     pub run: RunId,
     pub kind: Kind,
 }
 
-pub(in crate::store) type See<'a> = &'a mut dyn FnMut(Entry) -> Result<bool, StoreError>;
+pub type See<'a> = &'a mut dyn FnMut(Entry) -> Result<bool, StoreError>;
 
 /// Shows `see` every event that the filter might show, in order, until it has had enough or enough was looked at.
 /// Answers how far that was; `None` where nothing is left beyond it.
-pub(in crate::store) fn walk(
-    reader: &Reader<'_>,
-    filter: &EventFilter,
-    way: Way,
-    see: See<'_>,
-) -> Result<Option<EventId>, StoreError> {
+pub fn walk(reader: &Reader<'_>, filter: &EventFilter, way: Way, see: See<'_>) -> Result<Option<EventId>, StoreError> {
     match filter.runs() {
         Some(runs) if filter.wants_output() => walk_runs(reader, runs, way, see),
         _ if filter.wants_output() => {

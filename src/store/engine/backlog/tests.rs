@@ -107,7 +107,7 @@ fn the_first_piece_is_due_at_once_and_the_next_after_the_pace() {
     assert!(watched < Instant::now() + PACE.watched);
     drop(reader);
     assert!(matches!(backlog.plan(Instant::now(), PACE), Plan::At(at) if at > watched));
-    backlog.glance(RUN);
+    backlog.touch(RUN);
     assert_eq!(backlog.plan(Instant::now(), PACE), Plan::Now, "a page that comes");
     settle(&backlog, Instant::now());
     intake.push(Stream::Stdout, &[b'x'; FLUSH_BYTES]);

@@ -144,7 +144,7 @@ impl Record {
 
 /// All that are in use.
 #[derive(Default)]
-pub(in crate::store) struct Sessions(Mutex<Known>);
+pub struct Sessions(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {

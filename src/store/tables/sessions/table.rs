@@ -16,7 +16,7 @@ use crate::store::sql;
 
 /// One to be made.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct NewSession {
+pub struct NewSession {
     pub token_sha256: TokenSha256,
     pub name: String,
     pub role: Role,
@@ -25,7 +25,7 @@ pub(in crate::store) struct NewSession {
 }
 
 /// Lets somebody in.
-pub(in crate::store) fn insert(tx: &mut Writer<'_>, new: NewSession) -> Result<Session, StoreError> {
+pub fn insert(tx: &mut Writer<'_>, new: NewSession) -> Result<Session, StoreError> {
     let NewSession { token_sha256, name, role, ttl_s, address } = new;
     let expires_at = expiry(tx.now, ttl_s);
     let id = tx.prepare(sql::SESSIONS_INSERT)?.query_row(
@@ -89,7 +89,7 @@ pub(super) fn write_uses(
 }
 
 /// Removes so many of those whose time is up; answers how many that were. What was used since it was written lives on.
-pub(in crate::store) fn expire(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, rows: i64) -> Result<usize, StoreError> {
+pub fn expire(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, rows: i64) -> Result<usize, StoreError> {
     write_uses(tx, sessions, sessions.outlived(tx.now))?;
     Ok(tx.prepare(sql::SESSIONS_EXPIRE)?.execute(named_params! {":now": tx.now.0, ":rows": rows})?)
 }
@@ -106,7 +106,7 @@ pub(super) fn delete(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, id: i64) -> 
 
 /// A clock that had been wrong was put right by this many milliseconds: those who were let in by it, between these two
 /// times, stay in for as long as they were to. Answers how many.
-pub(in crate::store) fn shift(
+pub fn shift(
     tx: &mut Writer<'_>,
     sessions: &Arc<Sessions>,
     from_ms: i64,
