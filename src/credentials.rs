@@ -1,14 +1,13 @@
 //! Reads from the kernel who is at the other end of a Unix socket.
 //!
 //! A peer in another PID namespace, such as another container, has no process id here, but a user and groups. `rustix` fails
-//! for such a peer and does not read groups, which is why there is `unsafe` here.
-
-#![allow(unsafe_code)]
+//! for such a peer and does not read groups.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _};
+use std::os::fd::AsFd;
 
 use crate::accounts;
+use crate::system::socket_option;
 
 /// SO_PEERGROUPS of socket(7), since Linux 4.13. An older kernel answers it with an error.
 const PEER_GROUPS: libc::c_int = 59;
@@ -36,7 +35,7 @@ impl Credentials {
     pub fn of_peer(socket: impl AsFd) -> io::Result<Credentials> {
         let mut numbers = [0_u32; 3];
         // The kernel's `struct ucred`: pid, uid, gid.
-        ask(&socket, libc::SO_PEERCRED, &mut numbers)?;
+        socket_option(&socket, libc::SO_PEERCRED, &mut numbers)?;
         let [pid, uid, gid] = numbers;
         let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0);
         Ok(Credentials { uid, gid, pid, groups: groups_of(&socket).ok() })
@@ -55,26 +54,15 @@ impl Credentials {
 
 fn groups_of(socket: &impl AsFd) -> io::Result<Vec<u32>> {
     let mut groups = vec![0; 32];
-    let count = match ask(socket, PEER_GROUPS, &mut groups) {
+    let count = match socket_option(socket, PEER_GROUPS, &mut groups) {
         Err(error) if error.raw_os_error() == Some(libc::ERANGE) => {
             groups.resize(GROUPS_MAX, 0);
-            ask(socket, PEER_GROUPS, &mut groups)?
+            socket_option(socket, PEER_GROUPS, &mut groups)?
         }
         count => count?,
     };
     groups.truncate(count);
     Ok(groups)
-}
-
-/// Reads a socket option that is a list of numbers; returns how many there are.
-fn ask(socket: &impl AsFd, option: libc::c_int, numbers: &mut [u32]) -> io::Result<usize> {
-    let bytes = size_of_val(numbers);
-    let mut length = libc::socklen_t::try_from(bytes).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let socket = socket.as_fd().as_raw_fd();
-    // SAFETY: the memory is ours for the call, `length` says how much of it there is, and any bytes are numbers.
-    let done =
-        unsafe { libc::getsockopt(socket, libc::SOL_SOCKET, option, numbers.as_mut_ptr().cast(), &raw mut length) };
-    if done == 0 { Ok(length as usize / size_of::<u32>()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

@@ -35,15 +35,13 @@ use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
 use crate::run_tokens::RunTokens;
-use crate::runner::{
-    self, Environment, Graces, OomWatch, Pacing, Running, Shortage, appender, children, inherited, orphans,
-};
+use crate::runner::{self, Environment, Graces, OomWatch, Pacing, Running, Shortage, appender, children, orphans};
 use crate::signals::{EndSignals, RepeatedSignal, Signals};
 use crate::state_lock::{StateLock, StateLockError};
 use crate::store::{Store, StoreConfig};
 use crate::systemd::InheritedSockets;
 use crate::wake::{Bell, Phase, Stop};
-use crate::{logging, scheduler, systemd};
+use crate::{logging, scheduler, system, systemd};
 
 /// What `runabout serve` was given.
 #[derive(Clone, Debug, Default)]
@@ -84,9 +82,9 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let failed = |why: String| Refusal(1, why);
     let failed_to_write = |why: String| failed(room::missing_or(&state_dir, why));
     let inherited = InheritedSockets::take().map_err(failed)?;
-    inherited::close_inherited_on_exec();
-    let is_nohup = inherited::is_ignored(libc::SIGHUP);
-    inherited::default_signals_for_children();
+    system::close_inherited_on_exec();
+    let is_nohup = system::is_ignored(libc::SIGHUP);
+    system::default_signals_for_children();
     let signals = Signals::take_over(is_nohup).map_err(|error| failed(format!("signals: {error}")))?;
     let state = StateLock::open_own(&state_dir).map_err(|error| match error {
         StateLockError::Held(..) => failed(error.to_string()),

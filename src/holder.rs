@@ -4,15 +4,11 @@
 //! Only for a process that has not opened the database itself: closing any descriptor of a file releases all locks that the
 //! process has on it.
 
-#![allow(unsafe_code)]
-
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd as _;
 
 use crate::dir::FileAt;
+use crate::system::record_lock;
 
 /// The suffix of the index of a database's write-ahead log.
 pub const INDEX: &str = "-shm";
@@ -59,29 +55,12 @@ pub fn of(database: &FileAt, but: Option<i32>) -> io::Result<Option<Holder>> {
         // Byte by byte, since the answer names only the first lock in the way, which may be that of `but`.
         let step = if but.is_some() { 1 } else { length };
         for start in (from..from + length).step_by(step as usize) {
-            if let Some(pid) = locked_by(&opened, start, step)?.filter(|pid| pid.is_none() || *pid != but) {
+            if let Some(pid) = record_lock(&opened, start, step)?.filter(|pid| pid.is_none() || *pid != but) {
                 return Ok(Some(Holder { pid, name: pid.and_then(name) }));
             }
         }
     }
     Ok(None)
-}
-
-/// The process whose lock is in the way of locking this range; the inner `None` is one that has no id here.
-fn locked_by(file: &File, start: i64, length: i64) -> io::Result<Option<Option<i32>>> {
-    // SAFETY: a `flock` is integers, for which zero is a value.
-    let mut lock: libc::flock = unsafe { MaybeUninit::zeroed().assume_init() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = start as libc::off_t;
-    lock.l_len = length as libc::off_t;
-    // SAFETY: the pointer is to a `flock` of our own, which the call fills in; nothing is locked. Not by rustix, which takes
-    // the -1 of a lock that goes with no process for a number.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let is_held = lock.l_type != libc::F_UNLCK as libc::c_short;
-    Ok(is_held.then(|| Some(lock.l_pid).filter(|pid| *pid > 0)))
 }
 
 fn name(pid: i32) -> Option<String> {

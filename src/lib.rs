@@ -128,8 +128,6 @@ pub mod logging;
 #[cfg(feature = "daemon")]
 pub mod maintenance;
 #[cfg(feature = "daemon")]
-pub mod memory;
-#[cfg(feature = "daemon")]
 pub mod metrics;
 pub mod numbers;
 #[cfg(feature = "daemon")]
@@ -150,6 +148,8 @@ pub mod state_dir;
 pub mod state_lock;
 #[cfg(feature = "daemon")]
 pub mod store;
+#[cfg(feature = "daemon")]
+pub mod system;
 #[cfg(feature = "daemon")]
 pub mod systemd;
 pub mod text;

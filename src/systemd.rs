@@ -1,10 +1,9 @@
 //! Notifies the service manager, and takes over the listening sockets that it has bound.
 //!
 //! Without a service manager every notification does nothing. Sockets are recognised by their type, never by name or order.
-#![allow(unsafe_code)]
 
 use std::net::TcpListener;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
 use rustix::net::{AddressFamily, SocketType};
 use rustix::time::{ClockId, clock_gettime};
 use sd_notify::NotifyState;
+
+use crate::system;
 
 /// Time for a stop beyond the grace of the commands: settling them, ending streams, the last checkpoint.
 const STOP_BEYOND_GRACE: Duration = Duration::from_secs(20);
@@ -31,12 +32,10 @@ impl InheritedSockets {
     /// # Errors
     /// When there is one that the daemon cannot serve; the text is for people.
     pub fn take() -> Result<InheritedSockets, String> {
-        let numbers = sd_notify::listen_fds().map_err(|error| format!("LISTEN_FDS: {error}"))?;
+        let handed = system::handed_descriptors().map_err(|error| format!("LISTEN_FDS: {error}"))?;
         let mut inherited = InheritedSockets::default();
-        for number in numbers {
-            // SAFETY: sd_listen_fds(3) gives the descriptors of these numbers to the process whose id is in LISTEN_PID,
-            // which `listen_fds` has checked, as it has that they are open; nobody else in here has taken them.
-            let fd = unsafe { OwnedFd::from_raw_fd(number) };
+        for fd in handed {
+            let number = fd.as_raw_fd();
             inherited.put(fd).map_err(|why| format!("the service manager handed over descriptor {number}, {why}"))?;
         }
         Ok(inherited)

@@ -24,7 +24,7 @@ fn the_environment_is_the_daemons_less_what_is_private_plus_its_own() {
 #[test]
 fn nothing_but_the_standard_streams_is_open() {
     let left_open = rustix::io::dup(io::stderr()).expect("a descriptor that exec would keep");
-    crate::runner::inherited::close_inherited_on_exec();
+    crate::system::close_inherited_on_exec();
     let ended = Trial::argv(&["ls", "/proc/self/fd"]).end();
     assert_eq!(ended.stdout, "0\n1\n2\n3\n", "3 is the directory that ls reads");
     drop(left_open);
@@ -32,7 +32,7 @@ fn nothing_but_the_standard_streams_is_open() {
 
 #[test]
 fn signals_are_at_their_defaults_and_none_is_blocked() {
-    crate::runner::inherited::default_signals_for_children();
+    crate::system::default_signals_for_children();
     let ended = Trial::argv(&["sed", "-n", "s/^Sig[BI][lg][kn]:\\s*//p", "/proc/self/status"]).end();
     let masks: Vec<u64> = ended.stdout.lines().map(|line| u64::from_str_radix(line, 16).expect("a mask")).collect();
     // 32 and 33 are the C library's own; glibc's posix_spawn leaves them ignored.

@@ -17,6 +17,7 @@ use super::settle::{End, settle};
 use super::{left_behind, procfs, session};
 use crate::run::{Ask, Exit, RunId};
 use crate::store::{LeftRun, ProcessMark};
+use crate::system;
 
 /// An attempt that a dead daemon left, with those of its processes that are known.
 #[derive(Debug)]
@@ -193,7 +194,7 @@ impl Seen {
     /// All of a session, dead ones too; and of the group of its number, which is all that an older version made.
     fn of_session(session: i32, run: RunId, instance: &str) -> impl Iterator<Item = Seen> {
         let is_in = move |pid: i32| {
-            let of = procfs::session_and_group(pid);
+            let of = system::session_and_group(pid);
             of.0 == session || of.1 == session
         };
         procfs::pids().filter(move |&pid| is_in(pid)).filter_map(move |pid| Seen::look(pid, run, instance))

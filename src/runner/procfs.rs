@@ -40,15 +40,6 @@ pub fn pids() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The session and the process group of a process, asked of the kernel: reading /proc takes fifteen times as long.
-///
-/// By the C library, because `rustix` takes what it answers for a pid, and a kernel's thread is in session 0.
-#[allow(unsafe_code)]
-pub fn session_and_group(pid: i32) -> (i32, i32) {
-    // SAFETY: numbers only; a process that is gone is -1.
-    unsafe { (libc::getsid(pid), libc::getpgid(pid)) }
-}
-
 /// The environment that a process was started with, as `KEY=VALUE` and a zero each; empty when it may not be read.
 pub fn environment(pid: i32) -> Vec<u8> {
     fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()

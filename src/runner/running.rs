@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{children, procfs, session};
 use crate::run::{Ask, RunId};
+use crate::system;
 
 /// So many processes are looked at (about 1 µs each) before others have their turn.
 const LOOKED_AT_AT_ONCE: usize = 256;
@@ -112,7 +113,7 @@ impl Running {
             if count % LOOKED_AT_AT_ONCE == LOOKED_AT_AT_ONCE - 1 {
                 future::yield_now().await;
             }
-            if let Some(run) = of_session.get(&procfs::session_and_group(pid).0) {
+            if let Some(run) = of_session.get(&system::session_and_group(pid).0) {
                 let stat =
                     procfs::stat(pid).filter(|stat| stat.is_stopped && of_session.get(&stat.session) == Some(run));
                 if stat.is_some() {

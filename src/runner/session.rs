@@ -13,6 +13,7 @@ use super::graces::KILL_PATIENCE;
 use super::member::{Identity, Member};
 use super::procfs;
 use crate::run::RunId;
+use crate::system;
 
 /// How many processes are waited for at once; the others are looked for again then.
 const HELD_MAX: usize = 64;
@@ -23,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(super) fn members_of(sessions: &[Pid]) -> impl Iterator<Item = (i32, Identity, procfs::Stat)> {
     procfs::pids().filter_map(move |pid| {
         let is_in = |session: i32| sessions.iter().any(|wanted| wanted.as_raw_nonzero().get() == session);
-        if !is_in(procfs::session_and_group(pid).0) {
+        if !is_in(system::session_and_group(pid).0) {
             return None;
         }
         let stat = procfs::stat(pid).filter(|stat| !stat.is_dead && is_in(stat.session))?;

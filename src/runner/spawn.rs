@@ -12,8 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
 use super::environment::Environment;
-use super::inherited::{Step, Steps, become_user};
-use super::posix_spawn::Image;
+use super::exec::{Image, Step, Steps, become_user};
 use super::program::{find_program, reason, spawn_error};
 use crate::accounts::Account;
 use crate::event::Stream;

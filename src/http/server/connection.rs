@@ -28,7 +28,7 @@ use super::{BURST, DRAIN, Shared};
 use crate::http::Problem;
 use crate::http::error::PROBLEM_JSON;
 use crate::http::middleware::Source;
-use crate::memory;
+use crate::system;
 use crate::wake::Phase;
 
 /// hyper's buffer is at least this large.
@@ -136,7 +136,7 @@ impl<S> Drop for Counted<'_, S> {
     fn drop(&mut self) {
         let open = &self.0.open;
         if open.count.fetch_sub(1, Ordering::SeqCst) == 1 && open.peak.swap(0, Ordering::SeqCst) >= BURST {
-            memory::give_back();
+            system::give_memory_back();
         }
         open.ended.notify(usize::MAX);
     }

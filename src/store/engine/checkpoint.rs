@@ -4,12 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::memory;
 use crate::store::engine::database::Database;
 use crate::store::engine::recovery::refined;
 use crate::store::error::Fault;
 use crate::store::file::error::DAMAGED;
 use crate::store::file::pages::figure;
+use crate::system;
 
 /// Pages in the write-ahead log from which it is checkpointed when nothing waits: 1 MiB.
 const CHECKPOINT_IDLE_PAGES: i32 = 256;
@@ -28,7 +28,7 @@ impl Database {
             self.checkpoint("PASSIVE");
             if is_idle {
                 // A megabyte of log is a good sign that much came and went.
-                memory::give_back();
+                system::give_memory_back();
             }
         }
     }

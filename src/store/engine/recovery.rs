@@ -20,6 +20,7 @@ use crate::store::engine::room::Load;
 use crate::store::engine::state::State;
 use crate::store::engine::writer::Writer;
 use crate::store::error::{Fault, StoreError};
+use crate::store::file::by_descriptor::system_error;
 use crate::store::file::connect::{Sharing, connect, leave_log};
 use crate::store::file::place::Place;
 use crate::store::sql;
@@ -173,11 +174,4 @@ pub fn refined(error: Fault, conn: &Connection) -> Fault {
         Errno::ROFS => Fault::ReadOnly,
         _ => error,
     }
-}
-
-/// What the operating system said to the last call of SQLite's that failed.
-#[allow(unsafe_code)]
-fn system_error(conn: &Connection) -> Errno {
-    // SAFETY: the handle is open as long as the connection is borrowed; the call only reads a number from it.
-    Errno::from_raw_os_error(unsafe { rusqlite::ffi::sqlite3_system_errno(conn.handle()) })
 }

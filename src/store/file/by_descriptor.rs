@@ -4,6 +4,8 @@
 //! layer for Unix lets the calls be replaced by which it opens and removes files. Here a path in a directory that is known
 //! becomes a name in it (see [`crate::dir`]): no link is followed, and what is not to be used there is not opened. Any other
 //! path is opened as SQLite asks, as long as that is no pipe and no device. Nothing is ever replaced twice.
+//!
+//! With `unsafe`, because these calls are C's, and rusqlite does not tell what the system said to the last of them.
 
 #![allow(unsafe_code)]
 
@@ -18,6 +20,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
+use rustix::io::Errno;
 
 use crate::dir::{Dir, FileAt};
 use crate::store::file::error::OpenError;
@@ -127,6 +130,12 @@ fn failed(error: &io::Error) -> c_int {
 fn as_path<'a>(path: *const c_char) -> &'a Path {
     // SAFETY: SQLite gives these calls a path that ends in NUL and that it keeps until they return.
     Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(path) }.to_bytes()))
+}
+
+/// What the operating system said to the last call of SQLite's that failed.
+pub(in crate::store) fn system_error(conn: &Connection) -> Errno {
+    // SAFETY: the handle is open as long as the connection is borrowed; the call only reads a number from it.
+    Errno::from_raw_os_error(unsafe { ffi::sqlite3_system_errno(conn.handle()) })
 }
 
 /// From now on SQLite opens and removes files by the calls of this module.

@@ -1,11 +1,6 @@
 //! Checks the machine: its clock, and the limits of processes.
-//!
-//! The only `unsafe` of the doctor: `rustix` cannot ask the kernel whether its clock is synchronised.
-
-#![allow(unsafe_code)]
 
 use std::fs;
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -13,6 +8,7 @@ use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 
 use super::{Finding, Subject};
 use crate::clock::UnixMs;
+use crate::system::is_clock_synchronised;
 
 /// Descriptors that a daemon needs besides its connections: its files, and the pipes of some commands.
 const OTHER_DESCRIPTORS: u64 = 128;
@@ -32,7 +28,7 @@ fn clock() -> Finding {
         let advice = "set it: delays go by it, and nothing expires before it is right";
         return Finding::warn(CHECK, format!("{now}: that is before this program was built"), advice);
     }
-    match is_synchronised() {
+    match is_clock_synchronised() {
         Some(true) => Finding::ok(CHECK, format!("{now}, synchronised")),
         Some(false) => {
             let advice =
@@ -41,15 +37,6 @@ fn clock() -> Finding {
         }
         None => Finding::ok(CHECK, now.to_string()),
     }
-}
-
-/// Whether the kernel considers its clock synchronised; `None` when it cannot be asked.
-fn is_synchronised() -> Option<bool> {
-    // SAFETY: all of it is integers, for which zero is a value; no mode is set, so that nothing is changed.
-    let mut asked: libc::timex = unsafe { MaybeUninit::zeroed().assume_init() };
-    // SAFETY: the pointer is to a timex of our own, which the call fills in.
-    let state = unsafe { libc::adjtimex(&raw mut asked) };
-    (state >= 0).then_some(asked.status & libc::STA_UNSYNC == 0)
 }
 
 fn descriptors(subject: &Subject) -> Finding {
