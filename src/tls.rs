@@ -1,8 +1,8 @@
-//! What both ends of TLS have in common: PEM files, and the cryptography that is used.
+//! Reads PEM files and chooses the cryptography, for both ends of TLS.
 //!
-//! No key is ever logged, and nothing is trusted here: that is for the ends to decide.
+//! Keys are never logged. Which certificates to trust is decided by each end.
 
-/// What a build without the feature `tls` says where somebody asks for it.
+/// The error of a build without the feature `tls`.
 pub const NO_TLS: &str = "this build of runabout has no TLS (the Cargo feature `tls`); \
      put a reverse proxy before the daemon, or tunnel it, as by ssh -L 7867:localhost:7867 HOST";
 
@@ -18,18 +18,18 @@ mod without_tls {
 
     use super::NO_TLS;
 
-    /// No certificate can be looked at.
+    /// The stub of a build without TLS.
     ///
     /// # Errors
-    /// Always: why not.
+    /// Always.
     pub fn validity(_: &Path) -> Result<(i64, i64), String> {
         Err(NO_TLS.to_owned())
     }
 
-    /// No key can be looked at.
+    /// The stub of a build without TLS.
     ///
     /// # Errors
-    /// Always: why not.
+    /// Always.
     pub fn is_key(_: &Path) -> Result<(), String> {
         Err(NO_TLS.to_owned())
     }
@@ -54,21 +54,21 @@ mod with_tls {
     #[cfg(unix)]
     use rustix::fs::OFlags;
 
-    /// No bundle of certificates is this long (Debian's has 220 kB); guards against a path like /dev/zero.
+    /// The longest PEM file, in bytes (Debian's bundle has 220 kB); guards against a path like /dev/zero.
     const FILE_BYTES_MAX: u64 = 4_194_304;
 
-    /// Longer than certificates live: a thousand years, in seconds.
+    /// A thousand years in seconds, longer than any certificate is valid.
     const MILLENNIUM_S: u64 = 31_556_952_000;
 
-    /// The one implementation of cryptography.
+    /// The implementation of cryptography that both ends use.
     pub fn provider() -> Arc<CryptoProvider> {
         Arc::new(ring::default_provider())
     }
 
-    /// The certificates in a PEM file; at least one.
+    /// Reads the certificates of a PEM file; there is at least one.
     ///
     /// # Errors
-    /// Why not, for people; the file is named by the caller.
+    /// A text for people, to which the caller adds the file's name.
     pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         let pem = read(path)?;
         let found: Result<Vec<_>, Error> = CertificateDer::pem_slice_iter(&pem).collect();
@@ -79,10 +79,10 @@ mod with_tls {
         }
     }
 
-    /// The first private key in a PEM file.
+    /// Reads the first private key of a PEM file.
     ///
     /// # Errors
-    /// Why not, for people; the file is named by the caller.
+    /// A text for people, to which the caller adds the file's name.
     pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
         let pem = read(path)?;
         PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match error {
@@ -94,18 +94,18 @@ mod with_tls {
         })
     }
 
-    /// Whether the first private key in a PEM file can be read.
+    /// Checks that a PEM file has a private key that can be used.
     ///
     /// # Errors
-    /// Why not, for people.
+    /// A text for people.
     pub fn is_key(path: &Path) -> Result<(), String> {
         private_key(path).map(drop)
     }
 
-    /// From when to when the first certificate in a PEM file is valid, in seconds since 1970.
+    /// The first and the last second, since 1970, in which the first certificate of a PEM file is valid.
     ///
     /// # Errors
-    /// Why that cannot be told, for people.
+    /// A text for people.
     pub fn validity(path: &Path) -> Result<(i64, i64), String> {
         let chain = certificates(path)?;
         let first = chain.first().ok_or("there is no certificate in it")?;

@@ -108,6 +108,25 @@ fn assert_everything_is_there(daemon: &Daemon, what: &str) {
 }
 
 #[test]
+fn what_holds_a_run_back_is_checked_also_where_the_schema_was_older() {
+    let newest = migrations().len();
+    for written_at in [1, newest] {
+        let dir = database(newest, written_at);
+        let conn = Connection::open(dir.path().join("state/runabout.db")).unwrap();
+        let held_by = |run: i64, bits: i64| {
+            conn.execute("UPDATE runs SET held_by = ?2 WHERE id = ?1", [run, bits]).map_err(|error| error.to_string())
+        };
+        let stored: i64 = conn.query_row("SELECT held_by FROM runs WHERE id = 5", [], |row| row.get(0)).unwrap();
+        assert_eq!(stored, 1, "its time holds it back; rows of {written_at}");
+        assert_eq!((held_by(4, 15), held_by(5, 0)), (Ok(1), Ok(1)));
+        for (run, bits) in [(4, 16), (4, -1), (1, 1), (3, 1)] {
+            let refused = held_by(run, bits).unwrap_err();
+            assert!(refused.contains("CHECK"), "{bits} of run {run}: {refused}");
+        }
+    }
+}
+
+#[test]
 fn a_newer_database_is_refused_and_left_alone() {
     let newest = migrations().len();
     let dir = database(newest, newest);
