@@ -54,10 +54,12 @@ peers: ## Run the real Litestream beside a daemon: kills, stops, a prune, a rest
 	$(CARGO) build --locked
 	@tests/peers/litestream
 
-bench: ## Measure speed, memory, a million rows, and a great prune (BENCH=speed, rows, prune for a part)
+# The build of its own and its peers in turns; `tests/setup bench-peers` installs those that can be had.
+bench: ## Measure it beside its peers (BENCH='fan_out submits' for parts, BENCH_AGAINST=BINARY for another build too)
 	@tests/setup cargo cc
 	$(CARGO) build --locked --release
-	$(CARGO) run --locked --release --example bench -- $(BENCH)
+	$(CARGO) build --locked --release --example bench
+	$(TARGET)/release/examples/bench $(BENCH)
 
 build: $(RELEASE) ## Build the release binary: small, stripped, a few minutes
 

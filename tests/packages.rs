@@ -131,7 +131,15 @@ fn the_tarball_has_the_documentation_and_the_examples() {
     }
     assert!(!stage.join("examples/demo.sh").exists(), "it is for the source tree");
     // A link that leads nowhere is found by the first who follows it.
-    for page in ["README.md", "docs/service.md", "docs/commands.md", "docs/tls.md", "docs/clients.md", "SECURITY.md"] {
+    for page in [
+        "README.md",
+        "docs/service.md",
+        "docs/commands.md",
+        "docs/tls.md",
+        "docs/clients.md",
+        "docs/performance.md",
+        "SECURITY.md",
+    ] {
         let text = std::fs::read_to_string(source.join(page)).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
