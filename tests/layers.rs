@@ -1,5 +1,9 @@
 //! The house's plan holds: imports point down only, and what a room keeps to itself is named nowhere else.
 
+mod circles;
+mod graph;
+mod words;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

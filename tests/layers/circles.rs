@@ -1,0 +1,138 @@
+//! No two files know each other, by however many others between them; and folders of a room stand in floors.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::graph::{Graph, Text};
+use super::{files, root};
+
+/// From the ground up: of a room's folders and files, which stand on which. What is not named stands above them all.
+const FLOORS: &[(&str, &[&str])] = &[("store", &["file", "engine", "tables"])];
+
+/// Files that are not yet held to it.
+const LEFT: &[&str] = &[
+    "cli/commands/logs.rs",
+    "cli/commands/mod.rs",
+    "config/mod.rs",
+    "daemon.rs",
+    "dir.rs",
+    "http/server/mod.rs",
+    "upkeep/doctor/mod.rs",
+];
+
+fn graph() -> Graph {
+    let src = root().join("src");
+    let texts = files(&src, "rs").into_iter().map(|file| {
+        let path = file.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        (path, std::fs::read_to_string(&file).unwrap())
+    });
+    Graph::of(&texts.collect::<Vec<Text>>())
+}
+
+/// The shortest way from a file back to itself, for each that has one and is on none that was told before.
+fn circles(graph: &Graph) -> Vec<Vec<usize>> {
+    let mut next: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (from, to) in graph.edges.keys() {
+        next.entry(*from).or_default().push(*to);
+    }
+    let mut told: BTreeSet<usize> = BTreeSet::new();
+    let mut circles = Vec::new();
+    for start in 0..graph.files.len() {
+        if told.contains(&start) {
+            continue;
+        }
+        let mut came_from: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut waiting = VecDeque::from([start]);
+        while let Some(at) = waiting.pop_front() {
+            for to in next.get(&at).into_iter().flatten() {
+                if !came_from.contains_key(to) {
+                    came_from.insert(*to, at);
+                    waiting.push_back(*to);
+                }
+            }
+        }
+        if came_from.contains_key(&start) {
+            let mut circle = vec![start];
+            let mut at = came_from[&start];
+            while at != start {
+                circle.push(at);
+                at = came_from[&at];
+            }
+            circle.push(start);
+            circle.reverse();
+            told.extend(&circle);
+            circles.push(circle);
+        }
+    }
+    circles
+}
+
+fn told(graph: &Graph, circle: &[usize]) -> String {
+    let steps = circle.windows(2).map(|pair| format!("  {}", graph.edge(pair[0], pair[1])));
+    format!("a circle of {}:\n{}", circle.len() - 1, steps.collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn no_files_know_each_other_in_a_circle() {
+    let graph = graph();
+    let is_left = |circle: &Vec<usize>| circle.iter().any(|file| LEFT.contains(&graph.files[*file].as_str()));
+    let wrong: Vec<String> =
+        circles(&graph).iter().filter(|circle| !is_left(circle)).map(|circle| told(&graph, circle)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_arrow_within_a_room_points_up() {
+    let graph = graph();
+    let mut wrong = Vec::new();
+    for (room, floors) in FLOORS {
+        let floor = |file: usize| {
+            let (own, inner) = graph.files[file].split_once('/')?;
+            let step = inner.split('/').next()?.trim_end_matches(".rs");
+            (own == *room).then(|| floors.iter().position(|have| *have == step))
+        };
+        for &(from, to) in graph.edges.keys() {
+            let (Some(Some(below)), Some(above)) = (floor(from), floor(to)) else { continue };
+            // What is in no floor stands above them; what shares a room with them stands beside it.
+            if above.is_some_and(|above| above > below) {
+                wrong.push(graph.edge(from, to));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn planted(texts: &[(&str, &str)]) -> Graph {
+    Graph::of(&texts.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_circle_is_found_by_whatever_way_it_goes() {
+    let lib = ("lib.rs", "pub mod a; pub mod b; mod c;");
+    for (a, b) in [
+        ("use crate::b::B; pub struct A;", "use crate::a::A; pub struct B;"),
+        ("use super::b::{self, x as y};", "fn x() -> super::a::A { todo!() }"),
+        // Through who hands it on, and through a module's name.
+        ("use crate::c::B; pub struct A;", "use crate::c; pub struct B; fn x() { c::a::y() }"),
+        ("impl crate::c::B { fn x() {} } pub struct A;", "use crate::c::*; pub struct B; fn x(_: crate::a::A) {}"),
+    ] {
+        let graph = planted(&[lib, ("a.rs", a), ("b.rs", b), ("c.rs", "pub use crate::{a, b::B, a::A};")]);
+        let found = circles(&graph);
+        let told = told(&graph, found.first().unwrap_or_else(|| panic!("{a} {b}: {graph:?}")));
+        assert!(told.contains("src/a.rs names") && told.contains("src/b.rs names"), "{told}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_circle_is_none() {
+    let lib = ("lib.rs", "pub mod a; pub mod b; mod c;");
+    for (a, b) in [
+        ("pub struct A; // use crate::b::B;", "use crate::a::A; pub struct B;"),
+        ("pub struct A; const X: &str = \"crate::b::B \\\" crate::b\";", "use crate::a::A;"),
+        ("pub struct A; #[cfg(test)] mod tests { use crate::b::B; }", "use crate::a::A; pub struct B;"),
+        ("pub struct A; mod b { pub struct B; } use self::b::B;", "use crate::a::A; pub struct B;"),
+        ("pub struct A; fn x<'b>(y: &'b u8) -> char { 'b' }", "use crate::c::A;"),
+    ] {
+        let graph = planted(&[lib, ("a.rs", a), ("b.rs", b), ("c.rs", "pub use crate::{b::B, a::A};")]);
+        assert_eq!(circles(&graph), Vec::<Vec<usize>>::new(), "{a} {b}: {graph:?}");
+    }
+}
