@@ -31,7 +31,7 @@ fn add_runs(database: &Connection, runs: i64, events: i64, bytes: i64) -> (i64, 
         .execute_batch(&format!(
             "BEGIN;
              WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})
-             INSERT INTO runs (id, status, reason, name, queue, priority, ready, tags, script, env, on_interrupt, keep,
+             INSERT INTO runs (id, status, reason, name, queue, priority, held_by, tags, script, env, on_interrupt, keep,
                                attempt, exit_code, output_bytes, created_at, started_at, ended_at)
              SELECT i, 'succeeded', 'exited', 'old', 'default', 0, 0, '[\"old\",\"tag' || (i % 9) || '\"]', 'true', '{{}}',
                     'fail', 0, 1, 0, {events} * {bytes}, i, i, i FROM n;
