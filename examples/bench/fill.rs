@@ -49,7 +49,7 @@ pub fn runs(database: &Connection, count: usize, status: &str, queue: &str, even
              CREATE TEMP TABLE base AS
              SELECT (SELECT coalesce(max(id), 0) FROM runs) AS run, (SELECT coalesce(max(id), 0) FROM run_events) AS event;
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
-             INSERT INTO runs (id, status, reason, name, queue, priority, held_by, tags, command, env, on_interrupt, keep,
+             INSERT INTO runs (id, status, reason, name, queue, priority, ready, tags, command, env, on_interrupt, keep,
                                attempt, output_bytes, created_at, started_at, ended_at)
              SELECT run + i, '{status}', {reason}, 'name' || (i % 50), '{queue}', 0, {ready}, '[\"tag\"]', '[\"true\"]', '{{}}',
                     'fail', 0, 1, 0, i, iif({is_queued}, NULL, i), {ended} FROM n, base;
