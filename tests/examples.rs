@@ -171,3 +171,26 @@ fn what_home_assistant_asks_for_is_there() {
     let payload = yaml.lines().find_map(|line| line.trim().strip_prefix("payload: ")).unwrap();
     client.post("/v1/runs", &serde_json::from_str(payload.trim_matches('\'')).unwrap()).expect(201);
 }
+
+#[test]
+fn bridge_tells_each_end_once_also_of_what_ended_while_it_was_away() {
+    let daemon = Daemon::start();
+    let place = daemon.dir().join("place");
+    std::fs::write(&place, "0").unwrap();
+    let bridge = || {
+        let mut command = of(&daemon, &built("bridge"));
+        command.arg(&place);
+        Running::start(command)
+    };
+    let ended = |run: i64| format!("run {run} ended at ");
+    let first = daemon.sh("true");
+    let running = bridge();
+    running.until_said(&ended(first));
+    eventually(DEADLINE, "it has kept its place", || text_of(&place) != "0");
+    drop(running);
+    let second = daemon.sh("true");
+    daemon.wait_ended(second);
+    let running = bridge();
+    running.until_said(&ended(second));
+    assert!(!running.said().contains(&ended(first)), "told twice");
+}

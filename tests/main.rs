@@ -18,6 +18,7 @@ mod backpressure;
 mod backup;
 mod cancel_races;
 mod child_world;
+mod client_crate;
 mod command_line;
 mod common;
 mod configuration;

@@ -8,6 +8,7 @@ pub mod args;
 pub(crate) mod choose;
 mod commands;
 mod duration;
+mod exit;
 #[cfg(unix)]
 mod interrupts;
 #[cfg(not(unix))]

@@ -1,16 +1,14 @@
-//! What can go wrong at this end, its exit code and its words.
-//!
-//! The one place where a failure becomes an exit code: nothing else may choose one.
+//! What can go wrong at a client, in words for people.
 
 use std::fmt;
 
 use crate::text::printable;
 use crate::wire::{ProblemBody, Violation};
 
-/// Why a command of the client did not succeed.
+/// Why a client did not get what it asked for.
 #[derive(Debug)]
 pub enum Failure {
-    /// The words of the command line, or a file they name, cannot be used.
+    /// What was given cannot be used: a URL, a file, a word of the command line.
     Usage(String),
     /// Nobody answers there, or somebody who is no daemon.
     NoDaemon(String),
@@ -22,31 +20,11 @@ pub enum Failure {
     Refused(Box<Problem>),
     /// Something of our own: an output that cannot be written, an answer beyond all limits.
     Own(String),
-    /// Who read our output has gone, which is no error.
+    /// Who read the output of the command line has gone, which is no error.
     OutputClosed,
 }
 
 impl Failure {
-    /// The exit code of everything but `run` and `wait`.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Failure::OutputClosed => 0,
-            Failure::NotAllowed(_) | Failure::Refused(_) | Failure::Own(_) => 1,
-            Failure::Usage(_) => 2,
-            Failure::NoDaemon(_) | Failure::Lost(_) => 3,
-        }
-    }
-
-    /// The exit code of `run` and `wait`, where 1 is the command's own.
-    pub fn run_exit_code(&self) -> u8 {
-        match self {
-            Failure::OutputClosed => 0,
-            Failure::Usage(_) => 2,
-            Failure::NoDaemon(_) => 3,
-            Failure::NotAllowed(_) | Failure::Refused(_) | Failure::Own(_) | Failure::Lost(_) => 125,
-        }
-    }
-
     /// Whether the same request may fare better later, given that a daemon has been met there before.
     pub fn may_pass(&self) -> bool {
         match self {
@@ -70,6 +48,8 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+impl std::error::Error for Failure {}
 
 /// The daemon's no.
 pub type Problem = ProblemBody<'static>;
@@ -115,7 +95,6 @@ mod tests {
         let problem = Problem::read(422, body).expect("a problem");
         let text = "2 fields are wrong\n  queue: no queue \\x1b[31mgpu\n  command or script is needed";
         assert_eq!(problem.to_string(), text);
-        assert_eq!(Failure::Refused(Box::new(problem)).exit_code(), 1);
     }
 
     #[test]

@@ -3,9 +3,8 @@
 //! A connection that breaks is made again after a wait, from the last event seen, until the run ends or the daemon
 //! says that it cannot go on. It never gives up by itself once a daemon was met, and never skips an event silently.
 
-use std::time::{Duration, Instant};
-
 use std::ops::Deref;
+use std::time::{Duration, Instant};
 
 use async_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use futures_lite::{StreamExt, future};
@@ -26,8 +25,8 @@ const CLOSE_SESSION: u16 = 4401;
 const CLOSE_DELETED: u16 = 4410;
 
 /// One run or several, followed.
-pub struct Follower<'a> {
-    daemon: &'a Daemon,
+pub struct Follower {
+    daemon: Daemon,
     /// Their events' path, with all of the query but the cursor.
     path: String,
     /// As a person is told of it.
@@ -83,21 +82,33 @@ enum Broken {
     Never(Failure),
 }
 
-impl<'a> Follower<'a> {
+impl Follower {
     /// Follows `run` from `cursor`; `met` says that the daemon answered something before.
-    pub fn new(daemon: &'a Daemon, run: i64, cursor: &str, met: bool) -> Follower<'a> {
+    pub fn new(daemon: &Daemon, run: i64, cursor: &str, met: bool) -> Follower {
         let path = format!("/v1/runs/{run}/events?");
         Follower::of(daemon, path, format!("run {run}"), Bookmark::new(cursor), met)
     }
 
     /// Follows several runs over one connection. It never ends: it is left when all that was of interest was told.
-    pub fn of_several(daemon: &'a Daemon, runs: &[i64], cursor: &str) -> Follower<'a> {
+    pub fn of_several(daemon: &Daemon, runs: &[i64], cursor: &str) -> Follower {
         let runs: Vec<String> = runs.iter().map(i64::to_string).collect();
         let path = format!("/v1/events?runs={}&", runs.join(","));
         Follower::of(daemon, path, format!("runs {}", runs.join(", ")), Bookmark::of_several(cursor), true)
     }
 
-    fn of(daemon: &'a Daemon, path: String, subject: String, bookmark: Bookmark, met: bool) -> Follower<'a> {
+    /// Follows what a filter shows of all runs: the names and values of the query `filter`, encoded. It never ends.
+    pub fn filtered(daemon: &Daemon, filter: &str, cursor: &str) -> Follower {
+        let path = format!("/v1/events?{filter}{}", if filter.is_empty() { "" } else { "&" });
+        Follower::of(daemon, path, "all runs".to_owned(), Bookmark::filtered(cursor), false)
+    }
+
+    /// The cursor behind the last event that was told.
+    pub fn cursor(&self) -> String {
+        self.bookmark.cursor()
+    }
+
+    fn of(daemon: &Daemon, path: String, subject: String, bookmark: Bookmark, met: bool) -> Follower {
+        let daemon = daemon.clone();
         Follower { daemon, path, subject, bookmark, open: None, backoff: Backoff::new(), met, away: false }
     }
 

@@ -18,8 +18,18 @@ pub struct Bookmark {
     instance: Option<String>,
     /// The newest event that was seen, or passed by.
     seen: Option<i64>,
-    /// Of several runs, the newest `seq` of each: ids skip, so that what is missing shows by these alone.
-    seqs: Option<HashMap<RunId, Seq>>,
+    numbers: Numbers,
+}
+
+/// How the events are numbered, and what shows that one is missing.
+#[derive(Clone, Debug)]
+enum Numbers {
+    /// One run's, by `seq`, in which there is no hole.
+    OneRun,
+    /// All of several runs', by `id`, which skips; what is missing shows by the newest `seq` of each.
+    SeveralRuns(HashMap<RunId, Seq>),
+    /// Some of many runs', by `id`: which numbers are left out is the filter's affair.
+    Filtered,
 }
 
 /// What a frame told that was new.
@@ -42,12 +52,17 @@ pub enum Heard {
 impl Bookmark {
     /// Before anything was heard: `cursor` in any form of the contract.
     pub fn new(cursor: &str) -> Bookmark {
-        Bookmark { first: cursor.to_owned(), instance: None, seen: None, seqs: None }
+        Bookmark { first: cursor.to_owned(), instance: None, seen: None, numbers: Numbers::OneRun }
     }
 
-    /// The same for several runs, whose events are told by `id`.
+    /// The same for several runs, of which all events are told, by `id`.
     pub fn of_several(cursor: &str) -> Bookmark {
-        Bookmark { seqs: Some(HashMap::new()), ..Bookmark::new(cursor) }
+        Bookmark { numbers: Numbers::SeveralRuns(HashMap::new()), ..Bookmark::new(cursor) }
+    }
+
+    /// The same for what a filter shows of all runs, by `id`.
+    pub fn filtered(cursor: &str) -> Bookmark {
+        Bookmark { numbers: Numbers::Filtered, ..Bookmark::new(cursor) }
     }
 
     /// The cursor to connect with: once something was heard, it also says of which database.
@@ -84,7 +99,7 @@ impl Bookmark {
             "event" => self.event(&object),
             "gap" => self.gap(&object),
             "caught_up" | "cursor" => {
-                if self.seqs.is_some() {
+                if !self.is_of_one() {
                     self.seen = self.seen.max(object.id);
                 }
                 Ok(if object.kind_of_object == "cursor" { Heard::Nothing } else { Heard::CaughtUp })
@@ -94,15 +109,17 @@ impl Bookmark {
         }
     }
 
+    fn is_of_one(&self) -> bool {
+        matches!(self.numbers, Numbers::OneRun)
+    }
+
     fn event(&mut self, object: &Object) -> Result<Heard, Misfit> {
         let seq = object.seq.ok_or_else(|| Misfit("an event without a seq".to_owned()))?;
-        let place = match &self.seqs {
-            None => seq,
-            Some(_) => object.id.ok_or_else(|| Misfit("an event without an id".to_owned()))?,
-        };
+        let place = if self.is_of_one() { Some(seq) } else { object.id };
+        let place = place.ok_or_else(|| Misfit("an event without an id".to_owned()))?;
         match self.seen {
             Some(seen) if place <= seen => return Ok(Heard::Nothing),
-            Some(seen) if place > seen + 1 && self.seqs.is_none() => {
+            Some(seen) if place > seen + 1 && self.is_of_one() => {
                 return Err(Misfit(format!("event {seq} came after {seen}")));
             }
             _ => {}
@@ -115,7 +132,7 @@ impl Bookmark {
 
     /// Which of a run's events are missing before this one, where it is one of several.
     fn gone_before(&mut self, run: RunId, seq: Seq) -> Option<(Seq, Seq)> {
-        let seqs = self.seqs.as_mut()?;
+        let Numbers::SeveralRuns(seqs) = &mut self.numbers else { return None };
         // Who did not begin at the start cannot know with which one a run begins.
         let before = seqs.insert(run, seq).or((self.first == "0").then_some(Seq(0)))?;
         (seq > before.next()).then_some((before.next(), seq.previous()))
@@ -144,9 +161,11 @@ impl Bookmark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Stream;
+    use crate::clock::UnixMs;
+    use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
+    use crate::numbers::{EventId, Position};
     use crate::run::Status;
-    use crate::wire::What;
+    use crate::wire::{At, Frame, Last, Stands, What};
 
     fn hear(bookmark: &mut Bookmark, text: &str) -> Result<Heard, Misfit> {
         bookmark.hear(text)
@@ -252,5 +271,47 @@ mod tests {
             matches!(hear(&mut bookmark, end), Ok(Heard::End(end)) if end.status.known() == Some(Status::Failed) && end.exit_code == Some(7))
         );
         assert!(hear(&mut bookmark, "not json").is_err());
+    }
+
+    #[test]
+    fn what_one_end_writes_the_other_reads() {
+        let written = |frame: &Frame| serde_json::to_string(frame).expect("JSON");
+        let at = |seq| Position(seq);
+        let stands = Stands::Run { first_seq: Seq(1), last_seq: Seq(3), status: "running" };
+        let opening = Frame::Hello { run: Some(RunId(42)), instance: "k3v9x2m7q0tz", after: at(1), stands };
+        let gap = Gap { from: at(2), to: at(3), reason: GapReason::Quota, partial: false };
+        let end = Frame::End {
+            run: RunId(42),
+            status: "failed",
+            reason: Some("exited"),
+            exit_code: Some(7),
+            last_seq: at(5),
+        };
+        let event = Event {
+            id: EventId(9),
+            run: RunId(42),
+            seq: Seq(4),
+            at: UnixMs(0),
+            kind: Kind::Output,
+            data: Data::Output(Stream::Stderr, b"\xff\n".to_vec()),
+        };
+        let mut bookmark = Bookmark::new("1");
+        let mut heard = |text: &str| bookmark.hear(text).expect("a frame");
+        assert!(matches!(heard(&written(&opening)), Heard::Hello));
+        let gone = ReceivedGap { from: 2, to: 3, reason: "quota".to_owned() };
+        assert!(matches!(heard(&written(&Frame::gap(&gap))), Heard::Gap(gap) if gap == gone));
+        assert!(matches!(heard(&written(&Frame::Heartbeat { last: Last::LastSeq(at(3)) })), Heard::Nothing));
+        match heard(&event.encode()) {
+            Heard::Event(ReceivedEvent { id, run, what: What::Output(Stream::Stderr, bytes), .. }) => {
+                assert_eq!((id, run, bytes), (event.id, event.run, b"\xff\n".to_vec()));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(heard(&written(&Frame::CaughtUp { at: At::Seq(at(4)) })), Heard::CaughtUp));
+        assert!(matches!(heard(&written(&end)), Heard::End(OutcomeBody { exit_code: Some(7), .. })));
+        assert_eq!(bookmark.cursor(), "k3v9x2m7q0tz-4");
+        let mut several = Bookmark::filtered("0");
+        several.hear(&written(&Frame::Cursor { id: at(50) })).expect("a frame");
+        assert_eq!(several.seen(), 50);
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! A submit always carries a key, so that it can be repeated when its answer is lost; it must never go out without.
 
-use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use crate::cli::print;
 use crate::cli::view::{RunView, read};
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
+use crate::client::random_key;
 use crate::text::printable;
 use crate::wire::Submit;
 
@@ -62,7 +62,7 @@ impl Submission {
         let caller = Caller::of(daemon, &options).await?;
         let (key, own_key) = match &options.key {
             Some(key) => (key.clone(), true),
-            None => (random_key()?, false),
+            None => (random_key("cli")?, false),
         };
         let submit = submit_of(options, script, stdin, caller);
         let ask = Ask { key: Some(key), ..Ask::new(Method::POST, "/v1/runs").with(&submit) };
@@ -143,16 +143,6 @@ fn text_of(from: impl Read, name: &str) -> Result<String, Failure> {
         let at = error.utf8_error().valid_up_to();
         Failure::Usage(format!("{name} is not UTF-8 at byte {at}; send it as base64 and decode it in the command"))
     })
-}
-
-fn random_key() -> Result<String, Failure> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::Own(format!("no random numbers: {error}")))?;
-    let mut key = String::from("cli-");
-    for byte in bytes {
-        let _ = write!(key, "{byte:02x}");
-    }
-    Ok(key)
 }
 
 #[cfg(test)]
