@@ -4,26 +4,27 @@
 
 mod help;
 mod queue;
+mod runs;
 mod shell;
 mod submit;
+mod tips;
 mod upkeep;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
 pub use self::queue::QueueOptions;
+pub use self::runs::{Id, LogsOptions, LsOptions};
 pub use self::shell::Shell;
 pub use self::submit::SubmitOptions;
 use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
 pub use self::upkeep::{BackupOptions, DoctorOptions, DrainOptions, RestoreOptions};
 use super::duration;
-use crate::scope::Cursor;
 use crate::text::printable_lines;
 
 /// One command line.
@@ -214,40 +215,6 @@ pub struct ServeOptions {
     pub check: bool,
 }
 
-/// Which runs to list.
-#[derive(Args, Debug)]
-pub struct LsOptions {
-    /// Only these, by comma: queued, running, succeeded, failed, canceled, timed_out, interrupted
-    #[arg(long)]
-    pub status: Option<String>,
-    /// Only of this queue
-    #[arg(short, long)]
-    pub queue: Option<String>,
-    /// Only with this label
-    #[arg(long)]
-    pub tag: Option<String>,
-    /// Only of this name
-    #[arg(short, long)]
-    pub name: Option<String>,
-    /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
-}
-
-/// Which part of which runs' output to print.
-#[derive(Args, Debug)]
-pub struct LogsOptions {
-    /// Go on until they have ended
-    #[arg(short, long)]
-    pub follow: bool,
-    /// Start after this event: a number, -N for the newest N, `latest`, or INSTANCE-SEQ
-    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true, value_parser = cursor)]
-    pub after: Option<String>,
-    /// Runs' numbers, or `last`
-    #[arg(required = true, value_name = "ID")]
-    pub ids: Vec<Id>,
-}
-
 /// How far a run is.
 #[derive(Args, Debug)]
 pub struct ProgressOptions {
@@ -285,37 +252,13 @@ pub struct EnrollOptions {
     pub web: bool,
 }
 
-/// A run, as a person names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Id {
-    /// By its number.
-    Number(i64),
-    /// The newest.
-    Last,
-}
-
-impl FromStr for Id {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Id, String> {
-        if text == "last" {
-            return Ok(Id::Last);
-        }
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse() {
-            Ok(number) if digits && number > 0 => Ok(Id::Number(number)),
-            _ => Err("a run is a number from 1, or `last`".to_owned()),
-        }
-    }
-}
-
 impl Cli {
     /// Reads this process's own arguments; what `--help`, `--version` or a mistake has to say is printed.
     ///
     /// # Errors
     /// The code to exit with where there is nothing more to do: 0, or 2 for a mistake.
     pub fn read() -> Result<Cli, ExitCode> {
-        Cli::try_parse().and_then(Cli::checked).map_err(|error| {
+        Cli::try_parse().and_then(Cli::checked).map_err(tips::with_tip).map_err(|error| {
             // It quotes arguments, which may come from anywhere.
             let text = printable_lines(&error.render().to_string());
             let mut out: Box<dyn io::Write> =
@@ -360,13 +303,6 @@ impl Cli {
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
     number.filter(|number| (0.0..=100.0).contains(number)).ok_or_else(|| "it is a number from 0 to 100".to_owned())
-}
-
-fn cursor(text: &str) -> Result<String, String> {
-    match Cursor::parse(text) {
-        Some(_) => Ok(text.to_owned()),
-        None => Err("a cursor is a number, -N, `latest` or INSTANCE-SEQ".to_owned()),
-    }
 }
 
 #[cfg(test)]
