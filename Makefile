@@ -13,7 +13,7 @@ DEB = $(TARGET)/dist/runabout_$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Carg
 ARCH := $(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check fuzz peers clients bench build install uninstall deb dist cross bare clean
+.PHONY: help demo run test check lint client fuzz peers clients bench build install uninstall deb dist cross bare clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{ printf "%-14s  %s\n", $$1, $$2 }'
@@ -30,14 +30,26 @@ test: ## Run all tests
 	@tests/setup cargo cc curl jq browser strace page
 	$(CARGO) test --locked
 
-check: ## Do what CI does: format, clippy, tests, documentation, warnings denied, a minute of fuzz
+check: ## Do what CI does: format, lints, tests, documentation, Rust 1.85, the client alone, a minute of fuzz
 	@tests/setup cargo cc curl jq cargo-fmt cargo-clippy browser strace page
 	$(CARGO) fmt --check
+	@tests/lint
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features client -- -D warnings
 	$(CARGO) test --locked
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps
+	@tests/oldest
+	@tests/portable
 	@tests/advisories
 	@tests/fuzz/run --brief 60
+
+lint: ## Lint the web page's JavaScript, with the eslint of its lock file
+	@tests/setup page
+	@tests/lint
+
+client: ## Build the client alone, without a daemon: target/client/release/runabout
+	@tests/setup cargo cc
+	$(CARGO) build --locked --release --no-default-features --features client,tls --target-dir $(TARGET)/client
 
 fuzz: ## Attack a daemon by its own reference with schemathesis (FUZZ_S=300 seconds); executes nothing of it
 	@tests/setup cargo cc

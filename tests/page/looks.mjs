@@ -76,7 +76,7 @@ async function findings(page, where) {
     .flatMap(({id, nodes}) => nodes.slice(0, 3).map(node => `${where}: ${id}: ${node.html.slice(0, 160)} ${node.failureSummary.split('\n')[1]?.trim()}`));
 }
 
-export async function dark_is_dark({browser, base, api}) {
+export async function dark_is_dark({browser, base}) {
   const page = await openPage(browser, base, {role: 'viewer', colorScheme: 'dark'});
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0));
   assert.ok(await paper() < 150);
