@@ -1,4 +1,5 @@
-//! Whether the store lives and can write, and what waits for it: never for long where only somebody who reads asks.
+//! Health of the store: whether it answers, can write, and has stored what is to be read. Never waits long for the
+//! medium where only a reader asks.
 
 use std::time::Duration;
 
@@ -10,17 +11,17 @@ use crate::store::engine::recovery;
 use crate::store::error::{Fault, StoreError, closed};
 use crate::store::tables::handle::Store;
 
-/// A write that waits for the medium for this long means that the database cannot be written, until it is done: longer
-/// than another process's lock is waited for, and than most file systems are frozen for a snapshot.
+/// Time from which a write that waits for the medium counts as stalled: longer than another process's lock is waited
+/// for, and than most snapshots freeze a file system.
 const STALLED: Duration = Duration::from_secs(6);
-/// How long who asks whether it can write waits for the thread that does.
+/// How long a probe waits for the writing thread.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long who reads a page waits for what is printed to be on the medium.
+/// How long the reader of a page waits for a commit of output.
 const REVEAL: Duration = Duration::from_millis(500);
 
 impl Store {
-    /// Commits what these runs have printed, so that whoever reads a page of them now sees it, unless that takes long. Who
-    /// comes again soon sees it at the pace of all readers: else a client that asks often enough would set the pace.
+    /// Commits what these runs have printed, before a page of them is read, unless that takes long. A reader that
+    /// comes again soon sees output at the pace of all readers: else frequent requests would set the pace.
     pub async fn reveal(&self, runs: &[RunId]) {
         // All of them are looked at: each counts as watched from now on.
         if runs.iter().filter(|run| self.backlog.touch(**run)).count() > 0 {
@@ -28,24 +29,23 @@ impl Store {
         }
     }
 
-    /// Whether both threads are there and take what they are sent, whatever they have to say.
+    /// Whether both threads run and take requests, whatever they answer.
     pub async fn answers(&self) -> bool {
         let is_read = !matches!(self.requests.read(|_| Ok(())).await, Err(error) if error == closed());
         is_read && self.barrier().await.is_ok()
     }
 
-    /// Waits until all that was sent to be written before this is done, and published.
+    /// Waits until every job sent before is done and published.
     pub async fn barrier(&self) -> Result<(), StoreError> {
         self.requests.barrier().await
     }
 
-    /// Commits what the backlog has ready; answers what a commit lately took.
+    /// Commits output that is ready; returns the smoothed time of a commit.
     pub async fn flush(&self) -> Result<Duration, StoreError> {
         self.requests.flush().await
     }
 
-    /// Whether the store answers and can write; where the last write failed, by writing. Never waits for the medium for
-    /// long.
+    /// Whether the store answers and can write; after a failed write, by writing. Never waits long for the medium.
     pub async fn probe(&self) -> Result<(), StoreError> {
         let stalled = || Fault::Stalled(self.shared.writing_for()).into();
         if self.shared.writing_for() >= STALLED {
@@ -74,7 +74,7 @@ impl Store {
     }
 }
 
-/// `None` where it takes longer; what was sent is done all the same.
+/// `None` where the work takes longer; what was requested is done all the same.
 async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
     let late = async {
         Timer::after(time).await;

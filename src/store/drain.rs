@@ -1,19 +1,18 @@
-//! Nothing more is started, by somebody's wish: the switch, and the wait for what runs.
+//! Draining: starts no more runs, and waits for those that run.
 //!
-//! It is kept in memory alone. A daemon that is started anew starts runs.
+//! The setting is only in memory. A new daemon starts runs.
 
 use crate::run::Status;
 use crate::store::error::StoreError;
 use crate::store::tables::handle::Store;
 
 impl Store {
-    /// Whether nothing more is started, by somebody's wish.
+    /// Whether the daemon drains.
     pub fn draining(&self) -> bool {
         self.shared.draining()
     }
 
-    /// Starts nothing more, or starts again; forgotten when the daemon ends. Answers, when no claim is under way any
-    /// more, whether it was otherwise before.
+    /// Starts no more runs, or starts them again. Returns whether that changed, once no claim is under way.
     pub async fn drain(&self, drain: bool) -> Result<bool, StoreError> {
         let changed = self.shared.drain(drain);
         self.bell.ring();

@@ -1,5 +1,5 @@
-//! Why the store did not do what was asked: it refused, which a client is told, or something failed, which is logged and
-//! acted on. Texts are for people and never hold SQL or paths.
+//! Errors of the store: a refusal, which the client is told, or a fault, which is logged and acted on. Texts are for
+//! people and never hold SQL or paths.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,49 +12,49 @@ use crate::store::refusal::{READ_ONLY, Refusal};
 /// Why the store did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// It was not to be done: whoever asked is told why.
+    /// A refusal: the client is told why.
     Refused(Refusal),
-    /// It could not be done: something is wrong with the database, its medium, or this program.
+    /// A fault of the database, its medium, or this program.
     Failed(Fault),
 }
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// SQLite found no room; nothing was written. A caller is told [`Refusal::NoRoom`] in its place.
+    /// SQLite found no room; nothing was written. Callers get [`Refusal::NoRoom`] instead.
     Full,
-    /// The file system takes no writes; nothing was written. A caller is told [`Refusal::ReadOnly`] in its place.
+    /// The file system is read-only; nothing was written. Callers get [`Refusal::ReadOnly`] instead.
     ReadOnly,
     /// The open files are not those that the next start would find; nothing was written.
     Displaced,
-    /// The medium failed. `is_write`: at a write, not at a flush or a read.
+    /// The medium failed.
     Io {
-        /// Whether a write failed.
+        /// Whether a write failed, not a flush or a read.
         is_write: bool,
         /// What SQLite said.
         why: String,
     },
-    /// The database's file is not what SQLite wrote.
+    /// The database is damaged.
     Damaged(String),
     /// A write has been waiting for the medium for this long; reads go on.
     Stalled(Duration),
-    /// The store could not be asked, or not in time.
+    /// The store could not be reached, or not in time.
     Unavailable(String),
-    /// The store has given up and the daemon ends; the outcome of what was under way is unknown.
+    /// The store has given up and the daemon ends; the outcome of running requests is unknown.
     GivenUp(String),
     /// The table of transitions has no such move: a fault of this program. All that its request wrote was rolled back.
     NoSuchMove {
-        /// Whose.
+        /// The run.
         run: RunId,
-        /// Where it stands; `None`: it is not there.
+        /// Its status; `None`: it does not exist.
         from: Option<Status>,
-        /// Where it was to stand.
+        /// The status it was to get.
         to: Option<Status>,
     },
 }
 
 impl StoreError {
-    /// Whether the store says in the log itself when this begins and when it ends.
+    /// Whether the store logs the begin and end of this itself.
     pub(in crate::store) fn is_told_by_the_store(&self) -> bool {
         matches!(
             self,
@@ -63,7 +63,7 @@ impl StoreError {
         )
     }
 
-    /// What it means where nobody asked for something that could be refused.
+    /// The fault; a refusal becomes one where nobody asked for anything that can be refused.
     pub(in crate::store) fn into_fault(self) -> Fault {
         match self {
             StoreError::Failed(fault) => fault,
@@ -72,7 +72,7 @@ impl StoreError {
     }
 }
 
-/// What is answered once the store is closed.
+/// The error of requests to a closed store.
 pub fn closed() -> StoreError {
     Fault::Unavailable("the store is closed".into()).into()
 }

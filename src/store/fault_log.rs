@@ -1,5 +1,5 @@
-//! What is said in the log of requests that the store does not do: once while they go on failing, and nothing where the
-//! store says so itself.
+//! Logs requests that the store did not do: once while they keep failing, and not at all where the store logs it
+//! itself.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use log::Level;
 
 use crate::store::error::StoreError;
 
-/// Whether it was said already that something fails.
+/// Remembers whether a failure was logged.
 #[derive(Debug)]
 pub struct FaultLog {
     level: Level,
@@ -16,12 +16,12 @@ pub struct FaultLog {
 }
 
 impl FaultLog {
-    /// Nothing fails yet; what does is said at this level.
+    /// Logs failures at this level.
     pub const fn new(level: Level) -> FaultLog {
         FaultLog { level, is_said: AtomicBool::new(false) }
     }
 
-    /// A request failed: says what that means and why, unless that was said since the last success.
+    /// Logs a failed request, unless one was logged since the last success.
     pub fn failed(&self, error: &StoreError, what: fmt::Arguments<'_>) {
         if error.is_told_by_the_store() {
             return;
@@ -30,7 +30,7 @@ impl FaultLog {
         log::log!(level, "{what}: {error:?}");
     }
 
-    /// A request was done: what fails from now on is said again.
+    /// Notes a success: the next failure is logged again.
     pub fn over(&self) {
         self.is_said.store(false, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Opens the database, whatever room there is, and starts the store's two threads.
+//! Opens the database, also on a full disk, and starts the store's two threads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::store::tables::handle::Store;
 use crate::store::tables::{attempts, output, quota};
 use crate::wake::{Bell, Stop};
 
-/// What the tables do in every transaction.
+/// Steps of the tables in every transaction.
 const STEPS: Steps =
     Steps { append_output: output::append_ready, claim: attempts::claim, is_live_excess: quota::is_live_excess };
 
@@ -86,7 +86,7 @@ impl Store {
     }
 }
 
-/// Opens the database, looks at it, and finds in it what is kept in memory.
+/// Opens the database, settles its name, and loads what is kept in memory.
 fn open_database(file: &FileAt, config: &StoreConfig, outside: Outside) -> Result<Database, OpenError> {
     let mut room = Room::new(file, config.disk_free_bytes_min, &config.quota);
     let (mut conn, sharing) = open_in(&mut room, file, (!config.was_closed).then_some(config.check_max))?;
@@ -112,7 +112,7 @@ fn open_database(file: &FileAt, config: &StoreConfig, outside: Outside) -> Resul
     Ok(database)
 }
 
-/// Opens the file whatever room there is: with what the ballast gives back, and if need be alone.
+/// Opens the file. On a full disk, gives the ballast back, and if need be opens it alone.
 fn open_in(room: &mut Room, file: &FileAt, check_max: Option<Duration>) -> Result<(Connection, Sharing), OpenError> {
     let first = match migrate::open(file, check_max, Sharing::All) {
         Err(OpenError::Failed(why)) if room.has_none() => OpenError::Failed(why),
@@ -128,7 +128,7 @@ fn open_in(room: &mut Room, file: &FileAt, check_max: Option<Duration>) -> Resul
     Ok((conn, Sharing::Nobody))
 }
 
-/// What is in the database, once it goes by a name of its own: `had` is how far the one in its place had come.
+/// Loads the memory. Where the database is older than `had`, the one that was in its place, gives it a new name first.
 fn settle(conn: &mut Connection, had: Option<&HighWater>) -> Result<State, OpenError> {
     let state = State::load(conn)?;
     let Some(had) = had.filter(|had| state.high_water().is_behind(had)) else { return Ok(state) };
@@ -140,7 +140,7 @@ fn settle(conn: &mut Connection, had: Option<&HighWater>) -> Result<State, OpenE
     Ok(State::load(conn)?)
 }
 
-/// Starts one of the two threads. Where a panic ends it the daemon ends too: nothing would work any more.
+/// Starts one of the two threads. A panic in it ends the daemon.
 fn start(name: &str, stop: &Stop, work: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
     let ends = Ends(stop.clone());
     let started = std::thread::Builder::new().name(name.into()).spawn(move || {

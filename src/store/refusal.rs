@@ -1,22 +1,22 @@
-//! What a client is told that the store does not do, decided before anything was written. Texts are for people and never
-//! hold SQL or paths.
+//! Refusals: what the store does not do and tells the client, decided before anything was written. Texts are for
+//! people and never hold SQL or paths.
 
 use std::fmt;
 
 use crate::run::RunId;
 
-/// Why the store does not do what was asked; nothing was written.
+/// Why the store refuses a request; nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// No such run was ever made.
     RunNotFound(RunId),
     /// The run was there and is gone.
     RunPruned(RunId),
-    /// It has to end first.
+    /// The run has not ended.
     RunNotFinished(RunId),
-    /// It has started already.
+    /// The run has started.
     RunNotQueued(RunId),
-    /// It has ended already.
+    /// The run has ended.
     RunFinished(RunId),
     /// `limits.queued_runs` is reached.
     QueueFull {
@@ -27,9 +27,9 @@ pub enum Refusal {
     QueueUnknown(String),
     /// The path names a queue that does not exist.
     QueueNotFound(String),
-    /// `default` stays.
+    /// The queue `default` cannot be deleted.
     QueueProtected,
-    /// Something waits or runs in it.
+    /// The queue has queued or running runs.
     QueueNotEmpty(String),
     /// The key was used with another request.
     IdempotencyMismatch,
@@ -45,28 +45,28 @@ pub enum Refusal {
     ReadOnly,
 }
 
-/// Of what there is too little.
+/// What there is too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortage {
     /// Free space where the state is kept.
     Disk {
-        /// What is free.
+        /// Free bytes.
         free_bytes: u64,
-        /// What is to be free: `limits.disk_free_bytes`, or what the daemon keeps for itself.
+        /// Bytes that must be free: `limits.disk_free_bytes`, or what the daemon keeps for itself.
         needed_bytes: u64,
-        /// What Litestream keeps beside the database.
+        /// Bytes that Litestream keeps beside the database.
         replica_bytes: u64,
     },
-    /// Of the quota, which is full of what may not be removed.
+    /// The database's quota, which is full of what may not be removed.
     Quota {
-        /// What the database has in use.
+        /// Bytes that the database uses.
         used_bytes: u64,
-        /// What it may have: `retention.db_bytes`.
+        /// Bytes that it may use: `retention.db_bytes`.
         quota_bytes: u64,
     },
 }
 
-/// What is said of a file system that takes no writes, whoever found that out.
+/// Text for a read-only file system, as a refusal or a fault.
 pub const READ_ONLY: &str = "the file system that holds the database takes no writes; what is stored can be \
     read. Once it can be written again (see dmesg, mount), the daemon goes on by itself";
 
@@ -139,7 +139,7 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// Bytes, for people.
+/// A number of bytes, for people.
 struct Size(u64);
 
 impl fmt::Display for Size {

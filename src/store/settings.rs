@@ -1,27 +1,27 @@
-//! What the store is told before it is opened: limits, and where it remembers how far it has come.
+//! Settings of the store, and where it remembers the ids that it gave out.
 //!
-//! It holds figures that were chosen by others; it knows no configuration.
+//! It holds figures that others chose; it does not know the configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::HighWater;
 
-/// What the store needs to be opened.
+/// Settings of the store.
 pub struct StoreConfig {
     /// `limits.queued_runs`.
     pub queued_runs_max: i64,
     /// `limits.disk_free_bytes`.
     pub disk_free_bytes_min: u64,
-    /// How far a database in its place had come, by what stands beside it.
+    /// Highest ids of the database that was in this place, as remembered beside it.
     pub remembered: Option<HighWater>,
-    /// Is told how far this one has come, at the start and after each checkpoint; by the store's thread.
+    /// Told the highest ids of this database, at the start and after each checkpoint, on the writing thread.
     pub remember: Remember,
-    /// Whether the last daemon closed it in order, whatever stands in its log.
+    /// Whether the last daemon closed the database in order, whatever is in its log.
     pub was_closed: bool,
-    /// Is told when this one has closed it in order.
+    /// Told when this daemon has closed the database in order.
     pub note_closed: Arc<dyn Fn() + Send + Sync>,
-    /// What the database may have in use.
+    /// The quota.
     pub quota: Quota,
     /// `limits.output_bytes_per_run`
     pub output_bytes_per_run: u64,
@@ -29,13 +29,13 @@ pub struct StoreConfig {
     pub runs_days: u64,
     /// `retention.runs_count`
     pub runs_count: u64,
-    /// How long the start may look for damage.
+    /// How long a start may look for damage.
     pub check_max: Duration,
 }
 
 #[cfg(test)]
 impl StoreConfig {
-    /// For tests: nothing is in the way, and nothing goes by itself.
+    /// Settings for tests: no limit is met, nothing is removed by itself.
     pub fn unlimited() -> StoreConfig {
         StoreConfig {
             queued_runs_max: 100_000,
@@ -53,8 +53,8 @@ impl StoreConfig {
     }
 }
 
-/// Makes the size of the file system, in bytes, into what the database may have in use there.
+/// Computes the quota from the size of the file system, both in bytes.
 pub type Quota = Arc<dyn Fn(u64) -> u64 + Send + Sync>;
 
-/// Keeps how far the database has come where a copy of an older one does not replace it too.
+/// Remembers the highest ids in a place that restoring an older copy does not overwrite.
 pub type Remember = Arc<dyn Fn(&HighWater) + Send + Sync>;

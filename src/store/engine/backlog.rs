@@ -1,8 +1,8 @@
-//! Output on its way in: what the commands printed and no commit took yet. The mirror of `committed`.
+//! Output that commands have printed and no commit has taken yet. `committed` is its counterpart on the way out.
 //!
-//! The runner pushes bytes as they are read; the store thread takes pieces at every commit, so that
-//! an urgent one carries along what waits. It must never hold more of a run than its window, and
-//! never decides when to commit: `plan` only says when the pacing of the contract would.
+//! The runner pushes bytes as they are read; the writing thread takes pieces at every commit, so that an urgent commit
+//! carries waiting output along. It never holds more of a run than its window, and never decides when to commit:
+//! `plan` only says when the pace would.
 
 mod lane;
 
@@ -18,25 +18,26 @@ use crate::run::RunId;
 pub use lane::Piece;
 use lane::{Lane, Which};
 
-/// Bytes of one run that may be pushed and not yet on the medium; then its pipes are left to fill.
+/// Window of a run: bytes that may be pushed and not yet stored. Beyond it the run's pipes fill.
 pub const WINDOW_BYTES: usize = 256 * 1024;
-/// Less room than this is none: a read for a few bytes costs as much as one for many.
+/// Less room than this counts as none: a read of a few bytes costs as much as one of many.
 const ROOM_BYTES_MIN: usize = 4 * 1024;
-/// Waiting bytes, over all runs, that a commit takes at once.
+/// Waiting bytes, over all runs, from which a commit is due at once.
 const FLUSH_BYTES: usize = 64 * 1024;
-/// What one commit carries, over all runs, give or take its last piece: a submit that shares it must not wait for seconds.
+/// Bytes that one commit carries, over all runs, give or take a piece: a submit in the same commit must not wait for
+/// seconds.
 const COMMIT_BYTES_MAX: usize = 1024 * 1024;
-/// How long the read of a page makes a run count as watched.
+/// How long a run counts as watched after a page of it was read.
 const TOUCHED: Duration = Duration::from_secs(10);
 
-/// The output that waits, of all runs; cheap to clone.
+/// Waiting output of all runs; cheap to clone.
 #[derive(Clone, Default)]
 pub struct Backlog(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Something waits that is due before the time that `plan` last answered.
+    /// Rung when something is due before the time that `plan` last returned.
     nudge: Event,
 }
 
@@ -44,33 +45,33 @@ struct Shared {
 struct State {
     lanes: BTreeMap<RunId, Open>,
     watched: HashMap<RunId, usize>,
-    /// Sums over all lanes.
+    /// Waiting and ready bytes of all lanes.
     waiting: usize,
     ready: usize,
-    /// The next commit begins behind this run, so that a full one leaves nobody out for ever.
+    /// The run after which the next commit begins, so that a full commit leaves no run out for ever.
     served: i64,
     pace: Pace,
     /// When a commit last settled output.
     last_output: Option<Instant>,
-    /// What `plan` last answered; `None`: nothing waits.
+    /// What `plan` last returned; `None`: nothing waits.
     planned: Option<Instant>,
-    /// A reader came to a run of which something waits.
+    /// A reader came to a run of which something waits: it is committed at once.
     expedite: bool,
 }
 
 struct Open {
     lane: Lane,
     touched_until: Option<Instant>,
-    /// Its window has more room than before.
+    /// Rung when its window has more room.
     roomier: Arc<Event>,
 }
 
-/// How long after an output commit the next may come.
+/// Shortest time between two commits of output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
-    /// While somebody reads a run that has something waiting.
+    /// While a run with waiting output is watched.
     pub watched: Duration,
-    /// While nobody does.
+    /// While none is.
     pub unwatched: Duration,
 }
 
@@ -81,12 +82,12 @@ pub enum Plan {
     Now,
     /// Not before this time.
     At(Instant),
-    /// Nothing waits that time alone would make due.
+    /// Never, unless more is pushed.
     Nothing,
 }
 
 impl Backlog {
-    /// Opens the way in for an attempt's output. What an earlier attempt left unrecorded is dropped.
+    /// Opens the intake of an attempt's output. Output of an earlier attempt that was not stored is dropped.
     pub fn open(&self, run: RunId) -> Intake {
         let roomier = Arc::new(Event::new());
         let open = Open { lane: Lane::default(), touched_until: None, roomier: roomier.clone() };
@@ -97,8 +98,8 @@ impl Backlog {
         Intake { backlog: self.clone(), run, roomier }
     }
 
-    /// Takes what may be committed now: whole lines, full pieces, last lines that are unfinished
-    /// for 200 ms. Every piece must be settled or put back.
+    /// Takes what may be committed now: whole lines, full pieces, and last lines that are unfinished for 200 ms. Every
+    /// piece must be settled or put back.
     pub fn take_ready(&self, now: Instant) -> Vec<Piece> {
         let mut state = self.state();
         let mut pieces = Vec::new();
@@ -122,7 +123,7 @@ impl Backlog {
         pieces
     }
 
-    /// Takes what may be committed now of one run.
+    /// The same of one run.
     pub fn take_ready_of(&self, run: RunId) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let ready = Which::Ready(Instant::now());
@@ -130,14 +131,14 @@ impl Backlog {
         pieces
     }
 
-    /// Takes everything of a run, in its last commit.
+    /// Takes all output of a run, for its last commit.
     pub fn take_all(&self, run: RunId) -> Vec<Piece> {
         let mut pieces = Vec::new();
         self.state().change(run, |open| open.lane.take(run, Which::All, usize::MAX, &mut pieces));
         pieces
     }
 
-    /// The commit failed: the pieces wait again, before everything else of their runs.
+    /// Takes pieces back after a failed commit; they go first again.
     pub fn put_back(&self, pieces: Vec<Piece>) {
         let now = Instant::now();
         let mut state = self.state();
@@ -148,7 +149,7 @@ impl Backlog {
         }
     }
 
-    /// The commit succeeded: the pieces are on the medium, their runs may read on.
+    /// Gives the room of stored pieces back to their runs' windows.
     pub fn settled(&self, pieces: &[Piece]) {
         if pieces.is_empty() {
             return;
@@ -173,8 +174,8 @@ impl Backlog {
         Watch { backlog: self.clone(), run }
     }
 
-    /// A page of the run is read now: it counts as watched for 10 s. Answers whether something waits that nobody who
-    /// watches has expedited: then the page waits for a commit.
+    /// Marks a run as watched for 10 s, since a page of it is read. Returns whether output waits that no watcher has
+    /// expedited: then the page waits for a commit.
     pub fn touch(&self, run: RunId) -> bool {
         let now = Instant::now();
         let mut state = self.state();
@@ -186,12 +187,12 @@ impl Backlog {
         unseen && state.lanes.get(&run).is_some_and(|open| open.lane.waiting() > 0)
     }
 
-    /// Bytes of all runs that no commit took yet; a switch between the streams counts a few more.
+    /// Waiting bytes of all runs; a switch between the streams counts a few more.
     pub fn waiting_bytes(&self) -> usize {
         self.state().waiting
     }
 
-    /// When the next commit of output is due at this pace. Take [`Backlog::listen`] before.
+    /// When the next commit of output is due at this pace. Call [`Backlog::listen`] before.
     pub fn plan(&self, now: Instant, pace: Pace) -> Plan {
         let mut state = self.state();
         state.pace = pace;
@@ -210,7 +211,7 @@ impl Backlog {
         }
     }
 
-    /// Woken when something is due before what [`Backlog::plan`] answered.
+    /// Resolves when something is due before what [`Backlog::plan`] returned.
     pub fn listen(&self) -> EventListener {
         self.0.nudge.listen()
     }
@@ -229,7 +230,7 @@ impl Backlog {
         }
     }
 
-    /// Wakes the appender only when this run makes it too late: a chatty command is no alarm clock.
+    /// Wakes the appender if this run is due before its plan, and not otherwise.
     fn nudge_if_due(&self, state: &mut State, run: RunId, now: Instant) {
         let due = if state.is_pressing() {
             Some(now)
@@ -249,7 +250,7 @@ impl Backlog {
 }
 
 impl State {
-    /// Changes a lane and keeps the sums; `None` when the run has no lane (any more).
+    /// Changes a lane and updates the sums; `None` where the run has no lane.
     fn change<T>(&mut self, run: RunId, change: impl FnOnce(&mut Open) -> T) -> Option<T> {
         let open = self.lanes.get_mut(&run)?;
         let (waiting, ready) = (open.lane.waiting(), open.lane.ready());
@@ -271,7 +272,7 @@ impl State {
             || self.lanes.get(&run).and_then(|open| open.touched_until).is_some_and(|until| now < until)
     }
 
-    /// Whether a commit is due whatever the pace.
+    /// Whether a commit is due at any pace.
     fn is_pressing(&self) -> bool {
         self.ready >= FLUSH_BYTES || (self.expedite && self.ready > 0)
     }
@@ -284,8 +285,8 @@ impl State {
     }
 }
 
-/// The way in for the output of one attempt. Dropping it closes it; what no commit took is gone,
-/// so that nothing can follow a run's last event.
+/// The intake of one attempt's output. Dropping it closes it and drops what was not stored, so that nothing follows a
+/// run's last event.
 pub struct Intake {
     backlog: Backlog,
     run: RunId,
@@ -293,14 +294,14 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Adds what was just read. Never waits: ask [`Intake::room`] before reading.
+    /// Adds what was read. Never waits: ask [`Intake::room`] first.
     pub fn push(&self, stream: Stream, read: &[u8]) {
         if !read.is_empty() {
             self.backlog.push(self.run, |lane, now| lane.push(stream, read, now));
         }
     }
 
-    /// No more of this stream will come: its last line and character wait no longer.
+    /// Ends a stream: its last line and character are due at once.
     pub fn end_of_stream(&self, stream: Stream) {
         self.backlog.push(self.run, |lane, now| lane.end_of_stream(stream, now));
     }
@@ -313,7 +314,7 @@ impl Intake {
         if room < ROOM_BYTES_MIN { 0 } else { room }
     }
 
-    /// Waits until the window has room and says how much.
+    /// Waits until the window has room; returns how many bytes.
     pub async fn room(&self) -> usize {
         loop {
             let room = self.room_now();
@@ -339,7 +340,7 @@ impl Drop for Intake {
     }
 }
 
-/// A live reader of a run, as long as it is held.
+/// A live reader of a run, counted until this is dropped.
 pub struct Watch {
     backlog: Backlog,
     run: RunId,

@@ -1,7 +1,8 @@
-//! The ballast: a file that takes up space, to be given back on a full disk, where not even a delete can be written.
+//! The ballast: a file that reserves disk space. It is deleted on a full disk, where otherwise not even a DELETE could
+//! be written.
 //!
-//! It holds nothing. It is only ever removed, and only by the daemon that has the directory's lock. Where there is no room
-//! for all of it, a part is kept: opening the database takes some pages, and so does each end of a run.
+//! It holds no data. Only the daemon that holds the directory's lock removes it. Where there is no room for the whole
+//! file, a part is kept: opening the database needs some pages, and so does each end of a run.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -12,29 +13,29 @@ use rustix::io::Errno;
 
 use crate::dir::{Dir, FileAt};
 
-/// In the state directory.
+/// Name of the file in the state directory.
 const NAME: &str = "runabout.ballast";
-/// What it takes up: a write-ahead log that is due for its checkpoint, all of which may be new to the database's file,
-/// and half as much again for what is written meanwhile.
+/// Size of the file: a write-ahead log that is due for its checkpoint, all of which may be new to the database, and
+/// half as much again for what is written meanwhile.
 pub const BALLAST_BYTES: u64 = 6 * 1_024 * 1_024;
 
-/// The parts of it that are tried where there is no room for the whole, each as a divisor. The least is more than the
-/// start of a daemon takes.
+/// Divisors of the size that are tried where there is no room for the whole. The smallest part is more than a start of
+/// the daemon needs.
 const PARTS: [u64; 4] = [2, 4, 8, 16];
 
-/// Files that a start makes: the log, its index, the socket.
+/// Files that a start creates: the log, its index, the socket.
 pub const START_FILES: u64 = 3;
 
-/// How much of it is there.
+/// How much of the ballast exists.
 #[derive(Debug, PartialEq, Eq)]
 enum BallastState {
-    /// It can be given back.
+    /// The whole file exists.
     Kept,
-    /// There was room for a part of it, which can be given back.
+    /// A part exists.
     Part,
-    /// It was given back.
+    /// It was given back and is to be created again.
     Given,
-    /// There never was room for it.
+    /// It does not exist.
     Missing,
 }
 
@@ -46,7 +47,7 @@ pub struct Ballast {
 }
 
 impl Ballast {
-    /// Takes over what an earlier daemon left.
+    /// Finds the file that an earlier daemon left.
     pub fn find(dir: &Arc<Dir>) -> Ballast {
         let file = dir.file(NAME);
         let state = match dir.look(NAME) {
@@ -58,17 +59,17 @@ impl Ballast {
         Ballast { file, state }
     }
 
-    /// Whether all of it is there.
+    /// Whether the whole file exists.
     pub fn is_kept(&self) -> bool {
         self.state == BallastState::Kept
     }
 
-    /// Whether it was given back and is to be made again before anything else takes the space.
+    /// Whether it was given back and is to be created before anything else takes the space.
     pub fn is_given(&self) -> bool {
         self.state == BallastState::Given
     }
 
-    /// Makes it unless it is there; whether all of it is there then.
+    /// Creates the file unless it exists; returns whether the whole of it does then.
     pub fn make(&mut self) -> bool {
         if self.state == BallastState::Kept {
             return true;
@@ -84,7 +85,7 @@ impl Ballast {
         self.state == BallastState::Kept
     }
 
-    /// Where there is none, makes as much of it as there is room for.
+    /// Creates as much of the file as there is room for, where none exists.
     pub fn make_part(&mut self) {
         if matches!(self.state, BallastState::Kept | BallastState::Part) || self.make() {
             return;
@@ -94,7 +95,7 @@ impl Ballast {
         }
     }
 
-    /// Gives the space back; whether there was any.
+    /// Deletes the file; returns whether there was one.
     pub fn give_back(&mut self) -> bool {
         let was_there = matches!(self.state, BallastState::Kept | BallastState::Part);
         if was_there {
@@ -117,7 +118,7 @@ impl Ballast {
     }
 }
 
-/// Whether the file system has so few files left that the ballast must not have one of them.
+/// Whether the file system has so few files left that the ballast must not take one.
 fn is_short_of_files(dir: &Dir) -> bool {
     dir.free_space().is_ok_and(|space| space.free_files.is_some_and(|files| files <= START_FILES))
 }

@@ -1,6 +1,7 @@
-//! The write-ahead log, moved into the database: when nothing waits, when it has become long, and at the end.
+//! Moves the write-ahead log into the database: when nothing waits, when it has become long, and at the end.
 //!
-//! Its file is kept, since growing it costs a second flush. Reads that would keep it from beginning anew are waited for.
+//! The log's file is kept, since growing it costs a second flush. A checkpoint waits for the read that is under way,
+//! which would keep the log from beginning anew.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,13 @@ use crate::store::file::error::DAMAGED;
 use crate::store::file::pages::figure;
 use crate::system;
 
-/// Pages in the write-ahead log from which it is checkpointed when nothing waits: 1 MiB.
+/// Length of the log, in pages, from which it is checkpointed while nothing waits: 1 MiB.
 const CHECKPOINT_IDLE_PAGES: i32 = 256;
-/// … and whatever waits: 4 MiB.
+/// Length of the log, in pages, from which it is checkpointed although jobs wait: 4 MiB.
 const CHECKPOINT_BUSY_PAGES: i32 = 1_024;
-/// How long a checkpoint that failed is left alone.
+/// Pause after a checkpoint that failed.
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
-/// How long the last checkpoint waits for others who read.
+/// How long the last checkpoint waits for other processes that read.
 const CLOSING_BUSY: Duration = Duration::from_millis(250);
 
 impl Database {
@@ -33,7 +34,7 @@ impl Database {
         }
     }
 
-    /// Moves the log's pages into the database; the log's file is kept, since growing it costs a second flush.
+    /// Moves the log's pages into the database; `mode` is SQLite's.
     pub fn checkpoint(&mut self, mode: &str) {
         if self.look_at_place(true).is_err() {
             self.log.due = Some(Instant::now() + CHECKPOINT_RETRY);
@@ -74,7 +75,7 @@ impl Database {
         }
     }
 
-    /// Frees what was kept for this, and what of the log can be used again.
+    /// Gives the ballast back and makes room in the log; returns whether there was any ballast.
     pub fn give_ballast_back(&mut self) -> bool {
         let given = self.disk.room.give_ballast_back();
         if given {
@@ -83,8 +84,8 @@ impl Database {
         given
     }
 
-    /// Whoever is the first to read after a commit notes in the memory that all share how far it reads. While the file
-    /// system is frozen that would wait for the thaw, so that it is done here, before a freeze finds it undone.
+    /// The first reader after a commit writes into the shared memory how far the log reads. On a frozen file system it
+    /// would wait for the thaw, so the writer does it before.
     pub fn mark_commit(&self) {
         if let Err(error) = figure(&self.conn, "PRAGMA data_version") {
             log::debug!("the last commit is not marked for those who read: {error:?}");

@@ -1,6 +1,6 @@
-//! Events on their way out: what was committed and is not handed to the readers yet, in commit order.
+//! Events that were committed and not yet handed to the readers, in commit order.
 //!
-//! Nothing enters before its COMMIT. Dropping what is in here is safe: readers find it in SQLite.
+//! Nothing enters before its COMMIT. Dropping what is in here is safe: readers find it in the database.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::event::Event;
 pub struct Committed(Arc<Mutex<VecDeque<Event>>>);
 
 impl Committed {
-    /// Puts a commit's events behind those that wait. Called by the store thread alone, before it rings the Bell.
+    /// Appends the events of a commit. Only the writing thread calls it, before it rings the Bell.
     pub(in crate::store) fn push(&self, events: Vec<Event>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.is_empty() {
@@ -22,7 +22,7 @@ impl Committed {
         }
     }
 
-    /// Takes the next one. One by one, so that whoever is interrupted between two has lost none.
+    /// Takes the next event. One by one, so that a task that is dropped between two loses none.
     pub fn take(&self) -> Option<Event> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }

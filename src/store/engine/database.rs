@@ -1,5 +1,5 @@
-//! The database as the writing thread has it open: its connection, what is kept in memory of it, where it is, and whom what
-//! happens to it concerns.
+//! The database as the writing thread has it open: connection, memory, place on the disk, and what it shares with
+//! others.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -26,54 +26,54 @@ use crate::store::settings::Remember;
 use crate::wake::{Bell, Stop};
 
 thread_local! {
-    /// Pages in the write-ahead log after the last commit, as SQLite tells its hook on the committing thread.
+    /// Pages in the write-ahead log after the last commit, reported by SQLite to a hook on this thread.
     static LOG_PAGES: Cell<i32> = const { Cell::new(0) };
 }
 
-/// Everything of the writing thread but its jobs.
+/// The open database of the writing thread.
 pub struct Database {
     pub conn: Connection,
-    /// What need not be counted.
+    /// Counters and ids in memory.
     pub state: State,
     pub rules: Rules,
     pub disk: Disk,
     pub log: Log,
     pub outside: Outside,
-    /// Recoveries since the last commit.
+    /// Number of recoveries since the last commit.
     pub recoveries: u32,
-    /// Set where the outcome of a commit stays unknown, or the database is damaged: nothing more is written.
+    /// Why nothing more is written: the outcome of a commit stays unknown, or the database is damaged.
     pub broken: Option<String>,
 }
 
-/// Where the database is, and what room it has there.
+/// Where the database is, and what space it has there.
 pub struct Disk {
     /// The database's file.
     pub file: FileAt,
-    /// Who may have it open beside this thread.
+    /// Who may open it at the same time.
     pub sharing: Sharing,
     pub place: Place,
     pub room: Room,
 }
 
-/// The write-ahead log's affairs.
+/// Checkpoints, and who is told of them.
 pub struct Log {
     /// When a checkpoint that failed is tried again.
     pub due: Option<Instant>,
-    /// Is told how far the database has come, after each checkpoint.
+    /// Told after each checkpoint which ids were given out.
     pub remember: Remember,
-    /// Is told that it was closed in order.
+    /// Told that the database was closed in order.
     pub note_closed: Arc<dyn Fn() + Send + Sync>,
 }
 
-/// What this thread has in common with the rest of the daemon.
+/// What the thread shares with the rest of the daemon.
 pub struct Outside {
-    /// What others read by.
+    /// The connection of the reading thread.
     pub read_conn: Arc<ReadConnection>,
-    /// What it tells everyone.
+    /// Hints and counts for everyone.
     pub shared: Arc<Shared>,
-    /// Output on its way in.
+    /// Output that waits for a commit.
     pub backlog: Backlog,
-    /// Events on their way out.
+    /// Committed events that wait for the readers.
     pub committed: Committed,
     /// What commits ask of whoever runs commands.
     pub orders: Sender<Order>,
@@ -83,7 +83,7 @@ pub struct Outside {
 }
 
 impl Database {
-    /// Has SQLite say how long the log is, on every connection anew.
+    /// Installs the hook that reports the log's length; needed once for each connection.
     pub fn watch_log(&self) {
         self.conn.wal_hook(Some(|_, pages| {
             LOG_PAGES.set(pages);
@@ -96,19 +96,19 @@ impl Database {
         LOG_PAGES.get()
     }
 
-    /// All of the log is in the database.
+    /// Notes that all of the log is in the database.
     pub fn log_was_moved(&mut self) {
         LOG_PAGES.set(0);
         self.log.due = None;
     }
 
-    /// The file was written, outside of a commit; `is_whole`: with all that the log holds.
+    /// Notes that the file was written by a checkpoint; `is_whole`: the whole log is in it.
     pub fn note_written(&mut self, is_whole: bool) {
         let holds = is_whole.then(|| self.state.high_water());
         self.disk.place.was_written(&self.conn, &self.disk.file.path(), holds);
     }
 
-    /// Says what stands in memory to those who ask from outside.
+    /// Publishes counters and hints.
     pub fn publish_state(&self) {
         self.outside.shared.publish(&self.state, &self.rules);
         for &status in Status::ALL {
@@ -117,13 +117,13 @@ impl Database {
         }
     }
 
-    /// Says whether the database can be written, for those who ask from outside.
+    /// Publishes whether the database can be written.
     pub fn tell_writable(&self, is_writable: bool) {
         self.outside.shared.set_writable(is_writable);
         self.outside.metrics.storage_writable.set(i64::from(is_writable));
     }
 
-    /// Whether the open files have their names; a look that is young enough is not made again, unless `now`.
+    /// Checks that the open files are in their place, unless that was checked within a second and not `now`.
     ///
     /// # Errors
     /// [`Fault::Displaced`] where they have not.
@@ -141,13 +141,13 @@ impl Database {
         if is_lost { Err(Fault::Displaced) } else { Ok(()) }
     }
 
-    /// Lets others read by a connection of their own, where there may be another.
+    /// Opens the reading connection, where a second connection is possible.
     pub fn open_for_readers(&self) -> Result<(), Fault> {
         let Outside { read_conn, .. } = &self.outside;
         if self.disk.sharing == Sharing::All { read_conn.open(&self.disk.file) } else { Ok(()) }
     }
 
-    /// Writes nothing more and asks the daemon to end: the next start reads the truth.
+    /// Stops all writing and makes the daemon end, so that the next start reads what is stored.
     pub fn give_up(&mut self, why: &str) {
         log::error!("the database failed and the daemon ends, so that the next start can read the truth: {why}");
         self.broken = Some(why.to_owned());

@@ -1,5 +1,4 @@
-//! What travels over the channel to the store thread: jobs of a transaction in two classes, each with its typed answer,
-//! and a few that are none. Reads have a thread of their own.
+//! Requests to the writing thread: jobs of a transaction, urgent or not, and a few others.
 
 use std::time::Duration;
 
@@ -9,36 +8,36 @@ use crate::store::engine::reader::Read;
 use crate::store::engine::writer::Writer;
 use crate::store::error::{Fault, StoreError};
 
-/// One request to the store thread.
+/// One request to the writing thread.
 pub enum Job {
-    /// Commits at once, together with all that waits, as far as there is time: urgent work first.
+    /// Commits at once, with everything that waits, urgent jobs first, as far as there is time.
     Write(Box<dyn Write>),
-    /// Output: commits what the backlog has ready.
+    /// Commits output that is ready.
     Flush(Sender<Result<Duration, StoreError>>),
-    /// Where the database cannot be opened a second time: reads what was committed.
+    /// Reads on the writing thread's connection, where there can be no second one.
     Read(Read),
     /// Answered once everything that was sent before it is done.
     Barrier(Sender<()>),
     /// Moves the write-ahead log into the database.
     Checkpoint(Sender<()>),
-    /// Whether the files that are open are still in their place.
+    /// Checks that the open files are in their place.
     Look(Sender<Result<(), StoreError>>),
-    /// Nothing follows.
+    /// Commits what waits and closes the database.
     Close(Sender<()>),
 }
 
-/// A job of a transaction: run maybe more than once, since a batch that fails is tried again one by one;
-/// answered once, after the COMMIT.
+/// A job of a transaction. It may run more than once, since the jobs of a failed transaction are tried again one by
+/// one; it is answered once, after the COMMIT.
 pub trait Write: Send {
-    /// Whether somebody, or a command, waits for it. The rest is work in bulk: clients' events, what expires.
+    /// Whether a person or a command waits for it. The others are bulk: clients' events, expiry.
     fn is_urgent(&self) -> bool;
-    /// Works inside the transaction; a refusal must not have written anything.
+    /// Runs inside the transaction. A refusal must not have written anything.
     fn run(&mut self, tx: &mut Writer<'_>) -> Result<(), StoreError>;
-    /// Tells the caller.
+    /// Answers the caller.
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
-/// A [`Write`] made of a closure and the place its result waits in for the COMMIT.
+/// A [`Write`] made of a closure. Its result is kept here until the COMMIT.
 pub struct WriteOf<F, T> {
     pub is_urgent: bool,
     pub work: F,

@@ -1,6 +1,6 @@
-//! The two threads and what they work with: transactions, reads, room on the disk, recovery, and output on its way in.
+//! The store's two threads and what they need: transactions, reads, space, recovery, output that waits.
 //!
-//! It knows how a job is run and committed, never what a job does: that stands in the tables, above it.
+//! It knows how jobs are run and committed; what a job does is defined in the tables above it.
 
 pub mod backlog;
 pub mod ballast;

@@ -1,7 +1,7 @@
-//! What commits ask of whoever runs commands, in the order of the commits.
+//! Orders that commits give to whoever runs commands, in the order of the commits.
 //!
-//! An order leaves the store behind its COMMIT and before that is answered, so that an attempt's start always comes before
-//! its stop. A stop may come when the attempt is over: then there is nothing left to do.
+//! An order is sent after its COMMIT and before the answer, so that an attempt's start comes before its stop. A stop
+//! may come after the attempt's end: then nothing is left to do.
 
 use std::collections::BTreeMap;
 

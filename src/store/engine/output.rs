@@ -1,4 +1,4 @@
-//! What each run that is running has printed and keeps, counted as the quota counts it.
+//! Counts what each running run has printed and what of it is stored.
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
@@ -7,23 +7,23 @@ use crate::run::RunId;
 use crate::store::error::Fault;
 use crate::store::sql;
 
-/// What an event counts at least: about what its row and its place in the index take. Without it a command that prints
-/// single bytes would store thirty times its quota.
+/// Least weight of an event: about the size of its row and index entry. Without it a command that prints single bytes
+/// would store thirty times its quota.
 pub const EVENT_BYTES_MIN: i64 = 64;
 
-/// What a run that is running has printed, over all its attempts.
+/// Output of a running run, over all its attempts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Output {
-    /// In bytes.
+    /// Bytes that it has printed.
     pub printed: i64,
-    /// What of it is stored, where no event counts less than [`EVENT_BYTES_MIN`].
+    /// Weight of what is stored; each event weighs at least [`EVENT_BYTES_MIN`].
     pub stored: i64,
-    /// It has exceeded the quota, and what is too much has not gone yet.
+    /// The quota is exceeded, and not all of the excess is removed yet.
     pub trimming: bool,
 }
 
 impl Output {
-    /// What an attempt begins with: where earlier ones printed something, it counts by its bytes alone.
+    /// Output at the start of an attempt. What earlier attempts printed counts by its bytes alone.
     pub fn of_earlier_attempts(conn: &Connection, run: RunId, printed: i64) -> Result<Output, Fault> {
         if printed == 0 {
             return Ok(Output::default());
@@ -32,7 +32,7 @@ impl Output {
         Ok(Output { printed, stored: printed - gone, trimming: false })
     }
 
-    /// Finds it again in the database.
+    /// Counts it anew in the database.
     pub fn load(conn: &Connection, run: RunId) -> Result<Output, Fault> {
         let (left, stored): (i64, i64) = conn
             .prepare_cached(sql::EVENTS_OUTPUT_BYTES)?
@@ -43,21 +43,21 @@ impl Output {
         Ok(Output { printed: left + gone, stored, trimming: false })
     }
 
-    /// An event of so many bytes was appended.
+    /// Counts an appended event of so many bytes.
     pub fn add(&mut self, bytes: usize) {
         self.printed += bytes as i64;
         self.stored += weight(bytes as i64);
     }
 }
 
-/// What the quota took of a run: output between two of its events.
+/// Output that the quota removed from a run: everything between two events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trimmed {
-    /// The last event of the beginning.
+    /// Last event of the beginning that stays.
     pub after: Seq,
-    /// The last that went.
+    /// Last event that was removed.
     pub to: Seq,
-    /// Of output, that went.
+    /// Bytes of output that were removed.
     pub bytes: i64,
 }
 
@@ -71,7 +71,7 @@ impl Trimmed {
     }
 }
 
-/// What one transaction appended to one run.
+/// What one transaction appends to one run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Added {
     pub events: i64,
@@ -79,14 +79,14 @@ pub struct Added {
 }
 
 impl Added {
-    /// One more event of so many bytes.
+    /// Counts one more event of so many bytes.
     pub fn add(&mut self, bytes: usize) {
         self.events += 1;
         self.bytes += weight(bytes as i64);
     }
 }
 
-/// What an event of so many bytes counts.
+/// Weight of an event of so many bytes.
 pub fn weight(bytes: i64) -> i64 {
     bytes.max(EVENT_BYTES_MIN)
 }

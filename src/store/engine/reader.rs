@@ -1,4 +1,4 @@
-//! One read under way: what it works with, and how long it may take.
+//! One read: its snapshot and its time limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,22 +15,23 @@ pub type Printed = HashMap<RunId, i64>;
 /// One request to the reading thread.
 pub type Read = Box<dyn FnOnce(Result<&Reader<'_>, StoreError>) + Send>;
 
-/// What a read works with: one snapshot.
+/// A read in one snapshot.
 pub struct Reader<'a> {
     pub conn: &'a Connection,
-    /// Looked up before the snapshot was taken: of a run that runs in it, this is never more than its events tell.
+    /// Bytes printed by each running run. Looked up before the snapshot was taken, so that it is never more than the
+    /// events in it tell.
     pub printed: Arc<Printed>,
-    /// When it is to give what it has found.
+    /// Time from which the read returns what it has found.
     pub until: Instant,
 }
 
 impl Reader<'_> {
-    /// What a run that is running has printed, in bytes.
+    /// Bytes that a running run has printed.
     pub fn printed(&self, run: RunId) -> Option<i64> {
         self.printed.get(&run).copied()
     }
 
-    /// Whether the read has taken its time, and is to give what it has found.
+    /// Whether the time limit is reached: the read returns what it has found.
     pub fn is_over(&self) -> bool {
         Instant::now() >= self.until
     }

@@ -1,9 +1,9 @@
-//! The reading thread: a connection of its own that cannot write, so that no read waits for a commit and no commit for
-//! reads, however many there are.
+//! The reading thread. It has a connection of its own that cannot write, so that reads and commits never wait for each
+//! other.
 //!
-//! A read begins after it was asked for and sees, in one snapshot, all that was committed by then: whoever was answered
-//! a write reads it. SQLite shows a commit to others only once it is flushed, so that no read shows what a crash takes
-//! back. A read is bounded in rows, bytes and time, since an open one keeps the write-ahead log from beginning anew.
+//! A read takes its snapshot after it was requested, so that whoever was answered a write reads it. SQLite shows a
+//! commit to others only once it is flushed, so that no read shows what a crash takes back. Each read is bounded in
+//! rows, bytes and time, since an open one keeps the write-ahead log from beginning anew.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,26 +19,26 @@ use crate::store::engine::shared::Shared;
 use crate::store::error::{Fault, closed};
 use crate::store::file::connect::connect_to_read;
 
-/// After this a read that has found something gives what it has: the next page goes on. Much more than one takes, less
-/// than somebody notices who waits for the thread, or with the checkpoint for a read to end.
+/// Time limit of a read that has found something; the next page continues. A usual read takes far less, and whoever
+/// waits for the thread does not notice it.
 const READ_TIME: Duration = Duration::from_millis(100);
 
-/// The connection that is read by: the reading thread takes it for each read, the writing thread closes it, opens it, and
-/// waits for reads to end. Without one, reads go to the thread that writes.
+/// The reading connection. The reading thread locks it for each read; the writing thread opens and closes it and waits
+/// for reads to end. While there is none, the writing thread reads.
 #[derive(Default)]
 pub struct ReadConnection {
-    /// Held for a moment by whoever comes, so that a reader who comes again and again lets the writer pass.
+    /// Taken before the connection by both threads, so that a stream of reads lets the writer pass.
     turn: Mutex<()>,
     conn: Mutex<Option<Connection>>,
 }
 
 impl ReadConnection {
-    /// Waits until the read that is under way is over, and closes the connection.
+    /// Waits for the current read to end, and closes the connection.
     pub fn close(&self) {
         *self.for_writer() = None;
     }
 
-    /// Opens the connection; while somebody has the database open who may write.
+    /// Opens the connection. Another connection that may write must be open.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -47,12 +47,12 @@ impl ReadConnection {
         Ok(())
     }
 
-    /// Waits until the read that is under way is over; another may have begun by then.
+    /// Waits for the current read to end. Another may have begun by then.
     pub fn wait_for_read(&self) {
         drop(self.for_writer());
     }
 
-    /// The writer keeps its turn until it has the connection.
+    /// Locks the connection for the writer, which keeps its turn meanwhile.
     fn for_writer(&self) -> MutexGuard<'_, Option<Connection>> {
         let _turn = lock(&self.turn);
         lock(&self.conn)
@@ -68,7 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Everything the reading thread owns or shares.
+/// The reading thread.
 pub struct ReadThread {
     pub reads: Receiver<Read>,
     pub jobs: Sender<Job>,
@@ -78,7 +78,7 @@ pub struct ReadThread {
 }
 
 impl ReadThread {
-    /// Works until every handle is gone or the store is closed.
+    /// Runs until every handle is gone or the store is closed.
     pub fn run(self) {
         let counted = self.metrics.store_requests.get_or_create(&OfRequest { kind: "read" }).clone();
         while let Ok(read) = self.reads.recv_blocking() {
@@ -97,7 +97,7 @@ impl ReadThread {
     }
 }
 
-/// Answers a read from one snapshot. `printed` was looked up before.
+/// Runs a read in one snapshot. `printed` was looked up before.
 pub fn answer(conn: &Connection, printed: Arc<Printed>, read: Read) {
     // Deferred: the first statement takes the snapshot.
     match conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])) {

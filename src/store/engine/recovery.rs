@@ -1,5 +1,5 @@
-//! What the store does when the medium fails: it finds out what became of a COMMIT that failed, and whether the medium
-//! can be written again.
+//! Recovers from a medium that failed: settles what became of a failed COMMIT, and whether the medium can be written
+//! again.
 //!
 //! An error from COMMIT is not a rollback. SQLite takes the transaction back for everybody who has the database open,
 //! but its frames may stand in the write-ahead log, whole and valid, and whoever opens the database after a crash would
@@ -25,13 +25,13 @@ use crate::store::file::connect::{Sharing, connect, leave_log};
 use crate::store::file::place::Place;
 use crate::store::sql;
 
-/// Recoveries without a commit in between after which the medium is given up.
+/// Recoveries in a row, without a commit, after which the medium is given up.
 const RECOVERIES_MAX: u32 = 3;
-/// The pauses before a step is tried again: what fails once is often over after that.
+/// Pauses before a step is tried again: many failures are short.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 impl Database {
-    /// Makes sure that what failed has not happened and that the database can be written; whether it can.
+    /// Makes sure that what failed did not happen; returns whether the database can be written.
     pub fn recover(&mut self, error: &Fault) -> bool {
         self.recoveries += 1;
         self.outside.metrics.store_recoveries.inc();
@@ -62,8 +62,8 @@ impl Database {
         opened
     }
 
-    /// Closes the connection and opens it anew; the log stays as it is. Whoever reads does so by it until
-    /// there is one for reads again.
+    /// Closes the connection and opens it anew, without moving the log. Until there is a reading connection again,
+    /// this one is read by.
     fn reconnect(&mut self, sharing: Sharing) -> Result<(), Fault> {
         // Another file would be opened in its place.
         self.look_at_place(true)?;
@@ -81,7 +81,7 @@ impl Database {
         Ok(())
     }
 
-    /// Lets others open the database again, which was opened on a disk without room for that.
+    /// Lets other processes open the database again, where it was opened alone on a full disk.
     pub fn share_if_there_is_room(&mut self) {
         let is_useless = || self.broken.is_some() || self.disk.room.has_none();
         if self.disk.sharing == Sharing::All || is_useless() || self.look_at_place(true).is_err() {
@@ -118,7 +118,7 @@ impl Database {
     }
 }
 
-/// A write that means nothing: whether the database can be written.
+/// Writes a time into `meta`, to find out whether the database can be written.
 pub fn probe(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     tx.may_add()?;
     tx.prepare(sql::META_SET)?.execute(named_params! {":key": "probed_at", ":value": tx.now.0})?;
@@ -139,7 +139,7 @@ fn seal_patiently(conn: &Connection) -> Result<i64, Fault> {
     sealed
 }
 
-/// A commit of one page, in the place of the one that failed.
+/// Commits one page in the place of the commit that failed.
 fn seal(conn: &Connection) -> Result<i64, Fault> {
     if !conn.is_autocommit() {
         let _ = conn.execute_batch("ROLLBACK");
@@ -156,15 +156,15 @@ fn read_seal(conn: &Connection) -> Result<i64, Fault> {
     Ok(rows.next()?.map_or(Ok(0), |row| row.get(0))?)
 }
 
-/// Writes the whole log into the database, flushes it, and begins the log anew.
+/// Moves the whole log into the database, flushes it, and begins the log anew.
 fn write_back(conn: &Connection) -> Result<(), Fault> {
     // Somebody else who reads may keep the log from beginning anew; it is written back all the same.
     Ok(conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
 }
 
-/// Tells a disk quota and a file system that became read-only from a medium that fails.
+/// Tells a full disk, a disk quota and a read-only file system from a medium that fails.
 ///
-/// Only for a write: one that was refused cannot have completed a commit, a flush that was refused may have.
+/// Only for a write: a refused write cannot have completed a commit, a refused flush may have.
 pub fn refined(error: Fault, conn: &Connection) -> Fault {
     if !matches!(error, Fault::Io { is_write: true, .. }) {
         return error;

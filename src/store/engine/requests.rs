@@ -1,5 +1,4 @@
-//! The way to the store's two threads: a request goes down one of two bounded channels, its answer comes back by a channel
-//! of its own.
+//! Sends requests to the store's two threads by two bounded channels; each answer comes back by a channel of its own.
 
 use std::time::Duration;
 
@@ -10,12 +9,12 @@ use crate::store::engine::reader::{Read, Reader};
 use crate::store::engine::writer::Writer;
 use crate::store::error::{StoreError, closed};
 
-/// Jobs that may wait for the writing thread; who comes then waits for a place.
+/// Jobs that may wait for the writing thread; further ones wait for a place.
 const JOBS_MAX: usize = 4_096;
-/// Reads that may wait for the reading thread; who comes then waits for a place.
+/// Reads that may wait for the reading thread; further ones wait for a place.
 const READS_MAX: usize = 4_096;
 
-/// Where requests are sent; cheap to clone.
+/// The two channels; cheap to clone.
 #[derive(Clone)]
 pub struct Requests {
     jobs: Sender<Job>,
@@ -23,19 +22,19 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// The two channels: where requests are sent, and where each thread takes them.
+    /// Makes the channels, and the ends that the threads receive from.
     pub fn new() -> (Requests, Receiver<Job>, Receiver<Read>) {
         let (jobs, taken_jobs) = async_channel::bounded(JOBS_MAX);
         let (reads, taken_reads) = async_channel::bounded(READS_MAX);
         (Requests { jobs, reads }, taken_jobs, taken_reads)
     }
 
-    /// Where the reading thread sends what it cannot read itself.
+    /// The writing thread's channel, for reads that the reading thread cannot do.
     pub fn jobs(&self) -> Sender<Job> {
         self.jobs.clone()
     }
 
-    /// Has something written that somebody waits for.
+    /// Runs an urgent job.
     pub async fn write<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -43,7 +42,7 @@ impl Requests {
         self.write_as(true, work).await
     }
 
-    /// The same for what is much and may wait for what is urgent.
+    /// Runs a bulk job, which waits for urgent ones.
     pub async fn write_bulk<T: Send + 'static>(
         &self,
         work: impl FnMut(&mut Writer<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -51,7 +50,7 @@ impl Requests {
         self.write_as(false, work).await
     }
 
-    /// Has something written, and waits for neither a place nor the answer.
+    /// Queues a job without waiting for a place or the answer.
     pub fn write_later(&self, work: impl FnMut(&mut Writer<'_>) -> Result<(), StoreError> + Send + 'static) {
         let (reply, _) = async_channel::bounded(1);
         let _ = self.jobs.try_send(Job::Write(Box::new(WriteOf { is_urgent: false, work, result: None, reply })));
@@ -65,7 +64,7 @@ impl Requests {
         self.ask(|reply| Job::Write(Box::new(WriteOf { is_urgent, work, result: None, reply }))).await?
     }
 
-    /// Has something read.
+    /// Runs a read.
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -81,17 +80,17 @@ impl Requests {
         answer.recv().await.map_err(|_| closed())?
     }
 
-    /// Commits what the backlog has ready; answers what a commit lately took.
+    /// Commits output that is ready; returns the smoothed time of a commit.
     pub async fn flush(&self) -> Result<Duration, StoreError> {
         self.ask(Job::Flush).await?
     }
 
-    /// Waits until all that was sent to be written before this is done, and published.
+    /// Waits until every job sent before is done and published.
     pub async fn barrier(&self) -> Result<(), StoreError> {
         self.ask(Job::Barrier).await
     }
 
-    /// Whether the open files are still in their place.
+    /// Checks that the open files are in their place.
     pub async fn look(&self) -> Result<(), StoreError> {
         self.ask(Job::Look).await?
     }
@@ -101,7 +100,7 @@ impl Requests {
         self.ask(Job::Checkpoint).await
     }
 
-    /// Has the writing thread commit what waits and close the database; every later request is refused.
+    /// Commits what waits and closes the database. Every later request is refused.
     pub async fn close(&self) {
         let _ = self.ask(Job::Close).await;
         self.jobs.close();

@@ -1,7 +1,7 @@
-//! How much room there is: the floor of free space, the quota and its wall, the ballast; and what has to wait while
-//! there is too little.
+//! Space: the minimum of free space, the quota and its hard limit, the ballast; and what waits while there is too
+//! little.
 //!
-//! It decides what a transaction may carry, never what a job does. It never refuses what frees room or ends a run.
+//! It decides what a transaction may carry, never what a job does. It never refuses what frees space or ends a run.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -18,38 +18,38 @@ use crate::store::file::pages::{page_bytes, used_bytes};
 use crate::store::refusal::{Refusal, Shortage};
 use crate::store::settings::Quota;
 
-/// How long a database that could not be written is left alone before everything is tried again.
+/// Pause before everything is tried again after a write failed.
 const RETRY: Duration = Duration::from_secs(1);
-/// What must be free beyond the ballast before it is made again after a full disk.
+/// Free space needed beyond the ballast before it is created again.
 const MARGIN_BYTES: u64 = 1_024 * 1_024;
-/// With less than this free the start gives the ballast back: opening takes a few pages.
+/// With less free space a start gives the ballast back: opening the database takes a few pages.
 const START_BYTES_MIN: u64 = 1_024 * 1_024;
-/// The index of the write-ahead log, as it begins.
+/// Initial size of the write-ahead log's index.
 const INDEX_BYTES: usize = 32 * 1_024;
-/// The wall, where even output stops, in percent of the quota.
+/// Hard limit of the database's size, in percent of the quota: beyond it not even output is stored.
 const WALL_PERCENT: u64 = 125;
-/// Where submits stop while something can be pruned: half-way between the quota, around which pruning keeps a busy
-/// database, and the wall, so that what was taken can be started, recorded and ended.
+/// Submits stop here while something can be pruned, in percent of the quota: half-way between the quota, around which
+/// pruning keeps a busy database, and the hard limit, so that accepted runs can be started, recorded and ended.
 const GROWTH_PERCENT: u64 = 112;
-/// What the log may take up beside the database: it is moved there from 4 MiB on.
+/// Size of the write-ahead log beside the database: a checkpoint is made from 4 MiB on.
 const LOG_BYTES: u64 = 5 * 1_024 * 1_024;
-/// How often a database that is written asks for the size of its file system.
+/// How often the size of the file system is looked up.
 const QUOTA_LOOK: Duration = Duration::from_secs(10);
-/// The most pages that SQLite can count.
+/// Largest number of pages in SQLite.
 const PAGES_MAX: u64 = 0xffff_fffe;
-/// What one transaction may need: a database so close to its wall met the wall.
+/// Space that one transaction may need: a database this close to its hard limit has met it.
 const TRANSACTION_BYTES: u64 = 4 * 1_024 * 1_024;
 
 /// What a transaction carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
-    /// The jobs, waiting output, new claims.
+    /// The jobs, waiting output and new claims.
     Whole,
-    /// The jobs alone, and of those only what must be: ends, cancels, deletes.
+    /// The jobs alone, and of those only essential ones: ends, cancels, deletes.
     Essential,
 }
 
-/// The room that the database has.
+/// The space that the database has and may use.
 pub struct Room {
     /// The database's file.
     file: FileAt,
@@ -57,19 +57,19 @@ pub struct Room {
     floor_bytes: u64,
     quota: Quota,
     quota_bytes: u64,
-    /// When the file system was last asked for its size.
+    /// When the size of the file system was last looked up.
     quota_looked: Instant,
     ballast: Ballast,
     held: Option<Held>,
-    /// Whether the last look refused: said once when that begins and once when it is over.
+    /// Whether the last check refused submits: the begin and the end of that are logged.
     refuses: Cell<bool>,
-    /// Whether the last look saw room for the ballast.
+    /// Whether the last check found room for the ballast.
     has_room: Cell<bool>,
-    /// What Litestream keeps beside it.
+    /// Size of what Litestream keeps beside the database.
     replica: RefCell<Counted>,
 }
 
-/// Output, claims and submits wait.
+/// Why and since when output, claims and submits wait.
 struct Held {
     why: Refusal,
     since: Instant,
@@ -77,7 +77,8 @@ struct Held {
 }
 
 impl Room {
-    /// Looks around; on a disk that is full to the brim gives the ballast back, so that the database can be opened.
+    /// Looks up the figures of the file system. On a full disk gives the ballast back, so that the database can be
+    /// opened.
     pub fn new(file: &FileAt, floor_bytes: u64, quota: &Quota) -> Room {
         let mut ballast = Ballast::find(&file.dir);
         if has_none(&file.dir) {
@@ -99,7 +100,7 @@ impl Room {
         room
     }
 
-    /// What the next transaction may carry. While writes fail, everything is tried once in a while.
+    /// What the next transaction may carry. While writes fail, everything is tried once a second.
     pub fn load(&mut self) -> Load {
         let Some(held) = &mut self.held else { return Load::Whole };
         if Instant::now() < held.next_try {
@@ -114,7 +115,7 @@ impl Room {
         Load::Whole
     }
 
-    /// A write found no room, or a file system that takes none: from now on output, claims and submits wait.
+    /// Makes output, claims and submits wait, because a write found no room or a read-only file system.
     pub fn hold(&mut self, conn: &Connection, fault: &Fault) {
         let next_try = Instant::now() + RETRY;
         if let Some(held) = &mut self.held {
@@ -126,13 +127,12 @@ impl Room {
         self.held = Some(Held { why, since: Instant::now(), next_try });
     }
 
-    /// What the database may have in use.
+    /// The quota in bytes.
     pub fn quota_bytes(&self) -> u64 {
         self.quota_bytes
     }
 
-    /// Looks, once in a while or `now`, how large the file system is: it may grow, shrink, or be another one. Answers
-    /// whether the quota changed.
+    /// Looks up the size of the file system, which may change, every 10 s or `now`. Returns whether the quota changed.
     pub fn look_at_quota(&mut self, now: bool) -> bool {
         if !now && self.quota_looked.elapsed() < QUOTA_LOOK {
             return false;
@@ -154,12 +154,12 @@ impl Room {
         changed
     }
 
-    /// Whether something is held back.
+    /// Whether output, claims and submits wait.
     pub fn is_held(&self) -> bool {
         self.held.is_some()
     }
 
-    /// Why something is held back, in figures of now.
+    /// Why they wait, with current figures.
     pub fn why_held(&self, conn: &Connection) -> Option<Refusal> {
         self.held.as_ref().map(|held| match held.why {
             Refusal::NoRoom(_) => Refusal::NoRoom(self.shortage_met(conn)),
@@ -167,7 +167,7 @@ impl Room {
         })
     }
 
-    /// Something was written that had been held back.
+    /// Lets them go on: something was written that had been waiting.
     pub fn release(&mut self) {
         if let Some(held) = self.held.take() {
             log::info!("the database can be written again, after {} s", held.since.elapsed().as_secs());
@@ -176,12 +176,12 @@ impl Room {
         }
     }
 
-    /// What SQLite's own error means to a caller.
+    /// The error that a caller gets for a fault.
     pub fn told(&self, conn: &Connection, fault: &Fault) -> StoreError {
         self.refusal(conn, fault).map_or_else(|| fault.clone().into(), StoreError::Refused)
     }
 
-    /// The refusal that a fault is to a caller, if it is none of the daemon's own.
+    /// The refusal that stands for a fault, if there is one.
     fn refusal(&self, conn: &Connection, fault: &Fault) -> Option<Refusal> {
         match fault {
             Fault::Full => Some(Refusal::NoRoom(self.shortage_met(conn))),
@@ -190,7 +190,7 @@ impl Room {
         }
     }
 
-    /// What SQLite ran short of, in figures of now.
+    /// What SQLite had too little of, with current figures.
     fn shortage_met(&self, conn: &Connection) -> Shortage {
         let free_bytes = free_bytes(&self.file.dir).unwrap_or(0);
         let used_bytes = used_bytes(conn).unwrap_or(0);
@@ -202,11 +202,11 @@ impl Room {
         Shortage::Disk { free_bytes, needed_bytes, replica_bytes: self.replica_bytes() }
     }
 
-    /// Whether the database may grow by something new: a look at the disk and at two figures in SQLite's cache.
-    /// `prunable`: whether there is something that goes by itself.
+    /// Checks whether the database may grow by something new, with one `statvfs` and two figures of SQLite.
+    /// `prunable`: whether something can be pruned.
     ///
     /// # Errors
-    /// What there is too little of.
+    /// [`Refusal::NoRoom`] with what there is too little of.
     pub fn may_grow(&self, conn: &Connection, prunable: bool) -> Result<(), StoreError> {
         let shortage = self.shortage(conn, prunable)?;
         match (self.refuses.replace(shortage.is_some()), &shortage) {
@@ -232,15 +232,15 @@ impl Room {
         Ok(is_full.then_some(Shortage::Quota { used_bytes, quota_bytes }))
     }
 
-    /// What Litestream keeps beside the database.
+    /// Size of what Litestream keeps beside the database, in bytes.
     fn replica_bytes(&self) -> u64 {
         self.replica.borrow_mut().bytes(&self.file)
     }
 
-    /// Whether a client's events may be added: beyond what pruning and trimming keep to, nothing comes from outside.
+    /// Checks whether a client's events may be stored: none are beyond the size that pruning and trimming maintain.
     ///
     /// # Errors
-    /// That there is too much already.
+    /// [`Refusal::NoRoom`] where the database is too large.
     pub fn may_append(&self, conn: &Connection) -> Result<(), StoreError> {
         let (used_bytes, quota_bytes) = (used_bytes(conn)?, self.quota_bytes);
         if used_bytes <= percent(quota_bytes, GROWTH_PERCENT) {
@@ -249,7 +249,7 @@ impl Room {
         Err(Refusal::NoRoom(Shortage::Quota { used_bytes, quota_bytes }).into())
     }
 
-    /// Makes the ballast where it is missing and the last look saw room for it.
+    /// Creates the ballast where it is missing and the last check found room for it.
     pub fn keep_ballast(&mut self) {
         if self.ballast.is_kept() || self.held.is_some() || !self.has_room.replace(false) {
             return;
@@ -260,17 +260,17 @@ impl Room {
         }
     }
 
-    /// Keeps as much of a ballast as there is room for, so that the next start finds something to give back.
+    /// Creates as much of the ballast as there is room for, so that the next start has something to give back.
     pub fn keep_part(&mut self) {
         self.ballast.make_part();
     }
 
-    /// Whether so little is free that the database may not be opened, as all programs open it.
+    /// Whether so little is free that the database may fail to open in the usual way.
     pub fn has_none(&self) -> bool {
         has_none(&self.file.dir) || refuses_a_file(&self.file.dir)
     }
 
-    /// Gives the ballast back to what must be written; whether there was any.
+    /// Gives the ballast back; returns whether there was any.
     pub fn give_ballast_back(&mut self) -> bool {
         let given = self.ballast.give_back();
         if given {
@@ -279,7 +279,7 @@ impl Room {
         given
     }
 
-    /// Lets SQLite grow to the wall, or, for what must be, beyond it.
+    /// Sets the hard limit of the database's size; for essential writes there is none.
     pub fn set_wall(&self, conn: &Connection, load: Load) -> Result<(), Fault> {
         let pages = match load {
             // Where what may not go fills it up to there, as kept runs can, what runs prints and ends all the same: the
@@ -301,19 +301,19 @@ fn total_bytes(dir: &Dir) -> u64 {
     dir.free_space().map_or(u64::MAX, |space| space.total_bytes)
 }
 
-/// What is free for us on the file system of a directory.
+/// Free space on the file system of a directory.
 fn free_bytes(dir: &Dir) -> Option<u64> {
     dir.free_space().ok().map(|space| space.free_bytes)
 }
 
-/// Whether less is free than a start takes, in bytes or in files.
+/// Whether less is free than a start needs, in bytes or in files.
 fn has_none(dir: &Dir) -> bool {
     dir.free_space().is_ok_and(|space| {
         space.free_bytes < START_BYTES_MIN || space.free_files.is_some_and(|files| files < START_FILES)
     })
 }
 
-/// Whether a file as large as the index of the log finds no room: a quota of its user is in no figure of the file system.
+/// Whether a file of the size of the log's index cannot be written: no figure of the file system shows a user's quota.
 fn refuses_a_file(dir: &Dir) -> bool {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let written =

@@ -1,26 +1,26 @@
-//! The limits that are kept to: how many runs may wait, how long and how many may stay, what the database may hold.
+//! Limits: how many runs may wait, how long and how many ended runs stay, how large the database may be.
 //!
-//! They say what is too much, never what goes.
+//! They say whether there is too much, not what is removed.
 
 use crate::clock::UnixMs;
 use crate::store::engine::state::State;
 use crate::store::settings::StoreConfig;
 
-/// What goes beyond what must where there are too many runs, as a part of the limit, so that a busy daemon prunes in
-/// lumps: a pass for each run that ends would cost a commit each.
+/// Share of a limit that is removed in addition once it is exceeded, so that a busy daemon prunes in lumps instead of
+/// once for each run that ends.
 const SLACK: i64 = 64;
 const DAY_MS: i64 = 86_400_000;
 
-/// How many runs may wait, and what may stay of those that have ended.
+/// The configured limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// `limits.queued_runs`.
     pub queued_runs_max: i64,
-    /// How long a finished run stays, in milliseconds; `None`: for ever.
+    /// Age from which a finished run is removed, in milliseconds; `None`: never.
     pub age_ms: Option<i64>,
-    /// How many do; `None`: all.
+    /// Number of finished runs that stay; `None`: all.
     count: Option<i64>,
-    /// What the database may have in use.
+    /// Quota in pages.
     pages: i64,
     page_bytes: i64,
     /// `limits.output_bytes_per_run`
@@ -28,7 +28,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The configuration's, for a database that may have so many bytes in use, in pages of this size.
+    /// The configured limits, for a quota in bytes and a page size in bytes.
     pub fn new(config: &StoreConfig, quota_bytes: u64, page_bytes: i64) -> Rules {
         let some = |number: u64| i64::try_from(number).ok().filter(|number| *number > 0);
         Rules {
@@ -41,34 +41,34 @@ impl Rules {
         }
     }
 
-    /// The database may have so many bytes in use from now on.
+    /// Changes the quota.
     pub fn set_quota(&mut self, db_bytes: u64) {
         self.pages = i64::try_from(db_bytes).unwrap_or(i64::MAX) / self.page_bytes;
     }
 
-    /// What the database may have in use, in bytes.
+    /// The quota in bytes.
     pub fn quota_bytes(&self) -> i64 {
         self.pages.saturating_mul(self.page_bytes)
     }
 
-    /// Whether the database has more in use than it may.
+    /// Whether the database is larger than its quota.
     pub fn is_beyond_quota(&self, state: &State) -> bool {
         state.pages_used > self.pages
     }
 
-    /// So many pages, in bytes.
+    /// Bytes of so many pages.
     pub fn bytes(&self, pages: i64) -> i64 {
         pages.saturating_mul(self.page_bytes)
     }
 
-    /// Whether runs have to go whatever their age. Once they have, until there is some room again.
+    /// Whether runs must be removed whatever their age; once true, until there is some room again.
     pub fn are_exceeded(&self, state: &State) -> bool {
         let limit = |limit: i64| if state.relieving { limit - limit / SLACK } else { limit };
         state.prunable > 0
             && (self.count.is_some_and(|count| state.prunable > limit(count)) || state.pages_used > limit(self.pages))
     }
 
-    /// When the next thing goes that the store keeps for a time; 0: now.
+    /// When the next thing is to be removed; 0: now.
     pub fn next_removal(&self, state: &State) -> Option<UnixMs> {
         if state.deleting || state.live_excess || self.are_exceeded(state) {
             return Some(UnixMs(0));

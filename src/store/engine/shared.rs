@@ -1,6 +1,6 @@
-//! What the store thread tells everyone without being asked: hints and counts, as plain atomics.
+//! What the writing thread publishes without being asked: hints and counts, mostly as atomics.
 //!
-//! Hints spare a question; they are never a reason to act without asking.
+//! Hints save a request; nobody acts on them alone.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -18,7 +18,7 @@ use crate::store::engine::state::{Counts, Queue, State};
 
 const NEVER: i64 = i64::MAX;
 
-/// Written by the store thread after each commit, read by anyone.
+/// Written by the writing thread after each commit, read by anyone.
 #[derive(Default)]
 pub struct Shared {
     claimable: AtomicBool,
@@ -26,15 +26,15 @@ pub struct Shared {
     draining: AtomicBool,
     next_due: AtomicI64,
     next_removal: AtomicI64,
-    /// Something is to be removed before what `next_removal` said, or the clock was set.
+    /// Rung when something is to be removed earlier than `next_removal` said, and when the clock was set.
     sooner: Event,
     counts: [AtomicI64; Status::ALL.len()],
     queues: Mutex<BTreeMap<String, Queue>>,
     printed: Mutex<Arc<Printed>>,
-    /// Since when the store thread waits for the medium, if it does.
+    /// Since when the writing thread has been waiting for the medium.
     writing_since: Mutex<Option<Instant>>,
     commit_us: AtomicU64,
-    /// The last write failed, or the database's files are not in their place.
+    /// Whether the last write failed, or the files are not in their place.
     cannot_write: AtomicBool,
 }
 
@@ -53,7 +53,7 @@ impl Shared {
         show_printed(&mut lock(&self.printed), state);
     }
 
-    /// Every queue with what is in it, by name.
+    /// All queues by name.
     pub fn queues(&self) -> Vec<(String, Queue)> {
         lock(&self.queues).iter().map(|(name, queue)| (name.clone(), queue.clone())).collect()
     }
@@ -66,17 +66,17 @@ impl Shared {
         lock(&self.printed).clone()
     }
 
-    /// The store thread waits for the medium from now on, or does so no more.
+    /// Sets since when the writing thread waits for the medium; `None`: it does not.
     pub fn set_writing(&self, since: Option<Instant>) {
         *lock(&self.writing_since) = since;
     }
 
-    /// How long the store thread has been waiting for the medium.
+    /// How long the writing thread has been waiting for the medium.
     pub fn writing_for(&self) -> Duration {
         lock(&self.writing_since).map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Whether the last write was done, as far as is known.
+    /// Whether the database can be written, by the last write.
     pub fn is_writable(&self) -> bool {
         !self.cannot_write.load(Ordering::SeqCst)
     }
@@ -97,7 +97,7 @@ impl Shared {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Answers whether it was otherwise before.
+    /// Sets whether the daemon drains; returns whether that changed.
     pub fn drain(&self, drain: bool) -> bool {
         self.draining.swap(drain, Ordering::SeqCst) != drain
     }
@@ -106,7 +106,7 @@ impl Shared {
         self.claims_open.store(open, Ordering::SeqCst);
     }
 
-    /// Nothing is due while nothing may be claimed.
+    /// When the next delayed run is due; `None` while the daemon drains.
     pub fn next_due(&self) -> Option<UnixMs> {
         if self.draining() {
             return None;
@@ -122,7 +122,7 @@ impl Shared {
         self.sooner.listen()
     }
 
-    /// Times are to be looked at again.
+    /// Wakes whoever waits for a time.
     pub fn clock_was_set(&self) {
         self.sooner.notify(usize::MAX);
     }
@@ -131,7 +131,7 @@ impl Shared {
         std::array::from_fn(|index| self.counts[index].load(Ordering::Relaxed))
     }
 
-    /// What a commit lately took, smoothed over about four.
+    /// Smoothed time of a commit: the newest counts a quarter.
     pub fn commit_time(&self) -> Duration {
         Duration::from_micros(self.commit_us.load(Ordering::Relaxed))
     }
@@ -144,7 +144,7 @@ impl Shared {
     }
 }
 
-/// Counts change with every commit, names seldom: what stays is not made anew.
+/// Updates the published queues: counts change with every commit, names seldom, so that names are not cloned anew.
 fn show_queues(shown: &mut BTreeMap<String, Queue>, now: &BTreeMap<String, Queue>) {
     if shown.keys().eq(now.keys()) {
         shown.values_mut().zip(now.values()).for_each(|(shown, now)| shown.clone_from(now));

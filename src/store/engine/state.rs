@@ -1,6 +1,6 @@
-//! What the store thread keeps in memory so that it need not be counted: ids, queues, counts, output in flight.
+//! Counters and ids that the writing thread keeps in memory instead of counting rows.
 //!
-//! All of it can be found again in the database, and is after every rollback. Never the only place of a fact.
+//! All of it is found in the database again, also after a rollback. It is never the only place of a fact.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
@@ -16,34 +16,34 @@ use crate::store::error::Fault;
 use crate::store::file::pages::pages_used;
 use crate::store::sql;
 
-/// One queue: its setting and what is in it.
+/// One queue: settings and counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
-    /// How many of its runs may run at once.
+    /// Runs that may run at once.
     pub slots: i64,
-    /// Whether claims are held back.
+    /// Whether its runs are not started.
     pub paused: bool,
-    /// Queued, and nothing holds them back.
+    /// Queued runs that nothing holds back.
     pub ready: i64,
-    /// Queued and held back, by their time or otherwise.
+    /// Queued runs that are held back, by their time or otherwise.
     pub held: i64,
-    /// Running.
+    /// Running runs.
     pub running: i64,
 }
 
 impl Queue {
-    /// Runs that could be claimed now.
+    /// Number of runs that could be claimed now.
     pub fn claimable(&self) -> i64 {
         if self.paused { 0 } else { self.ready.min(self.slots - self.running).max(0) }
     }
 }
 
-/// All that the counters count a run by.
+/// The properties of a run by which it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing<'a> {
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
-    /// The queue that it belongs to.
+    /// Its queue.
     pub queue: &'a str,
     /// What holds it back; counts while it is queued.
     pub held_by: HeldBy,
@@ -52,52 +52,52 @@ pub struct Standing<'a> {
 }
 
 impl<'a> Standing<'a> {
-    /// Of a run as it was read.
+    /// The standing of a run.
     pub fn of(run: &'a Run) -> Standing<'a> {
         let Run { outcome, spec, held_by, .. } = run;
         Standing { status: outcome.status, queue: &spec.queue, held_by: *held_by, keep: spec.keep }
     }
 }
 
-/// How many runs there are of each status.
+/// Number of runs of each status.
 pub type Counts = [i64; Status::ALL.len()];
 
-/// The store thread's memory.
+/// Memory of the writing thread.
 #[derive(Clone)]
 pub struct State {
     pub instance: String,
-    /// The highest run id that was ever given out.
+    /// Highest run id that was given out.
     pub last_run: RunId,
-    /// The highest event id that was ever given out; it may run ahead of a batch that is rolled back.
+    /// Highest event id that was given out; it may run ahead of a transaction that is rolled back.
     last_event: Cell<EventId>,
     pub queues: BTreeMap<String, Queue>,
     pub counts: Counts,
-    /// Output of each run that is running.
+    /// Output of each running run.
     pub output: HashMap<RunId, Output>,
     /// When the next delayed run becomes due.
     pub next_due: Option<UnixMs>,
     /// Whether `next_due` has to be looked up again before the commit.
     pub due_changed: bool,
-    /// Whether events of deleted runs are left to remove.
+    /// Whether events of deleted runs are still to be removed.
     pub deleting: bool,
-    /// When the next session, token or key expires; at the latest. `None`: nothing does.
+    /// When the next session, token or key expires, or earlier; `None`: never.
     pub next_expiry: Option<UnixMs>,
-    /// Runs that have ended and are not kept.
+    /// Number of ended runs that are not kept.
     pub prunable: i64,
-    /// When the first of them ended whose time is believed.
+    /// When the first of them ended, among those whose time is plausible.
     pub oldest_ended: Option<UnixMs>,
-    /// Pages of the database that hold something, at the last commit.
+    /// Pages in use at the last commit.
     pub pages_used: i64,
-    /// There were too many runs, and some more go than must.
+    /// There were too many runs: some more are removed than must be.
     pub relieving: bool,
-    /// What runs that are running keep of their output is too much, and some of it can go.
+    /// Running runs keep too much output, and some of it can be removed.
     pub live_excess: bool,
-    /// Of that, so many bytes were found to be what stays.
+    /// Bytes of their output that were found to be unremovable.
     pub live_stays: i64,
 }
 
 impl State {
-    /// Finds it all again.
+    /// Counts everything in the database.
     pub fn load(conn: &Connection) -> Result<State, Fault> {
         let meta_i64 = |key: &str| -> Result<i64, Fault> {
             Ok(conn.prepare_cached(sql::META_GET)?.query_row(named_params! {":key": key}, |row| row.get(0))?)
@@ -157,7 +157,7 @@ impl State {
         Ok(())
     }
 
-    /// Counts anew what each queue holds back and has ready.
+    /// Counts each queue's ready and held runs anew.
     pub fn recount_queued(&mut self, conn: &Connection) -> Result<(), Fault> {
         for queue in self.queues.values_mut() {
             (queue.ready, queue.held) = (0, 0);
@@ -175,13 +175,13 @@ impl State {
         Ok(())
     }
 
-    /// An event id that was never given out before.
+    /// Gives out an event id.
     pub fn next_event_id(&self) -> EventId {
         self.last_event.set(self.last_event.get().next());
         self.last_event.get()
     }
 
-    /// The queue of that name; one that was deleted under its runs counts with a single slot.
+    /// The queue of that name. A queue that was deleted under its runs counts with one slot.
     pub fn queue_mut(&mut self, name: &str) -> &mut Queue {
         if !self.queues.contains_key(name) {
             self.queues.insert(name.to_owned(), Queue { slots: 1, ..Queue::default() });
@@ -189,7 +189,7 @@ impl State {
         self.queues.get_mut(name).expect("it was just inserted")
     }
 
-    /// Counts a run that stands there, once more or once less.
+    /// Adds `by` to the counters of a standing.
     pub fn count_run(&mut self, run: Standing<'_>, by: i64) {
         self.counts[run.status as usize] += by;
         match run.status {
@@ -204,7 +204,7 @@ impl State {
         }
     }
 
-    /// Looks up when the next delayed run becomes due, if that may have changed.
+    /// Looks up when the next delayed run is due, if that may have changed.
     pub fn look_up_due(&mut self, conn: &Connection) -> Result<(), Fault> {
         if std::mem::take(&mut self.due_changed) {
             let next: Option<i64> = conn.prepare_cached(sql::RUNS_NEXT_DUE)?.query_row([], |row| row.get(0))?;
@@ -213,20 +213,20 @@ impl State {
         Ok(())
     }
 
-    /// Counts anew what retention may remove.
+    /// Counts the ended runs that are not kept anew.
     pub fn look_up_prunable(&mut self, conn: &Connection) -> Result<(), Fault> {
         self.prunable = conn.prepare_cached(sql::RUNS_COUNT_PRUNABLE)?.query_row([], |row| row.get(0))?;
         Ok(())
     }
 
-    /// A run ended now that is not kept.
+    /// Notes that a run ended now that is not kept.
     pub fn ended(&mut self, now: UnixMs) {
         if now.is_believed() {
             self.oldest_ended = Some(self.oldest_ended.map_or(now, |oldest| oldest.min(now)));
         }
     }
 
-    /// Looks up when the next session, token or key expires, and which run ended first.
+    /// Looks up when the next session, token or key expires, and when the first run ended.
     pub fn look_up_expiry(&mut self, conn: &Connection) -> Result<(), Fault> {
         self.next_expiry = None;
         for statement in [sql::SESSIONS_NEXT_EXPIRY, sql::ENROLLMENT_NEXT_EXPIRY, sql::IDEMPOTENCY_NEXT_EXPIRY] {
@@ -239,24 +239,24 @@ impl State {
         Ok(())
     }
 
-    /// Something new expires then.
+    /// Notes that something expires at this time.
     pub fn expires(&mut self, at: Option<UnixMs>) {
         if let Some(at) = at {
             self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
         }
     }
 
-    /// How far the database has come. To be asked between transactions, when nothing runs ahead of it.
+    /// Highest ids that were given out. Call it between transactions, when the counters are not ahead.
     pub fn high_water(&self) -> HighWater {
         HighWater { instance: self.instance.clone(), run: self.last_run, event: self.last_event.get() }
     }
 
-    /// Queued runs of all queues.
+    /// Number of queued runs.
     pub fn queued(&self) -> i64 {
         self.counts[Status::Queued as usize]
     }
 
-    /// Whether any queue has something to claim.
+    /// Whether any queue has a run to claim.
     pub fn claimable(&self) -> bool {
         self.queues.values().any(|queue| queue.claimable() > 0)
     }

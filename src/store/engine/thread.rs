@@ -1,7 +1,7 @@
-//! The writing thread: takes what waits, commits it as one transaction, answers it.
+//! The writing thread: takes the jobs that wait, commits them as one transaction, answers them.
 //!
-//! It answers nothing before its COMMIT, and nothing whose outcome it does not know. What fails for lack of room is tried
-//! again with less; what fails otherwise is tried again, each by itself, after the truth was found (see `recovery`).
+//! It answers a job only after its COMMIT and only with a known outcome. What failed for lack of room is tried again
+//! with less; what failed otherwise is tried again job by job, after recovery (see `recovery`).
 
 use async_channel::{Receiver, Sender};
 
@@ -14,21 +14,21 @@ use crate::store::engine::transaction::Steps;
 use crate::store::error::{Fault, StoreError};
 use crate::store::file::error::DAMAGED;
 
-/// Jobs that are looked at for one transaction, at most.
+/// Most jobs of one transaction.
 const BATCH_MAX: usize = 1_024;
 
 /// The writing thread.
 pub struct StoreThread {
     pub database: Database,
     pub jobs: Receiver<Job>,
-    /// What is done in each transaction beside its jobs.
+    /// Steps of every transaction beside its jobs.
     pub steps: Steps,
-    /// Jobs that were taken and that no transaction has had time for yet.
+    /// Jobs that were taken and did not fit into the last transaction's time.
     pub left: Vec<Box<dyn Write>>,
 }
 
 impl StoreThread {
-    /// Works until it is told to close or every handle is gone.
+    /// Runs until it is told to close or every handle is gone.
     pub fn run(mut self) {
         self.database.watch_log();
         self.database.publish_state();
@@ -48,7 +48,7 @@ impl StoreThread {
         }
     }
 
-    /// One round; answers who waits for the close, if that was among it.
+    /// Takes and commits one batch; returns the channel of a close request, if one came.
     fn batch(&mut self, first: Option<Job>) -> Option<Sender<()>> {
         let mut writes = Vec::new();
         let mut flushes = Vec::new();
@@ -98,7 +98,7 @@ impl StoreThread {
         self.left.is_empty() && self.jobs.is_empty()
     }
 
-    /// Commits the jobs, tries again what can be, and answers them. The outcome is that of the output that waits.
+    /// Commits the jobs, tries again what can be, and answers them. The result is that of the output that waits.
     fn commit(&mut self, writes: Vec<Box<dyn Write>>) -> Result<(), StoreError> {
         let load = self.database.disk.room.load();
         self.commit_as(load, writes)
@@ -134,7 +134,7 @@ impl StoreThread {
         Err(told)
     }
 
-    /// With what load so many jobs of a transaction that failed are tried again, each by itself; `None`: they are not.
+    /// The load with which jobs of a failed transaction are tried again, each by itself; `None`: they are not.
     fn load_of_next_try(&mut self, load: Load, error: &Fault, count: usize) -> Option<Load> {
         match error {
             _ if self.database.broken.is_some() => None,
@@ -158,8 +158,8 @@ impl StoreThread {
     }
 }
 
-/// The order in which jobs are done: urgent ones first, each class as it came. What was left over and is not urgent is
-/// not left over for ever: the first of it goes before all.
+/// Puts jobs in order: urgent ones first, each class as it came. The first bulk job that was left over goes before
+/// all, so that none waits for ever.
 fn in_turn(mut left: Vec<Box<dyn Write>>, new: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
     let overdue = left.iter().position(|write| !write.is_urgent()).map(|at| left.remove(at));
     left.extend(new);

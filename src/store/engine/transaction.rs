@@ -1,8 +1,7 @@
-//! One transaction: BEGIN, what waits, the jobs, COMMIT, and then, before anybody is answered, what happened is put where
-//! the readers and the scheduler find it.
+//! One transaction: BEGIN, waiting output, the jobs, COMMIT. Then events and orders are published, before any job is
+//! answered.
 //!
-//! Nothing leaves before its COMMIT. What a transaction that failed had taken waits again afterwards, and the thread's
-//! memory is what it was.
+//! Nothing is published before the COMMIT. After a rollback the output waits again and the memory is as before.
 
 use std::time::{Duration, Instant};
 
@@ -22,27 +21,27 @@ use crate::store::error::{Fault, StoreError};
 use crate::store::file::pages::pages_used;
 use crate::store::refusal::Refusal;
 
-/// Once its jobs have taken this long, a transaction takes no more of them: bounds how long the first waits for the last.
+/// Time after which a transaction takes no more jobs: it bounds how long the first waits for the last.
 const BATCH_TIME: Duration = Duration::from_millis(25);
-/// A write that took longer is told in the log: the medium, or its file system, was held.
+/// Time from which a write is logged as slow: the medium or its file system was held.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// What each job of a transaction is to be told; fewer than jobs where the time was over.
+/// Result of each job; fewer than jobs where the time was over.
 pub type Outcomes = Vec<Result<(), Refusal>>;
 
-/// What every transaction does beside its jobs. The tables know how; the engine only when.
+/// Steps of every transaction beside its jobs. The tables define them, the engine calls them.
 #[derive(Clone, Copy)]
 pub struct Steps {
-    /// First: appends the output that waits.
+    /// First: appends waiting output.
     pub append_output: fn(&mut Writer<'_>) -> Result<(), StoreError>,
-    /// After the jobs, where one of them asked for it: fills free slots.
+    /// After the jobs, if one asked for it: claims runs for free slots.
     pub claim: fn(&mut Writer<'_>) -> Result<(), StoreError>,
-    /// Last: what the transaction may have made too much.
+    /// Last: whether running runs now keep too much output.
     pub is_live_excess: fn(&mut Writer<'_>) -> bool,
 }
 
 impl Database {
-    /// Commits the jobs with all that this load carries, or nothing at all.
+    /// Commits the jobs and what else this load carries, or nothing at all.
     pub fn try_commit(&mut self, load: Load, writes: &mut [Box<dyn Write>], steps: Steps) -> Result<Outcomes, Fault> {
         if let Some(why) = &self.broken {
             return Err(Fault::GivenUp(why.clone()));
@@ -144,13 +143,13 @@ impl Database {
         }
     }
 
-    /// Begins a transaction, once nobody else holds the lock any more, or fails.
+    /// Begins a transaction; waits a moment for another process's lock.
     fn begin(&mut self) -> Result<(), Fault> {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(())
     }
 
-    /// Takes the transaction back, and the memory with it: from `before`, or from the database.
+    /// Rolls back, and restores the memory from `before` or from the database.
     fn roll_back(&mut self, error: &Fault, before: Option<State>) {
         if !self.conn.is_autocommit() {
             // Some errors roll back by themselves, others do not; a failing ROLLBACK says nothing more.
@@ -180,7 +179,7 @@ impl Database {
         }
     }
 
-    /// After the COMMIT and before any answer: what happened is put where the readers and the scheduler find it.
+    /// Publishes what was committed, after the COMMIT and before any answer.
     fn publish(&mut self, mut events: Vec<Event>, pieces: Vec<Piece>, orders: Vec<Order>) {
         self.outside.backlog.settled(&pieces);
         let mut pieces = pieces.into_iter();
@@ -199,7 +198,7 @@ impl Database {
     }
 }
 
-/// Does in a transaction that has begun what this load carries; answers what each job is to be told.
+/// Does what this load carries; returns the result of each job.
 fn work(
     tx: &mut Writer<'_>,
     is_whole: bool,

@@ -1,7 +1,7 @@
-//! One transaction under way: what its jobs share, and the events they will have caused once it is committed.
+//! A transaction under way: what its jobs share, and what is published once it is committed.
 //!
-//! A job decides before it writes, so that a refusal leaves nothing behind and no savepoint is needed. An error of SQLite's
-//! own rolls the whole batch back, as does a move that the table of transitions lacks; then each job is tried by itself.
+//! A job decides before it writes, so that a refusal leaves nothing behind and no savepoint is needed. A fault rolls
+//! the whole batch back; then each job is tried by itself.
 
 use rusqlite::{CachedStatement, Connection, ToSql, named_params};
 
@@ -18,64 +18,64 @@ use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
 
-/// What a job of a batch works with.
+/// What a job works with.
 pub struct Writer<'a> {
     pub conn: &'a Connection,
     pub state: &'a mut State,
     pub backlog: &'a Backlog,
-    /// One time for the whole batch.
+    /// The time of the whole transaction.
     pub now: UnixMs,
     pub room: &'a Room,
-    /// What a look at the room said; one is enough for a transaction.
+    /// Result of the check for room, made at most once in a transaction.
     pub room_seen: Option<Result<(), StoreError>>,
-    /// Why this transaction carries only what must be, if it does.
+    /// Why this transaction carries only essential jobs, if it does.
     pub held: Option<Refusal>,
-    /// How much may wait, and what may stay.
+    /// The configured limits.
     pub rules: &'a Rules,
-    /// In commit order; those of output get their bytes from `pieces`, in the same order, after the commit.
+    /// Events in commit order. Those of output get their bytes from `pieces` after the commit.
     pub events: Vec<Event>,
-    /// The output of this transaction, so that it can be put back.
+    /// Output of this transaction, so that it can be put back.
     pub pieces: Vec<Piece>,
-    /// Runs that ended, each with the milliseconds since its last attempt started, if one did.
+    /// Runs that ended, each with the milliseconds since its last attempt began, if one did.
     pub ended: Vec<(Status, Option<i64>)>,
-    /// Events of deleted runs, and what was too much of others, that were removed.
+    /// Number of events that were removed.
     pub removed_events: usize,
-    /// Runs that were removed.
+    /// Number of runs that were removed.
     pub removed_runs: usize,
     /// Whether a job freed a slot or asked for claims.
     pub claim_wanted: bool,
-    /// What whoever runs commands is to do once it is committed.
+    /// Orders for whoever runs commands, once it is committed.
     pub orders: Vec<Order>,
-    /// What is to change in memory once it is committed, in this order; for what seldom changes.
+    /// Changes in memory once it is committed, in this order. A box each: only for what is rare.
     pub after_commit: Vec<Box<dyn FnOnce()>>,
 }
 
 impl<'a> Writer<'a> {
-    /// A statement by its text; prepared once per connection.
+    /// Prepares a statement, once for each connection.
     pub fn prepare(&self, statement: &str) -> Result<CachedStatement<'a>, StoreError> {
         Ok(self.conn.prepare_cached(statement)?)
     }
 
-    /// Refuses what can wait while the database cannot take more.
+    /// Refuses jobs that can wait while the database cannot take more.
     pub fn may_add(&self) -> Result<(), StoreError> {
         self.held.clone().map_or(Ok(()), |why| Err(why.into()))
     }
 
-    /// The same, and refuses below the floor and beyond the quota: for what brings more with it than itself.
+    /// The same, and also below the minimum of free space and beyond the quota: for jobs whose runs will need more.
     pub fn may_grow(&mut self) -> Result<(), StoreError> {
         self.may_add()?;
         let (room, conn, prunable) = (self.room, self.conn, self.state.prunable > 0);
         self.room_seen.get_or_insert_with(|| room.may_grow(conn, prunable)).clone()
     }
 
-    /// Appends an event of the daemon's or a client's own.
+    /// Appends an event of the daemon or a client; returns its `seq`.
     pub fn append(&mut self, run: RunId, kind: Kind, data: String) -> Result<Seq, StoreError> {
         let (id, seq) = self.insert_event(run, kind, None, &data)?;
         self.events.push(Event { id, run, seq, at: self.now, kind, data: Data::Json(data) });
         Ok(seq)
     }
 
-    /// Writes an event's row; answers its id and `seq`.
+    /// Writes an event's row; returns its id and `seq`.
     pub fn insert_event(
         &self,
         run: RunId,
@@ -94,7 +94,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// `value` as JSON text; what the domain serialises always does.
+/// `value` as JSON text. The domain's types can always be serialised.
 pub fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("maps of strings and plain structs always serialise")
 }

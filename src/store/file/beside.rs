@@ -1,7 +1,6 @@
-//! The database's file as those use it who are not the daemon: looked at, copied, made ready to take another's place.
+//! Opens a database read-only beside the daemon, and prepares copies of one. Refuses foreign files and newer schemas.
 //!
-//! What is looked at is opened to be read alone. A file is changed only by the functions that say so, and those are for
-//! copies and for databases that no daemon has.
+//! Only the functions that say so change a file, and they are for copies and for databases that no daemon has open.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,77 +17,77 @@ use crate::store::file::migrate::APPLICATION_ID;
 use crate::store::file::{by_descriptor, instance};
 use crate::store::sql;
 
-/// One thread has a connection, whatever it is for.
+/// Each connection belongs to one thread.
 const READ: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// Pages of one step of a copy: 1 MiB. After each, whoever else needs the medium has as long as it took.
+/// Pages of one step of a copy: 1 MiB. After each step the copy pauses for as long as the step took.
 const STEP_PAGES: i32 = 256;
-/// … but the copy goes on after this.
+/// The longest pause between two steps of a copy.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
-/// How long another process may keep a lock that is in the way.
+/// How long another process's lock is waited for.
 const BUSY: Duration = Duration::from_secs(5);
-/// Steps of SQLite's machine between two looks at the clock.
+/// Instructions of SQLite's virtual machine between two looks at the clock.
 const CLOCK_STEPS: i32 = 10_000;
-/// What is wrong is told up to so many times.
+/// Most faults that one check reports.
 const FAULTS_MAX: usize = 10;
 
-/// A database, opened to be read: one moment of it, however long that takes.
+/// A database opened read-only. All reads see the snapshot of the first one.
 pub struct ReadOnlyDatabase {
     conn: Connection,
-    /// As long as that is open, its files are opened by this.
+    /// Keeps the directory's descriptor open, by which SQLite opens its files.
     _dir: Option<Arc<Dir>>,
-    /// How many migrations it has seen.
+    /// Version of its schema: the number of migrations that were applied.
     pub schema: i64,
 }
 
 /// What a database holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Its name.
+    /// Name of the database, by which its readers know it.
     pub instance: String,
-    /// Runs that are there.
+    /// Number of runs.
     pub runs: i64,
-    /// Those of them that wait.
+    /// Number of queued runs.
     pub queued: i64,
-    /// Sessions that are there, expired ones too.
+    /// Number of sessions, expired ones included.
     pub sessions: i64,
     /// The highest run id that was ever given out.
     pub last_run: RunId,
     /// The highest event id that was ever given out.
     pub last_event: EventId,
-    /// When the newest event was, in milliseconds since 1970.
+    /// Time of the newest event, in milliseconds since 1970.
     pub last_at: Option<i64>,
 }
 
-/// Its file's measures.
+/// Size of the database's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measures {
-    /// Bytes of a page.
+    /// Size of a page in bytes.
     pub page_bytes: i64,
-    /// Pages there are.
+    /// Number of pages.
     pub pages: i64,
-    /// Pages of them that nothing is in.
+    /// Number of pages that are free for reuse.
     pub free_pages: i64,
 }
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Nothing.
+    /// No fault.
     Sound,
-    /// These, as SQLite words them.
+    /// Faults, as SQLite words them.
     Damaged(Vec<String>),
-    /// Nothing in the time that it had.
+    /// No fault was found before the time was over.
     Unfinished,
 }
 
-/// Why there is no copy.
+/// Why a copy was not made.
 #[derive(Debug)]
 pub enum CopyError {
-    /// It was not to go on.
+    /// The caller stopped it.
     Stopped,
-    /// SQLite or the file system said no.
+    /// SQLite or the file system failed.
     Failed(OpenError),
 }
 
@@ -98,24 +97,25 @@ impl From<rusqlite::Error> for CopyError {
     }
 }
 
-/// What a copy is given before it takes a database's place.
+/// What is changed in a copy before it takes the place of a database.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Anew {
     /// Run ids up to this were given out.
     pub run: RunId,
     /// Event ids up to this were given out.
     pub event: EventId,
-    /// Whether sessions go.
+    /// Whether all sessions are removed.
     pub no_sessions: bool,
     /// Whether all queues are paused.
     pub pause: bool,
 }
 
 impl ReadOnlyDatabase {
-    /// Opens a database to be read: one of ours, not newer than this binary, in whose directory nobody has replaced a file
-    /// by a link, a pipe or a file of somebody else's.
+    /// Opens a database read-only. Refuses a directory in which somebody has replaced a file by a link, a pipe or a
+    /// file of another user.
     ///
-    /// `still` promises that nobody writes it meanwhile: then not even a lock is taken, and no file comes to be beside it.
+    /// `still` promises that nobody writes the database meanwhile: then no lock is taken and no file is created beside
+    /// it.
     ///
     /// # Errors
     /// When the file is not ours, is newer than this binary, or cannot be opened.
@@ -130,8 +130,8 @@ impl ReadOnlyDatabase {
         ReadOnlyDatabase::begin(conn, Some(file.dir.clone()))
     }
 
-    /// Opens a file that somebody has named, whosever it is: one that nobody writes meanwhile, beside which nothing is looked
-    /// for.
+    /// Opens a file that the user named, whoever owns it. Nobody may write it meanwhile; its write-ahead log is
+    /// ignored.
     ///
     /// # Errors
     /// As [`ReadOnlyDatabase::open`].
@@ -156,7 +156,7 @@ impl ReadOnlyDatabase {
         Ok(ReadOnlyDatabase { conn, _dir: dir, schema })
     }
 
-    /// What it holds.
+    /// Counts what the database holds.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -174,7 +174,7 @@ impl ReadOnlyDatabase {
         })?)
     }
 
-    /// How far it has come, by a few looks into its indexes.
+    /// Reads the highest ids that were given out, by a few index lookups.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -201,7 +201,7 @@ impl ReadOnlyDatabase {
         })
     }
 
-    /// Looks for damage: in its structure, or with `full` in its indexes too; for as long as `limit` says.
+    /// Checks the structure of the database for damage, and with `full` its indexes too, for at most `limit`.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -226,9 +226,9 @@ impl ReadOnlyDatabase {
         }
     }
 
-    /// Copies it into an empty file, in steps, while others write; `goes_on` is asked before each.
+    /// Copies the database into an empty file, in steps, while others write. `goes_on` is asked before each step.
     ///
-    /// The copy needs no other file beside it. It is not on the medium before somebody syncs it.
+    /// The copy is one file without a write-ahead log. It is not flushed: the caller syncs it.
     ///
     /// # Errors
     /// Where it was stopped, or a file cannot be read or written.
@@ -265,7 +265,7 @@ impl From<OpenError> for CopyError {
     }
 }
 
-/// Gives a copy a new name and what else it needs to take a database's place; answers the name. Changes the file.
+/// Gives a copy a new name and applies `anew`; returns the name. Changes the file.
 ///
 /// # Errors
 /// Where it cannot be written.
@@ -283,7 +283,7 @@ pub fn make_anew(file: &FileAt, anew: &Anew) -> Result<String, OpenError> {
     Ok(name)
 }
 
-/// Has a database that nobody uses take its log in, so that its file is all of it. Changes the file.
+/// Moves the write-ahead log of a database that nobody uses into its file. Changes the file.
 ///
 /// # Errors
 /// Where that cannot be done: it is damaged, or not all of it is there.
@@ -296,7 +296,7 @@ pub fn fold_log(file: &FileAt) -> Result<(), OpenError> {
     if busy == 0 { Ok(()) } else { Err(OpenError::Failed("another process reads it".to_owned())) }
 }
 
-/// A file that this process made and nobody else knows.
+/// Opens a copy that this process made and no other process knows.
 fn open_copy(file: &FileAt) -> rusqlite::Result<Connection> {
     let copy = by_descriptor::open(file, READ_WRITE)?;
     // Alone with it, SQLite needs no shared memory, which not every file system has.
@@ -304,7 +304,7 @@ fn open_copy(file: &FileAt) -> rusqlite::Result<Connection> {
     Ok(copy)
 }
 
-/// `path` as a URI that promises that the file does not change.
+/// `path` as a URI for SQLite that promises that the file does not change.
 fn immutable(path: &Path) -> String {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;

@@ -1,4 +1,4 @@
-//! How SQLite opens files: by the descriptor of the directory that they are in, whose owner may not be trusted.
+//! Makes SQLite open its files relative to a directory's descriptor, since the directory's owner may not be trusted.
 //!
 //! SQLite knows its files by their paths, and opens some of them long after the database: the log, its index, a journal. Its
 //! layer for Unix lets the calls be replaced by which it opens and removes files. Here a path in a directory that is known
@@ -25,13 +25,13 @@ use rustix::io::Errno;
 use crate::dir::{Dir, FileAt};
 use crate::store::file::error::OpenError;
 
-/// What SQLite may have beside a database.
+/// Suffixes of the files of one database.
 const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
-/// What SQLite opens besides files: random bytes, and what keeps descriptors below 3 from being a file's.
+/// Devices that SQLite opens: random bytes, and a placeholder for descriptors below 3.
 const DEVICES: [&str; 2] = ["/dev/urandom", "/dev/null"];
 
-/// The directories of databases that are open, or were.
+/// Directories whose databases are open, or were.
 static KNOWN: Mutex<Vec<Weak<Dir>>> = Mutex::new(Vec::new());
 
 /// Opens a database by its directory. The directory must live as long as the connection.
@@ -41,7 +41,7 @@ pub fn open(file: &FileAt, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(file.real_path(), flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)
 }
 
-/// From now on files of this directory are opened by its descriptor.
+/// Registers a directory: from now on its files are opened by its descriptor.
 pub fn know(dir: &Arc<Dir>) {
     replace_calls();
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ pub fn know(dir: &Arc<Dir>) {
     known.push(Arc::downgrade(dir));
 }
 
-/// Says in words what SQLite would call "unable to open".
+/// Checks the database's files and says in words what SQLite would call "unable to open".
 pub fn check(file: &FileAt) -> Result<(), OpenError> {
     for suffix in BESIDE {
         let FileAt { dir, name } = file.with_suffix(suffix);
@@ -58,7 +58,7 @@ pub fn check(file: &FileAt) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The directory and the name that a path of SQLite's stands for.
+/// Finds the registered directory of a path, and the file's name in it.
 fn place(path: &Path) -> Option<(Arc<Dir>, &str)> {
     let (parent, name) = (path.parent()?, path.file_name()?.to_str()?);
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

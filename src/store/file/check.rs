@@ -1,6 +1,6 @@
-//! Whether a file can be a database of ours, and whether it is sound, before anything is written to it.
+//! Checks a file before anything is written to it: whether it is a database of ours, and whether it is damaged.
 //!
-//! Never changes, empties or deletes a file. It looks for damage only after a stop that was not clean, and not for long.
+//! Never changes, empties or deletes a file. Damage is only looked for after an unclean stop, and for a limited time.
 
 use std::io::Read as _;
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use crate::store::file::error::OpenError;
 
 /// How every SQLite database begins (its file format, 1.3.1).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// Faults that are told.
+/// Most faults that one check reports.
 const FAULTS_MAX: usize = 3;
-/// Steps of SQLite's machine between two looks at the clock: about a millisecond.
+/// Instructions of SQLite's virtual machine between two looks at the clock: about a millisecond.
 const STEPS: i32 = 10_000;
 
-/// Refuses what SQLite would take for an empty database, or not at all.
+/// Refuses a file that SQLite would take for an empty database, or could not open.
 pub fn before_open(file: &FileAt) -> Result<(), OpenError> {
     by_descriptor::check(file)?;
     if file.bytes().unwrap_or(0) == 0 {
@@ -40,7 +40,7 @@ pub fn before_open(file: &FileAt) -> Result<(), OpenError> {
     }
 }
 
-/// Looks for damage, for `at_most` so long; a look that is not finished is told.
+/// Looks for damage for at most `at_most`; logs when the check was not finished.
 pub fn quick(conn: &Connection, at_most: Duration) -> Result<(), OpenError> {
     let begun = Instant::now();
     conn.progress_handler(STEPS, Some(move || begun.elapsed() >= at_most))?;

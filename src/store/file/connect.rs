@@ -1,6 +1,6 @@
-//! A connection to the database's file, with the settings that every one has.
+//! Opens connections to the database's file and applies the settings of each.
 //!
-//! It never makes a file, and says nothing about what is in one.
+//! It never creates a file and does not look at what a file holds.
 
 use std::time::Duration;
 
@@ -14,34 +14,34 @@ use crate::store::file::error::OpenError;
 
 /// How long another process may hold the lock before a write is refused.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-/// One thread uses a connection.
+/// Each connection is used by one thread only.
 const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
-/// SQLite's page cache, in KiB, of the connection that writes …
+/// Page cache of the writing connection, in KiB.
 const CACHE_KIB: i64 = 512;
-/// … and of the one that reads, whose pages every commit makes old.
+/// Page cache of the reading connection, in KiB: every commit makes its pages stale.
 const READ_CACHE_KIB: i64 = 256;
-/// How long a read waits while another process keeps everybody out, as it does to set up the shared memory anew.
+/// How long a read waits while another process has locked everybody out, as when it sets up the shared memory.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
-/// Statements kept prepared: all there are.
+/// Prepared statements that are kept: all that there are.
 const STATEMENTS: usize = 128;
 
-/// Who may have the database open beside this connection.
+/// Who may open the database at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// Whoever may read the file: the index of the log is a file of its own.
+    /// Every process that may read the file. The index of the log is a file.
     All,
-    /// Nobody: the index is in memory, which takes no room on a disk that has none.
+    /// Nobody. The index of the log is in memory, which needs no space on a full disk.
     Nobody,
 }
 
-/// Opens it once more, as it is.
+/// Opens the database again, without looking at its schema.
 pub fn connect(file: &FileAt, sharing: Sharing) -> Result<Connection, Fault> {
     let conn = open_as(file, sharing)?;
     configure(&conn).map_err(|error| Fault::Unavailable(error.to_string()))?;
     Ok(conn)
 }
 
-/// Opens it for those who only read; while somebody has it open who may write.
+/// Opens a read-only connection. A connection that may write must be open meanwhile.
 pub fn connect_to_read(file: &FileAt) -> Result<Connection, Fault> {
     let conn = by_descriptor::open(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -56,12 +56,12 @@ pub fn connect_to_read(file: &FileAt) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
-/// Has the log stay as it is when the connection is closed.
+/// Keeps the log as it is when the connection is closed.
 pub fn leave_log(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
-/// From now on closing it may move the log into the file.
+/// Lets closing the connection move the log into the database.
 pub fn accept(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }

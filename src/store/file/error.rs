@@ -1,4 +1,4 @@
-//! Why a database is not opened. Texts are for whoever starts the daemon or works on its files.
+//! Why a database is not opened. The texts are for whoever starts the daemon or works on its files.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use crate::store::error::Fault;
 /// Why the database was not opened.
 #[derive(Debug)]
 pub enum OpenError {
-    /// Somebody else's file.
+    /// The file belongs to another program.
     Foreign,
-    /// A newer binary's schema.
+    /// The schema is newer than this binary.
     Newer {
-        /// The file's.
+        /// Version of the file's schema.
         found: i64,
-        /// This binary's.
+        /// Newest version that this binary knows.
         known: i64,
     },
-    /// It is ours, or may be, and not as SQLite wrote it.
+    /// The file is damaged.
     Damaged(String),
-    /// SQLite or the file system said no.
+    /// SQLite or the file system failed.
     Failed(String),
 }
 

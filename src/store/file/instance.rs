@@ -1,7 +1,7 @@
-//! Which database this is: the name that its readers know it by, and the ids that it must not give out again.
+//! Names of a database: the instance that its readers know it by, and the id of its cookie.
 //!
-//! A copy of an older state never goes by the name of what came after it: a reader would wait for events that it has
-//! seen under other ids.
+//! An older copy never keeps the name of the newer database: a reader would wait for events that it has already seen
+//! under other ids.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 
@@ -10,7 +10,7 @@ use crate::numbers::{EventId, RunId};
 use crate::store::file::error::OpenError;
 use crate::store::sql;
 
-/// Gives the database a new name, and keeps it from giving out ids up to these; answers the name.
+/// Gives the database a new name and reserves all ids up to these; returns the name.
 pub fn begin_anew(conn: &mut Connection, run: RunId, event: EventId) -> Result<String, OpenError> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let name = name_anew(&tx)?;
@@ -21,14 +21,14 @@ pub fn begin_anew(conn: &mut Connection, run: RunId, event: EventId) -> Result<S
     Ok(name)
 }
 
-/// What its cookie is called by, where it goes by this name now: the first name that it had.
+/// The id of the cookie: the first name of the database.
 pub fn cookie_id(conn: &Connection, instance: &str) -> Result<String, OpenError> {
     let mut get = conn.prepare_cached(sql::META_GET)?;
     let first = get.query_row(named_params! {":key": "cookie_id"}, |row| row.get(0)).optional()?;
     Ok(first.unwrap_or_else(|| instance.to_owned()))
 }
 
-/// Gives it a new name; answers it.
+/// Gives the database a new name; returns it.
 pub fn name_anew(tx: &Transaction<'_>) -> Result<String, OpenError> {
     let name = new_instance().map_err(|error| OpenError::Failed(error.to_string()))?;
     // Browsers know its sessions by the first.

@@ -15,9 +15,9 @@ use crate::store::sql;
 /// `application_id` of our files: "Runa" in ASCII.
 pub const APPLICATION_ID: i64 = 0x5275_6e61;
 
-/// Opens `file`, making it if it is not there, and brings its schema up to date; where a log was left, looks
-/// for damage for `check_max` so long. Until it is accepted, nothing of a log that is there moves into the file, nor does
-/// the log go when the connection is closed.
+/// Opens `file`, creates it where it is missing, and brings its schema up to date. Where a log was left, looks for
+/// damage for at most `check_max`. Until the caller accepts the database, its log is neither moved into it nor removed
+/// when the connection is closed.
 pub fn open(file: &FileAt, check_max: Option<Duration>, sharing: Sharing) -> Result<Connection, OpenError> {
     check::before_open(file)?;
     let has_log = log_is_left(file);

@@ -1,4 +1,4 @@
-//! The database as a file: opened, checked, migrated, named, watched in its place, and read beside the daemon.
+//! The database as a file: open, check, migrate, name and watch it, and read it beside the daemon.
 
 pub mod beside;
 pub mod by_descriptor;

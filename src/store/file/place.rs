@@ -1,8 +1,8 @@
-//! Whether the files that are open are still those that the next start will find: a cleaner, a `cp`, a restore by hand or
-//! an unmounted disk takes them away under a daemon that would go on to acknowledge into nothing.
+//! Notices when the open files were deleted, moved, replaced or overwritten, or their disk was unmounted: the daemon
+//! would go on to acknowledge writes that nobody would find.
 //!
-//! It compares names and times, and reads; it never changes a file, but for the name of a log that would be taken for
-//! that of another database.
+//! It compares names and times, and reads. The only change it makes is to rename a log that SQLite would take for
+//! another database's.
 
 use std::fs::File;
 use std::io;
@@ -19,20 +19,20 @@ use crate::store::file::beside::{Health, ReadOnlyDatabase};
 use crate::store::file::connect::Sharing;
 use crate::store::file::error::OpenError;
 
-/// How old a look may be before something is acknowledged.
+/// How long one check of the files counts for further commits.
 const LOOK_AGE: Duration = Duration::from_secs(1);
-/// Between two looks into a file that somebody else writes, who may be in the middle of moving its log into it.
+/// Pause before a file is read again: another process may be moving its log into it.
 const SETTLE: Duration = Duration::from_millis(100);
-/// How long a file that seems to be another one is looked at, whether it is sound.
+/// How long a file that seems to be another database is checked for damage.
 const CHECK_MAX: Duration = Duration::from_secs(1);
 
-/// The names of the open files, and what is known of what they name.
+/// The open files, and what is known of them.
 pub struct Place {
     files: Vec<(PathBuf, FileId)>,
-    /// When the database's file was last written, by us or as far as we have looked into it.
+    /// Time and size of the database's file when this process last wrote or read it.
     written: Option<Written>,
-    /// What the file held then, without its log; `None` where that alone cannot be read, as before the first log is
-    /// moved into it.
+    /// Highest ids in the file then, without its log; `None` where that cannot be read, as before the first
+    /// checkpoint.
     holds: Option<HighWater>,
     /// How much of the log was in the file then.
     moved: Option<Moved>,
@@ -42,11 +42,11 @@ pub struct Place {
 
 type FileId = (u64, u64);
 type Written = (i64, i64, u64);
-/// Which log it is, by what its header counts and draws, and how many of its pages are in the file.
+/// Identity of the log (the counter and salts of its header), and how many of its pages are in the file.
 type Moved = ([u8; 12], i64);
 
 impl Place {
-    /// Of a database that was just opened.
+    /// Remembers the files of a database that was just opened.
     pub fn of(conn: &Connection, database: &Path, sharing: Sharing) -> Place {
         let suffixes: &[&str] = if sharing == Sharing::All { &["", "-wal", "-shm"] } else { &["", "-wal"] };
         let named = suffixes.iter().map(|suffix| {
@@ -65,15 +65,15 @@ impl Place {
         }
     }
 
-    /// This thread moved the log into the file; `whole` is what it holds, where that was all of it.
+    /// Remembers that this process wrote the file; `whole` are its highest ids where all of the log is in it.
     pub fn was_written(&mut self, conn: &Connection, database: &Path, whole: Option<HighWater>) {
         self.written = written(database);
         self.holds = whole.or_else(|| reached(database).ok());
         self.moved = moved(conn, database);
     }
 
-    /// Whether the database itself is in its place, and of its log there are the names alone that are missing: what the
-    /// open log holds belongs into it.
+    /// Whether the database's file is in its place and only names of its log are missing: then the open log may be
+    /// moved into the file.
     pub fn lacks_log_alone(&self, database: &Path) -> bool {
         let mut found = self.files.iter().map(|(path, opened)| id(path).map(|found| found == *opened));
         found.next().is_some_and(|found| found.unwrap_or(false))
@@ -81,18 +81,17 @@ impl Place {
             && self.written == written(database)
     }
 
-    /// Whether the open files were found to have lost their names.
+    /// Whether the last check found that the files are not in their place.
     pub fn is_lost(&self) -> bool {
         self.is_lost
     }
 
-    /// Whether the last look is too old to be relied on.
+    /// Whether the last check is too old to rely on.
     pub fn is_due(&self) -> bool {
         self.is_lost || self.looked.elapsed() >= LOOK_AGE
     }
 
-    /// Looks whether the open files have their names. Says in the log when they have lost them, and when they have them
-    /// again.
+    /// Checks that the open files are in their place. Logs when they no longer are, and when they are again.
     pub fn look(&mut self, conn: &Connection, database: &Path, instance: &str) {
         let wrong = self.wrong(conn, database, instance);
         self.looked = Instant::now();
@@ -107,7 +106,7 @@ impl Place {
         }
     }
 
-    /// Gives the log another name where it would be taken for that of a file which is not ours.
+    /// Renames the log where it would be taken for the log of a file that is not ours.
     pub fn set_log_aside(&self, database: &Path) {
         let is_named = |(path, opened): &&(PathBuf, FileId)| id(path).is_ok_and(|found| found == *opened);
         let mut files = self.files.iter();
@@ -125,7 +124,7 @@ impl Place {
         }
     }
 
-    /// What is wrong, in words.
+    /// What is wrong with the files, in words.
     fn wrong(&mut self, conn: &Connection, database: &Path, instance: &str) -> Option<String> {
         for (path, opened) in &self.files {
             match id(path) {
@@ -153,8 +152,8 @@ impl Place {
         Some(format!("{} was overwritten with something else", database.display()))
     }
 
-    /// Whether the file is surely another database, or none. One that somebody died over while moving the log into it is
-    /// not: the log has all of that, still.
+    /// Whether the file is certainly another database, or none. A file in which a checkpoint was interrupted does not
+    /// count: the log still holds everything.
     fn is_another(&self, database: &Path, instance: &str, moved: Option<Moved>) -> bool {
         let found = match reached(database) {
             Ok(found) => found,
@@ -174,12 +173,12 @@ impl Place {
     }
 }
 
-/// What the file holds without its log.
+/// Reads the highest ids in the file, without its log.
 fn reached(database: &Path) -> Result<HighWater, OpenError> {
     ReadOnlyDatabase::open_named(database).and_then(|file| file.reached())
 }
 
-/// `None` where the log is empty.
+/// Reads the identity of the log; `None` where the log is empty.
 fn moved(conn: &Connection, database: &Path) -> Option<Moved> {
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");

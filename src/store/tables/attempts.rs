@@ -1,4 +1,4 @@
-//! Attempts: claim, process, finish, and what a dead daemon left.
+//! Attempts: claim, process, end, and attempts that a dead daemon left.
 
 use async_channel::Receiver;
 use rusqlite::named_params;
@@ -15,10 +15,10 @@ use crate::store::tables::handle::Store;
 use crate::store::tables::run_row::{command_from, get_in, parsed};
 use crate::store::tables::{life, output};
 
-/// What tells one process from every other that ever had its pid.
+/// Identity of a process, which no other process ever had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessMark {
-    /// The leader's, and so its session's and its group's.
+    /// Pid of the leader, and so id of its session and group.
     pub pid: i32,
     /// Field 22 of `/proc/PID/stat`, in clock ticks since boot, whatever time namespace it was read in; 0 where there is
     /// no /proc.
@@ -37,11 +37,11 @@ impl ProcessMark {
 /// An attempt that the database says is running, found at the start.
 #[derive(Clone, Debug)]
 pub struct LeftRun {
-    /// Whose it is.
+    /// The run.
     pub run: RunId,
-    /// Which one.
+    /// Number of the attempt.
     pub attempt: i64,
-    /// None where the daemon died before it could write it.
+    /// `None` where the daemon died before it could write it.
     pub process: Option<ProcessMark>,
     /// Whether a cancel was asked for before the daemon died.
     pub cancel_requested: bool,
@@ -63,12 +63,12 @@ impl Store {
         self.shared.next_due()
     }
 
-    /// Lets the thread claim in the commit that ends a run, or forbids it.
+    /// Allows or forbids claims in the commit that ends a run.
     pub fn open_claims(&self, open: bool) {
         self.shared.open_claims(open);
     }
 
-    /// Fills free slots with what is due; what was claimed comes by [`Store::orders`].
+    /// Claims due runs for free slots; they come as [`Store::orders`].
     pub async fn claim(&self) -> Result<(), StoreError> {
         self.requests.write(want_claims).await
     }
@@ -78,9 +78,8 @@ impl Store {
         self.requests.write(move |tx| record_process(tx, run, attempt, &process)).await
     }
 
-    /// Settles an attempt, with all output of the run that still waits, in one transaction; `process` where it was
-    /// over before it was recorded.
-    /// `None` when it was settled before.
+    /// Settles an attempt together with all waiting output of the run; `process` where the attempt was over before it
+    /// was recorded. `None` where it was settled before.
     pub async fn finish(
         &self,
         run: RunId,
@@ -98,14 +97,14 @@ impl Store {
     }
 }
 
-/// Asks this transaction to claim, which one that carries only what must be does not.
+/// Makes this transaction claim, unless it carries only essential jobs.
 fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     tx.may_add()?;
     tx.claim_wanted = true;
     Ok(())
 }
 
-/// Lets what is due in, then fills every free slot.
+/// Admits due runs, then claims for every free slot.
 pub fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     life::admit(tx)?;
     let free: Vec<(String, i64)> = tx
@@ -161,7 +160,7 @@ fn record_process(tx: &mut Writer<'_>, run: RunId, attempt: i64, process: &Proce
     Ok(())
 }
 
-/// Settles an attempt, with what its output still holds back, in one transaction.
+/// Settles an attempt with its waiting output, in one transaction.
 fn finish(
     tx: &mut Writer<'_>,
     id: RunId,
@@ -198,7 +197,7 @@ fn finish(
     Ok(Some(outcome))
 }
 
-/// What the database says is running.
+/// Attempts that are running by the database.
 fn left_running(reader: &Reader<'_>) -> Result<Vec<LeftRun>, StoreError> {
     let mut statement = reader.conn.prepare_cached(sql::RUNS_RUNNING)?;
     let rows = statement.query_map([], |row| {

@@ -13,27 +13,27 @@ use crate::store::tables::handle::Store;
 use crate::store::tables::sessions::session::{Session, TokenSha256};
 use crate::store::tables::sessions::table::{self, NewSession};
 
-/// Tokens that one list shows, at most.
+/// Most tokens in a list.
 const LIST_MAX: i64 = 1_000;
 
-/// An enrollment token, without the token.
+/// An enrollment token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrollmentToken {
-    /// Its number.
+    /// Id of the token.
     pub id: i64,
     /// The role of the sessions it makes.
     pub role: Role,
-    /// What it is for.
+    /// Label for people.
     pub label: Option<String>,
-    /// How many sessions it makes.
+    /// Number of sessions that it may make.
     pub max_uses: i64,
-    /// How many it has made.
+    /// Number of sessions that it has made.
     pub uses: i64,
     /// Seconds that its sessions live; `None`: `sessions.ttl_s`.
     pub session_ttl_s: Option<i64>,
     /// When it was made.
     pub created_at: UnixMs,
-    /// When it goes.
+    /// When it expires.
     pub expires_at: UnixMs,
 }
 
@@ -54,7 +54,7 @@ pub struct NewEnrollmentToken {
     pub session_ttl_s: Option<i64>,
 }
 
-/// What a redeem brings along.
+/// A request to trade a token for a session.
 #[derive(Clone, Debug)]
 pub struct Redeem {
     /// Of the enrollment token.
@@ -63,7 +63,7 @@ pub struct Redeem {
     pub session_sha256: TokenSha256,
     /// What the session is to be called; `None`: the token's label, else its role.
     pub name: Option<String>,
-    /// Where from.
+    /// Address of the client.
     pub address: Option<String>,
     /// `sessions.ttl_s`.
     pub default_ttl_s: i64,
@@ -162,7 +162,7 @@ fn delete(tx: &mut Writer<'_>, id: i64) -> Result<(), StoreError> {
     }
 }
 
-/// Removes so many of those whose time is up; answers how many that were.
+/// Removes up to `rows` expired tokens; returns how many.
 pub fn expire(tx: &Writer<'_>, rows: i64) -> Result<usize, StoreError> {
     Ok(tx.prepare(sql::ENROLLMENT_EXPIRE)?.execute(named_params! {":now": tx.now.0, ":rows": rows})?)
 }

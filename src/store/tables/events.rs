@@ -13,9 +13,9 @@ use crate::store::sql;
 use crate::store::tables::handle::Store;
 use crate::store::tables::heads::run_head;
 
-/// Rows of a kind that one transaction removes at most.
+/// Most rows of a kind that one transaction removes.
 pub const PIECE_ROWS: i64 = 500;
-/// Bytes of events that one transaction removes at most: a piece of output may be 16 KiB, which are five pages.
+/// Most bytes of events that one transaction removes: a piece of output may be 16 KiB, which are five pages.
 pub const PIECE_BYTES: i64 = 1_024 * 1_024;
 
 impl Store {
@@ -61,14 +61,14 @@ pub fn kind_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
     Ok(Kind::parse(row.get_ref(column)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message))
 }
 
-/// What one transaction may still remove.
+/// Rest of what one transaction may remove.
 pub struct Budget {
     pub events: i64,
     pub bytes: i64,
 }
 
 impl Budget {
-    /// A whole piece.
+    /// The budget of a transaction.
     pub fn new() -> Budget {
         Budget { events: PIECE_ROWS, bytes: PIECE_BYTES }
     }
@@ -79,8 +79,8 @@ impl Budget {
     }
 }
 
-/// A run's events are to go, in pieces. From here on they count as removed, whichever of them are still there: readers
-/// of all runs are told so before they miss the first.
+/// Marks a run's events for removal in pieces. From now on all of them count as removed: readers of all runs learn of
+/// it before the first is missing.
 pub fn begin_deleting(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
     tx.prepare(sql::EVENTS_BEGIN_DELETING)?.execute(named_params! {":run": run.0})?;
     raise_removed(tx, run.0)
@@ -95,7 +95,7 @@ fn raise_removed(tx: &Writer<'_>, run: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes events of deleted runs, within the budget; answers how many. Whether some are left is in the state.
+/// Removes events of deleted runs within the budget; returns how many. The state says whether more are left.
 pub fn remove_deleted(tx: &mut Writer<'_>, budget: &mut Budget) -> Result<usize, StoreError> {
     let mut removed = 0;
     loop {

@@ -1,8 +1,7 @@
-//! What expires goes, in pieces: sessions, enrollment tokens, idempotency keys, runs, their events; and the space that
-//! they leave.
+//! Removes what has expired in pieces: sessions, enrollment tokens, idempotency keys, runs and their events; and gives
+//! free space back.
 //!
-//! A piece is one transaction, small enough that nobody waits for it. A crash between two of them loses nothing: what is
-//! left is found again.
+//! A piece is one transaction, so small that nobody waits for it. After a crash the rest is found again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,15 +20,15 @@ use crate::store::tables::sessions::live::Sessions;
 use crate::store::tables::sessions::table as sessions;
 use crate::store::tables::{enrollment, events, idempotency, quota, retention, runs};
 
-/// Runs that one transaction removes at most: each has rows in some ten tables and indexes.
+/// Most runs that one transaction removes: each has rows in some ten tables and indexes.
 const PIECE_RUNS: usize = 50;
-/// How long one transaction gives space back, at most, beside its commit.
+/// Longest time that one transaction gives space back, without its commit.
 const VACUUM_TIME: Duration = Duration::from_millis(10);
-/// Pages that one transaction gives back at most: each may be one that is moved, with those that point to it.
+/// Most pages that one transaction gives back: each may have to be moved, with those that point to it.
 const VACUUM_PAGES: i64 = 256;
-/// Free pages that are left for what comes next, unless all is asked for: at least 1 MiB …
+/// Free pages that are kept for what comes next, unless all are asked for: at least 1 MiB …
 const SLACK_PAGES: i64 = 256;
-/// … and this part of what is in use. To move pages about for what will be needed again wears out the medium.
+/// … and this part of the pages in use. Moving pages that will be needed again wears out the medium.
 const SLACK_PART: i64 = 8;
 
 /// What a pass removed.
@@ -45,12 +44,12 @@ pub struct Removed {
     pub runs: usize,
     /// Events of runs that are gone.
     pub events: usize,
-    /// By how much the database's file became shorter.
+    /// Bytes by which the file became shorter.
     pub freed_bytes: u64,
 }
 
 impl Removed {
-    /// All rows.
+    /// Number of all rows.
     pub fn total(&self) -> usize {
         self.sessions + self.enrollment_tokens + self.idempotency_keys + self.runs + self.events
     }
@@ -66,22 +65,22 @@ impl Removed {
     }
 }
 
-/// What of the free space goes back to the disk.
+/// How much free space is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vacuum {
-    /// What will hardly be needed again soon.
+    /// What is hardly needed again soon.
     Spare,
     /// All of it.
     Whole,
 }
 
 impl Store {
-    /// When the next thing expires; 0 when something is left to remove now.
+    /// When the next thing expires; 0: something is to be removed now.
     pub fn next_removal(&self) -> Option<UnixMs> {
         self.shared.next_removal()
     }
 
-    /// Woken when something is to be removed before what [`Store::next_removal`] said, and when the clock was set.
+    /// Resolves when something is to be removed before [`Store::next_removal`], and when the clock was set.
     pub fn listen_for_removals(&self) -> EventListener {
         self.shared.listen_for_removals()
     }
@@ -92,25 +91,26 @@ impl Store {
         self.requests.write_bulk(move |tx| remove_piece(tx, &sessions)).await
     }
 
-    /// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is no more.
+    /// Gives a piece of the free space back to the disk; returns how many bytes, 0 when there is no more.
     pub async fn vacuum(&self, vacuum: Vacuum) -> Result<u64, StoreError> {
         self.requests.write_bulk(move |tx| vacuum_piece(tx, vacuum)).await
     }
 
-    /// The clock was set: what is due is looked for again.
+    /// Looks again for what is due, since the clock was set.
     pub fn clock_was_set(&self) {
         self.sessions.clock_was_set();
         self.shared.clock_was_set();
     }
 
-    /// What was made between two times of a clock that was wrong then lives as long as it was to: later by this much.
+    /// Moves the expiry of what was made between two times of a wrong clock by this much, so that it lives as long as
+    /// intended.
     pub async fn shift(&self, from: UnixMs, to: UnixMs, by_ms: i64) -> Result<usize, StoreError> {
         let sessions = self.sessions.clone();
         self.requests.write_bulk(move |tx| shift(tx, &sessions, from.0, to.0, by_ms)).await
     }
 }
 
-/// Removes one piece; nothing when all is done.
+/// Removes one piece; nothing is removed when all is done.
 fn remove_piece(tx: &mut Writer<'_>, live: &Arc<Sessions>) -> Result<Removed, StoreError> {
     let mut removed = Removed {
         sessions: sessions::expire(tx, live, PIECE_ROWS)?,
@@ -136,7 +136,7 @@ fn remove_piece(tx: &mut Writer<'_>, live: &Arc<Sessions>) -> Result<Removed, St
     Ok(removed)
 }
 
-/// Gives a piece of the free space back to the disk; answers how many bytes, 0 when there is nothing more to give.
+/// Gives a piece of the free space back to the disk; returns how many bytes, 0 when there is no more.
 fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, StoreError> {
     let slack = match vacuum {
         Vacuum::Spare => SLACK_PAGES.max(pages_used(tx.conn)? / SLACK_PART),
@@ -160,7 +160,7 @@ fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, StoreError> 
     Ok(u64::try_from(pages * figure(tx.conn, "PRAGMA page_size")?).unwrap_or(0))
 }
 
-/// A clock that had been wrong was put right by this much: what was made by it meanwhile lives as long as it was to.
+/// Moves the expiry of what was made by a wrong clock.
 fn shift(tx: &mut Writer<'_>, live: &Arc<Sessions>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
     let mut shifted = sessions::shift(tx, live, from_ms, to_ms, by_ms)?;
     for statement in [sql::ENROLLMENT_SHIFT, sql::IDEMPOTENCY_SHIFT] {

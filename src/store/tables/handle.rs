@@ -1,4 +1,4 @@
-//! The handle by which everything async reaches the store. Each table adds its own requests to it.
+//! The handle by which async code reaches the store. Each table adds its own requests to it.
 
 use std::sync::Arc;
 
@@ -27,12 +27,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// The name of this database.
+    /// Name of this database.
     pub fn instance(&self) -> &str {
         &self.instance
     }
 
-    /// What this database's cookie is called by: its first name, which a restored copy keeps, as it keeps the sessions.
+    /// Id of this database's cookie: its first name, which a restored copy keeps with its sessions.
     pub fn cookie_id(&self) -> &str {
         &self.cookie_id
     }
@@ -42,7 +42,7 @@ impl Store {
         &self.backlog
     }
 
-    /// Events that were committed and wait for the fan-out.
+    /// Committed events that wait for the fan-out.
     pub fn committed(&self) -> &Committed {
         &self.committed
     }

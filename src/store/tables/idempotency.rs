@@ -8,12 +8,12 @@ use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
 
-/// A client's name for a request, and what the request was.
+/// A client's name for a request, with the request's digest.
 #[derive(Clone, Debug)]
 pub struct IdempotencyKey {
     /// 1 to 255 visible ASCII characters.
     pub key: String,
-    /// Of content type, query and body.
+    /// Digest of content type, query and body.
     pub request_sha256: [u8; 32],
 }
 
@@ -33,7 +33,7 @@ pub fn find(tx: &Writer<'_>, key: &IdempotencyKey) -> Result<Option<RunId>, Stor
     }
 }
 
-/// From now on the key stands for this run.
+/// Records a key for a run.
 pub fn insert(tx: &Writer<'_>, key: &IdempotencyKey, run: RunId) -> Result<(), StoreError> {
     tx.prepare(sql::IDEMPOTENCY_INSERT)?.execute(named_params! {
         ":key": key.key, ":run": run.0, ":request_sha256": key.request_sha256, ":now": tx.now.0,
@@ -41,13 +41,13 @@ pub fn insert(tx: &Writer<'_>, key: &IdempotencyKey, run: RunId) -> Result<(), S
     Ok(())
 }
 
-/// The run goes; its key stands for it a day longer.
+/// Keeps the key of a run that is removed for another day.
 pub fn release(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
     tx.prepare(sql::IDEMPOTENCY_RELEASE)?.execute(named_params! {":run": run.0, ":now": tx.now.0})?;
     Ok(())
 }
 
-/// Removes so many of those whose time is up; answers how many that were.
+/// Removes up to `rows` expired keys; returns how many.
 pub fn expire(tx: &Writer<'_>, rows: i64) -> Result<usize, StoreError> {
     Ok(tx.prepare(sql::IDEMPOTENCY_EXPIRE)?.execute(named_params! {":now": tx.now.0, ":rows": rows})?)
 }

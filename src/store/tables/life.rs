@@ -1,4 +1,4 @@
-//! The one door through which a run moves: into its queue, into an attempt, back, to its end, and out.
+//! The transitions of a run: into its queue, into an attempt, back, to its end, and out. All of them are here.
 //!
 //! Each function here looks its move up in the table of `run`, moves the counters, and writes the run's row and event. No
 //! other file counts runs, and no statement but those under `sql/life/` writes a run's status or what holds it back.
@@ -28,7 +28,7 @@ pub struct NewRun {
     pub by: String,
 }
 
-/// Moves the counters from one standing to the next; `None` is a run that is not there.
+/// Checks a transition and moves the counters; `None` is a run that does not exist.
 ///
 /// # Errors
 /// When the table has no such move. What was written before is rolled back with the transaction.
@@ -56,7 +56,7 @@ fn moved(
     Ok(())
 }
 
-/// A submit: the run's row and its first event; answers the event's `seq`.
+/// Submit: writes the run's row and its first event; returns the event's `seq`.
 pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> Result<Seq, StoreError> {
     let spec = &new.spec;
     let queued = Standing { status: Status::Queued, queue: &spec.queue, held_by, keep: spec.keep };
@@ -81,7 +81,7 @@ pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> R
     tx.append(id, Kind::Queued, data)
 }
 
-/// What has become due is no longer held back by its time; it is ready unless something else holds it.
+/// Admits due runs: their time no longer holds them back.
 pub fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     while tx.state.next_due.is_some_and(|due| due <= tx.now) {
         let mut statement = tx.prepare(sql::LIFE_ADMIT)?;
@@ -101,8 +101,8 @@ pub fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A claim: the first ready run of a queue begins its next attempt. `None` where there is none; else what `read` makes of
-/// its row.
+/// Claim: begins the next attempt of the first ready run of a queue; returns what `read` makes of its row, or `None`
+/// where no run is ready.
 pub fn start<T>(
     tx: &mut Writer<'_>,
     queue: &str,
@@ -122,7 +122,8 @@ pub fn start<T>(
     Ok(Some(claimed))
 }
 
-/// An attempt is over and another follows: at once, or after `retry_ms` where something was wanting to start it.
+/// Requeue: an attempt is over and another follows, at once or after `retry_ms`, where something was missing to start
+/// it.
 pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, retry_ms: Option<i64>) -> Result<(), StoreError> {
     let running = Standing::of(run);
     let not_before = retry_ms.map(|ms| tx.now.0.saturating_add(ms));
@@ -150,7 +151,7 @@ pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, retry_ms: Opti
     Ok(())
 }
 
-/// A run is over: its row and its last event.
+/// End: writes the run's row and its last event.
 pub fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), StoreError> {
     let before = Standing::of(run);
     moved(tx, run.id, Some(before), Some(Standing { status: outcome.status, ..before }))?;
@@ -168,7 +169,7 @@ pub fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), Stor
     Ok(())
 }
 
-/// A change by a client: the run stays where it stands, maybe in another queue, held back or not, kept or not.
+/// Change by a client: the status stays; queue, holds and retention may change.
 pub fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreError> {
     moved(tx, new.id, Some(Standing::of(old)), Some(Standing::of(new)))?;
     let spec = &new.spec;
@@ -180,7 +181,7 @@ pub fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreErro
     Ok(())
 }
 
-/// A finished run's row goes.
+/// Removal of a finished run's row.
 pub fn remove(tx: &mut Writer<'_>, run: &Run) -> Result<(), StoreError> {
     moved(tx, run.id, Some(Standing::of(run)), None)?;
     tx.prepare(sql::LIFE_REMOVE)?.execute(named_params! {":id": run.id.0})?;

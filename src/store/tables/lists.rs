@@ -1,7 +1,7 @@
-//! Lists of runs: the filter with the best index leads, the others sift what it gives.
+//! Lists of runs: the filter with the best index selects, the others sift.
 //!
-//! Bounded in what it looks at, so that no filter costs more than another on a database of any size, and in bytes: of a run
-//! it gives what a list shows, never a megabyte of arguments.
+//! A list is bounded in the rows it looks at, so that no filter costs more than another, and in bytes: it shows the
+//! beginning of long fields, never a megabyte of arguments.
 
 use rusqlite::{Row, named_params};
 
@@ -38,7 +38,7 @@ pub struct RunPage {
     pub next_before: Option<RunId>,
 }
 
-/// A run as a list shows it: without what is never given back, and with its long fields cut short.
+/// A run as a list shows it: without standard input and values of the environment, and with long fields cut.
 #[derive(Clone, Debug)]
 pub struct Listed {
     /// The run.
@@ -47,15 +47,15 @@ pub struct Listed {
     pub truncated: Vec<&'static str>,
 }
 
-/// Bytes of a text, or of a list of texts, that a list shows: what fits on a screen.
+/// Most bytes of a text, or of a list of texts, in a list: what fits on a screen.
 const FIELD_BYTES_MAX: usize = 1_024;
-/// What each text of a list counts besides its bytes: it has a place in memory, and quotes on the wire.
+/// What each text of a list counts beside its bytes.
 const ITEM_BYTES: usize = 4;
-/// Bytes of runs that are read for one page, which is cut short there; `next` goes on.
+/// Bytes of runs that one page reads; beyond them `next` continues.
 const READ_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 
-/// Candidates that one page of a list looks at, at most: beyond it, or when the read has taken its time, the page is cut
-/// short and `next` goes on, so that a filter that hides almost everything costs no more than any other.
+/// Candidates that one page looks at. Beyond them, or at its time limit, the page ends and `next` continues, so that a
+/// filter that hides almost everything costs no more than others.
 const LIST_SCAN_MAX: usize = 10_000;
 
 impl Store {
@@ -65,7 +65,7 @@ impl Store {
     }
 }
 
-/// A page of runs, newest first. The filter with the best index leads, the others sift.
+/// Reads a page of runs, newest first.
 fn list(reader: &Reader<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
     let before = filter.before.map_or(i64::MAX, |run| run.0);
     let (mut ids, mut next_before) = match (&filter.tag, &filter.name, &filter.queue) {
@@ -92,7 +92,7 @@ fn list(reader: &Reader<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
     Ok(RunPage { runs, next_before })
 }
 
-/// What a specification takes, as far as it has no limit of its own.
+/// Bytes of a specification's fields that have no small limit.
 fn stored_bytes(spec: &Spec) -> usize {
     let command = match &spec.command {
         Command::Argv(argv) => argv.iter().map(|argument| argument.len() + ITEM_BYTES).sum(),
@@ -117,7 +117,7 @@ fn shortened(mut run: Run) -> Listed {
     Listed { run, truncated: [command, cwd, env_keys, error].into_iter().flatten().collect() }
 }
 
-/// Cuts a text at a character; answers whether it had to.
+/// Cuts a text at a character; returns whether it was longer.
 fn cut(text: &mut String, bytes_max: usize) -> bool {
     if text.len() <= bytes_max {
         return false;
@@ -128,7 +128,7 @@ fn cut(text: &mut String, bytes_max: usize) -> bool {
     true
 }
 
-/// The same for texts that are shown together.
+/// Cuts a list of texts; returns whether it was longer.
 fn cut_list(texts: &mut Vec<String>) -> bool {
     let mut left = FIELD_BYTES_MAX;
     for at in 0..texts.len() {
@@ -145,7 +145,7 @@ fn cut_list(texts: &mut Vec<String>) -> bool {
     false
 }
 
-/// The newest of each status, merged by id.
+/// Reads the newest of each status, merged by id.
 fn list_by_status(
     reader: &Reader<'_>,
     before: i64,
@@ -167,7 +167,7 @@ fn list_by_status(
     Ok((ids, cut_at))
 }
 
-/// Candidates that pass the whole filter: one more than the limit where there are, and where the look was cut short.
+/// Reads candidates that pass the whole filter, at most one more than the limit, and where the look ended early.
 fn sift(
     reader: &Reader<'_>,
     statement: &str,

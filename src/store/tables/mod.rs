@@ -1,4 +1,4 @@
-//! What stands in the database: a file for each table or rule over them, each with its part of the handle's methods.
+//! What the database stores: a file for each table or rule, each with its part of the handle's methods.
 
 pub mod attempts;
 pub mod enrollment;

@@ -1,4 +1,4 @@
-//! Output as it is stored: an event for each piece, and what is too much of it goes in the same transaction.
+//! Stores output: an event for each piece. What exceeds the quota is removed in the same transaction.
 
 use std::time::Instant;
 
@@ -15,19 +15,18 @@ use crate::store::tables::handle::Store;
 use crate::store::tables::quota;
 
 impl Store {
-    /// Commits what of this run's output is ready, also while other output waits for room: for a run that is ending.
+    /// Commits the ready output of one run, also while other output waits for room: for a run that is ending.
     pub async fn flush_run(&self, run: RunId) -> Result<(), StoreError> {
         self.requests.write(move |tx| append(tx, tx.backlog.take_ready_of(run))).await
     }
 }
 
-/// Appends what of all runs' output is ready. Taken only now: what is taken must be settled or put back, and a BEGIN may
-/// be refused.
+/// Appends the ready output of all runs. It is only taken here, after BEGIN, since it must be settled or put back.
 pub fn append_ready(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     append(tx, tx.backlog.take_ready(Instant::now()))
 }
 
-/// Appends pieces of output; their bytes stay in the pieces until the commit, so that they can be put back.
+/// Appends pieces of output. Their bytes stay in the pieces until the commit, so that they can be put back.
 pub fn append(tx: &mut Writer<'_>, pieces: Vec<Piece>) -> Result<(), StoreError> {
     // Kept first: whatever fails below, every piece taken from the backlog is known here.
     let first = tx.pieces.len();

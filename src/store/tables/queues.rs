@@ -1,4 +1,4 @@
-//! Queues: their settings on the medium, their counts in memory.
+//! Queues: settings in the database, counts in memory.
 
 use rusqlite::named_params;
 
@@ -9,7 +9,7 @@ use crate::store::refusal::Refusal;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
 
-/// The queue that is always there.
+/// Name of the queue that always exists.
 pub const DEFAULT_QUEUE: &str = "default";
 
 impl Store {
@@ -44,7 +44,7 @@ impl Store {
     }
 }
 
-/// Makes or changes a queue; what is `None` stays, or is 1 and false for a new one. Answers whether it is new.
+/// Makes or changes a queue. `None` keeps a setting, or is 1 and false for a new queue. Returns whether it is new.
 fn put(tx: &mut Writer<'_>, name: &str, slots: Option<i64>, paused: Option<bool>) -> Result<(Queue, bool), StoreError> {
     let known = tx.state.queues.get(name).cloned();
     let created = known.is_none();

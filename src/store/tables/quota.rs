@@ -1,12 +1,12 @@
-//! The output quota: of what a run prints, its beginning and the newest stay, and what lies between goes.
+//! The output quota: of what a run prints, its beginning and its newest part stay; what is between is removed.
 //!
-//! The append that exceeds it removes about twice what it adds, a piece of some 64 KiB at least, until the quota is kept
-//! again: nobody waits for more than that, and the medium is written to in lumps, seldom. Only output goes, oldest first;
-//! never a run's beginning, nor its newest event, from which the next `seq` is counted.
+//! An append that exceeds the quota removes about twice what it adds, at least some 64 KiB, until the quota is kept
+//! again: nobody waits for more, and the medium is written seldom. Only output is removed, oldest first; never a run's
+//! beginning, nor its newest event, from which the next `seq` is counted.
 //!
-//! What is kept of all runs that are running has to fit into the database, whatever each may keep: it may have up to half
-//! of the database's quota, less where runs that may not be removed leave less. Beyond that those that keep the most are
-//! trimmed to a share, so that nothing ever waits for the end of a run that waits for room itself.
+//! The output of all running runs has to fit into the database, whatever each may keep: up to half of the database's
+//! quota, less where runs that may not be removed leave less. Beyond it the largest outputs are trimmed to a share, so
+//! that no run waits for room until another ends that waits for room itself.
 
 use rusqlite::named_params;
 
@@ -18,24 +18,24 @@ use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
 
-/// The beginning that stays; half of the quota where that is less.
+/// Bytes of the beginning that stay; half of the quota where that is less.
 const HEAD_BYTES: i64 = 1_024 * 1_024;
-/// Of the database's quota, what live runs may keep …
+/// Share of the database's quota that running runs may keep …
 const LIVE_PERCENT: i64 = 50;
-/// … where that leaves no more than this in use, so that submits go on …
+/// … where no more than this share is then used, so that submits go on …
 const FILLED_PERCENT: i64 = 90;
-/// … but at least this part of what there is before the wall, which is this much of the quota.
+/// … but at least this part of what is left before the hard limit, which is this share of the quota.
 const LIVE_PART_MIN: i64 = 4;
 const WALL_PERCENT: i64 = 125;
-/// What a share is at least, in bytes: the newest event is in it.
+/// Least share in bytes: the newest event fits in it.
 const SHARE_BYTES_MIN: i64 = 2 * OUTPUT_BYTES_MAX as i64;
-/// What an append that has to trim removes beyond twice what it added.
+/// Bytes and events that an append removes beyond twice what it adds.
 const LUMP_BYTES: i64 = 64 * 1_024;
 const LUMP_EVENTS: i64 = 64;
 /// Events that are measured at a time.
 const MEASURE_ROWS: i64 = 500;
 
-/// What is removed in one transaction.
+/// What one transaction removes.
 #[derive(Default)]
 struct Gone {
     events: i64,
@@ -45,7 +45,7 @@ struct Gone {
     to: Seq,
 }
 
-/// Removes what is too much of a run's output, in the transaction that appended to it.
+/// Removes the excess of a run's output in the transaction that appended to it.
 pub fn trim(tx: &mut Writer<'_>, run: RunId, added: Added) -> Result<(), StoreError> {
     let quota = tx.rules.output_bytes;
     let Some(output) = tx.state.output.get(&run).copied() else { return Ok(()) };
@@ -61,8 +61,8 @@ pub fn trim(tx: &mut Writer<'_>, run: RunId, added: Added) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Takes the oldest of a run's output behind its beginning, until it keeps this much, or so many bytes or events have
-/// gone. Answers what went, and whether there is no more to take.
+/// Removes a run's oldest output behind its beginning until it keeps `keep`, or so many bytes or events are removed.
+/// Returns what was removed, and whether there is no more to remove.
 fn take(
     tx: &mut Writer<'_>,
     run: RunId,
@@ -87,12 +87,12 @@ fn take(
     Ok((gone, is_done))
 }
 
-/// What all runs that are running keep.
+/// Weight of the stored output of all running runs.
 fn kept(tx: &Writer<'_>) -> i64 {
     tx.state.output.values().map(|output| output.stored).sum()
 }
 
-/// What they may keep.
+/// Weight that it may have.
 fn live_bytes(tx: &Writer<'_>) -> i64 {
     let quota = tx.rules.quota_bytes();
     let most = quota / 100 * LIVE_PERCENT;
@@ -107,13 +107,13 @@ fn live_bytes(tx: &Writer<'_>) -> i64 {
     room / 5 * 4
 }
 
-/// What so many bytes of output take up at most: a piece of 16 KiB has five pages of 4 KiB.
+/// Most bytes on pages of so many bytes of output: a piece of 16 KiB has five pages of 4 KiB.
 fn in_pages(bytes: i64) -> i64 {
     bytes / 4 * 5
 }
 
-/// Whether runs that are running keep too much, of which something can go though none of them prints: more than their
-/// own appends leave, or so much that submits are refused.
+/// Whether running runs keep too much output of which some can be removed: more than their own appends leave, or so
+/// much that submits are refused.
 pub fn is_live_excess(tx: &mut Writer<'_>) -> bool {
     let kept = kept(tx);
     tx.state.live_stays = tx.state.live_stays.min(kept);
@@ -122,7 +122,7 @@ pub fn is_live_excess(tx: &mut Writer<'_>) -> bool {
     kept > tx.state.live_stays && kept > if is_submit_refused { may } else { may + may / 2 }
 }
 
-/// Makes room for output that is about to be appended, where live runs keep a quarter more than they may.
+/// Makes room for output that is about to be appended, where running runs keep a quarter more than they may.
 pub fn trim_live(tx: &mut Writer<'_>, added: Added) -> Result<(), StoreError> {
     let may = live_bytes(tx);
     if kept(tx) + added.bytes > may + may / 4 {
@@ -131,7 +131,7 @@ pub fn trim_live(tx: &mut Writer<'_>, added: Added) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Trims a piece of what live runs keep too much; answers how many events went.
+/// Removes a piece of the excess of running runs; returns how many events.
 pub fn trim_live_piece(tx: &mut Writer<'_>, bytes: i64) -> Result<usize, StoreError> {
     let events = trim_largest(tx, live_bytes(tx), bytes, MEASURE_ROWS)?;
     if events == 0 {
@@ -141,7 +141,7 @@ pub fn trim_live_piece(tx: &mut Writer<'_>, bytes: i64) -> Result<usize, StoreEr
     Ok(events)
 }
 
-/// Trims those that keep the most to the share that all of them together may keep; answers how many events went.
+/// Trims the largest outputs to the share that all together may keep; returns how many events were removed.
 fn trim_largest(tx: &mut Writer<'_>, may: i64, mut wanted: i64, mut events: i64) -> Result<usize, StoreError> {
     let mut runs: Vec<(RunId, i64)> = tx.state.output.iter().map(|(run, output)| (*run, output.stored)).collect();
     runs.sort_unstable_by_key(|(run, stored)| (-stored, run.0));
@@ -159,7 +159,7 @@ fn trim_largest(tx: &mut Writer<'_>, may: i64, mut wanted: i64, mut events: i64)
     Ok(usize::try_from(went).unwrap_or(0))
 }
 
-/// The most that each may keep so that all together keep no more than they may. `runs`: those that keep the most first.
+/// The share of each run so that all together keep no more than they may. `runs`: largest first.
 fn share(may: i64, runs: &[(RunId, i64)]) -> i64 {
     let mut rest: i64 = runs.iter().map(|(_, stored)| stored).sum();
     for (nth, (_, stored)) in runs.iter().enumerate() {
@@ -192,8 +192,7 @@ fn head(tx: &Writer<'_>, run: RunId, head_bytes: i64) -> Result<Seq, StoreError>
     Ok(last)
 }
 
-/// How much goes, in what [`weight`] says: up to `wanted`, in so many events unless it `must` be more, never beyond what
-/// `may`.
+/// How much is removed, in [`weight`]: up to `wanted`, in so many events unless it `must` be more, never beyond `may`.
 struct Limits {
     must: i64,
     wanted: i64,
@@ -201,7 +200,7 @@ struct Limits {
     events: i64,
 }
 
-/// Chooses the oldest output after an event; answers too whether there is nothing more to do.
+/// Selects the oldest output after an event; returns too whether there is nothing more to do.
 fn choose(tx: &Writer<'_>, run: RunId, after: Seq, limits: Limits) -> Result<(Gone, bool), StoreError> {
     let mut gone = Gone { to: after, ..Gone::default() };
     let mut looked = after;
@@ -242,7 +241,7 @@ fn remove(tx: &mut Writer<'_>, run: RunId, (head, after): (Seq, Seq), gone: &Gon
     Ok(())
 }
 
-/// An event, measured.
+/// Size of an event.
 struct Measured {
     id: EventId,
     seq: Seq,
@@ -251,7 +250,7 @@ struct Measured {
 }
 
 impl Measured {
-    /// What it counts: nothing but output does.
+    /// Its weight: only output has one.
     fn weight(&self) -> i64 {
         if self.is_output { weight(self.bytes) } else { 0 }
     }

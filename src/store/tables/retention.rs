@@ -1,6 +1,7 @@
-//! Retention: which finished runs may stay, and which goes next. By age, by number, by what the database has in use.
+//! Retention: which finished run is removed next, by age, number, or size of the database.
 //!
-//! What ended first goes first. Never chooses a run that is live or kept, nor one by its age where a clock may be wrong.
+//! The run that ended first is removed first. Running and kept runs are never removed, nor any by its age where a
+//! clock may be wrong.
 
 use rusqlite::{OptionalExtension, named_params};
 
@@ -11,7 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::file::pages::pages_used;
 use crate::store::sql;
 
-/// The next run that has to go.
+/// The next run that must be removed.
 pub fn next_victim(tx: &mut Writer<'_>) -> Result<Option<RunId>, StoreError> {
     if let Some(age_ms) = tx.rules.age_ms.filter(|_| tx.now.is_believed()) {
         let before = tx.now.0.saturating_sub(age_ms);

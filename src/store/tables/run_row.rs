@@ -1,4 +1,4 @@
-//! A run's row, read back.
+//! Reads a run's row.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -10,25 +10,26 @@ use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
 
-/// One run as it stands. `printed`: what the store's memory says of its output while it runs.
+/// Reads a run. `printed`: bytes of its output by the memory, while it runs.
 pub fn get(conn: &Connection, run: RunId, printed: Option<i64>) -> Result<Run, StoreError> {
     let mut statement = conn.prepare_cached(sql::RUNS_GET)?;
     let found = statement.query_row(named_params! {":id": run.0}, |row| from_row(row, printed)).optional()?;
     found.map_or_else(|| Err(absent(conn, run)?.into()), Ok)
 }
 
-/// One run as it stands in a transaction.
+/// Reads a run in a transaction.
 pub fn get_in(tx: &Writer<'_>, run: RunId) -> Result<Run, StoreError> {
     get(tx.conn, run, tx.state.output.get(&run).map(|output| output.printed))
 }
 
-/// What is said of a run that is not there: gone or never there, since every id up to the last one was given out.
+/// The refusal for a run that does not exist: it was removed, or never existed. Every id up to the last one was given
+/// out.
 pub fn absent(conn: &Connection, run: RunId) -> Result<Refusal, StoreError> {
     let was_there = run >= RunId(1) && run <= last_run(conn)?;
     Ok(if was_there { Refusal::RunPruned(run) } else { Refusal::RunNotFound(run) })
 }
 
-/// The highest id of a run that was ever given out.
+/// Highest run id that was given out.
 pub fn last_run(conn: &Connection) -> Result<RunId, StoreError> {
     let newest: Option<RunId> = conn.prepare_cached(sql::RUNS_MAX_ID)?.query_row([], |row| row.get(0))?;
     let mut removed = conn.prepare_cached(sql::META_GET)?;
@@ -92,7 +93,7 @@ pub fn command_from(row: &Row<'_>) -> rusqlite::Result<Command> {
     })
 }
 
-/// JSON that this program wrote; what somebody else put there reads as empty.
+/// Parses JSON that this program wrote; anything else reads as empty.
 pub fn parsed<T: serde::de::DeserializeOwned + Default>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Runs: what a client may do with one, decided before anything is written: submit, get, change, cancel, retry, delete.
+//! What clients do with runs: submit, get, change, cancel, retry, delete. Each is decided before anything is written.
 
 use rusqlite::named_params;
 use serde_json::{Map, Value, json as json_value};
@@ -23,7 +23,7 @@ use crate::store::tables::{events, idempotency, life};
 pub struct Submitted {
     /// The run.
     pub run: Run,
-    /// False where the idempotency key stood for it already.
+    /// False where its idempotency key stood for it already.
     pub created: bool,
 }
 
@@ -53,7 +53,7 @@ impl Change {
 }
 
 impl Store {
-    /// Makes a run, or finds the one that its idempotency key stands for.
+    /// Makes a run, or finds the one of its idempotency key.
     pub async fn submit(&self, new: NewRun) -> Result<Submitted, StoreError> {
         self.requests.write(move |tx| submit(tx, &new)).await
     }
@@ -68,7 +68,7 @@ impl Store {
         self.requests.write(move |tx| change(tx, run, &changed, &by)).await
     }
 
-    /// Asks for a run's end; answers it, and whether it still runs: then the order to stop it is on its way.
+    /// Asks for a run's end. Returns the run, and whether it still runs: then the order to stop it is on its way.
     pub async fn cancel(&self, run: RunId, by: String, reason: Option<String>) -> Result<(Run, bool), StoreError> {
         self.requests.write(move |tx| cancel(tx, run, &by, reason.as_deref())).await
     }
@@ -84,7 +84,7 @@ impl Store {
     }
 }
 
-/// Makes a run with its first event, or finds the one its key stands for.
+/// Makes a run with its first event, or finds the one of its idempotency key.
 fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, StoreError> {
     if let Some(key) = &new.idempotency {
         if let Some(found) = idempotency::find(tx, key)? {
@@ -128,7 +128,7 @@ fn fresh(id: RunId, new: &NewRun, held_by: HeldBy, last_seq: Seq, now: UnixMs) -
     }
 }
 
-/// Changes a run; until it has ended that is an event.
+/// Changes a run; with an event, until it has ended.
 fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<Run, StoreError> {
     let mut run = get_in(tx, id)?;
     if change.needs_queued() && run.outcome.status != Status::Queued {
@@ -200,8 +200,8 @@ fn retag(tx: &Writer<'_>, id: RunId, old: &[String], new: &[String]) -> Result<(
     Ok(())
 }
 
-/// Records that a run's end is asked for. A queued run ends here, a running one is ordered to stop; whether it was running is
-/// the answer.
+/// Records that a run's end is asked for. A queued run ends here, a running one is ordered to stop. Returns whether it
+/// was running.
 fn cancel(tx: &mut Writer<'_>, id: RunId, by: &str, reason: Option<&str>) -> Result<(Run, bool), StoreError> {
     let run = get_in(tx, id)?;
     let status = run.outcome.status;
@@ -222,7 +222,7 @@ fn cancel(tx: &mut Writer<'_>, id: RunId, by: &str, reason: Option<&str>) -> Res
     Ok((get_in(tx, id)?, still_runs))
 }
 
-/// A new run of the same specification, less key and delay.
+/// Makes a new run of the same specification, without key and delay.
 fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
     let old = get_in(tx, id)?;
     if !old.outcome.status.is_terminal() {
@@ -233,7 +233,7 @@ fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
     submit(tx, &new).map(|submitted| submitted.run)
 }
 
-/// Removes a finished run. Its events go with it where they are few, else in pieces that nobody waits for.
+/// Removes a finished run. Its events are removed at once where they are few, else in pieces.
 fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     forget(tx, id)?;
     tx.state.look_up_expiry(tx.conn)?;
@@ -241,7 +241,7 @@ fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes a finished run but for its events, which are marked to follow.
+/// Removes a finished run, and marks its events for removal.
 pub fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     let run = get_in(tx, id)?;
     if !run.outcome.status.is_terminal() {

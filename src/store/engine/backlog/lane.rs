@@ -1,6 +1,6 @@
-//! What one run printed and no commit took yet: read order in, pieces out.
+//! Waiting output of one run: bytes in reading order go in, pieces come out.
 //!
-//! It decides where output is cut, never when. It must never lose, add or reorder a byte of a stream.
+//! It decides where output is cut, not when. It must never lose, add or reorder a byte of a stream.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,37 +11,36 @@ use crate::text::fits_json;
 
 /// How long an unfinished line waits for its newline.
 pub const LINE_HOLD: Duration = Duration::from_millis(200);
-/// What a switch between the streams counts beside its bytes, so that one-byte switches cannot
-/// make the bookkeeping outgrow the window.
+/// What a switch between the streams counts, so that the bookkeeping of one-byte switches stays within the window.
 const SWITCH_COST_BYTES: usize = 128;
 
 /// A part of one stream, ready to become an `output` event.
 ///
-/// Whoever takes it settles it or puts it back: the run's window stays smaller by it until then.
+/// It counts against the run's window until it is settled or put back.
 #[derive(Debug)]
 pub struct Piece {
-    /// Whose output it is.
+    /// The run that printed it.
     pub run: RunId,
-    /// Which of its two outputs.
+    /// The stream.
     pub stream: Stream,
     /// Never empty, at most [`OUTPUT_BYTES_MAX`], and at most [`OUTPUT_JSON_BYTES_MAX`] as JSON.
     pub bytes: Vec<u8>,
-    /// What it gives back to the window.
+    /// Bytes that count against the window.
     pub(super) cost: usize,
 }
 
 /// The output of one run, in the order in which it was read.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    /// Came back from a commit that failed: older than everything else.
+    /// Pieces of failed commits; they are older than all segments.
     returned: VecDeque<Piece>,
-    /// Neighbours are of different streams, so only the last can still grow.
+    /// Output in order. Neighbours are of different streams, so only the last one can still grow.
     segments: VecDeque<Segment>,
-    /// The first bytes of a character of each stream whose rest has not been read yet.
+    /// Beginning of a character of each stream whose rest was not read yet.
     carry: [Vec<u8>; 2],
-    /// Bytes, and the cost of switches, that no commit took yet.
+    /// Bytes and cost of switches that no commit has taken.
     waiting: usize,
-    /// Those, and what a commit took that is not settled yet.
+    /// Those, and what is taken and not settled.
     in_flight: usize,
 }
 
@@ -50,11 +49,11 @@ pub(super) struct Lane {
 pub(super) enum Which {
     /// Whole lines, full pieces, and a last line that is unfinished for long enough.
     Ready(Instant),
-    /// Everything: nothing more will be read.
+    /// Everything, since nothing more will be read.
     All,
 }
 
-/// Consecutive bytes of one stream, which end between characters.
+/// Consecutive bytes of one stream, ending between characters.
 #[derive(Debug)]
 struct Segment {
     stream: Stream,
@@ -66,7 +65,7 @@ struct Segment {
 }
 
 impl Lane {
-    /// Adds what was read just now.
+    /// Adds what was read.
     pub(super) fn push(&mut self, stream: Stream, read: &[u8], now: Instant) {
         let carried = std::mem::take(&mut self.carry[stream as usize]);
         self.waiting += read.len();
@@ -86,7 +85,7 @@ impl Lane {
         self.drop_empty_segment();
     }
 
-    /// No more of `stream` comes: what waits of it need not wait for a newline or half a character.
+    /// Ends a stream: what waits of it no longer waits for a newline or the rest of a character.
     pub(super) fn end_of_stream(&mut self, stream: Stream, now: Instant) {
         let carried = std::mem::take(&mut self.carry[stream as usize]);
         if !carried.is_empty() {
@@ -97,7 +96,7 @@ impl Lane {
         }
     }
 
-    /// Moves pieces to `out` until it has `budget` bytes of them; answers what is left of `budget`.
+    /// Moves up to `budget` bytes of pieces to `out`; returns what is left of `budget`.
     pub(super) fn take(&mut self, run: RunId, which: Which, mut budget: usize, out: &mut Vec<Piece>) -> usize {
         let before = out.len();
         if let Which::All = which {
@@ -127,35 +126,35 @@ impl Lane {
         budget
     }
 
-    /// Takes a piece back to the front; of several, the last comes first.
+    /// Puts a piece back to the front; of several, the last comes first.
     pub(super) fn put_back(&mut self, piece: Piece) {
         self.waiting += piece.cost;
         self.returned.push_front(piece);
     }
 
-    /// A piece is on the medium.
+    /// Notes that a piece is stored.
     pub(super) fn settled(&mut self, piece: &Piece) {
         self.in_flight = self.in_flight.saturating_sub(piece.cost);
     }
 
-    /// Bytes that no commit took yet, with the cost of switches.
+    /// Waiting bytes with the cost of switches.
     pub(super) fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Bytes pushed and not yet on the medium, with the cost of switches.
+    /// Bytes that are not stored yet, with the cost of switches.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Bytes that a commit could take at once, not counting a line that waits for its newline.
+    /// Bytes that a commit could take now, without a line that waits for its newline.
     pub(super) fn ready(&self) -> usize {
         let growing = self.segments.back().map_or(0, Segment::unready);
         let carried = self.carry.iter().map(Vec::len).sum::<usize>();
         self.waiting - growing - carried
     }
 
-    /// When a commit has something to take; `None` while nothing but half characters waits.
+    /// When a commit finds something to take; `None` while only parts of characters wait.
     pub(super) fn ripe_at(&self, now: Instant) -> Option<Instant> {
         if self.ready() > 0 {
             return Some(now);
@@ -174,7 +173,7 @@ impl Lane {
         &mut self.segments[last]
     }
 
-    /// Half a character alone is no switch of the streams.
+    /// Removes a last segment that is empty: part of a character is no switch of the streams.
     fn drop_empty_segment(&mut self) {
         if self.segments.back().is_some_and(|last| last.bytes.is_empty()) {
             self.segments.pop_back();
@@ -203,7 +202,7 @@ impl Segment {
         budget
     }
 
-    /// Where the piece that begins at `start` ends; `None` when it had better wait.
+    /// End of the piece that begins at `start`; `None` where it should wait.
     fn cut(&self, start: usize, tail_too: bool) -> Option<usize> {
         let limit = start + OUTPUT_BYTES_MAX;
         if self.lines > start && self.lines <= limit {
@@ -216,7 +215,7 @@ impl Segment {
         tail_too.then_some(self.bytes.len())
     }
 
-    /// Where the piece from `start` to `end` ends so that its event stays within its bound: control bytes take six in JSON.
+    /// End of the piece so that its event stays within its limit as JSON, where a control byte takes six.
     fn within_json(&self, start: usize, end: usize) -> usize {
         let fits = start + fits_json(&self.bytes[start..end], OUTPUT_JSON_BYTES_MAX);
         if fits == end {
@@ -252,7 +251,7 @@ fn last_newline(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// How many bytes at the end are the beginning of a character and no more: 0 to 3.
+/// Length of the unfinished character at the end, 0 to 3 bytes.
 fn unfinished_character(bytes: &[u8]) -> usize {
     for back in 1..=bytes.len().min(3) {
         let lead = bytes[bytes.len() - back];

@@ -1,9 +1,8 @@
-//! The sessions that are in use, in memory: whom a token lets in without asking the thread, and until when.
+//! Cache of the sessions in use: which token opens which session, and until when, without asking the thread.
 //!
-//! There is one record of a session, and everybody who holds it sees the same: the request that it lets in, its streams,
-//! the list. A use moves its end at once; that is written now and then. What is revoked ends here right behind the COMMIT,
-//! whether whoever asked for that is still there or not. A use that is not written is never forgotten, unless it cannot be
-//! written.
+//! All holders share one record of a session: requests, streams, the list. A use moves its end at once, and is written
+//! now and then. A revocation takes effect here right after its COMMIT, whether or not whoever asked for it is still
+//! there. A use that is not written is never forgotten, unless it cannot be written.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,16 +17,16 @@ use futures_lite::FutureExt as _;
 use super::session::{Session, TokenSha256, expiry};
 use crate::clock::UnixMs;
 
-/// Sessions that are kept though nobody holds them; some 300 bytes each.
+/// Sessions that stay cached though nobody holds them; some 300 bytes each.
 const KEPT_MAX: usize = 1_024;
-/// A use counts when the last one that did is older than this, in milliseconds, or than this part of what the session
-/// lives from a use: a page's ten requests are one.
+/// A use counts when the last counted one is older than this, in milliseconds, or than this part of the session's
+/// lifetime: ten requests of a page are one use.
 const USE_MS: i64 = 60_000;
 const USE_PART: i64 = 16;
-/// A use is written when the last one that was written is older than this, in seconds, or than half of what the session
-/// lives from a use, …
+/// A use is written when the last written one is older than this, in seconds, or than half of the session's lifetime,
+/// …
 const WRITE_AFTER_S: i64 = 3_600;
-/// … and tried again after this, in milliseconds, where it could not be.
+/// … and again after this, in milliseconds, where it could not be.
 const WRITE_AGAIN_MS: i64 = 60_000;
 
 /// A session that is in use; cheap to clone.
@@ -37,35 +36,35 @@ pub struct LiveSession(Arc<Live>);
 struct Live {
     token_sha256: TokenSha256,
     record: Mutex<Record>,
-    /// It has ended, or the clock was set.
+    /// Rung when it has ended and when the clock was set.
     changed: Event,
 }
 
 struct Record {
     session: Session,
-    /// Its last use that is in the database.
+    /// Its last use by the database.
     written: UnixMs,
-    /// Its end as it is in the database.
+    /// Its end by the database.
     written_end: Option<UnixMs>,
-    /// When it was last said that its use is to be written.
+    /// When a write of its use was last requested.
     tried: UnixMs,
-    /// Revoked, or found to have expired.
+    /// It was revoked or has expired.
     is_over: bool,
 }
 
-/// A session that was just used.
+/// A use of a session.
 #[derive(Debug)]
 pub struct SessionUse {
     /// The session.
     pub session: LiveSession,
-    /// Whether that counts as a use, by which its end has moved if it has one.
+    /// Whether it counts, which moves the session's end.
     pub has_moved: bool,
-    /// Whether that is to be written.
+    /// Whether it is to be written.
     pub(super) is_due: bool,
 }
 
 impl LiveSession {
-    /// As it is now.
+    /// The session as it is now.
     pub fn session(&self) -> Session {
         self.lock().session.clone()
     }
@@ -75,7 +74,7 @@ impl LiveSession {
         self.lock().is_valid(UnixMs::now())
     }
 
-    /// Waits until it is revoked or has expired; uses move that.
+    /// Waits until it is revoked or has expired; uses postpone that.
     pub async fn ended(&self) {
         loop {
             let changed = self.0.changed.listen();
@@ -126,7 +125,7 @@ impl Record {
         self.written == self.session.last_used_at
     }
 
-    /// Moves its end, if it has one; answers whether this counts as a use, and whether that is to be written.
+    /// Moves its end; returns whether this counts as a use, and whether that is to be written.
     fn use_at(&mut self, now: UnixMs) -> (bool, bool) {
         let ttl_ms = if self.session.ttl_s > 0 { self.session.ttl_s.saturating_mul(1_000) } else { i64::MAX };
         if now.0 - self.session.last_used_at.0 < USE_MS.min(ttl_ms / USE_PART) {
@@ -142,14 +141,14 @@ impl Record {
     }
 }
 
-/// All that are in use.
+/// All sessions in use.
 #[derive(Default)]
 pub struct Sessions(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
     by_token: HashMap<TokenSha256, LiveSession>,
-    /// Counts what ended or was moved: what was read before is not to be known after it.
+    /// Number of changes: what was read from the database before one is not cached after it.
     generation: u64,
 }
 
@@ -174,13 +173,13 @@ impl Sessions {
         Some(SessionUse { session, has_moved, is_due })
     }
 
-    /// To be asked for before a session is read; see [`Sessions::learn`].
+    /// The generation to pass to [`Sessions::learn`]; take it before the session is read.
     pub fn generation(&self) -> u64 {
         self.lock().generation
     }
 
-    /// Makes known what was read of a session, unless one has ended since: then it is to be read again. Answers whether
-    /// uses are to be written so that others can be forgotten.
+    /// Caches a session that was read, unless something has changed since `generation`: then it must be read again.
+    /// Returns whether uses should be written so that other sessions can be dropped.
     pub fn learn(&self, generation: u64, token_sha256: TokenSha256, session: Session) -> bool {
         let mut known = self.lock();
         if known.generation != generation {
@@ -204,24 +203,24 @@ impl Sessions {
         }
     }
 
-    /// As they are now, by their ids.
+    /// The sessions as they are now, by id.
     pub fn by_id(&self) -> HashMap<i64, Session> {
         self.lock().by_token.values().map(LiveSession::session).map(|session| (session.id, session)).collect()
     }
 
-    /// Those with a use that is not written.
+    /// Sessions with a use that is not written.
     pub fn unwritten(&self) -> Vec<LiveSession> {
         self.that(|record| !record.is_written())
     }
 
-    /// Those that the database takes for expired by now, and that were used since.
+    /// Sessions that have expired by the database and were used since.
     pub fn outlived(&self, now: UnixMs) -> Vec<LiveSession> {
         self.that(|record| {
             !record.is_written() && record.is_valid(now) && record.written_end.is_some_and(|end| end <= now)
         })
     }
 
-    /// Those of which a use is to be written, since that was said.
+    /// Sessions whose use was requested to be written and is not yet.
     pub fn due(&self) -> Vec<LiveSession> {
         self.that(|record| !record.is_written() && record.tried > record.written)
     }
@@ -230,12 +229,12 @@ impl Sessions {
         self.lock().by_token.values().filter(|session| is_wanted(&session.lock())).cloned().collect()
     }
 
-    /// The clock was set: who waits for an end looks again.
+    /// Wakes everyone who waits for an end, since the clock was set.
     pub fn clock_was_set(&self) {
         self.lock().by_token.values().for_each(|session| _ = session.0.changed.notify(usize::MAX));
     }
 
-    /// It was committed: everybody who holds one of them sees it from now on.
+    /// Applies the changes of a committed transaction.
     pub(super) fn commit(&self, Changes { written, ended, shifted }: Changes) {
         for (session, used) in written {
             let mut record = session.lock();
@@ -273,8 +272,8 @@ impl Record {
 }
 
 impl Known {
-    /// Forgets those that nobody holds. Those whose use is not written stay, but not for ever: then it cannot be written.
-    /// Answers whether such are there.
+    /// Drops sessions that nobody holds. Those whose use is not written stay, up to a limit. Returns whether some of
+    /// them are left.
     fn make_room(&mut self) -> bool {
         self.by_token.retain(|_, session| session.is_held() || !session.lock().is_written());
         if self.by_token.len() >= 2 * KEPT_MAX {
@@ -284,13 +283,13 @@ impl Known {
     }
 }
 
-/// What a transaction changes of sessions, for when it is committed.
+/// Changes of sessions by a transaction, applied once it is committed.
 #[derive(Default)]
 pub(super) struct Changes {
-    /// Those whose use it wrote, and which.
+    /// Sessions whose use was written, and that use.
     pub written: Vec<(LiveSession, UnixMs)>,
-    /// Those that are gone with it.
+    /// Ids of sessions that have ended.
     pub ended: Vec<i64>,
-    /// Those made between two times are moved by so many milliseconds.
+    /// Sessions made between two times are moved by so many milliseconds.
     pub shifted: Option<(RangeInclusive<i64>, i64)>,
 }

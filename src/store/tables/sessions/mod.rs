@@ -1,7 +1,7 @@
-//! Sessions: who was let in, until when, and that nobody is beyond that. All that is known of them is known here.
+//! Sessions: who was let in, and until when.
 //!
-//! A session ends when it is revoked, or when it was not used for its `ttl_s`. `live` holds those that are in use,
-//! `table` reads and writes them, `requests` is what others ask. Only SHA-256 of a token ever comes here.
+//! A session ends when it is revoked, or was not used for its `ttl_s`. `live` caches those in use, `table` reads and
+//! writes rows, `requests` is what others call. Only SHA-256 of a token ever comes here.
 
 pub mod live;
 pub mod requests;

@@ -1,4 +1,4 @@
-//! What others ask of sessions.
+//! Requests about sessions.
 
 use super::live::{LiveSession, SessionUse, Sessions};
 use super::session::{Session, SessionPage, TokenSha256};
@@ -8,8 +8,8 @@ use crate::store::error::StoreError;
 use crate::store::tables::handle::Store;
 
 impl Store {
-    /// Lets the holder of a token in, unless its session was revoked or has expired; that is a use, and renews it. Asks
-    /// the thread only where the session was not used lately.
+    /// Finds the session of a token and uses it, which renews it; `None` where it was revoked or has expired. Only
+    /// asks the thread where the session was not used lately.
     pub async fn session_by_token(&self, token_sha256: TokenSha256) -> Result<Option<SessionUse>, StoreError> {
         loop {
             if let Some(used) = self.sessions.use_by(&token_sha256) {
@@ -27,7 +27,7 @@ impl Store {
         }
     }
 
-    /// Has the uses of some sessions written, and waits for nothing: where they cannot be, a later use tries again.
+    /// Requests that uses are written and waits for nothing; where that fails, a later use tries again.
     fn write_uses(&self, which: fn(&Sessions) -> Vec<LiveSession>) {
         let sessions = self.sessions.clone();
         self.requests.write_later(move |tx| match &tx.held {
@@ -36,7 +36,7 @@ impl Store {
         });
     }
 
-    /// Writes every use that is not written.
+    /// Writes all uses that are not written.
     pub(in crate::store) async fn write_all_uses(&self) -> Result<(), StoreError> {
         let sessions = self.sessions.clone();
         if sessions.unwritten().is_empty() {
@@ -45,7 +45,7 @@ impl Store {
         self.requests.write(move |tx| table::write_uses(tx, &sessions, sessions.unwritten())).await
     }
 
-    /// A page of at most so many sessions with ids below `before`, as they are now.
+    /// Reads a page of at most `limit` sessions with ids below `before`, as they are now.
     pub async fn sessions(&self, before: i64, limit: i64) -> Result<SessionPage, StoreError> {
         let mut stored = self.requests.read(move |reader| table::list(reader, before, limit.saturating_add(1))).await?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX).min(stored.len());
@@ -58,7 +58,7 @@ impl Store {
         Ok(SessionPage { sessions, next })
     }
 
-    /// Revokes a session; from the answer on its token opens nothing, and what it had opened ends.
+    /// Revokes a session. From the answer on its token opens nothing, and its streams end.
     pub async fn delete_session(&self, id: i64) -> Result<(), StoreError> {
         let sessions = self.sessions.clone();
         self.requests.write(move |tx| table::delete(tx, &sessions, id)).await

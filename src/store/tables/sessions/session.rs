@@ -1,4 +1,4 @@
-//! One session, and how long it lives.
+//! A session and its lifetime.
 
 use crate::access::Role;
 use crate::clock::UnixMs;
@@ -6,24 +6,24 @@ use crate::clock::UnixMs;
 /// A token as it is stored.
 pub type TokenSha256 = [u8; 32];
 
-/// Somebody who was let in.
+/// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Its number.
+    /// Id.
     pub id: i64,
     /// A label for people; need not be unique.
     pub name: String,
-    /// What it may do.
+    /// Role.
     pub role: Role,
     /// Seconds that it lives from its last use; 0: it never expires.
     pub ttl_s: i64,
     /// Where it was enrolled from.
     pub address: Option<String>,
-    /// When.
+    /// When it was enrolled.
     pub created_at: UnixMs,
     /// When it was used last, or enrolled.
     pub last_used_at: UnixMs,
-    /// `None`: never.
+    /// When it expires; `None`: never.
     pub expires_at: Option<UnixMs>,
 }
 
@@ -33,7 +33,7 @@ impl Session {
         self.expires_at.is_none_or(|at| at > now)
     }
 
-    /// Used once more: it lives as long again.
+    /// Moves its end, since it was used.
     pub(super) fn renew(&mut self, now: UnixMs) {
         self.last_used_at = now;
         self.expires_at = expiry(now, self.ttl_s);
@@ -45,11 +45,11 @@ impl Session {
 pub struct SessionPage {
     /// Those that have not expired.
     pub sessions: Vec<Session>,
-    /// Where the next page goes on: it holds ids below this. `None` at the end.
+    /// Id below which the next page begins; `None` at the end.
     pub next: Option<i64>,
 }
 
-/// When a session ends that is used now.
+/// End of a session that is used now.
 pub(super) fn expiry(now: UnixMs, ttl_s: i64) -> Option<UnixMs> {
     (ttl_s > 0).then(|| now.plus_s(ttl_s))
 }

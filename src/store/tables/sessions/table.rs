@@ -1,4 +1,4 @@
-//! What is read and written of sessions.
+//! Reads and writes the rows of sessions.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
 
-/// One to be made.
+/// A session to be made.
 #[derive(Clone, Debug)]
 pub struct NewSession {
     pub token_sha256: TokenSha256,
@@ -24,7 +24,7 @@ pub struct NewSession {
     pub address: Option<String>,
 }
 
-/// Lets somebody in.
+/// Makes a session.
 pub fn insert(tx: &mut Writer<'_>, new: NewSession) -> Result<Session, StoreError> {
     let NewSession { token_sha256, name, role, ttl_s, address } = new;
     let expires_at = expiry(tx.now, ttl_s);
@@ -53,20 +53,20 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
     })
 }
 
-/// Whose token it is, expired or not.
+/// Finds the session of a token, expired or not.
 pub(super) fn by_token(reader: &Reader<'_>, token_sha256: &TokenSha256) -> Result<Option<Session>, StoreError> {
     let mut statement = reader.conn.prepare_cached(sql::SESSIONS_BY_TOKEN)?;
     Ok(statement.query_row(named_params! {":token_sha256": token_sha256}, from_row).optional()?)
 }
 
-/// So many of those with ids below `before` as they are stored, expired or not, newest first.
+/// Reads up to `rows` sessions with ids below `before`, expired or not, newest first.
 pub(super) fn list(reader: &Reader<'_>, before: i64, rows: i64) -> Result<Vec<Session>, StoreError> {
     let mut statement = reader.conn.prepare_cached(sql::SESSIONS_LIST)?;
     let rows = statement.query_map(named_params! {":before": before, ":rows": rows}, from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Writes down when sessions were used. One that is not there any more has ended: somebody else wrote to the database.
+/// Writes uses. A session without a row has ended: somebody else wrote to the database.
 pub(super) fn write_uses(
     tx: &mut Writer<'_>,
     sessions: &Arc<Sessions>,
@@ -88,7 +88,7 @@ pub(super) fn write_uses(
     Ok(())
 }
 
-/// Removes so many of those whose time is up; answers how many that were. What was used since it was written lives on.
+/// Removes up to `rows` expired sessions; returns how many. Sessions with a later use that is not written yet live on.
 pub fn expire(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, rows: i64) -> Result<usize, StoreError> {
     write_uses(tx, sessions, sessions.outlived(tx.now))?;
     Ok(tx.prepare(sql::SESSIONS_EXPIRE)?.execute(named_params! {":now": tx.now.0, ":rows": rows})?)
@@ -104,8 +104,8 @@ pub(super) fn delete(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, id: i64) -> 
     }
 }
 
-/// A clock that had been wrong was put right by this many milliseconds: those who were let in by it, between these two
-/// times, stay in for as long as they were to. Answers how many.
+/// Moves sessions that were made between two times of a wrong clock, so that they live as long as intended. Returns
+/// how many.
 pub fn shift(
     tx: &mut Writer<'_>,
     sessions: &Arc<Sessions>,
@@ -119,7 +119,7 @@ pub fn shift(
     Ok(tx.prepare(sql::SESSIONS_SHIFT)?.execute(made_then)?)
 }
 
-/// Has those who hold a session see what became of it, right behind the COMMIT.
+/// Applies changes to the cache right after the COMMIT.
 fn once_committed(tx: &mut Writer<'_>, sessions: &Arc<Sessions>, changes: Changes) {
     let sessions = sessions.clone();
     tx.after_commit.push(Box::new(move || sessions.commit(changes)));
