@@ -123,13 +123,7 @@ impl Database {
                     self.disk.room.release();
                     self.tell_writable(true);
                 }
-                self.outside.shared.set_commit_time(started.elapsed());
-                self.outside.metrics.commits.inc();
-                self.outside.metrics.commit.observe(started.elapsed().as_secs_f64());
-                self.count(&events, &ended);
-                for (what, rows) in [("events", removed_events), ("runs", removed_runs)] {
-                    self.outside.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
-                }
+                self.count(started.elapsed(), &events, &ended, [("events", removed_events), ("runs", removed_runs)]);
                 after_commit.into_iter().for_each(|change| change());
                 self.publish(events, pieces, orders);
                 Ok(outcomes)
@@ -167,7 +161,20 @@ impl Database {
         }
     }
 
-    fn count(&self, events: &[Event], ended: &[(Status, Option<i64>)]) {
+    /// Counts a commit for the metrics, and how long it took for the pace of output.
+    fn count(
+        &self,
+        took: Duration,
+        events: &[Event],
+        ended: &[(Status, Option<i64>)],
+        removed: [(&'static str, usize); 2],
+    ) {
+        self.outside.shared.set_commit_time(took);
+        self.outside.metrics.commits.inc();
+        self.outside.metrics.commit.observe(took.as_secs_f64());
+        for (what, rows) in removed {
+            self.outside.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
+        }
         for event in events {
             self.outside.metrics.events.get_or_create(&OfKind { kind: event.kind }).inc();
         }
