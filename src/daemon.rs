@@ -2,8 +2,10 @@
 //!
 //! Nothing here decides what happens to a run; it decides who is there when it happens.
 
+mod args;
 mod listening;
 mod prepare;
+mod refusal;
 mod room;
 mod socket;
 
@@ -19,7 +21,9 @@ use futures_lite::future::Boxed;
 use smol::lock::Semaphore;
 use smol::{Executor, Task};
 
+pub use self::args::ServeArgs;
 use self::prepare::{Prepared, prepare};
+use self::refusal::Refusal;
 use crate::clock::UnixMs;
 use crate::clock_steps::ClockSteps;
 use crate::config::{CHECK_MS_MAX, Config};
@@ -43,28 +47,8 @@ use crate::systemd::InheritedSockets;
 use crate::wake::{Bell, Phase, Stop};
 use crate::{logging, scheduler, system, systemd};
 
-/// What `runabout serve` was given.
-#[derive(Clone, Debug, Default)]
-pub struct ServeArgs {
-    /// `--state-dir`
-    pub state_dir: Option<PathBuf>,
-    /// `--listen`
-    pub listen: Option<String>,
-    /// `--config`
-    pub config: Option<PathBuf>,
-    /// `--log`
-    pub log: Option<String>,
-    /// `--log-format`
-    pub log_format: Option<String>,
-    /// `--check`
-    pub check: bool,
-}
-
 /// How long streams may take for the last events of what they follow once all runs are settled.
 const STREAMS_GRACE: Duration = Duration::from_secs(2);
-
-/// Why the daemon ends before it serves: what to say and the exit code.
-struct Refusal(u8, String);
 
 /// Serves until it is told to stop; answers the process's exit code.
 pub fn serve(args: ServeArgs) -> ExitCode {

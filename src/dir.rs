@@ -14,24 +14,23 @@ mod way;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, chmod, fchmod, fchown, fstat, fsync, mkdirat, openat, renameat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fchown, fstat, fsync, mkdirat, openat, renameat,
     renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
 
-use self::way::{Walked, walk};
+pub use self::way::chmod_by;
+use self::way::{DIR_MODE, Walked, walk};
 use crate::free_space::FreeSpace;
 
 /// The mode of new files.
 const FILE_MODE: u32 = 0o600;
-/// The mode of new directories.
-const DIR_MODE: u32 = 0o700;
 
 /// An open directory.
 #[derive(Debug)]
@@ -400,15 +399,6 @@ impl FileAt {
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         is_file.then_some(u64::try_from(stat.st_size).unwrap_or(0))
     }
-}
-
-/// Changes the mode of a file that was opened by [`Dir::hold`].
-///
-/// # Errors
-/// When the file system refuses.
-pub fn chmod_by(fd: impl AsFd, mode: u32) -> io::Result<()> {
-    // fchmod refuses such a descriptor, and fchmodat2 came with Linux 6.6.
-    Ok(chmod(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()), Mode::from_raw_mode(mode))?)
 }
 
 #[cfg(test)]

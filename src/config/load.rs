@@ -52,32 +52,39 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// See [`Config::load`].
-pub(super) fn load(
-    flags: &Flags,
-    env: impl IntoIterator<Item = (OsString, OsString)>,
-    file: Option<&ConfigFile>,
-) -> Result<Config, ConfigError> {
-    let mut loading = Loading {
-        config: Config::default(),
-        faults: Vec::new(),
-        in_file: Vec::new(),
-        listen_said_by: "default".to_owned(),
-        tls_said_by: String::new(),
-    };
-    if let Some(file) = file {
-        loading.take_file(file);
-    }
-    loading.take_env(env);
-    for (flag, name, value) in [("--listen", "listen", &flags.listen), ("--log", "log", &flags.log)] {
-        let key = KEYS.iter().find(|key| key.table.is_empty() && key.name == name);
-        if let (Some(key), Some(value)) = (key, value) {
-            loading.set(flag, key, &Value::String(value.clone()));
+impl Config {
+    /// Combines flags, environment and file; the rest are defaults.
+    ///
+    /// `file` is that of `--config`, else the one that [`ConfigFile::in_dir`] finds in the state directory.
+    ///
+    /// # Errors
+    /// With all that is wrong: each with its file, variable or flag, its key and what is allowed.
+    pub fn load(
+        flags: &Flags,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        file: Option<&ConfigFile>,
+    ) -> Result<Config, ConfigError> {
+        let mut loading = Loading {
+            config: Config::default(),
+            faults: Vec::new(),
+            in_file: Vec::new(),
+            listen_said_by: "default".to_owned(),
+            tls_said_by: String::new(),
+        };
+        if let Some(file) = file {
+            loading.take_file(file);
         }
+        loading.take_env(env);
+        for (flag, name, value) in [("--listen", "listen", &flags.listen), ("--log", "log", &flags.log)] {
+            let key = KEYS.iter().find(|key| key.table.is_empty() && key.name == name);
+            if let (Some(key), Some(value)) = (key, value) {
+                loading.set(flag, key, &Value::String(value.clone()));
+            }
+        }
+        loading.check_tls();
+        loading.check_plaintext();
+        if loading.faults.is_empty() { Ok(loading.config) } else { Err(ConfigError(loading.faults)) }
     }
-    loading.check_tls();
-    loading.check_plaintext();
-    if loading.faults.is_empty() { Ok(loading.config) } else { Err(ConfigError(loading.faults)) }
 }
 
 struct Loading {
@@ -264,7 +271,7 @@ mod tests {
         env: impl IntoIterator<Item = (OsString, OsString)>,
         path: Option<&Path>,
     ) -> Result<Config, ConfigError> {
-        super::load(flags, env, path.map(ConfigFile::named).as_ref())
+        Config::load(flags, env, path.map(ConfigFile::named).as_ref())
     }
 
     fn file(name: &str, text: &str) -> std::path::PathBuf {

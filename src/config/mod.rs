@@ -250,20 +250,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Combines flags, environment and file; the rest are defaults.
-    ///
-    /// `file` is that of `--config`, else the one that [`ConfigFile::in_dir`] finds in the state directory.
-    ///
-    /// # Errors
-    /// With all that is wrong: each with its file, variable or flag, its key and what is allowed.
-    pub fn load(
-        flags: &Flags,
-        env: impl IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
-        file: Option<&ConfigFile>,
-    ) -> Result<Config, ConfigError> {
-        load::load(flags, env, file)
-    }
-
     /// For people: which file of `[tls]` this account may not read, and what to do; `None` when it may read both.
     pub fn kept_from(&self, user: &Account) -> Option<String> {
         let files = [("tls.cert", &self.tls.cert), ("tls.key", &self.tls.key)];

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use smol::Async;
 
+use super::refusal::Refusal;
+use super::room;
 use super::socket::OwnSocket;
-use super::{Refusal, room};
 use crate::config::{Config, Listen};
 use crate::http::address::PageAddress;
 use crate::http::middleware::Locals;

@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Refusal, ServeArgs};
+use super::args::ServeArgs;
+use super::refusal::Refusal;
 use crate::accounts::Account;
 use crate::config::{Config, ConfigFile, Flags};
 use crate::dir::Dir;

@@ -5,15 +5,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, openat, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, chmod, fstat, mkdirat, openat, readlinkat};
 use rustix::io::Errno;
 
-use super::{DIR_MODE, chmod_by};
-
+/// The mode of new directories.
+pub(super) const DIR_MODE: u32 = 0o700;
 /// The most links that are followed, as many as the kernel follows (path_resolution(7)).
 const LINKS_MAX: usize = 40;
 
@@ -86,4 +86,13 @@ fn make_dir(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
         chmod_by(&fd, DIR_MODE)?;
     }
     Ok(fd)
+}
+
+/// Changes the mode of a file that was opened by [`Dir::hold`](super::Dir::hold).
+///
+/// # Errors
+/// When the file system refuses.
+pub fn chmod_by(fd: impl AsFd, mode: u32) -> io::Result<()> {
+    // fchmod refuses such a descriptor, and fchmodat2 came with Linux 6.6.
+    Ok(chmod(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()), Mode::from_raw_mode(mode))?)
 }

@@ -6,7 +6,8 @@ use hyper::Method;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Context, one_value, web};
+use super::context::{Context, one_value};
+use super::web;
 use crate::cli::args::EnrollOptions;
 use crate::cli::print::{self, Colour, Paint, Table};
 use crate::cli::view::read;

@@ -10,7 +10,7 @@ use hyper::Method;
 use hyper::body::Bytes;
 
 use super::caller::Caller;
-use super::{Context, one_value};
+use super::context::{Context, one_value};
 use crate::cli::args::SubmitOptions;
 use crate::cli::patience::{Patience, ask_until_answered};
 use crate::cli::print;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 use hyper::body::Bytes;
 
-use super::{Context, one_value};
+use super::context::{Context, one_value};
 use crate::cli::args::DrainOptions;
 use crate::cli::print;
 use crate::cli::view::{RunView, read};

@@ -2,14 +2,16 @@
 //!
 //! The bytes are the command's own. Unlike `run`, it may never change the run: a closed output only ends the reading.
 
-use super::{Context, logs_of_several};
+use super::context::Context;
+use super::logs_of_several;
+use super::notices::{gap_text, start_text};
 use crate::cli::args::LogsOptions;
 use crate::cli::print;
 use crate::cli::sink::Outputs;
 use crate::client::failure::Failure;
 use crate::client::follow::{Follower, Step};
-use crate::text::{printable, printable_json};
-use crate::wire::{OutcomeBody, ReceivedGap, What};
+use crate::text::printable_json;
+use crate::wire::What;
 
 /// Prints it.
 pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure> {
@@ -40,15 +42,4 @@ pub async fn logs(context: &Context, options: LogsOptions) -> Result<u8, Failure
             Step::End(_) => return Ok(0),
         }
     }
-}
-
-/// What a person is told about a command that printed nothing because it never was.
-pub fn start_text(run: i64, outcome: &OutcomeBody) -> String {
-    format!("run {run} could not start: {}", outcome.complaint(run).unwrap_or_default())
-}
-
-/// What a person is told about events that are gone.
-pub fn gap_text(gap: &ReceivedGap) -> String {
-    let ReceivedGap { from, to, reason } = gap;
-    format!("events {from} to {to} are gone ({})", printable(reason))
 }

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 
-use super::Context;
-use super::logs::{gap_text, start_text};
+use super::context::Context;
+use super::notices::{gap_text, start_text};
 use crate::cli::args::LogsOptions;
 use crate::cli::patience::{Patience, ask_until_answered};
 use crate::cli::print::{self, Colour, Paint};

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::Context;
+use super::context::Context;
 use crate::cli::args::LsOptions;
 use crate::cli::print::{self, Colour, Paint, Table};
 use crate::cli::view::{RunView, read};

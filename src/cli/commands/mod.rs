@@ -6,12 +6,14 @@ mod access;
 mod add;
 mod caller;
 mod completions;
+mod context;
 mod drain;
 mod login;
 mod logs;
 mod logs_of_several;
 mod ls;
 mod manual;
+mod notices;
 mod progress;
 mod queue;
 mod run;
@@ -20,20 +22,11 @@ mod show;
 mod wait;
 mod web;
 
-use serde_json::value::RawValue;
-
-use super::args::{Cli, Command, Id};
+use self::context::Context;
+use super::args::{Cli, Command};
 use super::choose::choose;
-use super::view::{RunView, read};
-use crate::client::connection::{Ask, Daemon};
-use crate::client::failure::{Failure, Problem};
-use crate::wire::RunsPage;
-
-/// What every command is given.
-struct Context {
-    daemon: Daemon,
-    json: bool,
-}
+use crate::client::connection::Daemon;
+use crate::client::failure::Failure;
 
 /// Does one command.
 pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
@@ -79,39 +72,4 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Sessions { revoke: Some(id) } => access::revoke(&context, id).await,
         Command::Sessions { revoke: None } => access::sessions(&context).await,
     }
-}
-
-impl Context {
-    /// The number that a person's word for a run stands for.
-    async fn number(&self, id: Id) -> Result<i64, Failure> {
-        if let Id::Number(number) = id {
-            return Ok(number);
-        }
-        let body = self.daemon.ask(&Ask::get("/v1/runs?limit=1")).await?;
-        let page: RunsPage = read(&body)?;
-        match page.runs.first() {
-            Some(run) => Ok(read::<RunView>(run.get().as_bytes())?.id.0),
-            None => Err(Failure::Refused(Box::new(Problem {
-                status: 404,
-                code: "run_not_found".into(),
-                detail: "there is no run yet, so there is no last one".into(),
-                ..Problem::default()
-            }))),
-        }
-    }
-
-    /// All of them, before anything is done to the first.
-    async fn numbers(&self, ids: &[Id]) -> Result<Vec<i64>, Failure> {
-        let mut numbers = Vec::with_capacity(ids.len());
-        for id in ids {
-            numbers.push(self.number(*id).await?);
-        }
-        Ok(numbers)
-    }
-}
-
-/// An answer that is one JSON value, as it came.
-fn one_value(body: &[u8]) -> Result<&str, Failure> {
-    let value: &RawValue = read(body)?;
-    Ok(value.get())
 }

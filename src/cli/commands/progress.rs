@@ -5,7 +5,7 @@
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::Context;
+use super::context::Context;
 use crate::cli::args::{Global, ProgressOptions};
 use crate::cli::choose::choose;
 use crate::client::connection::{Ask, Daemon};

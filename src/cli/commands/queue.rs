@@ -4,7 +4,7 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Context, one_value};
+use super::context::{Context, one_value};
 use crate::cli::args::QueueOptions;
 use crate::cli::print::{self, Colour, Paint, Table};
 use crate::cli::view::read;

@@ -12,8 +12,9 @@ use hyper::body::Bytes;
 use serde_json::json;
 use smol::Timer;
 
-use super::Context;
 use super::add::Submission;
+use super::context::Context;
+use super::notices::gap_text;
 use crate::cli::args::SubmitOptions;
 use crate::cli::interrupts::Interrupts;
 use crate::cli::patience::{Patience, ask_until_answered};
@@ -127,7 +128,7 @@ impl Following<'_> {
                     if self.context.json {
                         outputs.line(&printable_json(&line)).await?;
                     }
-                    print::warn(&super::logs::gap_text(&gap));
+                    print::warn(&gap_text(&gap));
                 }
                 Step::CaughtUp => {}
                 Step::Away(why) => print::note(&format!("{why}; reconnecting")),

@@ -5,7 +5,7 @@
 use hyper::Method;
 use serde_json::json;
 
-use super::{Context, one_value};
+use super::context::{Context, one_value};
 use crate::cli::args::Id;
 use crate::cli::print;
 use crate::cli::view::{RunView, read};

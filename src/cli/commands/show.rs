@@ -1,6 +1,6 @@
 //! `show`: everything about one run.
 
-use super::{Context, one_value};
+use super::context::{Context, one_value};
 use crate::cli::args::Id;
 use crate::cli::duration;
 use crate::cli::print::{self, Paint};

@@ -2,7 +2,7 @@
 
 use hyper::body::Bytes;
 
-use super::{Context, one_value};
+use super::context::{Context, one_value};
 use crate::cli::args::Id;
 use crate::cli::patience::{Patience, ask_until_answered};
 use crate::cli::print;

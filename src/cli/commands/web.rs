@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use qrcodegen::{QrCode, QrCodeEcc};
 use serde::Deserialize;
 
-use super::Context;
+use super::context::Context;
 use crate::cli::print::{self, Paint};
 use crate::cli::view::read;
 use crate::client::connection::Ask;

@@ -11,6 +11,7 @@ mod listen;
 pub mod metered;
 pub mod reply;
 pub mod rope;
+mod shared;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
@@ -29,7 +30,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
-use event_listener::Event;
 use futures_lite::FutureExt;
 use futures_lite::future::{self, zip};
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
@@ -42,6 +42,7 @@ pub use self::listen::{Listeners, SocketFile, UnixAgain, bind_tcp, bind_unix, ta
 pub use self::metered::Taken;
 pub use self::reply::Streamed;
 pub use self::rope::Rope;
+use self::shared::{DRAIN, Open, Shared};
 pub use self::tls::Tls;
 pub use self::transport::{Transport, raw_stream};
 use super::middleware::{Locals, Source};
@@ -57,12 +58,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(60);
 /// How often it is logged, at most, that somebody was sent away from the Unix socket.
 const REFUSED_LOG_PAUSE: Duration = Duration::from_secs(60);
-/// How long answers that are under way may take once everything else has ended.
-const DRAIN: Duration = Duration::from_millis(500);
 /// After this long without a byte either way the kernel asks whether a client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// This many connections at once are a burst, whose memory goes back when the last of them has gone.
-const BURST: usize = 16;
 /// Connections over the Unix socket of all whom `access.socket_group` lets in …
 const GROUP_CONNECTIONS_MAX: usize = 256;
 /// … and of one user of them.
@@ -73,22 +70,6 @@ const ADMIN_CONNECTIONS_MAX: usize = 512;
 const TURNED_AWAY_MAX: usize = 32;
 /// The same where they take what is left of the descriptors.
 const TURNED_AWAY_SHORT_MAX: usize = 4;
-
-/// What all connections share.
-struct Shared<S> {
-    site: Site<S>,
-    stop: Stop,
-    open: Open,
-    turned_away: AtomicUsize,
-}
-
-/// How many connections speak HTTP, how many did since the last burst, and a bell for when one ends.
-#[derive(Default)]
-struct Open {
-    count: AtomicUsize,
-    peak: AtomicUsize,
-    ended: Event,
-}
 
 /// Serves until the daemon is closing and every answer that was under way has left, or `DRAIN` later.
 ///

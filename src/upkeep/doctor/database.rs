@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::files::{count, size};
-use super::{Finding, Subject};
+use super::finding::{Finding, Level, Subject};
 use crate::clock::UnixMs;
 use crate::dir::FileAt;
 use crate::holder;
@@ -48,7 +48,7 @@ pub(super) fn look(subject: &Subject) -> Vec<Finding> {
     // Without a daemon and a log nobody writes it: then not even a lock is taken.
     let still = matches!(subject.held, Ok(None)) && log_bytes == 0 && matches!(holder::of(&file, None), Ok(None));
     let findings = opened(subject, &file, still);
-    let is_bad = findings.iter().any(|finding| finding.level == super::Level::Fail);
+    let is_bad = findings.iter().any(|finding| finding.level == Level::Fail);
     let mut findings = match held_by(&file.dir) {
         // Unless a daemon came meanwhile.
         Ok(Some(_)) if still && is_bad => opened(subject, &file, false),

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::{Finding, Subject};
+use super::finding::{Finding, Subject};
 use crate::state_dir::SOCKET_PATH_BYTES_MAX;
 
 /// Files that others must not read.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, Resource, getpid, getrlimit, pidfd_open};
 
-use super::{Finding, Subject};
+use super::finding::{Finding, Subject};
 use crate::clock::UnixMs;
 use crate::system::is_clock_synchronised;
 

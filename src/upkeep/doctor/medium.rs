@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags, fstatfs, openat};
 use rustix::io::Errno;
 
 use super::super::files::{NewFile, size};
-use super::{Finding, Subject};
+use super::finding::{Finding, Subject};
 use crate::cow;
 use crate::dir::Dir;
 use crate::state_dir::DATABASE;

@@ -5,117 +5,28 @@
 
 mod database;
 mod files;
+mod finding;
 mod machine;
 mod medium;
 mod service;
 mod settings;
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 
+use self::finding::{Finding, Level, Subject, pid_of};
 use super::place;
 use crate::cli::args::{DoctorOptions, Global};
-use crate::cli::choose::SYSTEM_SOCKET;
 use crate::cli::print::{self, Colour, Paint};
 use crate::client::failure::Failure;
-use crate::config::Config;
 use crate::dir::Dir;
-use crate::state_dir::socket_path;
 use crate::state_lock::held_by;
 use crate::text::printable;
 
 /// Exit code when a check fails.
 const FAILED: u8 = 1;
-
-/// The result of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
-    Ok,
-    /// It works, with something to note; or it could not be checked.
-    Warn,
-    /// It does not work, or will not for long.
-    Fail,
-}
-
-impl Level {
-    fn word(self) -> &'static str {
-        match self {
-            Level::Ok => "ok",
-            Level::Warn => "warn",
-            Level::Fail => "fail",
-        }
-    }
-}
-
-/// The finding of one check.
-#[derive(Clone, Debug)]
-struct Finding {
-    check: &'static str,
-    level: Level,
-    found: String,
-    /// What to do about it.
-    advice: Option<String>,
-}
-
-impl Finding {
-    fn ok(check: &'static str, found: impl Into<String>) -> Finding {
-        Finding { check, level: Level::Ok, found: found.into(), advice: None }
-    }
-
-    fn warn(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
-        Finding { check, level: Level::Warn, found: found.into(), advice: Some(advice.into()) }
-    }
-
-    fn fail(check: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
-        Finding { check, level: Level::Fail, found: found.into(), advice: Some(advice.into()) }
-    }
-
-    /// It exists, but this user may not read it.
-    fn unseen(check: &'static str, what: &Path, error: &io::Error) -> Finding {
-        let advice = "be root, or the user that the daemon runs as";
-        Finding::warn(check, format!("{}: {error}", what.display()), advice)
-    }
-}
-
-/// What the checks look at.
-struct Subject {
-    dir: PathBuf,
-    /// The state directory, opened.
-    found: io::Result<Arc<Dir>>,
-    /// The configuration as the daemon would read it; defaults when it is wrong.
-    config: Config,
-    /// The holder of the lock, as it describes itself.
-    held: io::Result<Option<String>>,
-    /// Whether the whole database is checked.
-    full: bool,
-}
-
-impl Subject {
-    /// Whether a daemon holds the state directory.
-    fn is_held(&self) -> bool {
-        matches!(self.held, Ok(Some(_)))
-    }
-
-    /// The daemon's socket: as configured, else in the state directory, else where its service has it.
-    fn socket(&self) -> PathBuf {
-        let usual = self.config.access.socket.clone().unwrap_or_else(|| socket_path(&self.dir));
-        let system = Path::new(SYSTEM_SOCKET);
-        if self.is_held() && !usual.exists() && system.exists() { system.to_path_buf() } else { usual }
-    }
-
-    /// The daemon's process id, where it is known.
-    fn pid(&self) -> Option<i32> {
-        pid_of(self.held.as_ref().ok()?.as_deref()?)
-    }
-}
-
-/// The process id in the holder's description of itself.
-fn pid_of(who: &str) -> Option<i32> {
-    who.strip_prefix("pid ")?.split(',').next()?.parse().ok()
-}
 
 /// Runs all checks and prints the findings.
 pub fn doctor(global: &Global, options: &DoctorOptions) -> Result<u8, Failure> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Finding, Subject};
+use super::finding::{Finding, Subject};
 use crate::client::connection::{Ask, Daemon};
 use crate::client::failure::Failure;
 use crate::client::target::Target;

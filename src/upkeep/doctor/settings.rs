@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Finding, Subject};
+use super::finding::{Finding, Subject};
 use crate::accounts::Account;
 use crate::clock::UnixMs;
 use crate::config::{Config, ConfigFile, Flags};
