@@ -172,19 +172,30 @@ fn load(bench: &mut Bench, service: &Service, who: &'static str, count: usize, k
         bench.add("reader_idle", who, idle_mib * 1024.0 / (count - WARM) as f64);
     }
     let mut resident_mib = 0_f64;
-    let (rate, busy) = publish(&mut readers, service.publisher(), bench.span(), || {
+    let (publisher, worked_s) = (service.publisher(), service.process().cpu_s());
+    let sent = publish(&mut readers, publisher, bench.span(), || {
         resident_mib = resident_mib.max(service.process().resident_mib());
     });
-    bench.add(key, who, rate / 1e6);
+    let worked_s = service.process().cpu_s() - worked_s;
+    bench.add(key, who, sent.events as f64 / 1e6 / sent.took_s);
     if is_many {
         bench.add("readers_resident", who, resident_mib);
-        bench.add("fan_out_client", who, busy * 100.0);
+        bench.add("fan_out_server", who, worked_s / sent.took_s * 100.0);
+        bench.add("fan_out_client", who, sent.worked_s / sent.took_s * 100.0);
     }
 }
 
-/// Publishes until it is over and everybody has got everything. Answers events times readers a second, and how much of
-/// its time the client worked.
-fn publish(readers: &mut [Reader], mut publisher: Publisher, span: Duration, mut tick: impl FnMut()) -> (f64, f64) {
+/// What a load came to.
+struct Sent {
+    /// Events, times readers.
+    events: u64,
+    took_s: f64,
+    /// Seconds that the client worked.
+    worked_s: f64,
+}
+
+/// Publishes until it is over and everybody has got everything.
+fn publish(readers: &mut [Reader], mut publisher: Publisher, span: Duration, mut tick: impl FnMut()) -> Sent {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
     let publishers = epoll::EventData::new_u64(u64::MAX);
     epoll::add(&epoll, &publisher.stream, publishers, epoll::EventFlags::IN).unwrap();
@@ -192,7 +203,7 @@ fn publish(readers: &mut [Reader], mut publisher: Publisher, span: Duration, mut
         let data = epoll::EventData::new_u64(index as u64);
         epoll::add(&epoll, &reader.stream, data, epoll::EventFlags::IN).unwrap();
     }
-    let (begun, worked) = (Instant::now(), cpu());
+    let (begun, worked_s) = (Instant::now(), cpu_s());
     let mut ticked = begun;
     let mut flight = Flight { published: 0, whole: 0, got: vec![0; WINDOW as usize + 1] };
     let mut buffer = vec![0; 256 * 1024];
@@ -220,11 +231,11 @@ fn publish(readers: &mut [Reader], mut publisher: Publisher, span: Duration, mut
             tick();
         }
     }
-    let took = begun.elapsed().as_secs_f64();
+    let (took_s, worked_s) = (begun.elapsed().as_secs_f64(), cpu_s() - worked_s);
     let events = flight.published * BATCH;
     let is_whole = |reader: &Reader| reader.counter.events == events && reader.counter.is_between();
     assert!(readers.iter().all(is_whole), "a reader has got another number of events than were published");
-    (events as f64 * readers.len() as f64 / took, (cpu() - worked) / took)
+    Sent { events: events * readers.len() as u64, took_s, worked_s }
 }
 
 /// What is on its way: batches that were published, those that everybody has got, and how many readers have got each of
@@ -261,7 +272,7 @@ fn take(reader: &mut Reader, buffer: &mut [u8], flight: &mut Flight) {
 }
 
 /// Seconds that this thread has worked.
-fn cpu() -> f64 {
+fn cpu_s() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

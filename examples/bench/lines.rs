@@ -51,7 +51,8 @@ const fn line(
 pub const LINES: &[Line] = &[
     line("fan_out_100", "events of 200 bytes × 100 WebSocket readers, the server on one core", "M/s", More, &[Times(1.5, NATS)]),
     line("fan_out_1000", "the same × 1,000 readers", "M/s", More, &[Times(1.5, NATS)]),
-    line("fan_out_client", "… of its own core the client used", "%", Less, &[]),
+    line("fan_out_server", "… of its core the server used", "%", More, &[]),
+    line("fan_out_client", "… of the other core the client used", "%", Less, &[]),
     line("reader_idle", "memory of an idle reader", "KiB", Less, &[AtMost(12.0)]),
     line("readers_resident", "resident with 1,000 readers in that load", "MiB", Less, &[AtMost(20.0)]),
     line("submit_1", "submits, each on the medium before its answer, one connection", "/s", More, &[Times(0.85, REDIS)]),
