@@ -30,11 +30,12 @@ use crate::config::{CHECK_MS_MAX, Config};
 use crate::feed::{Hub, HubLimits};
 use crate::http::address::PageAddress;
 use crate::http::app::{App, AppParts, WHOLE_RUNS_MAX};
-use crate::http::middleware::Locals;
+use crate::http::middleware::SocketPolicy;
 use crate::http::middleware::cookie_name;
+use crate::http::middleware::{Gate, StoredSessions};
 use crate::http::open_streams::OpenStreams;
+use crate::http::routes;
 use crate::http::server::{self, Listeners, Site, Tls};
-use crate::http::{Gate, StoredSessions, routes};
 use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
@@ -83,8 +84,8 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let store_config = store_config(&config, &state);
     let store = Store::open(&database, &store_config, &bell, &stop, &metrics)
         .map_err(|error| failed_to_write(format!("{}: {error}", shown.display())))?;
-    let locals = Locals::new(&config.access).map_err(failed)?;
-    let (listeners, place) = listening::listen(&state, &config, tls, &locals, inherited)?;
+    let policy = SocketPolicy::new(&config.access).map_err(failed)?;
+    let (listeners, place) = listening::listen(&state, &config, tls, &policy, inherited)?;
     if let Err(error) = state.announce(&place.said) {
         log::warn!("the lock file does not say who holds it: {error}");
     }
@@ -107,7 +108,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let _clock = executor.spawn(daemon.follow_clock(steps));
     let _socket = place.socket.clone().map(|(own, again)| executor.spawn(own.keep(again)));
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
-    let code = smol::block_on(executor.run(daemon.serve(listeners, locals, signals, &place.said)));
+    let code = smol::block_on(executor.run(daemon.serve(listeners, policy, signals, &place.said)));
     if let Some((socket, _)) = place.socket {
         socket.remove();
     }
@@ -149,7 +150,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    async fn serve(self, listeners: Listeners, locals: Locals, signals: Signals, listening: &str) -> u8 {
+    async fn serve(self, listeners: Listeners, policy: SocketPolicy, signals: Signals, listening: &str) -> u8 {
         let limits = &self.config.limits;
         let hub_limits = HubLimits {
             reader_events: limits.stream_buffer_events,
@@ -175,7 +176,7 @@ impl Daemon {
         let maintenance = self.executor.spawn(self.maintain(requests));
         let scheduler = self.executor.spawn(self.schedule(context.clone()));
         let (stop, executor) = (self.stop.clone(), self.executor.clone());
-        let server = self.executor.spawn(server::serve(listeners, site, locals, stop, executor));
+        let server = self.executor.spawn(server::serve(listeners, site, policy, stop, executor));
 
         let alive = self.executor.spawn(keep_alive(self.store.clone()));
         say(listening);

@@ -14,7 +14,7 @@ use super::room;
 use super::socket::OwnSocket;
 use crate::config::{Config, Listen};
 use crate::http::address::PageAddress;
-use crate::http::middleware::Locals;
+use crate::http::middleware::SocketPolicy;
 use crate::http::server::{Listeners, Tls, UnixAgain, bind_tcp, bind_unix, take_tcp};
 use crate::state_lock::StateLock;
 use crate::systemd::InheritedSockets;
@@ -37,7 +37,7 @@ pub(super) fn listen(
     state: &StateLock,
     config: &Config,
     tls: Option<Arc<Tls>>,
-    locals: &Locals,
+    policy: &SocketPolicy,
     inherited: InheritedSockets,
 ) -> Result<(Listeners, Place), Refusal> {
     let tcp = match (inherited.tcp, config.listen) {
@@ -57,12 +57,12 @@ pub(super) fn listen(
         Some(unix) => take_unix(unix)?,
         None => {
             let path = state.socket(config.access.socket.as_deref()).map_err(failed)?;
-            let bound = bind_unix(&path, locals.group());
+            let bound = bind_unix(&path, policy.group());
             let (unix, file) = bound.map_err(|error| {
                 let dir = path.parent().unwrap_or(&path);
                 failed(room::missing_or(dir, format!("{}: {error}", path.display())))
             })?;
-            let own = OwnSocket::new(file, path.clone(), locals.group());
+            let own = OwnSocket::new(file, path.clone(), policy.group());
             (unix, path, Some(own))
         }
     };

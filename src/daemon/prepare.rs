@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use crate::accounts::Account;
 use crate::config::{Config, ConfigFile, Flags};
 use crate::dir::Dir;
-use crate::http::middleware::Locals;
+use crate::http::middleware::SocketPolicy;
 use crate::http::server::Tls;
 use crate::{logging, state_dir};
 
@@ -41,7 +41,7 @@ pub(super) fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
         Some("json") => logging::Format::Json,
         Some(other) => return Err(usage(format!("--log-format {other:?}: allowed are text and json"))),
     };
-    Locals::new(&config.access).map_err(usage)?;
+    SocketPolicy::new(&config.access).map_err(usage)?;
     let account = config.runs.user.as_deref().map(Account::for_runs).transpose().map_err(usage)?;
     let tls = Tls::load(&config.tls).map_err(usage)?;
     if args.check {

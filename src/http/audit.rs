@@ -8,9 +8,9 @@ use std::fmt;
 
 use tide::Response;
 
-use super::Peer;
 use super::app::Request;
 use crate::access::Identity;
+use crate::http::middleware::who::Peer;
 
 /// What an answer's request has changed, in the answer's extensions.
 struct Deed {

@@ -12,7 +12,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::http::header::{CONTENT_ENCODING, HeaderMap};
 use smol::Timer;
 
-use super::Problem;
+use crate::http::error::Problem;
 
 /// The body of one request, in the extensions of tide's; it can be read once.
 pub struct Body {

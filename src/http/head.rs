@@ -8,7 +8,7 @@ use hyper::http::header::{
 };
 use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Problem;
+use crate::http::error::Problem;
 
 /// The headers of one request, in the extensions of tide's.
 #[derive(Clone, Debug, Default)]

@@ -19,8 +19,3 @@ pub mod routes;
 pub mod server;
 pub mod streams;
 pub mod types;
-
-pub use body::Body;
-pub use error::{Problem, Violation};
-pub use head::Head;
-pub use middleware::{Gate, Grant, Peer, Sessions, StoredSessions};

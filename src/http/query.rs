@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::error::{Problem, VIOLATIONS_MAX, Violation};
+use super::error::{Problem, VIOLATIONS_MAX};
+use crate::wire::Violation;
 
 /// Reads the parameters of one request.
 pub struct Query {

@@ -4,13 +4,13 @@ use futures_lite::future::Boxed;
 use tide::http::Method;
 use tide::{Response, Server};
 
-use super::Problem;
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
 use super::handlers::{all_events, drain, enrollment, events, log, openapi, queues, runs, sessions, system};
 use super::page;
-use super::server::RouteLabel;
+use super::server::bridge::RouteLabel;
 use crate::access::{Identity, Role};
+use crate::http::error::Problem;
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,9 +53,12 @@ mod tests {
             let error = Cli::try_parse_from(["runabout", word, "7"]).expect_err("no command");
             with_tip(error).render().to_string()
         };
-        for (word, command) in
-            [("status", "runabout ls"), ("ps", "runabout ls"), ("kill", "runabout cancel ID"), ("help", "runabout --help")]
-        {
+        for (word, command) in [
+            ("status", "runabout ls"),
+            ("ps", "runabout ls"),
+            ("kill", "runabout cancel ID"),
+            ("help", "runabout --help"),
+        ] {
             assert!(said(word).contains(&format!("tip: {command}\n")), "{word}: {}", said(word));
         }
         assert!(said("lgs").contains("'logs'"), "what is nearly right is still told: {}", said("lgs"));

@@ -8,7 +8,7 @@ use crate::http::app::{Answer, Request, query};
 use crate::http::query::Query;
 use crate::http::streams::answer::answer;
 use crate::http::streams::read_request::ReadRequest;
-use crate::http::types::queue_name;
+use crate::http::types::incoming::queue_name;
 use crate::numbers::RunId;
 use crate::scope::{Cursor, EventFilter, FILTER_RUNS_MAX, Scope};
 

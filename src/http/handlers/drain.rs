@@ -7,11 +7,11 @@ use futures_lite::FutureExt as _;
 use tide::StatusCode;
 
 use super::runs::WAIT_MAX_S;
-use crate::http::Problem;
 use crate::http::app::{self, Answer, App, Request, json_body, no_query, nothing, query};
 use crate::http::audit::did;
-use crate::http::types::DrainBody;
+use crate::http::error::Problem;
 use crate::run::Status;
+use crate::wire::DrainBody;
 
 /// `GET /v1/drain`
 pub async fn get(request: Request) -> Answer {

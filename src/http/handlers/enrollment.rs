@@ -6,12 +6,13 @@ use serde_json::json;
 use tide::StatusCode;
 
 use crate::access::{Role, SESSION_TTL_MAX_S, Token, TokenKind};
-use crate::http::Problem;
 use crate::http::app::{self, Answer, Request, json_body, no_query, nothing};
 use crate::http::audit::{did, did_as};
-use crate::http::middleware::{Peer, cookie_max_age_s, cookie_name, session_cookie};
-use crate::http::types::{EnrollmentTokenBody, SessionBody, name};
+use crate::http::error::Problem;
+use crate::http::middleware::who::{Peer, cookie_max_age_s, cookie_name, session_cookie};
+use crate::http::types::incoming::name;
 use crate::store::{NewEnrollmentToken, Redeem, Refusal, StoreError};
+use crate::wire::{EnrollmentTokenBody, SessionBody};
 
 /// The longest life of an enrollment token, in seconds: a week.
 const TTL_MAX_S: i64 = 604_800;

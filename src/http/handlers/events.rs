@@ -4,12 +4,13 @@ use serde_json::json;
 use tide::StatusCode;
 
 use crate::http::app::{self, Answer, Request, no_query, query, run_id};
-use crate::http::error::{Problem, Violation};
+use crate::http::error::Problem;
 use crate::http::streams::answer::answer;
 use crate::http::streams::read_request::ReadRequest;
-use crate::http::types::events_from;
+use crate::http::types::incoming::events_from;
 use crate::numbers::Position;
 use crate::scope::{Cursor, Scope};
+use crate::wire::Violation;
 
 /// `GET /v1/runs/:id/events`: a stream where one is asked for, else a page.
 pub async fn read(request: Request) -> Answer {

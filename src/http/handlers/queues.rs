@@ -5,7 +5,8 @@ use tide::StatusCode;
 
 use crate::http::app::{self, Answer, Request, json_body, no_query, nothing};
 use crate::http::audit::did;
-use crate::http::types::{QueueBody, queue_name};
+use crate::http::types::incoming::queue_name;
+use crate::wire::QueueBody;
 
 /// Slots of a queue, at most.
 const SLOTS_MAX: i64 = 1_024;

@@ -15,14 +15,17 @@ use crate::http::app::{
     self, Answer, Request, by, json, json_body, json_text, no_query, nothing, query, run_id, shared_json, text,
 };
 use crate::http::audit::did;
+use crate::http::error::Problem;
 use crate::http::query::Query;
 use crate::http::streams::answer::answer;
 use crate::http::streams::read_request::ReadRequest;
-use crate::http::types::{Fields, RunBody, change_from, name, queue_name, spec_from, tag};
-use crate::http::{Problem, Violation};
+use crate::http::types::fields::Fields;
+use crate::http::types::incoming::{change_from, name, queue_name, spec_from, tag};
 use crate::run::{Run, RunId, Spec, Status};
 use crate::scope::Scope;
 use crate::store::{Filter, IdempotencyKey, NewRun, Refusal, StoreError};
+use crate::wire::RunBody;
+use crate::wire::Violation;
 
 /// Runs that a list shows unless told otherwise.
 const LIST_DEFAULT: i64 = 50;

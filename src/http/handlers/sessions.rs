@@ -6,9 +6,11 @@ use tide::StatusCode;
 use crate::access::{How, Identity};
 use crate::http::app::{self, Answer, Request, identity, no_query, nothing, query};
 use crate::http::audit::did;
-use crate::http::middleware::{cookie_name, forget_cookie};
-use crate::http::types::SessionBody;
-use crate::http::{Grant, Peer, Problem};
+use crate::http::error::Problem;
+use crate::http::middleware::grant::Grant;
+use crate::http::middleware::who::Peer;
+use crate::http::middleware::who::{cookie_name, forget_cookie};
+use crate::wire::SessionBody;
 
 /// Sessions that a page of the list has, unless fewer are asked for.
 const LIST_MAX: i64 = 1_000;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use hyper::http::HeaderMap;
 
 use crate::config::{Authority, Cidr};
-use crate::http::Problem;
+use crate::http::error::Problem;
 
 /// The request as its sender sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]

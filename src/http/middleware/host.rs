@@ -6,7 +6,7 @@ use hyper::http::HeaderMap;
 use hyper::http::header::HOST;
 
 use crate::config::{Authority, Host};
-use crate::http::Problem;
+use crate::http::error::Problem;
 use crate::http::head::once;
 
 /// The request's own host and port.

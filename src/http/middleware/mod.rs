@@ -3,13 +3,13 @@
 //! Nothing passes it unseen: what is open to everybody is what the table of routes says.
 
 mod forwarded;
-pub mod grant;
+pub(super) mod grant;
 pub mod host;
 pub mod origin;
 mod proxies;
 mod stored;
 mod throttle;
-mod who;
+pub(super) mod who;
 
 use std::sync::Arc;
 
@@ -23,10 +23,12 @@ use self::proxies::SilentProxies;
 pub use self::stored::StoredSessions;
 use self::throttle::Throttle;
 use self::who::Presented;
-pub use self::who::{Locals, Lookup, Peer, Sessions, cookie_max_age_s, cookie_name, forget_cookie, session_cookie};
+pub use self::who::{
+    Lookup, Peer, Sessions, SocketPolicy, cookie_max_age_s, cookie_name, forget_cookie, session_cookie,
+};
 use crate::access::{How, Identity, Token};
 use crate::config::{Access, Authority};
-use crate::http::Problem;
+use crate::http::error::Problem;
 use crate::run_tokens::RunTokens;
 
 /// The other end of a connection.

@@ -7,7 +7,7 @@ use hyper::http::header::{ORIGIN, UPGRADE};
 use hyper::http::request::Parts;
 
 use crate::config::{Authority, Origin};
-use crate::http::Problem;
+use crate::http::error::Problem;
 use crate::http::head::once;
 
 /// What the request's `Origin` says.

@@ -1,8 +1,8 @@
 //! Sessions as the gate asks for them, from the store.
 
-use super::Grant;
 use super::who::{Lookup, Sessions, cookie_max_age_s};
 use crate::access::{How, Identity};
+use crate::http::middleware::grant::Grant;
 use crate::store::{SessionUse, Store};
 
 /// The sessions of the database.

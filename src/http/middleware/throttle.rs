@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::http::Problem;
+use crate::http::error::Problem;
 
 /// Different bad tokens of one address that are borne within the window.
 const BAD_TOKENS_MAX: usize = 10;

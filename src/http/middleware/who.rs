@@ -11,15 +11,15 @@ use std::time::Instant;
 use hyper::http::HeaderMap;
 use hyper::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 
-use super::Grant;
 use super::proxies::SilentProxies;
 use super::throttle::Throttle;
 use crate::access::{How, Identity, Role, SESSION_TTL_MAX_S, Token, TokenKind};
 use crate::accounts;
 use crate::config::Access;
 use crate::credentials::Credentials;
-use crate::http::Problem;
+use crate::http::error::Problem;
 use crate::http::head::once;
+use crate::http::middleware::grant::Grant;
 use crate::store::Store;
 
 /// Different cookies of our name in one request: one for each path above what is asked for, whatever else set them.
@@ -72,25 +72,25 @@ impl Peer {
 
 /// Who may use the Unix socket.
 #[derive(Clone, Copy, Debug)]
-pub struct Locals {
+pub struct SocketPolicy {
     uid: u32,
     group: Option<u32>,
     role: Role,
 }
 
-impl Locals {
+impl SocketPolicy {
     /// As the configuration says.
     ///
     /// # Errors
     /// A group that there is not, as text for people.
-    pub fn new(access: &Access) -> Result<Locals, String> {
+    pub fn new(access: &Access) -> Result<SocketPolicy, String> {
         let group = match &access.socket_group {
             None => None,
             Some(name) => Some(accounts::group_id(name).ok_or_else(|| {
                 format!("access.socket_group: there is no group {name:?}; allowed: a group's name or number")
             })?),
         };
-        Ok(Locals { uid: rustix::process::geteuid().as_raw(), group, role: access.socket_role.0 })
+        Ok(SocketPolicy { uid: rustix::process::geteuid().as_raw(), group, role: access.socket_role.0 })
     }
 
     /// The group that the socket must be open to.
@@ -266,9 +266,9 @@ mod tests {
 
     #[test]
     fn the_daemons_user_and_root_are_admins() {
-        let locals = Locals { uid: 1_000, group: Some(50), role: Role::Operator };
+        let policy = SocketPolicy { uid: 1_000, group: Some(50), role: Role::Operator };
         let who = |uid, gid| {
-            locals
+            policy
                 .identify(&Credentials { uid, gid, pid: None, groups: None })
                 .map(|identity| identity.role)
                 .map_err(|problem| problem.status)
@@ -277,7 +277,7 @@ mod tests {
             (who(1_000, 1), who(0, 0), who(4_242, 50), who(4_242, 51)),
             (Ok(Role::Admin), Ok(Role::Admin), Ok(Role::Operator), Err(403))
         );
-        let supplementary = Locals { group: Some(60), ..locals };
+        let supplementary = SocketPolicy { group: Some(60), ..policy };
         let peer = Credentials { uid: 4_242, gid: 51, pid: None, groups: Some(vec![60]) };
         assert_eq!(supplementary.identify(&peer).map(|identity| identity.role).ok(), Some(Role::Operator));
     }

@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use sha2::{Digest as _, Sha256};
 use tide::{Body, Response, StatusCode};
 
-use super::Problem;
 use super::app::{Answer, Request, head};
+use crate::http::error::Problem;
 
 /// What the page may do: its own scripts and styles, its own daemon, nothing inline, nobody's frame, and no text that is
 /// made into markup but by the one library that makes it of the page's own templates.

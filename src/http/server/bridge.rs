@@ -18,8 +18,10 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use super::reply::{self, Reply};
 use super::target::{self, Fragment};
 use crate::config::Limits;
+use crate::http::body::Body;
+use crate::http::error::Problem;
+use crate::http::head::Head;
 use crate::http::middleware::{Admission, Entry, Gate, Source, origin};
-use crate::http::{Body, Head, Problem};
 
 /// What somebody may send who has shown no token: a token and a name, and no memory of everybody else's.
 const STRANGERS_BODY_BYTES_MAX: usize = 16 * 1_024;

@@ -18,17 +18,15 @@ use hyper::service::service_fn;
 use smol::{Async, Timer};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
-use super::census::Permit;
+use super::connection_limits::Permit;
 use super::metered::Metered;
 use super::reply::Busy;
-use super::shared::{BURST, DRAIN, Shared};
+use super::serving::{Counted, DRAIN, Serving};
 use super::target::{Fragment, as_sent};
 use super::tls::Tls;
 use super::transport::Transport;
-use crate::http::Problem;
-use crate::http::error::PROBLEM_JSON;
+use crate::http::error::{PROBLEM_JSON, Problem};
 use crate::http::middleware::Source;
-use crate::system;
 use crate::wake::Phase;
 
 /// hyper's buffer is at least this large.
@@ -39,40 +37,40 @@ pub(super) const TURN_AWAY: Duration = Duration::from_secs(1);
 const TLS_HANDSHAKE: u8 = 22;
 
 /// Answers what comes over TCP, once it is known what the client speaks.
-pub(super) async fn serve_tcp<S>(shared: Arc<Shared<S>>, address: SocketAddr, arrived: Arrived)
+pub(super) async fn serve_tcp<S>(serving: Arc<Serving<S>>, address: SocketAddr, arrived: Arrived)
 where
     S: Clone + Send + Sync + 'static,
 {
-    let limits = &shared.site.limits;
+    let limits = &serving.site.limits;
     let source = Source::Tcp { address, https: arrived.tls.is_some() };
     let too_late = async {
         Timer::after(Duration::from_secs(limits.head_s)).await;
         None
     };
     let leave = async {
-        shared.stop.wait(Phase::Stopping).await;
+        serving.stop.wait(Phase::Stopping).await;
         None
     };
     let greeted = arrived.greeted(Duration::from_secs(limits.stream_stall_s)).or(too_late).or(leave).await;
     if let Some(transport) = greeted {
-        serve(shared, source, transport, Phase::Stopping).await;
+        serve(serving, source, transport, Phase::Stopping).await;
     }
 }
 
 /// Answers what comes until the client goes, or until the daemon has come to `last_phase` and nothing is under way.
-pub(super) async fn serve<S>(shared: Arc<Shared<S>>, source: Source, transport: Transport, last_phase: Phase)
+pub(super) async fn serve<S>(serving: Arc<Serving<S>>, source: Source, transport: Transport, last_phase: Phase)
 where
     S: Clone + Send + Sync + 'static,
 {
-    let _counted = Counted::new(&shared);
+    let _counted = Counted::new(&serving);
     let state = transport.state();
-    let limits = &shared.site.limits;
+    let limits = &serving.site.limits;
     let answer = service_fn(|mut request: Request<Incoming>| {
         if state.lines().had_fragment(as_sent(request.uri())) {
             request.extensions_mut().insert(Fragment);
         }
-        let (shared, source, busy) = (&shared, &source, Busy::new(state.clone()));
-        async move { Ok::<_, Infallible>(shared.site.answer(source, request).await.map(|reply| reply.until_sent(busy))) }
+        let (serving, source, busy) = (&serving, &source, Busy::new(state.clone()));
+        async move { Ok::<_, Infallible>(serving.site.answer(source, request).await.map(|reply| reply.until_sent(busy))) }
     });
     let mut speaking = http1::Builder::new()
         .timer(SmolTimer::new())
@@ -84,7 +82,7 @@ where
         .serve_connection(FuturesIo::new(transport), answer)
         .with_upgrades();
     let leave = async {
-        shared.stop.wait(last_phase).await;
+        serving.stop.wait(last_phase).await;
         None
     };
     let cut = async {
@@ -106,7 +104,7 @@ where
     state.is_hurried.store(true, Ordering::Relaxed);
     Pin::new(&mut speaking).graceful_shutdown();
     let too_late = async {
-        shared.stop.wait(Phase::Closing).await;
+        serving.stop.wait(Phase::Closing).await;
         Timer::after(DRAIN).await;
     };
     async { drop(speaking.await) }.or(too_late).or(state.cut()).await;
@@ -121,27 +119,6 @@ async fn refuse_protocol(mut transport: Transport) {
     }
 }
 
-/// Counts a connection that speaks HTTP for as long as it does.
-struct Counted<'a, S>(&'a Shared<S>);
-
-impl<'a, S> Counted<'a, S> {
-    fn new(shared: &'a Shared<S>) -> Counted<'a, S> {
-        let count = shared.open.count.fetch_add(1, Ordering::SeqCst) + 1;
-        shared.open.peak.fetch_max(count, Ordering::SeqCst);
-        Counted(shared)
-    }
-}
-
-impl<S> Drop for Counted<'_, S> {
-    fn drop(&mut self) {
-        let open = &self.0.open;
-        if open.count.fetch_sub(1, Ordering::SeqCst) == 1 && open.peak.swap(0, Ordering::SeqCst) >= BURST {
-            system::give_memory_back();
-        }
-        open.ended.notify(usize::MAX);
-    }
-}
-
 /// Tells one too many why it is: 503 before anything of its request was read.
 pub(super) async fn turn_away(greeted: impl Future<Output = Option<Transport>>, why: &str) {
     let body = Problem::unavailable(why).to_json();
@@ -149,7 +126,7 @@ pub(super) async fn turn_away(greeted: impl Future<Output = Option<Transport>>, 
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    let told = async {
+    let sent = async {
         let Some(mut transport) = greeted.await else { return };
         if transport.write_all(answer.as_bytes()).await.is_ok() {
             let _ = transport.close().await;
@@ -158,7 +135,7 @@ pub(super) async fn turn_away(greeted: impl Future<Output = Option<Transport>>, 
     let too_late = async {
         Timer::after(TURN_AWAY).await;
     };
-    told.or(too_late).await;
+    sent.or(too_late).await;
 }
 
 /// A TCP client of which nothing is known yet.
@@ -172,7 +149,7 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    /// The client once it has shaken hands, where that is asked for; none where it cannot, and has been told.
+    /// The client once it has shaken hands, where that is asked for; none where it cannot, and was answered so.
     pub(super) async fn greeted(self, stall: Duration) -> Option<Transport> {
         let Arrived { stream, tls, permit } = self;
         let Some(tls) = tls else { return Some(Transport::tcp(stream, stall, permit)) };

@@ -16,10 +16,10 @@ use hyper::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 use super::rope::Rope;
-use super::transport::State;
+use super::transport::ConnectionState;
 use crate::feed::Share;
-use crate::http::Problem;
 use crate::http::error::PROBLEM_JSON;
+use crate::http::error::Problem;
 
 /// Bytes of a body that are handed to the wire at a time, and no more before those have left: what a client does not take
 /// waits here, shared and counted, and not there, copied.
@@ -59,10 +59,10 @@ pub(super) struct Reply {
 }
 
 /// Says so to the transport.
-pub(super) struct Busy(Arc<State>);
+pub(super) struct Busy(Arc<ConnectionState>);
 
 impl Busy {
-    pub fn new(state: Arc<State>) -> Busy {
+    pub fn new(state: Arc<ConnectionState>) -> Busy {
         state.is_busy.store(true, Ordering::Relaxed);
         Busy(state)
     }

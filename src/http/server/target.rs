@@ -4,7 +4,7 @@
 
 use hyper::Uri;
 
-use crate::http::Problem;
+use crate::http::error::Problem;
 
 /// Marks a request whose target had a `#` and more behind it, which is no longer in it.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use smol::{Async, Timer};
 use smol_hyper::rt::FuturesIo;
 
-use super::census::Permit;
+use super::connection_limits::Permit;
 use super::fragment::Lines;
 use super::metered::{Metered, Taken};
 use super::tls::Secured;
@@ -54,7 +54,7 @@ pub struct Transport {
     eof: Option<(Instant, Timer)>,
     /// When it is looked at next, where it sent what nobody reads.
     glance: Option<Timer>,
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
     closing: Closing,
     /// Its place among the connections that are open at once.
     _permit: Option<Permit>,
@@ -62,7 +62,7 @@ pub struct Transport {
 
 /// What the connection tells its transport, and an answer its connection.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct ConnectionState {
     /// An answer is under way.
     pub is_busy: AtomicBool,
     /// Its end is not waited for.
@@ -75,7 +75,7 @@ pub(super) struct State {
     sending: Mutex<(bool, Option<Waker>)>,
 }
 
-impl State {
+impl ConnectionState {
     /// The connection is cut when this is over, where the answer is still under way then.
     pub fn cut_after(&self, until: Option<Boxed<()>>) {
         let before = std::mem::replace(&mut *self.lock(), until);
@@ -186,7 +186,7 @@ impl Transport {
     }
 
     /// What the connection tells it.
-    pub(super) fn state(&self) -> Arc<State> {
+    pub(super) fn state(&self) -> Arc<ConnectionState> {
         self.state.clone()
     }
 

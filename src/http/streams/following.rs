@@ -11,15 +11,16 @@ use futures_lite::{FutureExt as _, StreamExt as _, stream};
 
 use super::frames;
 use super::refusal::refusal;
-use crate::feed::{Follower, Form, SharedEvent, Step};
+use crate::feed::{Follower, Step};
+use crate::feed::{Form, SharedEvent};
 use crate::http::app::App;
 use crate::http::error::Problem;
-use crate::http::types::Frame;
 use crate::numbers::Position;
 use crate::run::Outcome;
 use crate::scope::{Cursor, Scope};
 use crate::store::StoreError;
 use crate::text;
+use crate::wire::Frame;
 
 /// A heartbeat goes out after this long without anything else.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -1,11 +1,11 @@
 //! What a reader is sent besides events, made of what the feed says.
 
 use crate::feed::Opening;
-use crate::http::types::{At, Frame, Last, Stands};
 use crate::numbers::{Position, RunId};
 use crate::run::Outcome;
 use crate::scope::Scope;
 use crate::store::{AllHead, Head, RunHead};
+use crate::wire::{At, Frame, Last, Stands};
 
 /// What a reader is sent first.
 pub(super) fn hello<'a>(scope: &Scope, instance: &'a str, opening: &Opening) -> Frame<'a> {

@@ -6,10 +6,10 @@ use super::refusal::refusal;
 use crate::event::Gap;
 use crate::feed::{Opening, resolve};
 use crate::http::app::{Answer, Request, shared_json};
-use crate::http::types::Frame;
 use crate::scope::{Cursor, Scope};
 use crate::store::{AllHead, Head, PAGE_ROWS_MAX, PageLimits, RunHead};
 use crate::text;
+use crate::wire::Frame;
 
 /// Events that a page shows unless told otherwise.
 pub const PAGE_DEFAULT: usize = 1_000;

@@ -5,8 +5,9 @@
 use serde_json::{Map, Value};
 
 use crate::clock::UnixMs;
+use crate::http::error::Problem;
 use crate::http::error::VIOLATIONS_MAX;
-use crate::http::{Problem, Violation};
+use crate::wire::Violation;
 
 /// Reads the fields of one object, and remembers everything that is wrong with it.
 pub struct Fields {

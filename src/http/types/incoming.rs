@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 use super::fields::{Fields, bad_json};
 use crate::clock::UnixMs;
 use crate::event::{APPEND_MAX, DATA_BYTES_MAX, Kind};
+use crate::http::error::Problem;
 use crate::http::error::VIOLATIONS_MAX;
-use crate::http::{Problem, Violation};
 use crate::run::{Command, OnInterrupt, Spec};
 use crate::store::{Change, DEFAULT_QUEUE};
 use crate::text::json;
+use crate::wire::Violation;
 
 /// The longest single argument, variable or script that Linux hands to a program: 128 KiB with its NUL.
 const ARGUMENT_BYTES_MAX: usize = 131_071;

@@ -1,16 +1,14 @@
 //! From the domain's and the store's types to the shapes of the wire, and back. What comes in is checked whole: all
 //! violations at once, unknown fields included, and nothing is guessed.
 
-mod fields;
-mod incoming;
+pub(super) mod fields;
+pub(super) mod incoming;
 
 use std::borrow::Cow;
 
-pub use self::fields::Fields;
-pub use self::incoming::{change_from, events_from, name, queue_name, spec_from, tag};
 use crate::access::Role;
 use crate::store::{EnrollmentToken, Listed, Queue, Session};
-pub use crate::wire::{At, DrainBody, EnrollmentTokenBody, Frame, Last, QueueBody, RunBody, SessionBody, Stands};
+use crate::wire::{EnrollmentTokenBody, QueueBody, RunBody, SessionBody};
 
 impl<'a> RunBody<'a> {
     /// The run as a list shows it.

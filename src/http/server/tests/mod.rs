@@ -18,12 +18,21 @@ use hyper::body::Bytes;
 use hyper::upgrade::OnUpgrade;
 use smol::{Executor, Timer};
 
-use super::{Listeners, Rope, RouteLabel, Site, Streamed, Tls, bind_tcp, bind_unix, raw_stream, serve};
+use super::bridge::{RouteLabel, Site};
+use super::listen::{Listeners, bind_tcp, bind_unix};
+use super::reply::Streamed;
+use super::rope::Rope;
+use super::serve::serve;
+use super::tls::Tls;
+use super::transport::raw_stream;
 use crate::access::{How, Identity, Role, Token, TokenKind};
 use crate::config::{Access, Limits};
-use crate::http::middleware::{Gate, Locals, Lookup};
+use crate::http::body::Body;
+use crate::http::error::Problem;
+use crate::http::head::Head;
+use crate::http::middleware::{Gate, Lookup, SocketPolicy};
+use crate::http::middleware::{Grant, Peer, Sessions};
 use crate::http::routes::is_open;
-use crate::http::{Body, Grant, Head, Peer, Problem, Sessions};
 use crate::run_tokens::RunTokens;
 use crate::wake::{Bell, Phase, Stop};
 
@@ -157,7 +166,7 @@ impl Daemon {
         let tcp = bind_tcp(([127, 0, 0, 1], 0).into()).expect("bound");
         let address = tcp.get_ref().local_addr().expect("an address");
         let (unix, file) = bind_unix(&socket, None).expect("bound");
-        let locals = Locals::new(&access).expect("locals");
+        let policy = SocketPolicy::new(&access).expect("policy");
         let stop = Stop::new(Bell::default());
         let seen: Arc<Mutex<Vec<(&'static str, u16)>>> = Arc::default();
         let (stopping, noted) = (stop.clone(), seen.clone());
@@ -170,7 +179,7 @@ impl Daemon {
             let served = serve(
                 Listeners { tcp: Some(tcp), tls, unix, unix_again: async_channel::bounded(1).1 },
                 site,
-                locals,
+                policy,
                 stopping,
                 executor.clone(),
             );

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The connections that are open.
 #[derive(Debug)]
-pub(super) struct Census {
+pub(super) struct ConnectionLimits {
     all_max: usize,
     each_max: usize,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenConnections {
     all: usize,
     each: HashMap<Client, usize>,
 }
@@ -36,18 +36,18 @@ impl From<IpAddr> for Client {
 /// One connection's place.
 #[derive(Debug)]
 pub(super) struct Permit {
-    census: Arc<Census>,
+    limits: Arc<ConnectionLimits>,
     client: Client,
 }
 
-impl Census {
+impl ConnectionLimits {
     /// Room for `all_max`, and for `each_max` of one client.
-    pub fn new(all_max: usize, each_max: usize) -> Arc<Census> {
-        Arc::new(Census { all_max, each_max, open: Mutex::default() })
+    pub fn new(all_max: usize, each_max: usize) -> Arc<ConnectionLimits> {
+        Arc::new(ConnectionLimits { all_max, each_max, open: Mutex::default() })
     }
 
     /// A place for one more of this client, if there is one.
-    pub fn admit(self: &Arc<Census>, client: impl Into<Client>) -> Option<Permit> {
+    pub fn admit(self: &Arc<ConnectionLimits>, client: impl Into<Client>) -> Option<Permit> {
         let client = client.into();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let of_client = open.each.get(&client).copied().unwrap_or(0);
@@ -56,13 +56,13 @@ impl Census {
         }
         open.all += 1;
         open.each.insert(client, of_client + 1);
-        Some(Permit { census: self.clone(), client })
+        Some(Permit { limits: self.clone(), client })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut open = self.census.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.limits.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.all -= 1;
         match open.each.get_mut(&self.client) {
             Some(of_client) if *of_client > 1 => *of_client -= 1,
@@ -77,14 +77,14 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_given_back() {
-        let census = Census::new(3, 2);
+        let limits = ConnectionLimits::new(3, 2);
         let (one, other) = (IpAddr::from([1, 1, 1, 1]), IpAddr::from([2, 2, 2, 2]));
-        let held = [census.admit(one), census.admit(one)];
-        assert!(held.iter().all(Option::is_some) && census.admit(one).is_none());
-        let last = census.admit(other);
-        assert!(last.is_some() && census.admit(other).is_none());
+        let held = [limits.admit(one), limits.admit(one)];
+        assert!(held.iter().all(Option::is_some) && limits.admit(one).is_none());
+        let last = limits.admit(other);
+        assert!(last.is_some() && limits.admit(other).is_none());
         drop((held, last));
-        let open = census.open.lock().expect("lock");
+        let open = limits.open.lock().expect("lock");
         assert_eq!((open.all, open.each.len()), (0, 0));
     }
 }
