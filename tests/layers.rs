@@ -2,6 +2,7 @@
 
 mod circles;
 mod graph;
+mod limits;
 mod words;
 
 use std::collections::BTreeSet;
@@ -96,8 +97,6 @@ const DOMAIN: &[&str] = &["words", "text", "run", "event", "scope", "queue", "ac
 
 /// The only files with `unsafe`; each gives its reason on top.
 const UNSAFE: &[&str] = &["runner/exec.rs", "store/file/by_descriptor.rs", "system.rs"];
-
-const LINES_MAX: usize = 500;
 
 /// A source file under `src/`.
 struct Source {
@@ -263,20 +262,6 @@ fn the_domain_does_no_io() {
         for name in NOT_IN_THE_DOMAIN {
             if !paths_behind(&source.code, &format!("{name}::")).is_empty() {
                 wrong.push(format!("src/{} names {name}", source.path));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn no_file_is_longer_than_can_be_read() {
-    let mut wrong = Vec::new();
-    for (room, extension) in [("src", "rs"), ("examples", "rs"), ("sql", "sql")] {
-        for file in files(&root().join(room), extension) {
-            let lines = std::fs::read_to_string(&file).unwrap().lines().count();
-            if lines > LINES_MAX {
-                wrong.push(format!("{} has {lines} lines", file.strip_prefix(root()).unwrap().display()));
             }
         }
     }

@@ -158,7 +158,7 @@ impl Graph {
 }
 
 /// Whether a file holds nothing but tests.
-fn is_of_tests(path: &str) -> bool {
+pub fn is_of_tests(path: &str) -> bool {
     path.ends_with("tests.rs") || path.contains("tests/")
 }
 

@@ -2,15 +2,20 @@
 
 /// The words of a file: names, `::`, texts, and every other sign by itself.
 pub fn words(text: &str) -> Vec<String> {
+    words_with_lines(text).into_iter().map(|(word, _)| word).collect()
+}
+
+/// The same, each with the number of its line.
+pub fn words_with_lines(text: &str) -> Vec<(String, usize)> {
     let mut words = Vec::new();
-    let mut rest = text;
+    let (mut rest, mut line) = (text, 1);
     while let Some(first) = rest.chars().next() {
         let length = match first {
             _ if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
             _ if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
             '"' => {
                 let length = text_bytes(rest);
-                words.push(rest[..length - 1].to_owned());
+                words.push((rest[..length - 1].to_owned(), line));
                 length
             }
             '\'' => quoted_bytes(rest),
@@ -19,26 +24,27 @@ pub fn words(text: &str) -> Vec<String> {
                 let (word, behind) = rest.split_at(length);
                 match raw_bytes(word, behind) {
                     Some(raw) => {
-                        words.push("\"".to_owned());
+                        words.push(("\"".to_owned(), line));
                         length + raw
                     }
                     None => {
-                        words.push(word.to_owned());
+                        words.push((word.to_owned(), line));
                         length
                     }
                 }
             }
             _ if rest.starts_with("::") => {
-                words.push("::".to_owned());
+                words.push(("::".to_owned(), line));
                 2
             }
             first => {
                 if !first.is_whitespace() {
-                    words.push(first.to_string());
+                    words.push((first.to_string(), line));
                 }
                 first.len_utf8()
             }
         };
+        line += rest[..length].matches('\n').count();
         rest = &rest[length..];
     }
     words
