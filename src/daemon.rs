@@ -1,6 +1,6 @@
-//! The wiring: the order of the start, and the shutdown as its mirror image.
+//! Starts the daemon's parts in order, and shuts them down in the reverse order.
 //!
-//! Nothing here decides what happens to a run; it decides who is there when it happens.
+//! It decides nothing about runs.
 
 mod args;
 mod listening;
@@ -48,10 +48,10 @@ use crate::systemd::InheritedSockets;
 use crate::wake::{Bell, Phase, Stop};
 use crate::{logging, scheduler, system, systemd};
 
-/// How long streams may take for the last events of what they follow once all runs are settled.
+/// How long streams may take for the last events once all runs are settled.
 const STREAMS_GRACE: Duration = Duration::from_secs(2);
 
-/// Serves until it is told to stop; answers the process's exit code.
+/// Serves until it is told to stop; returns the process's exit code.
 pub fn serve(args: ServeArgs) -> ExitCode {
     match prepare(&args).and_then(|prepared| prepared.map_or(Ok(0), run)) {
         Ok(code) => ExitCode::from(code),
@@ -117,7 +117,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     Ok(code)
 }
 
-/// What the store is to keep to, and where it writes down how far it has come.
+/// The store's limits, and where it records how far it has come.
 fn store_config(config: &Config, state: &StateLock) -> StoreConfig {
     let (lock, remembering) = (state.lock_file(), state.lock_file());
     let retention = config.retention.clone();
@@ -136,7 +136,7 @@ fn store_config(config: &Config, state: &StateLock) -> StoreConfig {
     }
 }
 
-/// Everything that lives as long as the daemon.
+/// The parts that live as long as the daemon.
 struct Daemon {
     config: Config,
     store: Store,
@@ -261,7 +261,7 @@ impl Daemon {
         Site { app: routes::router(app), gate, limits: self.config.limits.clone(), observer }
     }
 
-    /// Takes over what a dead daemon left running.
+    /// Ends and settles the attempts that a dead daemon left.
     async fn take_over(&self, context: &runner::Context) -> Vec<Task<()>> {
         let left = match self.store.left_running().await {
             Ok(left) => left,
@@ -274,7 +274,8 @@ impl Daemon {
         orphans::take_over(left, context).into_iter().map(|orphan| self.executor.spawn(orphan)).collect()
     }
 
-    /// Without it a command's end would not be seen where there are no pidfds: then nothing is started.
+    /// Watches for the end of child processes. Without pidfds there is no other way to notice it, so that nothing is started
+    /// when this fails.
     fn watch_children(&self, running: &Running) -> Option<Task<()>> {
         if !children::are_to_be_watched() {
             return None;
@@ -301,7 +302,8 @@ impl Daemon {
         async move { maintenance::run(&store, requests, interval, &stop, &metrics).await }
     }
 
-    /// Without it a clock that is set is noticed by and by: by the scheduler's safety timeout, and at the next pass.
+    /// Watches for steps of the clock. Without it they are noticed later: at the scheduler's safety timeout and the next pass
+    /// of maintenance.
     fn follow_clock(&self, steps: io::Result<ClockSteps>) -> impl Future<Output = ()> + Send + 'static {
         let (store, bell) = (self.store.clone(), self.bell.clone());
         async move {
@@ -326,7 +328,7 @@ impl Daemon {
         }
     }
 
-    /// Spawns a task that must not end by itself: where it does, the daemon ends too, and says so by its exit code.
+    /// Spawns a task that must not end by itself. If it does, the daemon stops and exits with 1.
     fn keep(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> Task<()> {
         let stop = self.stop.clone();
         self.executor.spawn(async move {
@@ -337,7 +339,7 @@ impl Daemon {
     }
 }
 
-/// The first signal asks everybody to stop; the second kills what runs and ends the process at once.
+/// The first signal starts the shutdown; the second kills all commands and ends the process at once.
 async fn on_signals(mut signals: EndSignals, stop: Stop, running: Running) {
     let first = signals.first().await;
     log::info!("signal {first}");
@@ -347,7 +349,7 @@ async fn on_signals(mut signals: EndSignals, stop: Stop, running: Running) {
     std::process::exit(128 + second);
 }
 
-/// A new certificate is a matter of two files and a SIGHUP. Without TLS there is nothing to read again.
+/// Reloads the certificate at each SIGHUP. Without TLS there is nothing to reload.
 async fn on_hangups(mut hangup: RepeatedSignal, tls: Option<Arc<Tls>>, listening: String) {
     loop {
         hangup.next().await;
@@ -361,9 +363,8 @@ async fn on_hangups(mut hangup: RepeatedSignal, tls: Option<Arc<Tls>>, listening
     }
 }
 
-/// Tells the service manager that the daemon lives, as often as it wants to hear that: from the async thread, once the
-/// store's thread has answered. Where one of them is stuck nothing is said; one that is only slow, as a bad medium makes
-/// it, has the other half of the time.
+/// Notifies the service manager's watchdog from the async thread, after the store's thread has answered. If one of them is
+/// stuck, nothing is sent; a slow one, as on a bad medium, has the second half of the interval.
 async fn keep_alive(store: Store) {
     let Some(interval) = systemd::watchdog_interval() else { return };
     loop {
@@ -374,7 +375,7 @@ async fn keep_alive(store: Store) {
     }
 }
 
-/// Says on standard output, once and in one line, that the daemon serves.
+/// Prints the one line on standard output that says where the daemon listens.
 fn say(listening: &str) {
     let mut out = io::stdout();
     if writeln!(out, "{listening}").and_then(|()| out.flush()).is_err() {

@@ -1,2 +1,2 @@
--- The attempts of a run that goes.
+-- Removes the attempts of a run that is removed.
 DELETE FROM attempts WHERE run = :run

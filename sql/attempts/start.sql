@@ -1,2 +1,2 @@
--- An attempt is on the medium before its process exists.
+-- Records an attempt, before its process exists.
 INSERT INTO attempts (run, attempt, started_at) VALUES (:run, :attempt, :now)

@@ -1,2 +1,2 @@
--- Withdrawn.
+-- Deletes an enrollment token.
 DELETE FROM enrollment_tokens WHERE id = :id

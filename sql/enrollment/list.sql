@@ -1,4 +1,4 @@
--- Every token until it expires, used or not, newest first.
+-- All tokens that have not expired, used or not, newest first.
 -- scan: bounded by the caller's limit
 SELECT id, role, label, max_uses, uses, session_ttl_s, created_at, expires_at FROM enrollment_tokens
 WHERE expires_at > :now

@@ -1,2 +1,2 @@
--- When the next token goes.
+-- When the next token expires.
 SELECT MIN(expires_at) FROM enrollment_tokens

@@ -1,2 +1,3 @@
--- Every event of all runs after a cursor, for those who want output too. How long its data is stands in the row's head.
+-- A page of all runs' events after a cursor, for readers who want output too. The length of the data is in the row's
+-- header, so that it is not read for it.
 SELECT id, run, kind, octet_length(data) AS bytes FROM run_events WHERE id > :after ORDER BY id LIMIT :rows

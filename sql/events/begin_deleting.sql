@@ -1,2 +1,2 @@
--- The run is gone, its events follow in pieces.
+-- Marks a removed run's events for removal in pieces.
 INSERT OR IGNORE INTO doomed_runs (run) VALUES (:run)

@@ -1,2 +1,2 @@
--- The last of a deleted run's events is gone.
+-- The last of a removed run's events is removed.
 DELETE FROM doomed_runs WHERE run = :run

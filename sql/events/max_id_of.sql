@@ -1,2 +1,2 @@
--- The highest event id of a run that goes: ids rise with seq.
+-- The highest event id of a run that is removed: ids rise with seq.
 SELECT id FROM run_events WHERE run = :run ORDER BY seq DESC LIMIT 1

@@ -1,2 +1,2 @@
--- The oldest event that is still there.
+-- The id of the oldest event that is left.
 SELECT MIN(id) FROM run_events

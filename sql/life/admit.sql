@@ -1,5 +1,5 @@
--- Frees what is due of its time, a piece at a time, and of nothing else that may hold it. The index is named, or SQLite
--- would take the one by status and sort everything that is queued.
+-- Frees the hold `time` of a piece of the runs that are due; other holds stay. The index is named, or SQLite would take
+-- the one by status and sort everything that is queued.
 UPDATE runs
 SET held_by = held_by & ~1
 WHERE id IN (SELECT id FROM runs INDEXED BY runs_due

@@ -1,4 +1,4 @@
--- A change by a client; the caller read the row in the same transaction and gives every value.
+-- Changes a run. The caller has read the row in the same transaction and gives every value.
 UPDATE runs
 SET name = :name, tags = :tags, keep = :keep, queue = :queue, priority = :priority, timeout_s = :timeout_s,
     not_before = :not_before, held_by = :held_by

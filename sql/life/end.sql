@@ -1,4 +1,4 @@
--- A run's end; nothing changes it afterwards.
+-- Ends a run; nothing changes its outcome afterwards.
 UPDATE runs
 SET status = :status, reason = :reason, exit_code = :exit_code, signal = :signal, error = :error,
     output_bytes = :output_bytes, ended_at = :now, held_by = 0

@@ -1,4 +1,4 @@
--- A submit. A run that is not ready says what holds it back.
+-- Submits a run, with what holds it back.
 INSERT INTO runs (id, status, name, queue, priority, held_by, tags, command, script, cwd, env, stdin, timeout_s,
                   not_before, on_interrupt, keep, attempt, output_bytes, created_at, retry_of)
 VALUES (:id, 'queued', :name, :queue, :priority, :held_by, :tags, :command, :script, :cwd, :env, :stdin, :timeout_s,

@@ -1,2 +1,2 @@
--- The row of a finished run; its events are removed by the caller.
+-- Removes the row of a finished run; the caller removes its events.
 DELETE FROM runs WHERE id = :id

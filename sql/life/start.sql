@@ -1,4 +1,4 @@
--- A claim, the one statement that starts an attempt: the first ready run of a queue, by priority, then id.
+-- Claims the first ready run of a queue, by priority, then id. The one statement that starts an attempt.
 UPDATE runs
 SET status = 'running', started_at = :now, error = NULL
 WHERE id = (SELECT id FROM runs

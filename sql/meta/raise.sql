@@ -1,2 +1,2 @@
--- A high-water mark only ever rises.
+-- Raises a high-water mark; it never falls.
 UPDATE meta SET value = MAX(value, :value) WHERE key = :key

@@ -1,2 +1,2 @@
--- One fact about the database.
+-- Sets one fact about the database.
 INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value

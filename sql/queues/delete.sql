@@ -1,2 +1,2 @@
--- An empty queue goes.
+-- Removes an empty queue.
 DELETE FROM queues WHERE name = :name

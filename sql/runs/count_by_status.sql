@@ -1,3 +1,3 @@
--- The counts at the start; afterwards they are kept, not counted. Walks the whole of a covering index once.
+-- Runs by status, at the start; afterwards the counts are kept in memory. Walks a covering index once.
 -- scan: counts every run, once, at the start
 SELECT status, COUNT(*) FROM runs GROUP BY status

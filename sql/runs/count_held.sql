@@ -1,4 +1,4 @@
--- How many of each queue are held back, at the start: by their time, and by something else alone.
+-- Held runs by queue, at the start: those that their time holds, and those that only something else holds.
 -- scan: counts what is held back, once, at the start
 -- sort: groups the handful of queue names
 SELECT queue, COUNT(*)

@@ -1,2 +1,2 @@
--- Whether a run carries a tag, where another filter leads the list.
+-- Whether a run has a tag, for a list that is led by another filter.
 SELECT 1 FROM run_tags WHERE tag = :tag AND run = :run

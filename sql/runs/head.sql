@@ -1,4 +1,4 @@
--- What a reader of events needs to know of a run: where it stands, which seqs there are, and which the quota took.
+-- What a reader of a run's events needs: its outcome, the range of its seqs, and what the output quota removed.
 SELECT status, reason, exit_code, signal, error,
        (SELECT MIN(seq) FROM run_events WHERE run = runs.id) AS first_seq,
        (SELECT MAX(seq) FROM run_events WHERE run = runs.id) AS last_seq,

@@ -1,4 +1,4 @@
--- The next run that is too old. A time from before :built is not believed.
+-- The next run that is too old. An end before :built is not believed.
 SELECT id FROM runs
 WHERE ended_at IS NOT NULL AND keep = 0 AND ended_at BETWEEN :built AND :before
 ORDER BY ended_at, id

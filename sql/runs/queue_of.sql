@@ -1,2 +1,2 @@
--- Where a run waits or ran, for readers of one queue's events.
+-- A run's queue, for readers of one queue's events.
 SELECT queue FROM runs WHERE id = :id

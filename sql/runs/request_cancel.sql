@@ -1,2 +1,2 @@
--- Remembers that its end was asked for, the first time.
+-- Records the first request to cancel a run.
 UPDATE runs SET cancel_requested_at = :now WHERE id = :id AND cancel_requested_at IS NULL

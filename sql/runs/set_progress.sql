@@ -1,2 +1,2 @@
--- The newest progress, so that a list need not look for it among the events.
+-- Stores the newest progress, so that lists need not search the events for it.
 UPDATE runs SET progress = :data WHERE id = :id

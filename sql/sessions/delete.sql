@@ -1,2 +1,2 @@
--- Revoked or logged out.
+-- Deletes a session that is revoked or logged out.
 DELETE FROM sessions WHERE id = :id

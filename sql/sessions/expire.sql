@@ -1,2 +1,2 @@
--- A piece of the sessions whose time is up.
+-- Removes a piece of the expired sessions.
 DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= :now ORDER BY expires_at LIMIT :rows)

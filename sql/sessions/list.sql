@@ -1,5 +1,4 @@
--- A page of the sessions, newest first. Whether one has expired is not for the database to say: its last use may not be
--- written yet.
+-- A page of the sessions, newest first. Expired ones are included: the last use of a session may not be written yet.
 SELECT id, name, role, ttl_s, address, created_at, last_used_at, expires_at FROM sessions
 WHERE id < :before
 ORDER BY id DESC

@@ -1,2 +1,2 @@
--- When the next session goes.
+-- When the next session expires.
 SELECT MIN(expires_at) FROM sessions WHERE expires_at IS NOT NULL

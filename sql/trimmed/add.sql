@@ -1,4 +1,4 @@
--- More of a run's output went: in the transaction that removes it.
+-- Adds to what the output quota has removed of a run, in the transaction that removes it.
 INSERT INTO trimmed_runs (run, after_seq, to_seq, events, bytes)
 VALUES (:run, :after_seq, :to_seq, :events, :bytes)
 ON CONFLICT (run) DO UPDATE

@@ -1,2 +1,2 @@
--- The run goes.
+-- Removes the record of a run that is removed.
 DELETE FROM trimmed_runs WHERE run = :run

@@ -1,2 +1,2 @@
--- What the output quota took of a run, if it did.
+-- What the output quota has removed of a run.
 SELECT after_seq, to_seq, bytes FROM trimmed_runs WHERE run = :run

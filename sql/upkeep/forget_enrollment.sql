@@ -1,2 +1,2 @@
--- A restored copy would let those in again who used theirs up since.
+-- Removes enrollment tokens from a restored copy: they may have been used since.
 DELETE FROM enrollment_tokens

@@ -1,2 +1,2 @@
--- Nobody is let in by a restored copy where that was asked for.
+-- Removes all sessions from a restored copy, on request.
 DELETE FROM sessions

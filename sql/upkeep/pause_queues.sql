@@ -1,3 +1,3 @@
--- What was queued in a restored copy may have run since.
+-- Pauses all queues of a restored copy, on request: queued runs may have run since.
 -- scan: all of them, once a restore
 UPDATE queues SET paused = 1

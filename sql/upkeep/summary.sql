@@ -1,4 +1,4 @@
--- What a copy holds, for the one who made it.
+-- What a copy holds, for the person who made it.
 -- scan: counts every run and session, once a copy
 SELECT
   (SELECT value FROM meta WHERE key = 'instance') AS instance,

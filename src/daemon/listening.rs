@@ -1,6 +1,6 @@
-//! Where the daemon can be reached: what the service manager handed over, and for the rest what the configuration says.
+//! Opens the listening sockets: those that the service manager handed over, and for the rest the configured ones.
 //!
-//! It only listens; nothing is accepted here. A socket that was handed over is never taken away.
+//! No connection is accepted here. A socket that was handed over is never removed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixListener;
@@ -19,17 +19,17 @@ use crate::http::server::{Listeners, Tls, UnixAgain, bind_tcp, bind_unix, take_t
 use crate::state_lock::StateLock;
 use crate::systemd::InheritedSockets;
 
-/// Where the daemon can be reached.
+/// The daemon's addresses.
 pub(super) struct Place {
-    /// As it says so.
+    /// As printed on standard output.
     pub said: String,
-    /// As its commands are told, who are on this machine.
+    /// The URL that commands get, on this machine.
     pub url: String,
-    /// As browsers are told, where it listens on TCP.
+    /// The URL for browsers, when it listens on TCP.
     pub page: Option<PageAddress>,
-    /// Its Unix socket.
+    /// The path of the Unix socket.
     pub path: PathBuf,
-    /// The Unix socket, where it is the daemon's own, and who takes it when it is made again.
+    /// The Unix socket that the daemon has made itself, and the channel to the acceptor for when it is made again.
     pub socket: Option<(OwnSocket, UnixAgain)>,
 }
 
@@ -92,7 +92,7 @@ fn failed(why: impl ToString) -> Refusal {
     Refusal(1, why.to_string())
 }
 
-/// An address of ours as one connects to it from this machine: "every address" is none that one connects to.
+/// The address by which this machine connects to a listener: loopback for a listener on all addresses.
 fn near(address: SocketAddr) -> SocketAddr {
     let host = match address.ip() {
         ip if !ip.to_canonical().is_unspecified() => return address,

@@ -1,6 +1,6 @@
-//! What is decided before a start touches anything: the configuration, the state directory, whom commands run as.
+//! Decides what a start needs before it changes anything: configuration, state directory, user of commands.
 //!
-//! It only reads; where something is wrong, it says so for people, and nothing was done.
+//! It only reads. Errors are texts for people.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use crate::http::middleware::SocketPolicy;
 use crate::http::server::Tls;
 use crate::{logging, state_dir};
 
-/// What is decided before anything is touched.
+/// The result of [`prepare()`].
 pub(super) struct Prepared {
     pub config: Config,
     pub state_dir: PathBuf,
-    /// Whom commands run as, where that was said.
+    /// The account of `runs.user`, if it is set.
     pub account: Option<Account>,
     pub tls: Option<Arc<Tls>>,
 }
 
-/// Reads the configuration and looks whether it can be done; `None` where that was all that was asked for.
+/// Reads and checks the configuration; `None` after `--check`.
 pub(super) fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
     let usage = |why: String| Refusal(2, why);
     let is_root = rustix::process::geteuid().is_root();
@@ -57,7 +57,7 @@ pub(super) fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
     Ok(Some(Prepared { config, state_dir, account, tls }))
 }
 
-/// What the daemon's user may not read of its own configuration, for people.
+/// For people: a file of the configuration that the daemon's user may not read.
 fn kept_from(user: &Account, file: Option<&Path>, config: &Config) -> Option<String> {
     match file.filter(|file| !user.may_read(file)) {
         Some(file) => Some(format!("{}: user {}, whom the daemon runs as, may not read it", file.display(), user.name)),
@@ -65,8 +65,8 @@ fn kept_from(user: &Account, file: Option<&Path>, config: &Config) -> Option<Str
     }
 }
 
-/// The configuration in the state directory, where there is one. Nothing in somebody else's directory is believed, but root
-/// may have it checked for them.
+/// The configuration file in the state directory, if there is one. Another user's directory is not trusted, except for
+/// `--check` by root.
 fn file_in(state_dir: &Path, is_check: bool) -> Result<Option<ConfigFile>, Refusal> {
     let failed = |error: io::Error| Refusal(1, format!("{}: {error}", state_dir.display()));
     match Dir::open(state_dir) {

@@ -1,6 +1,6 @@
-//! What a start lacks room for, in one message, whichever of its files it was that could not be written.
+//! Explains a start that fails for lack of space, in one message, whichever file could not be written.
 //!
-//! It only looks, and writes one file that never has a name.
+//! It changes nothing but writes one temporary file without a name.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,14 +10,14 @@ use rustix::io::{Errno, write};
 
 use crate::free_space::FreeSpace;
 
-/// What a first start takes: the database as it is made, its log, the index of that, the lock.
+/// Bytes of a first start: the new database, its log, the index of that, the lock file.
 const START_BYTES: u64 = 512 * 1_024;
-/// Files that it makes: those, and the socket.
+/// Files of a first start: those, and the socket.
 const START_FILES: u64 = 5;
-/// What is tried to be written, to find a quota that no figure of the file system shows.
+/// Bytes that are written as a trial, to notice a quota that the file system's figures do not show.
 const TRIED_BYTES: usize = 64 * 1_024;
 
-/// Why something could not be written: that there is no room where the state is and what to do, where that is it.
+/// Why a file could not be written; for lack of space, what is missing and what to do.
 pub(super) fn missing_or(state_dir: &Path, why: String) -> String {
     match missing(state_dir) {
         Some(missing) => format!("{missing} ({why})"),
@@ -25,7 +25,7 @@ pub(super) fn missing_or(state_dir: &Path, why: String) -> String {
     }
 }
 
-/// What is missing where the state is, and what to do; `None` where that is not it.
+/// What space is missing, and what to do; `None` when there is enough.
 fn missing(state_dir: &Path) -> Option<String> {
     // It may not be there yet: then it would be made in the nearest one that is.
     let dir = state_dir.ancestors().find(|dir| dir.is_dir())?;

@@ -1,7 +1,7 @@
-//! The Unix socket's file, made again when it vanished: a cleaner takes it for rubbish, and then no client finds the daemon.
+//! Makes the Unix socket again when its file vanishes, as when a cleaner of old files removes it.
 //!
-//! It costs nothing until something goes from the directory. What others put in its place is never taken away, and a
-//! directory that is gone is not made.
+//! It costs nothing until something is removed from the directory. It never removes what others put in the socket's place,
+//! and never makes the directory.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use crate::http::server::{SocketFile, UnixAgain, bind_unix};
 
-/// How long what is in the way is left alone: another program's socket, or no directory.
+/// The pause before another try when another program's socket is in the way, or the directory is missing.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The daemon's own socket.
@@ -27,12 +27,12 @@ pub(super) struct OwnSocket {
 }
 
 impl OwnSocket {
-    /// The socket that was just made.
+    /// Describes the socket that was just made.
     pub fn new(file: SocketFile, path: PathBuf, group: Option<u32>) -> OwnSocket {
         OwnSocket { file: Arc::new(Mutex::new(file)), path, group }
     }
 
-    /// Makes it again whenever it has vanished, and hands it to who accepts.
+    /// Makes it again whenever it has vanished, and gives it to the acceptor.
     pub async fn keep(self, again: UnixAgain) {
         let Some(dir) = self.path.parent() else { return };
         let told = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
@@ -77,7 +77,7 @@ impl OwnSocket {
         self.file.lock().unwrap_or_else(PoisonError::into_inner).is_there()
     }
 
-    /// Takes it away, unless it is another one by now.
+    /// Removes it, unless another socket has its place by now.
     pub fn remove(&self) {
         self.file.lock().unwrap_or_else(PoisonError::into_inner).remove();
     }
@@ -88,7 +88,7 @@ fn watch(told: &Async<OwnedFd>, dir: &Path) -> rustix::io::Result<()> {
     inotify::add_watch(told, dir, gone | WatchFlags::ONLYDIR).map(drop)
 }
 
-/// Takes what it tells: that something has gone is all that counts.
+/// Drains the notifications: it only matters that something was removed.
 fn drain(told: &OwnedFd) {
     let mut buffer = [0; 4_096];
     while matches!(rustix::io::read(told, &mut buffer), Err(Errno::INTR) | Ok(1..)) {}

@@ -37,8 +37,8 @@ statements! {
     EVENTS_OUTPUT_BYTES = "events/output_bytes";
     EVENTS_PAGE = "events/page";
     EVENTS_PAGE_BEFORE = "events/page_before";
-    EVENTS_TOLD_AFTER = "events/told_after";
-    EVENTS_TOLD_BEFORE = "events/told_before";
+    EVENTS_NO_OUTPUT_AFTER = "events/no_output_after";
+    EVENTS_NO_OUTPUT_BEFORE = "events/no_output_before";
     EVENTS_END_DELETING = "events/end_deleting";
     IDEMPOTENCY_EXPIRE = "idempotency/expire";
     IDEMPOTENCY_GET = "idempotency/get";

@@ -61,7 +61,7 @@ pub fn walk(reader: &Reader<'_>, filter: &EventFilter, way: Way, see: See<'_>) -
             walk_along(reader, statement, READ_ROWS_MAX, way, see)
         }
         _ => {
-            let statement = if way.is_up() { sql::EVENTS_TOLD_AFTER } else { sql::EVENTS_TOLD_BEFORE };
+            let statement = if way.is_up() { sql::EVENTS_NO_OUTPUT_AFTER } else { sql::EVENTS_NO_OUTPUT_BEFORE };
             walk_along(reader, statement, LOOK_ROWS_MAX, way, see)
         }
     }
