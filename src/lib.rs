@@ -20,39 +20,41 @@
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
-//! The domain ([`numbers`], [`run`], [`event`], [`scope`], [`access`], [`run_tokens`], [`text`], [`clock`]) does no I/O. [`store`] alone names
-//! SQLite and knows neither who reads nor who runs; [`http`] alone names tide, hyper and tungstenite, and does not know
-//! what runs; [`client`] is a connection to the daemon and a reader of its events, and knows the daemon by its protocol alone; [`cli`]
-//! is the command line, its first user;
-//! [`upkeep`] is what works on the daemon's files beside it. [`tls`] is what the two ends of an encrypted connection have in
-//! common; without its Cargo feature both have a stub in its place. [`systemd`] is what the service manager is told and
-//! hands over. Files in a directory that somebody else may write are reached through [`dir`] alone, also by SQLite: what is
-//! in the state directory ([`state_lock`]), and who else has its database open ([`holder`]).
+//! - The domain ([`numbers`], [`run`], [`event`], [`scope`], [`access`], [`run_tokens`], [`text`], [`clock`]): types and
+//!   rules, without I/O.
+//! - [`store`] is the only part that names SQLite. It knows neither readers nor processes.
+//! - [`http`] is the only part that names tide, hyper and tungstenite. It does not know what runs.
+//! - [`client`] is a connection to a daemon and a reader of its events, by the protocol alone; [`cli`] is the command line,
+//!   its first user.
+//! - [`upkeep`] works on the daemon's files without the daemon.
+//! - [`tls`] is what both ends of an encrypted connection share; without its Cargo feature there are stubs in its place.
+//!   [`systemd`] talks to the service manager.
+//! - [`dir`] is the only way to files in a directory that another user may write, also for SQLite. [`state_lock`] locks the
+//!   state directory; [`holder`] finds other processes that have its database open.
 //!
 //! # Three threads
-//! Everything async runs on one executor on the main thread, beside the reactor's helper. SQLite has two threads, each
-//! with a connection of its own: one writes, one only reads, so that a commit that waits for the medium holds up no read
-//! and no number of reads holds up a commit. Towards them jobs go down two bounded channels; output waits in the
-//! [`store::Backlog`], from where every commit takes it along; what was committed waits in [`store::Committed`] until the
-//! fan-out hands it on.
+//! Everything async runs on one executor on the main thread, beside the reactor's helper thread. SQLite has two threads with
+//! a connection each: one writes, one only reads, so that a commit that waits for the medium holds up no read, and reads
+//! hold up no commit. Both take jobs from bounded channels. Output waits in the [`store::Backlog`], from which every commit
+//! takes it along; committed events wait in [`store::Committed`] for the fan-out.
 //!
-//! A transaction does urgent work first (what a person or a command waits for) and takes no more once its time is over;
-//! a read is bounded in rows, bytes and time and gives what it has found. A read takes its snapshot after it was asked
-//! for: who was answered a write reads it. SQLite shows a commit only once it is flushed, so that a read sees nothing that
-//! a crash takes back, and what it does not see yet is pushed later. Before it moves the log into the database the writer
-//! waits for the read that is under way; else reads without a pause would keep the log from ever beginning anew.
+//! A transaction does urgent work first (for which a person or a command waits), and takes no more once its time is over. A
+//! read is bounded in rows, bytes and time, and returns what it has found. Its snapshot is taken after the request, so that a
+//! client reads its own acknowledged writes. SQLite shows a commit to readers only once it is flushed, so that a crash takes
+//! back nothing that was read. Before the writer moves the log into the database it waits for the current read; otherwise
+//! reads without a pause would keep the log growing.
 //!
-//! # One Event
-//! [`wake::Bell`] is rung by every commit. It wakes the scheduler, which claims if a hint says that something can be
-//! claimed, and the fan-out. [`wake::Stop`] is the sticky flag that rings it on the way out.
+//! # Wake-ups
+//! Every commit rings [`wake::Bell`]. It wakes the scheduler, which claims if a hint says that there is something to claim,
+//! and the fan-out. [`wake::Stop`] holds the phase of the shutdown and rings the Bell when that rises.
 //!
 //! # Invariants
 //! 1. Every change of a run is one transaction that also appends its events. A `seq` is assigned in one statement,
-//!    `sql/events/append.sql`.
-//! 2. Nothing leaves the store before its COMMIT. Dropping anything that is in memory is always safe.
+//!    `sql/events/append.sql`; a run moves from one status to the next only by the statements under `sql/life/`.
+//! 2. Nothing leaves the store before its COMMIT. Whatever is in memory can be dropped at any time.
 //! 3. An attempt and its `started` event are on the medium before its process is spawned, so that it is started at most
-//!    once, whatever dies. Its pid, start time and boot id are written before any of its output; what is over within
-//!    milliseconds is written down together with its end.
+//!    once, whatever dies. Its pid, start time and boot id are recorded before any of its output; those of a process that
+//!    ends within milliseconds are recorded together with its end.
 //! 4. Listen before you look: take the listener, check the condition, then wait. No `.await` while a lock is held.
 //! 5. Every queue, page, body, frame, buffer and wait has a named limit, in bytes where it holds bytes.
 //! 6. A long task that ends unexpectedly stops the daemon, which then exits non-zero.
@@ -61,33 +63,35 @@
 //! 8. A run ends when its leader exits; then its pipes are drained for a moment. A background child that holds a pipe
 //!    open cannot hang it.
 //!
-//! # Ways through it
-//! - **submit**: handler → [`store::Store::submit`] (run and event `queued`, one transaction) → 201.
-//! - **who is asking**: the gate finds the session in the store's memory, else reads it. A use moves its end there, for
-//!   everybody who holds it, and is written now and then; a revocation ends it right behind its COMMIT, and its streams.
-//! - **claim**: a commit rings; the scheduler asks for claims; what ends one run also claims the next in its commit.
-//! - **order**: behind its COMMIT a claim is an order to start, a cancel of what runs an order to stop, down one channel in
-//!   the order of the commits, so that no stop comes before its start.
-//! - **output**: pipe → the run's window in the backlog → whichever commit comes first, or the appender's own.
-//! - **push**: COMMIT → committed → ring → fan-out encodes once → each reader's bounded channel; full only marks it.
-//! - **read**: handler or Follower → the reading thread, one snapshot → answer. The Follower pages after its cursor until it
-//!   has caught up, then takes what is pushed; anything but `cursor + 1` sends it back to the pages.
-//! - **too little room**: what the database cannot take is rolled back and waits: output in its window and then in the
-//!   command's pipes, ends and claims with whoever asks. While it waits, transactions carry only what must be (ends,
-//!   cancels, deletes), from the ballast if need be; once a second everything is tried again.
-//! - **files that are taken away**: at most a second before a commit, and at each checkpoint, the open files are compared
-//!   with what has their names; while they differ nothing is written, and reads go on.
-//! - **a medium that fails**: an error of COMMIT is not a rollback, so that a small commit is made in its place; then the
-//!   database is opened anew, written back and read again, and what had failed is tried again. Else the daemon ends.
-//! - **expire**: the maintenance task sleeps until the first thing is due or a commit says that there is too much; then
-//!   pieces, a transaction each, with what waits between them; at last spare pages go back to the disk. What is too much
-//!   of a run's output, or of all live runs' together, goes with the append that brings it: what runs print never fills
-//!   the database that their ends have to be written into.
-//! - **read all runs**: the same by `id` and through a filter. Ids skip: that none is missed rests on the order of
-//!   commits, as [`feed`] says.
-//! - **stop**: accept, claims, runs, streams, store: the mirror of the start, each waited for.
+//! # Paths through the daemon
+//! - **Submit**: handler → [`store::Store::submit`] (run and event `queued`, one transaction) → 201.
+//! - **Authentication**: the gate finds the session in the store's memory, else reads it. A use renews the session in memory
+//!   at once and is written now and then. A revocation ends the session and its streams right after its COMMIT.
+//! - **Claim**: a commit rings; the scheduler asks for claims. A commit that ends a run also claims the next one.
+//! - **Orders**: after its COMMIT a claim becomes an order to start, and a cancel of a running command an order to stop. One
+//!   channel carries them in commit order, so that no stop comes before its start.
+//! - **Output**: pipe → the run's window in the backlog → the next commit, or one of the appender's own.
+//! - **Push**: COMMIT → committed → ring → the fan-out encodes once → each reader's bounded channel. A full channel only marks
+//!   its reader.
+//! - **Read**: handler or Follower → the reading thread, one snapshot → answer. The Follower reads pages after its cursor
+//!   until it has caught up, then takes pushed events; anything but `cursor + 1` sends it back to the pages.
+//! - **Read all runs**: the same by `id` and through a filter. Ids have gaps; that no event is missed follows from the order
+//!   of commits, as [`feed`] explains.
+//! - **Lack of space**: what the database cannot take is rolled back and waits: output in its window and then in the command's
+//!   pipes, ends and claims with their callers. Meanwhile transactions carry only the essential (ends, cancels, deletes), if
+//!   need be with the space of the ballast; everything is tried again once a second.
+//! - **Displaced files**: at most a second before a commit, and at each checkpoint, the open files are compared with those
+//!   that have their names. While they differ nothing is written, and reads go on.
+//! - **A failing medium**: an error of COMMIT is not a rollback, so that a small commit is made in its place. Then the
+//!   database is opened anew, its log is moved into it and read again, and what failed is tried again. If that fails too,
+//!   the daemon ends.
+//! - **Expiry**: the maintenance task sleeps until the first thing is due, or a commit says that there is too much. It removes
+//!   in pieces, a transaction each, and lets waiting work in between; then it returns free pages to the disk. Output beyond a
+//!   run's quota, or beyond the share of all live runs, is removed by the append that exceeds it, so that output never fills
+//!   the database in which ends have to be recorded.
+//! - **Stop**: connections, claims, runs, streams, store, each waited for: the reverse of the start.
 //!
-//! What a change of each common kind touches stands in `CONTRIBUTING.md`.
+//! `CONTRIBUTING.md` lists the files that each common kind of change touches.
 
 #[cfg(all(feature = "daemon", not(target_os = "linux")))]
 compile_error!("the daemon is for Linux; the client builds with --no-default-features --features client,tls");
