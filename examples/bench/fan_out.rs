@@ -19,7 +19,7 @@ use crate::bench::{Bench, Build, Contender};
 use crate::daemon::{Daemon, http_with, is_answer};
 use crate::frames::{Counter, NATS_BYTES, Protocol};
 use crate::peers::{self, NATS};
-use crate::process::{Process, pin, unpin};
+use crate::process::{Process, cores, pin, unpin};
 
 /// Readers of each load, and its line.
 const LOADS: [(usize, &str); 2] = [(100, "fan_out_100"), (1_000, "fan_out_1000")];
@@ -37,6 +37,10 @@ const CLIENT_CORE: usize = 1;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn measure(bench: &mut Bench) {
+    if cores() < 2 {
+        bench.skip("fan_out", "it needs a core for the server and one for the client".into());
+        return;
+    }
     raise_descriptors();
     for round in bench.rounds() {
         for (readers, key) in LOADS {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// How long a server may take until it can be reached.
 const START: Duration = Duration::from_secs(20);
@@ -94,18 +95,27 @@ fn number(text: &str, word: &str) -> f64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// Has this thread, and what it starts from now on, run on one core alone; fails where there is no such core.
-pub fn pin(core: usize) {
-    let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).unwrap_or_else(|error| panic!("core {core}: {error}"));
+/// The cores that this program may use.
+fn allowed() -> &'static CpuSet {
+    static ALLOWED: OnceLock<CpuSet> = OnceLock::new();
+    ALLOWED.get_or_init(|| sched_getaffinity(None).unwrap())
 }
 
-/// Lets it run everywhere again.
-pub fn unpin() {
+/// How many those are.
+pub fn cores() -> usize {
+    allowed().count() as usize
+}
+
+/// Has this thread, and what it starts from now on, run on one of them alone: the first is 0.
+pub fn pin(core: usize) {
     let mut set = CpuSet::new();
-    (0..CpuSet::MAX_CPU).for_each(|core| set.set(core));
+    set.set((0..CpuSet::MAX_CPU).filter(|core| allowed().is_set(*core)).nth(core).expect("there are so many cores"));
     sched_setaffinity(None, &set).unwrap();
+}
+
+/// Lets it run on all of them again.
+pub fn unpin() {
+    sched_setaffinity(None, allowed()).unwrap();
 }
 
 /// Runs a command to its end; fails where it does.

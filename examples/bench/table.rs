@@ -19,7 +19,7 @@ type Medians = BTreeMap<String, BTreeMap<String, f64>>;
 
 /// All that was measured, a table each of what is done and of what grows. Leaves the picture in `target/bench/`.
 pub fn markdown() -> String {
-    let parts: Vec<Value> = PARTS.iter().filter_map(|(part, _)| load(part)).collect();
+    let parts = parts();
     let Some(first) = parts.first() else { return "Nothing has been measured yet.\n".into() };
     let medians = medians(&parts);
     std::fs::write(directory().join("growth.svg"), picture(&medians)).unwrap();
@@ -28,6 +28,7 @@ pub fn markdown() -> String {
 
 /// Puts all of it into the documentation.
 pub fn write_docs() {
+    assert!(!parts().iter().any(is_quick), "a part was run with BENCH_QUICK; run it again without");
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let page = docs.join("performance.md");
     let text = std::fs::read_to_string(&page).unwrap();
@@ -36,6 +37,16 @@ pub fn write_docs() {
     std::fs::write(&page, [before, BEGIN, "\n", &markdown(), "\n", END, behind].concat()).unwrap();
     std::fs::copy(directory().join("growth.svg"), docs.join("growth.svg")).unwrap();
     println!("docs/performance.md and docs/growth.svg are written");
+}
+
+/// Whether its figures are none.
+fn is_quick(part: &Value) -> bool {
+    part["is_quick"] == true
+}
+
+/// What the parts have left.
+fn parts() -> Vec<Value> {
+    PARTS.iter().filter_map(|(part, _)| load(part)).collect()
 }
 
 fn medians(parts: &[Value]) -> Medians {
@@ -73,7 +84,7 @@ fn conditions(first: &Value, parts: &[Value]) -> String {
         .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("unknown")))
         .collect();
     said += &format!(" {}.\n", versions.join(", "));
-    if parts.iter().any(|part| part["is_quick"] == true) {
+    if parts.iter().any(is_quick) {
         said += "\n**A part of it was run with `BENCH_QUICK`: no figures, only a sign that it works.**\n";
     }
     said + "\n"
@@ -91,8 +102,8 @@ fn table(medians: &Medians) -> String {
             format!("{}{gap}{}", figure(value), line.unit)
         };
         let beside = |value: f64| match ours {
-            Some(ours) => format!("{} ({:.2} ×)", with_unit(value), line.times(ours, value)),
-            None => with_unit(value),
+            Some(ours) if line.unit != "%" => format!("{} ({:.2} ×)", with_unit(value), line.times(ours, value)),
+            _ => with_unit(value),
         };
         let peers = by_who.iter().filter(|(who, _)| *who != OURS && *who != BEFORE);
         let peers: Vec<_> = peers.map(|(who, value)| format!("{who} {}", beside(*value))).collect();
@@ -163,7 +174,7 @@ fn picture(medians: &Medians) -> String {
     let curves: Vec<_> = GROWTH
         .iter()
         .filter(|line| line.key != "growth_start")
-        .map(|line| Curve { name: line.what.trim_start_matches("… "), points: sizes(medians, line, OURS) })
+        .map(|line| Curve { name: line.what, points: sizes(medians, line, OURS) })
         .filter(|curve| !curve.points.is_empty())
         .collect();
     picture::draw("What it costs as it grows", "rows in the database", "microseconds", &curves)
