@@ -3,6 +3,7 @@
 //! What is opened is looked at again before it is signalled: a pid that was given out anew is never hit. Nobody here
 //! may block.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -32,9 +33,18 @@ pub(super) struct Member {
 }
 
 impl Identity {
-    /// Whether it lives, and is still the one that was seen.
+    /// Whether it lives, and is still the one that was seen. What cannot be looked at may be another by now.
     pub(super) fn lives(self) -> bool {
-        procfs::stat(self.pid).is_some_and(|stat| !stat.is_dead && stat.start_ticks == self.start_ticks)
+        procfs::stat(self.pid).is_some_and(|stat| self.is_of(stat))
+    }
+
+    /// Whether it is dead, or its number another's. What cannot be looked at, as without descriptors, may still live.
+    fn is_gone(self, seen: io::Result<Option<procfs::Stat>>) -> bool {
+        seen.is_ok_and(|stat| !stat.is_some_and(|stat| self.is_of(stat)))
+    }
+
+    fn is_of(self, stat: procfs::Stat) -> bool {
+        !stat.is_dead && stat.start_ticks == self.start_ticks
     }
 
     /// Signals it, unless it is gone.
@@ -56,10 +66,15 @@ impl Identity {
 }
 
 impl Member {
-    /// Opens first, looks then: what is found is what was opened.
+    /// Opens first, looks then: what is found is what was opened. `None` where it is gone.
     pub(super) fn open(identity: Identity) -> Option<Member> {
-        let pidfd = open(Pid::from_raw(identity.pid)?).ok()?;
-        identity.lives().then_some(Member { identity, pidfd })
+        Member::of(identity, open(Pid::from_raw(identity.pid)?))
+    }
+
+    /// What lives and could not be opened, for want of descriptors, is waited for as where there are no pidfds.
+    fn of(identity: Identity, opened: io::Result<Option<Async<OwnedFd>>>) -> Option<Member> {
+        let is_gone = identity.is_gone(procfs::try_stat(identity.pid));
+        (!is_gone).then(|| Member { identity, pidfd: opened.unwrap_or_default() })
     }
 
     /// Waits until it is dead.
@@ -67,7 +82,7 @@ impl Member {
         match &self.pidfd {
             Some(pidfd) => has_exited(pidfd).await,
             None => {
-                while self.identity.lives() {
+                while !self.identity.is_gone(procfs::try_stat(self.identity.pid)) {
                     Timer::after(LOOK_AGAIN).await;
                 }
             }
@@ -76,7 +91,7 @@ impl Member {
 }
 
 /// The pidfd of a process; `None` where the system has none.
-pub(super) fn open(pid: Pid) -> std::io::Result<Option<Async<OwnedFd>>> {
+pub(super) fn open(pid: Pid) -> io::Result<Option<Async<OwnedFd>>> {
     if !are_there() {
         return Ok(None);
     }
@@ -99,5 +114,32 @@ pub(super) async fn has_exited(pidfd: &Async<OwnedFd>) {
     while let Err(error) = pidfd.readable().await {
         log::error!("cannot wait for a process: {error}");
         Timer::after(Duration::from_secs(1)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::*;
+
+    fn no_descriptors() -> io::Error {
+        io::Error::from_raw_os_error(libc::EMFILE)
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_not_taken_for_gone() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
+        let pid = i32::try_from(child.id()).expect("a pid");
+        let identity = Identity { pid, start_ticks: procfs::stat(pid).expect("it lives").start_ticks };
+        let member = Member::of(identity, Err(no_descriptors())).expect("it lives");
+        assert!(block_on(poll_once(member.gone())).is_none(), "it is waited for");
+        assert!(!identity.is_gone(Err(no_descriptors())), "nobody could look");
+        child.kill().expect("ours");
+        block_on(member.gone());
+        child.wait().expect("ours");
+        assert!(Member::open(identity).is_none());
     }
 }

@@ -3,6 +3,7 @@
 //! An answer is old as soon as it is given: before acting on a pid, hold its pidfd and look again.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -27,11 +28,33 @@ pub fn is_there() -> bool {
     Path::new("/proc/self/stat").exists()
 }
 
-/// Reads a process's state; `None` when it is gone.
+/// Reads a process's state; `None` when it is gone, or cannot be looked at.
 pub fn stat(pid: i32) -> Option<Stat> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let stat = parse_stat(&String::from_utf8_lossy(&text))?;
-    Some(Stat { start_ticks: stat.start_ticks - offset_ticks(), ..stat })
+    try_stat(pid).unwrap_or_default()
+}
+
+/// Reads a process's state; `None` when it is gone.
+///
+/// # Errors
+/// When it cannot be looked at, as without descriptors.
+pub fn try_stat(pid: i32) -> io::Result<Option<Stat>> {
+    let text = match fs::read(format!("/proc/{pid}/stat")) {
+        Ok(text) => text,
+        Err(error) if is_want(&error) => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let stat = parse_stat(&String::from_utf8_lossy(&text));
+    Ok(stat.map(|stat| Stat { start_ticks: stat.start_ticks - offset_ticks(), ..stat }))
+}
+
+/// Whether the processes can be looked at now, if there is a /proc at all.
+pub fn can_be_read() -> bool {
+    !fs::read_dir("/proc").is_err_and(|error| is_want(&error))
+}
+
+/// Descriptors or memory are wanting, which come back.
+fn is_want(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
 /// The pids of all processes that can be seen.
