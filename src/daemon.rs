@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::Timer;
-use futures_lite::FutureExt as _;
 use futures_lite::future::Boxed;
 use smol::lock::Semaphore;
 use smol::{Executor, Task};
@@ -45,6 +44,7 @@ use crate::signals::{EndSignals, RepeatedSignal, Signals};
 use crate::state_lock::{StateLock, StateLockError};
 use crate::store::{Store, StoreConfig};
 use crate::systemd::InheritedSockets;
+use crate::timer::within;
 use crate::wake::{Bell, Phase, Stop};
 use crate::{logging, scheduler, system, systemd};
 
@@ -194,10 +194,7 @@ impl Daemon {
         appender.cancel().await;
         fan_out.cancel().await;
         hub.close();
-        let too_late = async {
-            Timer::after(STREAMS_GRACE).await;
-        };
-        streams.wait_empty().or(too_late).await;
+        let _ = within(STREAMS_GRACE, streams.wait_empty()).await;
         self.stop.raise(Phase::Closing);
         server.await;
         drop((on_hangup, on_child));

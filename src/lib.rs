@@ -158,6 +158,8 @@ pub mod system;
 pub mod systemd;
 pub mod text;
 #[cfg(feature = "client")]
+pub mod timer;
+#[cfg(feature = "client")]
 pub mod tls;
 #[cfg(feature = "daemon")]
 pub mod upkeep;

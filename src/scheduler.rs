@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_io::Timer;
 use futures_lite::FutureExt as _;
 use log::Level;
 
 use crate::clock::UnixMs;
 use crate::metrics::{Metrics, OfCause};
 use crate::store::{FaultLog, Order, Store};
+use crate::timer::within;
 use crate::wake::{Bell, Phase, Stop};
 
 /// The longest sleep. A clock that is set forward rings the Bell; where the system cannot notify of that, it is noticed after
@@ -89,17 +89,7 @@ async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held:
             Some(due_in) if due_in < SAFETY => (due_in, Cause::Due),
             _ => (SAFETY, Cause::Safety),
         };
-        let slept = async {
-            Timer::after(sleep).await;
-            on_time
-        };
-        let cause = async {
-            rung.await;
-            Cause::Signal
-        }
-        .or(slept)
-        .await;
-        let cause = match cause {
+        let cause = match within(sleep, rung).await.map_or(on_time, |()| Cause::Signal) {
             // Only a ring that leaves something to claim counts as one: every commit rings.
             Cause::Signal if !store.claimable() || held().is_some() => continue,
             Cause::Signal => "signal",

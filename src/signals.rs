@@ -7,10 +7,10 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use async_io::Async;
 use async_io::Timer;
 use futures_lite::{AsyncReadExt as _, FutureExt as _, future};
 use rustix::fs::{Mode, OFlags, open};
-use smol::Async;
 
 /// Signals that follow the first within this time are not a second one: far longer than two system calls of one process
 /// take, and shorter than a person needs.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use async_io::Timer;
 use event_listener::{Event, EventListener};
-use futures_lite::FutureExt as _;
+
+use crate::timer::within;
 
 /// Notifies of commits. The scheduler and the fan-out listen to it.
 #[derive(Clone, Default)]
@@ -81,10 +81,7 @@ impl Stop {
 
     /// Waits for this phase, at most for `pause`: a sleep that a shutdown cuts short.
     pub async fn wait_at_most(&self, phase: Phase, pause: Duration) {
-        let over = async {
-            Timer::after(pause).await;
-        };
-        self.wait(phase).or(over).await;
+        let _ = within(pause, self.wait(phase)).await;
     }
 
     /// Waits for this phase.

@@ -369,8 +369,16 @@ fn a_page_of_events_costs_the_same_with_many_events() {
 
 /// How each statement about all runs finds its rows: one step, in the order that is asked for.
 const OF_ALL_RUNS: &[(&str, &str, &str)] = &[
-    ("events/no_output_after", sql::EVENTS_NO_OUTPUT_AFTER, "SEARCH run_events USING COVERING INDEX run_events_told (id>?)"),
-    ("events/no_output_before", sql::EVENTS_NO_OUTPUT_BEFORE, "SEARCH run_events USING COVERING INDEX run_events_told (id<?)"),
+    (
+        "events/no_output_after",
+        sql::EVENTS_NO_OUTPUT_AFTER,
+        "SEARCH run_events USING COVERING INDEX run_events_told (id>?)",
+    ),
+    (
+        "events/no_output_before",
+        sql::EVENTS_NO_OUTPUT_BEFORE,
+        "SEARCH run_events USING COVERING INDEX run_events_told (id<?)",
+    ),
     ("events/all_after", sql::EVENTS_ALL_AFTER, "SEARCH run_events USING INTEGER PRIMARY KEY (rowid>?)"),
     ("events/all_before", sql::EVENTS_ALL_BEFORE, "SEARCH run_events USING INTEGER PRIMARY KEY (rowid<?)"),
     (
@@ -396,7 +404,8 @@ fn what_a_filter_hides_of_all_runs_is_not_read() {
     // Output, which is most of it, is no work for who is not shown it.
     let tell = "INSERT INTO run_events (id, run, seq, at, kind, data)
                 SELECT (SELECT max(id) FROM run_events) + id, id, 1, 1, 'finished', '{}' FROM runs WHERE id BETWEEN 100 AND 149";
-    let told = |database: &Connection| cost(database, sql::EVENTS_NO_OUTPUT_AFTER, &[(":after", &0), (":rows", &100)], 101);
+    let told =
+        |database: &Connection| cost(database, sql::EVENTS_NO_OUTPUT_AFTER, &[(":after", &0), (":rows", &100)], 101);
     let [few, many] = [1, 10].map(|scale| {
         let database = filled(scale);
         database.execute_batch(tell).unwrap();

@@ -24,6 +24,7 @@ const ORDER: &[&str] = &[
     "wire",
     // What everything stands on.
     "system",
+    "timer",
     "descriptors",
     "free_space",
     "dir",

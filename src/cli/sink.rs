@@ -113,7 +113,7 @@ impl Sink {
     }
 
     async fn rest(&self) {
-        smol::Timer::after(std::time::Duration::from_millis(10)).await;
+        async_io::Timer::after(std::time::Duration::from_millis(10)).await;
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
         let bytes = vec![b'x'; 1 << 20];
         smol::block_on(async {
             let late = async {
-                smol::Timer::after(Duration::from_millis(50)).await;
+                async_io::Timer::after(Duration::from_millis(50)).await;
                 true
             };
             let wrote = async {

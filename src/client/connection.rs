@@ -21,7 +21,6 @@ use hyper::client::conn::http1;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
-use smol::Timer;
 use smol::net::TcpStream;
 #[cfg(unix)]
 use smol::net::unix::UnixStream;
@@ -30,8 +29,9 @@ use smol_hyper::rt::FuturesIo;
 use super::failure::{Failure, Problem};
 use super::target::{Address, Target};
 use super::tls::Tls;
-#[cfg(unix)]
 use crate::state_dir::SOCKET_PATH_BYTES_MAX;
+#[cfg(unix)]
+use crate::timer::within;
 
 /// To reach a host on the network.
 const CONNECT_S: u64 = 10;
@@ -271,12 +271,9 @@ impl Daemon {
                 Err(error) => Err(no_socket(path, start, &error)),
             },
             Target::Network(address) => {
-                let timed_out = async {
-                    Timer::after(Duration::from_secs(CONNECT_S)).await;
-                    Err(io::Error::from(io::ErrorKind::TimedOut))
-                };
-                let timed_out = async { timed_out.await.map_err(|error| self.no_network(&error)) };
-                future::or(self.connect_network(address), timed_out).await
+                let timed_out = || Err(self.no_network(&io::Error::from(io::ErrorKind::TimedOut)));
+                let connected = within(Duration::from_secs(CONNECT_S), self.connect_network(address)).await;
+                connected.unwrap_or_else(timed_out)
             }
         }
     }
@@ -307,11 +304,8 @@ impl Daemon {
     }
 
     async fn within<T>(&self, seconds: u64, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let timed_out = async {
-            Timer::after(Duration::from_secs(seconds)).await;
-            Err(Failure::Lost(format!("the daemon at {} did not answer within {seconds} s", self.target)))
-        };
-        future::or(work, timed_out).await
+        let lost = || Failure::Lost(format!("the daemon at {} did not answer within {seconds} s", self.target));
+        within(Duration::from_secs(seconds), work).await.unwrap_or_else(|| Err(lost()))
     }
 }
 

@@ -7,12 +7,12 @@ use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use async_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
-use futures_lite::{StreamExt, future};
-use smol::Timer;
+use futures_lite::StreamExt;
 
 use super::connection::{Daemon, Socket};
 use super::failure::{Failure, Problem};
 use super::patience::{Backoff, first_line};
+use crate::timer::within;
 use crate::wire::{Bookmark, Heard, OutcomeBody, ReceivedEvent, ReceivedGap};
 
 /// The daemon pings every 20 s: this long without anything, and nobody is there.
@@ -178,11 +178,8 @@ impl Follower {
 }
 
 async fn heard(open: &mut Open, bookmark: &mut Bookmark, subject: &str) -> Result<(Heard, Line), Broken> {
-    let silence = async {
-        Timer::after(Duration::from_secs(SILENCE_S)).await;
-        Some(Err(Error::Io(std::io::ErrorKind::TimedOut.into())))
-    };
-    match future::or(open.socket.next(), silence).await {
+    let silence = || Some(Err(Error::Io(std::io::ErrorKind::TimedOut.into())));
+    match within(Duration::from_secs(SILENCE_S), open.socket.next()).await.unwrap_or_else(silence) {
         Some(Ok(Message::Text(text))) => {
             let heard = bookmark.hear(&text);
             let heard = heard.map_err(|misfit| Broken::Again(format!("the stream broke: {}", misfit.0)))?;

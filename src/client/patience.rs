@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use async_io::Timer;
 use hyper::body::Bytes;
-use smol::Timer;
 
 use super::connection::{Ask, Daemon};
 use super::failure::Failure;

@@ -21,9 +21,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_io::Timer;
-use futures_lite::FutureExt as _;
-
 use super::budget::Share;
 use super::hub::Hub;
 use super::opening::{OpenError, Opening, resolve};
@@ -34,6 +31,7 @@ use crate::numbers::{EventId, Position};
 use crate::run::Outcome;
 use crate::scope::{Cursor, Scope};
 use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PageLimits, Refusal, StoreError, partial_gap};
+use crate::timer::within;
 
 /// Events that are handed to the transport at once, at most: bounds its memory, and lets it flush once for many.
 const STEP_EVENTS_MAX: usize = 256;
@@ -156,13 +154,7 @@ impl Follower {
         match self.scope {
             // Nothing of it is hidden.
             Scope::Run(_) => live.await,
-            Scope::All(_) => {
-                let quiet = async {
-                    Timer::after(self.cursor_every).await;
-                    Woken::Quiet
-                };
-                live.or(quiet).await
-            }
+            Scope::All(_) => within(self.cursor_every, live).await.unwrap_or(Woken::Quiet),
         }
     }
 

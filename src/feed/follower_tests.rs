@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use async_io::Timer;
+use futures_lite::FutureExt as _;
 use futures_lite::future::{self, block_on};
 
 use super::*;

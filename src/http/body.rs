@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_lite::FutureExt;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::http::header::{CONTENT_ENCODING, HeaderMap};
-use smol::Timer;
 
 use crate::http::error::Problem;
+use crate::timer::within;
 
 /// The body of one request, in the extensions of tide's; it can be read once.
 pub struct Body {
@@ -66,11 +65,8 @@ impl Body {
         if incoming.size_hint().lower() > self.bytes_max as u64 {
             return Err(self.too_large());
         }
-        let late = async {
-            Timer::after(self.deadline).await;
-            Err(Problem::body_timeout(format!("the body did not come within {} s", self.deadline.as_secs())))
-        };
-        let bytes = self.collect(incoming).or(late).await?;
+        let late = || Problem::body_timeout(format!("the body did not come within {} s", self.deadline.as_secs()));
+        let bytes = within(self.deadline, self.collect(incoming)).await.ok_or_else(late)??;
         self.ended.store(true, Ordering::Relaxed);
         Ok(bytes)
     }

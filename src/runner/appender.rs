@@ -7,11 +7,11 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use futures_lite::future;
 use log::Level;
 
 use crate::store::backlog::{Backlog, Pace, Plan};
 use crate::store::{FaultLog, Store, StoreError};
+use crate::timer::until;
 
 /// Output takes at most one part in this many of the medium's time.
 const MEDIUM_SHARE: u32 = 4;
@@ -42,7 +42,7 @@ where
         let nudged = backlog.listen();
         match backlog.plan(Instant::now(), pacing.after(commit)) {
             Plan::Nothing => nudged.await,
-            Plan::At(due) => future::or(nudged, async { _ = Timer::at(due).await }).await,
+            Plan::At(due) => _ = until(due, nudged).await,
             Plan::Now => match flush().await {
                 Ok(took) => {
                     commit = took;

@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use futures_lite::future;
+
 use super::*;
 use crate::event::Stream;
 use crate::run::RunId;

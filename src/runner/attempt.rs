@@ -18,6 +18,7 @@ use super::running::Switch;
 use super::settle::{End, PATIENCE, settle};
 use crate::run::{Ask, Exit, RunId};
 use crate::store::{Claimed, FaultLog, ProcessMark};
+use crate::timer::{until, within};
 
 /// An ending run whose output finds no room for so long has it committed by itself.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -113,12 +114,7 @@ async fn see_to_its_end(
 /// tells.
 async fn record_if_long(context: &Context, claimed: &Claimed, execution: &impl Execution) -> Option<ProcessMark> {
     let mark = execution.mark();
-    let is_long = async {
-        Timer::after(RECORD_DELAY).await;
-        true
-    };
-    let is_over = async { !dead(execution).await };
-    if !future::or(is_over, is_long).await {
+    if within(RECORD_DELAY, execution.exited()).await.is_some() {
         return Some(mark);
     }
     let run = claimed.run;
@@ -172,44 +168,33 @@ async fn until_gone(
         execution.exited().await;
         switch.close()
     };
-    let late = async {
-        deadline.map_or_else(Timer::never, Timer::at).await;
+    // The ask first: what was told that it decides has decided.
+    let asked = until(deadline, future::or(asked, exited)).await.unwrap_or_else(|| {
         switch.ask(Ask::Timeout);
         switch.asked_now()
-    };
-    // The ask first: what was told that it decides has decided.
-    let asked = future::or(asked, future::or(exited, late)).await?;
+    })?;
     execution.terminate();
     let grace = if asked == Ask::Shutdown { graces.shutdown } else { graces.kill };
     let grace_up = Instant::now().checked_add(grace);
-    let patient = async {
-        grace_up.map_or_else(Timer::never, Timer::at).await;
-        false
-    };
     let expedited = async {
         switch.expedited().await;
         Timer::after(graces.shutdown).await;
         false
     };
-    let is_dead = future::or(dead(execution), future::or(patient, expedited)).await;
+    let dead = async {
+        execution.exited().await;
+        true
+    };
+    let is_dead = until(grace_up, future::or(dead, expedited)).await;
     let sweep_at = Instant::now() + AFTERMATH;
-    if is_dead {
+    if is_dead == Some(true) {
         return Some((asked, grace_up.map_or(sweep_at, |up| up.min(sweep_at))));
     }
     execution.kill();
-    let stuck = async {
-        Timer::after(KILL_PATIENCE).await;
-        false
-    };
-    if !future::or(dead(execution), stuck).await {
+    if within(KILL_PATIENCE, execution.exited()).await.is_none() {
         log::error!("the command of run {} outlives SIGKILL; its run is settled without it", switch.run());
     }
     Some((asked, Instant::now()))
-}
-
-async fn dead(execution: &impl Execution) -> bool {
-    execution.exited().await;
-    true
 }
 
 /// `None` where it is beyond all clocks.

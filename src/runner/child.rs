@@ -8,8 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use async_io::{Async, Timer};
-use futures_lite::future;
+use async_io::Async;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 
 use super::environment::Environment;
@@ -22,6 +21,7 @@ use crate::descriptors::{self, For};
 use crate::run::{Exit, RunId};
 use crate::run_tokens::RunToken;
 use crate::store::{Claimed, ProcessMark};
+use crate::timer::until;
 
 /// A process that we started, until it is reaped.
 #[derive(Debug)]
@@ -133,10 +133,7 @@ impl Execution for Child {
     }
 
     async fn sweep(&self, kill_at: Instant) {
-        let too_late = async {
-            Timer::at(kill_at).await;
-        };
-        future::or(session::gone(&self.members()), too_late).await;
+        let _ = until(kill_at, session::gone(&self.members())).await;
         self.signal_group(Signal::KILL);
         session::kill(self.run, || self.members()).await;
     }

@@ -18,6 +18,7 @@ use super::{left_behind, procfs, session};
 use crate::run::{Ask, Exit, RunId};
 use crate::store::{LeftRun, ProcessMark};
 use crate::system;
+use crate::timer::{until, within};
 
 /// An attempt that a dead daemon left, with those of its processes that are known.
 #[derive(Debug)]
@@ -141,16 +142,13 @@ impl Orphan {
             return members;
         }
         session::tell(&members);
-        let told = Instant::now();
-        let grace_up = async {
-            told.checked_add(grace).map_or_else(Timer::never, Timer::at).await;
-        };
+        let grace_up = Instant::now().checked_add(grace);
         let patient = async {
             let leaders: Vec<Identity> = members.iter().copied().filter(|member| self.is_leader(member.pid)).collect();
             session::gone(&leaders).await;
-            future::or(session::gone(&members), async { _ = Timer::after(AFTERMATH).await }).await;
+            let _ = within(AFTERMATH, session::gone(&members)).await;
         };
-        future::or(patient, future::or(grace_up, expedited)).await;
+        let _ = until(grace_up, future::or(patient, expedited)).await;
         session::kill(self.left.run, || self.look(instance)).await
     }
 

@@ -9,12 +9,13 @@ use std::os::fd::OwnedFd;
 use std::task::Poll;
 use std::time::Instant;
 
-use async_io::{Async, Timer};
+use async_io::Async;
 use futures_lite::future;
 use rustix::io::{Errno, ioctl_fionread, read, write};
 
 use super::execution::{Outlet, Pieces};
 use crate::event::Stream;
+use crate::timer::until;
 
 /// The most that one read takes: what a pipe holds unless told otherwise (pipe(7)).
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -99,11 +100,11 @@ impl Pieces for Pipes<'_> {
             if is_closed(outputs) || (is_late && is_all_held_read) {
                 break;
             }
-            let late = async { _ = Timer::at(deadline).await };
             if outputs.iter().any(|output| output.last == Read::NoRoom) {
-                if is_all_held_read { future::or(to.room(), late).await } else { to.room().await }
+                let deadline = is_all_held_read.then_some(deadline);
+                let _ = until(deadline, to.room()).await;
             } else if outputs.iter().all(|output| output.last == Read::Nothing) {
-                future::or(readable(outputs), late).await;
+                let _ = until(deadline, readable(outputs)).await;
             }
         }
         for output in outputs {

@@ -6,7 +6,6 @@
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use futures_lite::future;
 use rustix::process::{Pid, Signal};
 
 use super::graces::KILL_PATIENCE;
@@ -14,6 +13,7 @@ use super::member::{Identity, Member};
 use super::procfs;
 use crate::run::RunId;
 use crate::system;
+use crate::timer::within;
 
 /// How many processes are waited for at once; the others are looked for again then.
 const HELD_MAX: usize = 64;
@@ -68,10 +68,11 @@ pub(super) async fn kill(run: RunId, mut look: impl FnMut() -> Vec<Identity>) ->
             return left;
         }
         left.iter().for_each(|identity| identity.signal(&[Signal::KILL]));
-        let soon = async {
+        if left.is_empty() {
             Timer::after(LOOK_AGAIN).await;
-        };
-        if left.is_empty() { soon.await } else { future::or(gone(&left), soon).await }
+        } else {
+            let _ = within(LOOK_AGAIN, gone(&left)).await;
+        }
     }
 }
 

@@ -3,13 +3,11 @@
 
 use std::time::Duration;
 
-use async_io::Timer;
-use futures_lite::FutureExt as _;
-
 use crate::run::RunId;
 use crate::store::engine::recovery;
 use crate::store::error::{Fault, StoreError, closed};
 use crate::store::tables::handle::Store;
+use crate::timer::within;
 
 /// Time from which a write that waits for the medium counts as stalled: longer than another process's lock is waited
 /// for, and than most snapshots freeze a file system.
@@ -72,13 +70,4 @@ impl Store {
         let _ = self.write_all_uses().await;
         self.requests.close().await;
     }
-}
-
-/// `None` where the work takes longer; what was requested is done all the same.
-async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let late = async {
-        Timer::after(time).await;
-        None
-    };
-    async { Some(work.await) }.or(late).await
 }

@@ -6,11 +6,11 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use async_io::Timer;
 use futures_lite::future;
 use hyper::Method;
 use hyper::body::Bytes;
 use serde_json::json;
-use smol::Timer;
 
 use super::add::Submission;
 use super::context::Context;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use async_io::Timer;
-use futures_lite::FutureExt as _;
 use tide::StatusCode;
 
 use super::runs::WAIT_MAX_S;
@@ -11,6 +9,7 @@ use crate::http::app::{self, Answer, App, Request, json_body, no_query, nothing,
 use crate::http::audit::did;
 use crate::http::error::Problem;
 use crate::run::Status;
+use crate::timer::within;
 use crate::wire::DrainBody;
 
 /// `GET /v1/drain`
@@ -51,11 +50,8 @@ fn wait_s(request: &Request) -> Result<Option<i64>, Problem> {
 /// Until nothing runs, or for so long.
 async fn wait_idle(request: &Request, wait_s: Option<i64>) -> Result<(), Problem> {
     let Some(wait_s) = wait_s else { return Ok(()) };
-    let late = async {
-        Timer::after(Duration::from_secs(wait_s.unsigned_abs())).await;
-    };
     let idle = async {
-        request.state().store.wait_idle().or(late).await;
+        let _ = within(Duration::from_secs(wait_s.unsigned_abs()), request.state().store.wait_idle()).await;
         Ok(())
     };
     app::while_let_in(request, idle).await

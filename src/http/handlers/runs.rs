@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use async_io::Timer;
-use futures_lite::FutureExt as _;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tide::{Response, StatusCode};
@@ -24,6 +22,7 @@ use crate::http::types::incoming::{change_from, name, queue_name, spec_from, tag
 use crate::run::{Run, RunId, Spec, Status};
 use crate::scope::Scope;
 use crate::store::{Filter, IdempotencyKey, NewRun, Refusal, StoreError};
+use crate::timer::within;
 use crate::wire::RunBody;
 use crate::wire::Violation;
 
@@ -236,11 +235,8 @@ async fn waited_for(request: &Request) -> Result<RunId, Problem> {
     query.finish()?;
     let app = request.state();
     if let Some(wait_s) = wait_s {
-        let late = async {
-            Timer::after(Duration::from_secs(wait_s.unsigned_abs())).await;
-            Ok(())
-        };
-        let ended = async { Ok(wait_for_end(&app.hub, run).or(late).await?) };
+        let wait = Duration::from_secs(wait_s.unsigned_abs());
+        let ended = async { Ok(within(wait, wait_for_end(&app.hub, run)).await.unwrap_or(Ok(()))?) };
         app::while_let_in(request, ended).await?;
     }
     Ok(run)

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_io::Async;
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
-use smol::{Async, Executor};
+use smol::Executor;
 
 use super::admission::{admit, pause, spawn, turn_away};
 use super::connection::{self, Arrived, TURN_AWAY};

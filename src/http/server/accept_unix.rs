@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
+use async_io::Async;
 use futures_lite::future;
-use smol::{Async, Executor};
+use smol::Executor;
 
 use super::admission::{admit, pause, spawn, turn_away};
 use super::connection::{self, TURN_AWAY};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use smol::{Executor, Timer};
+use async_io::Timer;
+use smol::Executor;
 
 use super::connection;
 use super::connection_limits::{Client, ConnectionLimits, Permit};

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_io::{Async, Timer};
 use futures_lite::FutureExt;
 use futures_lite::io::AsyncWriteExt;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use smol::{Async, Timer};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
 use super::connection_limits::Permit;
@@ -27,6 +27,7 @@ use super::tls::Tls;
 use super::transport::Transport;
 use crate::http::error::{PROBLEM_JSON, Problem};
 use crate::http::middleware::Source;
+use crate::timer::within;
 use crate::wake::Phase;
 
 /// hyper's buffer is at least this large.
@@ -43,16 +44,12 @@ where
 {
     let limits = &serving.site.limits;
     let source = Source::Tcp { address, https: arrived.tls.is_some() };
-    let too_late = async {
-        Timer::after(Duration::from_secs(limits.head_s)).await;
-        None
-    };
     let leave = async {
         serving.stop.wait(Phase::Stopping).await;
         None
     };
-    let greeted = arrived.greeted(Duration::from_secs(limits.stream_stall_s)).or(too_late).or(leave).await;
-    if let Some(transport) = greeted {
+    let greeted = arrived.greeted(Duration::from_secs(limits.stream_stall_s)).or(leave);
+    if let Some(Some(transport)) = within(Duration::from_secs(limits.head_s), greeted).await {
         serve(serving, source, transport, Phase::Stopping).await;
     }
 }
@@ -132,10 +129,7 @@ pub(super) async fn turn_away(greeted: impl Future<Output = Option<Transport>>, 
             let _ = transport.close().await;
         }
     };
-    let too_late = async {
-        Timer::after(TURN_AWAY).await;
-    };
-    sent.or(too_late).await;
+    let _ = within(TURN_AWAY, sent).await;
 }
 
 /// A TCP client of which nothing is known yet.

@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender};
+use async_io::Async;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, chownat, fchmod, fstat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
 use rustix::process::geteuid;
-use smol::Async;
 
 use super::tls::Tls;
 use crate::dir::{FileAt, chmod_by};

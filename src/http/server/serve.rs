@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_lite::FutureExt;
 use futures_lite::future::zip;
-use smol::{Executor, Timer};
+use smol::Executor;
 
 use super::accept_tcp::accept_tcp;
 use super::accept_unix::accept_unix;
@@ -12,6 +12,7 @@ use super::bridge::Site;
 use super::listen::Listeners;
 use super::serving::{DRAIN, Serving};
 use crate::http::middleware::who::SocketPolicy;
+use crate::timer::within;
 use crate::wake::{Phase, Stop};
 
 /// Serves until the daemon is closing and every answer that was under way has left, or half a second later.
@@ -38,8 +39,5 @@ pub async fn serve<S>(
         accept_unix(unix, &unix_again, policy, &serving, &executor).or(stop.wait(Phase::Closing)).await;
     };
     zip(tcp, unix).await;
-    let too_late = async {
-        Timer::after(DRAIN).await;
-    };
-    serving.wait_empty().or(too_late).await;
+    let _ = within(DRAIN, serving.wait_empty()).await;
 }

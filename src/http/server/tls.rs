@@ -10,11 +10,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use async_io::Async;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsAcceptor;
 use futures_rustls::rustls::{ServerConfig, crypto};
 use futures_rustls::server::TlsStream;
-use smol::Async;
 
 use super::metered::{Metered, Taken};
 use crate::config;

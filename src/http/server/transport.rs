@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
+use async_io::{Async, Timer};
 use futures_lite::future::Boxed;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use hyper::body::Bytes;
 use hyper::upgrade::Upgraded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use smol::{Async, Timer};
 use smol_hyper::rt::FuturesIo;
 
 use super::connection_limits::Permit;

@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use async_io::Timer;
 use bytes::Bytes;
-use futures_lite::{FutureExt as _, StreamExt as _, stream};
+use futures_lite::{StreamExt as _, stream};
 
 use super::frames;
 use super::refusal::refusal;
@@ -20,6 +19,7 @@ use crate::run::Outcome;
 use crate::scope::{Cursor, Scope};
 use crate::store::StoreError;
 use crate::text;
+use crate::timer::within;
 use crate::wire::Frame;
 
 /// A heartbeat goes out after this long without anything else.
@@ -114,12 +114,7 @@ impl Batches {
         if self.is_over {
             return None;
         }
-        let quiet = async {
-            Timer::after(HEARTBEAT).await;
-            None
-        };
-        let step = async { Some(self.steps.next().await) };
-        let batch = match step.or(quiet).await {
+        let batch = match within(HEARTBEAT, self.steps.next()).await {
             Some(Some(Ok(step))) => self.batch(step),
             Some(None | Some(Err(_))) => Batch { objects: Vec::new(), ending: Some(Ending::Broken) },
             None => {

@@ -25,6 +25,7 @@ use crate::http::error::Problem;
 use crate::http::head::Head;
 use crate::http::server::metered::Taken;
 use crate::http::server::transport::{Transport, raw_stream};
+use crate::timer::within;
 
 /// The one subprotocol.
 const SUBPROTOCOL: &str = "runabout.v1";
@@ -313,9 +314,5 @@ async fn close(socket: &mut Socket, end: End) -> bool {
         }
         sent.is_ok()
     };
-    let late = async {
-        Timer::after(grace).await;
-        false
-    };
-    closed.or(late).await
+    within(grace, closed).await.unwrap_or(false)
 }

@@ -13,10 +13,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use async_io::Timer;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use hyper::body::Bytes;
 use hyper::upgrade::OnUpgrade;
-use smol::{Executor, Timer};
+use smol::Executor;
 
 use super::bridge::{RouteLabel, Site};
 use super::listen::{Listeners, bind_tcp, bind_unix};

@@ -10,12 +10,11 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_io::Timer;
 use event_listener::Event;
-use futures_lite::FutureExt as _;
 
 use super::session::{Session, TokenSha256, expiry};
 use crate::clock::UnixMs;
+use crate::timer::within;
 
 /// Sessions that stay cached though nobody holds them; some 300 bytes each.
 const KEPT_MAX: usize = 1_024;
@@ -89,10 +88,7 @@ impl LiveSession {
                 changed.await;
                 continue;
             };
-            let expired = async {
-                Timer::after(left).await;
-            };
-            changed.or(expired).await;
+            let _ = within(left, changed).await;
         }
     }
 
