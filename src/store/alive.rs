@@ -45,11 +45,11 @@ impl Store {
 
     /// Whether the store answers and can write; after a failed write, by writing. Never waits long for the medium.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        let stalled = || Fault::Stalled(self.shared.writing_for()).into();
-        if self.shared.writing_for() >= STALLED {
+        let stalled = || Fault::Stalled(self.published.writing_for()).into();
+        if self.published.writing_for() >= STALLED {
             return Err(stalled());
         }
-        match self.shared.is_writable() {
+        match self.published.is_writable() {
             false => within(STALLED, self.requests.write(recovery::probe)).await.unwrap_or_else(|| Err(stalled())),
             // Where a write is under way it has looked itself.
             true => match within(LOOK, self.requests.look()).await {

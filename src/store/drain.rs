@@ -9,12 +9,12 @@ use crate::store::tables::handle::Store;
 impl Store {
     /// Whether the daemon drains.
     pub fn draining(&self) -> bool {
-        self.shared.draining()
+        self.published.draining()
     }
 
     /// Starts no more runs, or starts them again. Returns whether that changed, once no claim is under way.
     pub async fn drain(&self, drain: bool) -> Result<bool, StoreError> {
-        let changed = self.shared.drain(drain);
+        let changed = self.published.drain(drain);
         self.bell.ring();
         // A claim that was under way is published before this question is answered.
         self.barrier().await?;

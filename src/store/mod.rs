@@ -18,8 +18,8 @@ mod tables;
 
 pub use engine::backlog::{self, Backlog, Intake, Piece, Watch};
 pub use engine::committed::Committed;
+pub use engine::counters::{Counts, Queue};
 pub use engine::orders::{Claimed, Order};
-pub use engine::state::{Counts, Queue};
 pub use error::{Fault, StoreError};
 pub use fault_log::FaultLog;
 pub use file::beside;

@@ -10,19 +10,19 @@ use crate::event::HighWater;
 use crate::metrics::Metrics;
 use crate::store::engine::backlog::Backlog;
 use crate::store::engine::committed::Committed;
+use crate::store::engine::counters::Counters;
 use crate::store::engine::database::{Database, Disk, Log, Outside};
+use crate::store::engine::published::Published;
 use crate::store::engine::reads::{ReadConnection, ReadThread};
 use crate::store::engine::requests::Requests;
 use crate::store::engine::room::{Load, Room};
 use crate::store::engine::rules::Rules;
-use crate::store::engine::shared::Shared;
-use crate::store::engine::state::State;
 use crate::store::engine::thread::StoreThread;
 use crate::store::engine::transaction::Steps;
 use crate::store::file::connect::{Sharing, accept};
 use crate::store::file::error::OpenError;
+use crate::store::file::open_files::OpenFiles;
 use crate::store::file::pages::figure;
-use crate::store::file::place::Place;
 use crate::store::file::{instance, migrate};
 use crate::store::settings::StoreConfig;
 use crate::store::tables::handle::Store;
@@ -49,7 +49,7 @@ impl Store {
         let (orders_in, orders) = async_channel::unbounded();
         let outside = Outside {
             read_conn: Arc::<ReadConnection>::default(),
-            shared: Arc::<Shared>::default(),
+            published: Arc::<Published>::default(),
             backlog: Backlog::default(),
             committed: Committed::default(),
             orders: orders_in,
@@ -62,21 +62,21 @@ impl Store {
         let outside = &database.outside;
         let store = Store {
             requests,
-            shared: outside.shared.clone(),
+            published: outside.published.clone(),
             backlog: outside.backlog.clone(),
             committed: outside.committed.clone(),
             orders,
             bell: bell.clone(),
-            instance: database.state.instance.as_str().into(),
-            cookie_id: instance::cookie_id(&database.conn, &database.state.instance)?.into(),
+            instance: database.counters.instance.as_str().into(),
+            cookie_id: instance::cookie_id(&database.conn, &database.counters.instance)?.into(),
             sessions: Arc::default(),
         };
-        store.shared.publish(&database.state, &database.rules);
+        store.published.publish(&database.counters, &database.rules);
         let reading = ReadThread {
             reads,
             jobs: store.requests.jobs(),
             read_conn: outside.read_conn.clone(),
-            shared: store.shared.clone(),
+            published: store.published.clone(),
             metrics: metrics.clone(),
         };
         let writing = StoreThread { database, jobs, steps: STEPS, left: Vec::new() };
@@ -90,19 +90,19 @@ impl Store {
 fn open_database(file: &FileAt, config: &StoreConfig, outside: Outside) -> Result<Database, OpenError> {
     let mut room = Room::new(file, config.disk_free_bytes_min, &config.quota);
     let (mut conn, sharing) = open_in(&mut room, file, (!config.was_closed).then_some(config.check_max))?;
-    let state = settle(&mut conn, config.remembered.as_ref())?;
-    (config.remember)(&state.high_water());
+    let counters = settle(&mut conn, config.remembered.as_ref())?;
+    (config.remember)(&counters.high_water());
     let rules = Rules::new(config, room.quota_bytes(), figure(&conn, "PRAGMA page_size")?);
     room.set_wall(&conn, Load::Whole)?;
     room.keep_ballast();
     room.keep_part();
     accept(&conn)?;
-    let place = Place::of(&conn, &file.path(), sharing);
+    let files = OpenFiles::of(&conn, &file.path(), sharing);
     let database = Database {
         conn,
-        state,
+        counters,
         rules,
-        disk: Disk { file: file.clone(), sharing, place, room },
+        disk: Disk { file: file.clone(), sharing, files, room },
         log: Log { due: None, remember: config.remember.clone(), note_closed: config.note_closed.clone() },
         outside,
         recoveries: 0,
@@ -129,15 +129,15 @@ fn open_in(room: &mut Room, file: &FileAt, check_max: Option<Duration>) -> Resul
 }
 
 /// Loads the memory. Where the database is older than `had`, the one that was in its place, gives it a new name first.
-fn settle(conn: &mut Connection, had: Option<&HighWater>) -> Result<State, OpenError> {
-    let state = State::load(conn)?;
-    let Some(had) = had.filter(|had| state.high_water().is_behind(had)) else { return Ok(state) };
+fn settle(conn: &mut Connection, had: Option<&HighWater>) -> Result<Counters, OpenError> {
+    let counters = Counters::load(conn)?;
+    let Some(had) = had.filter(|had| counters.high_water().is_behind(had)) else { return Ok(counters) };
     let name = instance::begin_anew(conn, had.run, had.event)?;
     log::warn!(
         "the database is older than the one that was here ({had}): somebody put a copy in its place; its readers are \
          told by a new instance, {name}, and no id is given out twice"
     );
-    Ok(State::load(conn)?)
+    Ok(Counters::load(conn)?)
 }
 
 /// Starts one of the two threads. A panic in it ends the daemon.

@@ -6,7 +6,23 @@ use super::graph::{Graph, Text};
 use super::{files, root};
 
 /// From the ground up: of a room's folders and files, which stand on which. What is not named stands above them all.
-const FLOORS: &[(&str, &[&str])] = &[("store", &["file", "engine", "tables"])];
+const FLOORS: &[(&str, &[&str])] = &[(
+    "store",
+    &[
+        "sql",
+        "numbers",
+        "settings",
+        "refusal",
+        "error",
+        "fault_log",
+        "file",
+        "engine",
+        "tables",
+        "drain",
+        "alive",
+        "open",
+    ],
+)];
 
 fn graph() -> Graph {
     let src = root().join("src");

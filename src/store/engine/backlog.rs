@@ -32,17 +32,17 @@ const TOUCHED: Duration = Duration::from_secs(10);
 
 /// Waiting output of all runs; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Backlog(Arc<Shared>);
+pub struct Backlog(Arc<Inner>);
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct Inner {
+    state: Mutex<BacklogState>,
     /// Rung when something is due before the time that `plan` last returned.
     nudge: Event,
 }
 
 #[derive(Default)]
-struct State {
+struct BacklogState {
     lanes: BTreeMap<RunId, Open>,
     watched: HashMap<RunId, usize>,
     /// Waiting and ready bytes of all lanes.
@@ -223,7 +223,7 @@ impl Backlog {
         self.nudge_if_due(&mut state, run, now);
     }
 
-    fn expedite_if(&self, unseen: bool, state: &mut State, run: RunId) {
+    fn expedite_if(&self, unseen: bool, state: &mut BacklogState, run: RunId) {
         if unseen {
             state.expedite |= state.lanes.get(&run).is_some_and(|open| open.lane.ready() > 0);
             self.nudge_if_due(state, run, Instant::now());
@@ -231,7 +231,7 @@ impl Backlog {
     }
 
     /// Wakes the appender if this run is due before its plan, and not otherwise.
-    fn nudge_if_due(&self, state: &mut State, run: RunId, now: Instant) {
+    fn nudge_if_due(&self, state: &mut BacklogState, run: RunId, now: Instant) {
         let due = if state.is_pressing() {
             Some(now)
         } else {
@@ -244,12 +244,12 @@ impl Backlog {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BacklogState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl BacklogState {
     /// Changes a lane and updates the sums; `None` where the run has no lane.
     fn change<T>(&mut self, run: RunId, change: impl FnOnce(&mut Open) -> T) -> Option<T> {
         let open = self.lanes.get_mut(&run)?;

@@ -36,15 +36,15 @@ impl Database {
 
     /// Moves the log's pages into the database; `mode` is SQLite's.
     pub fn checkpoint(&mut self, mode: &str) {
-        if self.look_at_place(true).is_err() {
+        if self.look_at_files(true).is_err() {
             self.log.due = Some(Instant::now() + CHECKPOINT_RETRY);
             return;
         }
         // A read that sees an older state keeps the pages since from moving …
         self.outside.read_conn.wait_for_read();
-        self.outside.shared.set_writing(Some(Instant::now()));
+        self.outside.published.set_writing(Some(Instant::now()));
         self.move_log(mode);
-        self.outside.shared.set_writing(None);
+        self.outside.published.set_writing(None);
         // … and one that began before all had moved keeps the log from beginning anew.
         self.outside.read_conn.wait_for_read();
     }
@@ -58,7 +58,7 @@ impl Database {
         let error = match done {
             Ok((busy, pages, moved)) => {
                 self.note_written(busy == 0 && pages == moved);
-                (self.log.remember)(&self.state.high_water());
+                (self.log.remember)(&self.counters.high_water());
                 self.log_was_moved();
                 return;
             }
@@ -95,9 +95,9 @@ impl Database {
     pub fn close(mut self) {
         // The last who closes moves what is left of the log: nobody who may only read is to be that.
         self.outside.read_conn.close();
-        let is_in_place = self.look_at_place(true).is_ok() || self.disk.place.lacks_log_alone(&self.disk.file.path());
+        let is_in_place = self.look_at_files(true).is_ok() || self.disk.files.lacks_log_alone(&self.disk.file.path());
         if !is_in_place {
-            self.disk.place.set_log_aside(&self.disk.file.path());
+            self.disk.files.set_log_aside(&self.disk.file.path());
         } else if self.broken.is_none() {
             // Whoever reads beside us, and would hold the log for longer than this, keeps it.
             let _ = self.conn.busy_timeout(CLOSING_BUSY);

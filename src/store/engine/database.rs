@@ -13,15 +13,15 @@ use crate::metrics::{Metrics, OfStatus};
 use crate::run::Status;
 use crate::store::engine::backlog::Backlog;
 use crate::store::engine::committed::Committed;
+use crate::store::engine::counters::Counters;
 use crate::store::engine::orders::Order;
+use crate::store::engine::published::Published;
 use crate::store::engine::reads::ReadConnection;
 use crate::store::engine::room::Room;
 use crate::store::engine::rules::Rules;
-use crate::store::engine::shared::Shared;
-use crate::store::engine::state::State;
 use crate::store::error::Fault;
 use crate::store::file::connect::Sharing;
-use crate::store::file::place::Place;
+use crate::store::file::open_files::OpenFiles;
 use crate::store::settings::Remember;
 use crate::wake::{Bell, Stop};
 
@@ -34,7 +34,7 @@ thread_local! {
 pub struct Database {
     pub conn: Connection,
     /// Counters and ids in memory.
-    pub state: State,
+    pub counters: Counters,
     pub rules: Rules,
     pub disk: Disk,
     pub log: Log,
@@ -51,7 +51,7 @@ pub struct Disk {
     pub file: FileAt,
     /// Who may open it at the same time.
     pub sharing: Sharing,
-    pub place: Place,
+    pub files: OpenFiles,
     pub room: Room,
 }
 
@@ -70,7 +70,7 @@ pub struct Outside {
     /// The connection of the reading thread.
     pub read_conn: Arc<ReadConnection>,
     /// Hints and counts for everyone.
-    pub shared: Arc<Shared>,
+    pub published: Arc<Published>,
     /// Output that waits for a commit.
     pub backlog: Backlog,
     /// Committed events that wait for the readers.
@@ -104,22 +104,22 @@ impl Database {
 
     /// Notes that the file was written by a checkpoint; `is_whole`: the whole log is in it.
     pub fn note_written(&mut self, is_whole: bool) {
-        let holds = is_whole.then(|| self.state.high_water());
-        self.disk.place.was_written(&self.conn, &self.disk.file.path(), holds);
+        let holds = is_whole.then(|| self.counters.high_water());
+        self.disk.files.was_written(&self.conn, &self.disk.file.path(), holds);
     }
 
     /// Publishes counters and hints.
     pub fn publish_state(&self) {
-        self.outside.shared.publish(&self.state, &self.rules);
+        self.outside.published.publish(&self.counters, &self.rules);
         for &status in Status::ALL {
-            let count = self.state.counts[status as usize];
+            let count = self.counters.counts[status as usize];
             self.outside.metrics.runs.get_or_create(&OfStatus { status }).set(count);
         }
     }
 
     /// Publishes whether the database can be written.
     pub fn tell_writable(&self, is_writable: bool) {
-        self.outside.shared.set_writable(is_writable);
+        self.outside.published.set_writable(is_writable);
         self.outside.metrics.storage_writable.set(i64::from(is_writable));
     }
 
@@ -127,14 +127,14 @@ impl Database {
     ///
     /// # Errors
     /// [`Fault::Displaced`] where they have not.
-    pub fn look_at_place(&mut self, now: bool) -> Result<(), Fault> {
-        let place = &mut self.disk.place;
-        if self.broken.is_some() || !(now || place.is_due()) {
+    pub fn look_at_files(&mut self, now: bool) -> Result<(), Fault> {
+        let files = &mut self.disk.files;
+        if self.broken.is_some() || !(now || files.is_due()) {
             return Ok(());
         }
-        let was_lost = place.is_lost();
-        place.look(&self.conn, &self.disk.file.path(), &self.state.instance);
-        let is_lost = place.is_lost();
+        let was_lost = files.is_lost();
+        files.look(&self.conn, &self.disk.file.path(), &self.counters.instance);
+        let is_lost = files.is_lost();
         if is_lost && !was_lost {
             self.tell_writable(false);
         }

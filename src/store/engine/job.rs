@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_channel::Sender;
 
-use crate::store::engine::reader::Read;
+use crate::store::engine::snapshot::Read;
 use crate::store::engine::writer::Writer;
 use crate::store::error::{Fault, StoreError};
 

@@ -14,8 +14,8 @@ use rusqlite::Connection;
 use crate::dir::FileAt;
 use crate::metrics::{Metrics, OfRequest};
 use crate::store::engine::job::Job;
-use crate::store::engine::reader::{Printed, Read, Reader};
-use crate::store::engine::shared::Shared;
+use crate::store::engine::published::Published;
+use crate::store::engine::snapshot::{Printed, Read, Snapshot};
 use crate::store::error::{Fault, closed};
 use crate::store::file::connect::connect_to_read;
 
@@ -73,7 +73,7 @@ pub struct ReadThread {
     pub reads: Receiver<Read>,
     pub jobs: Sender<Job>,
     pub read_conn: Arc<ReadConnection>,
-    pub shared: Arc<Shared>,
+    pub published: Arc<Published>,
     pub metrics: Arc<Metrics>,
 }
 
@@ -83,7 +83,7 @@ impl ReadThread {
         let counted = self.metrics.store_requests.get_or_create(&OfRequest { kind: "read" }).clone();
         while let Ok(read) = self.reads.recv_blocking() {
             counted.inc();
-            let printed = self.shared.printed();
+            let printed = self.published.printed();
             let conn = self.read_conn.for_reader();
             if let Some(conn) = &*conn {
                 answer(conn, printed, read);
@@ -101,7 +101,7 @@ impl ReadThread {
 pub fn answer(conn: &Connection, printed: Arc<Printed>, read: Read) {
     // Deferred: the first statement takes the snapshot.
     match conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])) {
-        Ok(_) => read(Ok(&Reader { conn, printed, until: Instant::now() + READ_TIME })),
+        Ok(_) => read(Ok(&Snapshot { conn, printed, until: Instant::now() + READ_TIME })),
         Err(error) => return read(Err(error.into())),
     }
     // An error may have ended it already.

@@ -15,14 +15,14 @@ use rusqlite::{Connection, named_params};
 use rustix::io::Errno;
 
 use crate::clock::UnixMs;
+use crate::store::engine::counters::Counters;
 use crate::store::engine::database::Database;
 use crate::store::engine::room::Load;
-use crate::store::engine::state::State;
 use crate::store::engine::writer::Writer;
 use crate::store::error::{Fault, StoreError};
 use crate::store::file::by_descriptor::system_error;
 use crate::store::file::connect::{Sharing, connect, leave_log};
-use crate::store::file::place::Place;
+use crate::store::file::open_files::OpenFiles;
 use crate::store::sql;
 
 /// Recoveries in a row, without a commit, after which the medium is given up.
@@ -66,7 +66,7 @@ impl Database {
     /// this one is read by.
     fn reconnect(&mut self, sharing: Sharing) -> Result<(), Fault> {
         // Another file would be opened in its place.
-        self.look_at_place(true)?;
+        self.look_at_files(true)?;
         // SQLite keeps the log's index while anybody has it open, so that all of ours close first.
         self.outside.read_conn.close();
         let old = std::mem::replace(&mut self.conn, Connection::open_in_memory()?);
@@ -77,14 +77,14 @@ impl Database {
         self.watch_log();
         // The log is opened by the first read.
         read_seal(&self.conn)?;
-        self.disk.place = Place::of(&self.conn, &self.disk.file.path(), sharing);
+        self.disk.files = OpenFiles::of(&self.conn, &self.disk.file.path(), sharing);
         Ok(())
     }
 
     /// Lets other processes open the database again, where it was opened alone on a full disk.
     pub fn share_if_there_is_room(&mut self) {
         let is_useless = || self.broken.is_some() || self.disk.room.has_none();
-        if self.disk.sharing == Sharing::All || is_useless() || self.look_at_place(true).is_err() {
+        if self.disk.sharing == Sharing::All || is_useless() || self.look_at_files(true).is_err() {
             return;
         }
         let shared = self.reconnect(Sharing::All).or_else(|_| self.reconnect(Sharing::Nobody));
@@ -111,7 +111,7 @@ impl Database {
             return Err(Fault::Damaged("the seal is not there".into()));
         }
         self.disk.room.set_wall(&self.conn, Load::Whole)?;
-        self.state = State::load(&self.conn)?;
+        self.counters = Counters::load(&self.conn)?;
         self.note_written(false);
         self.publish_state();
         self.open_for_readers()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 
 use crate::store::engine::job::{Job, WriteOf};
-use crate::store::engine::reader::{Read, Reader};
+use crate::store::engine::snapshot::{Read, Snapshot};
 use crate::store::engine::writer::Writer;
 use crate::store::error::{StoreError, closed};
 
@@ -67,13 +67,13 @@ impl Requests {
     /// Runs a read.
     pub async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Reader<'_>) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = async_channel::bounded(1);
-        let read: Read = Box::new(move |reader| {
+        let read: Read = Box::new(move |snapshot| {
             // Who has gone meanwhile need not be answered.
             if !Sender::is_closed(&reply) {
-                let _ = reply.try_send(reader.and_then(work));
+                let _ = reply.try_send(snapshot.and_then(work));
             }
         });
         self.reads.send(read).await.map_err(|_| closed())?;

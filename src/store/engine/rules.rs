@@ -3,7 +3,7 @@
 //! They say whether there is too much, not what is removed.
 
 use crate::clock::UnixMs;
-use crate::store::engine::state::State;
+use crate::store::engine::counters::Counters;
 use crate::store::settings::StoreConfig;
 
 /// Share of a limit that is removed in addition once it is exceeded, so that a busy daemon prunes in lumps instead of
@@ -52,8 +52,8 @@ impl Rules {
     }
 
     /// Whether the database is larger than its quota.
-    pub fn is_beyond_quota(&self, state: &State) -> bool {
-        state.pages_used > self.pages
+    pub fn is_beyond_quota(&self, counters: &Counters) -> bool {
+        counters.pages_used > self.pages
     }
 
     /// Bytes of so many pages.
@@ -62,18 +62,19 @@ impl Rules {
     }
 
     /// Whether runs must be removed whatever their age; once true, until there is some room again.
-    pub fn are_exceeded(&self, state: &State) -> bool {
-        let limit = |limit: i64| if state.relieving { limit - limit / SLACK } else { limit };
-        state.prunable > 0
-            && (self.count.is_some_and(|count| state.prunable > limit(count)) || state.pages_used > limit(self.pages))
+    pub fn are_exceeded(&self, counters: &Counters) -> bool {
+        let limit = |limit: i64| if counters.relieving { limit - limit / SLACK } else { limit };
+        counters.prunable > 0
+            && (self.count.is_some_and(|count| counters.prunable > limit(count))
+                || counters.pages_used > limit(self.pages))
     }
 
     /// When the next thing is to be removed; 0: now.
-    pub fn next_removal(&self, state: &State) -> Option<UnixMs> {
-        if state.deleting || state.live_excess || self.are_exceeded(state) {
+    pub fn next_removal(&self, counters: &Counters) -> Option<UnixMs> {
+        if counters.deleting || counters.live_excess || self.are_exceeded(counters) {
             return Some(UnixMs(0));
         }
-        let aged = self.age_ms.zip(state.oldest_ended).map(|(age, ended)| UnixMs(ended.0.saturating_add(age)));
-        [state.next_expiry, aged].into_iter().flatten().min()
+        let aged = self.age_ms.zip(counters.oldest_ended).map(|(age, ended)| UnixMs(ended.0.saturating_add(age)));
+        [counters.next_expiry, aged].into_iter().flatten().min()
     }
 }

@@ -64,9 +64,9 @@ impl StoreThread {
                 Job::Flush(reply) => flushes.push(reply),
                 Job::Barrier(reply) => barriers.push(reply),
                 Job::Checkpoint(reply) => checkpoints.push(reply),
-                Job::Look(reply) => _ = reply.try_send(self.database.look_at_place(true).map_err(StoreError::Failed)),
+                Job::Look(reply) => _ = reply.try_send(self.database.look_at_files(true).map_err(StoreError::Failed)),
                 // Before the transaction begins: it is to see only what was committed.
-                Job::Read(read) => reads::answer(&self.database.conn, self.database.outside.shared.printed(), read),
+                Job::Read(read) => reads::answer(&self.database.conn, self.database.outside.published.printed(), read),
                 Job::Close(reply) => closed = Some(reply),
             }
             next = if taken < BATCH_MAX && closed.is_none() { self.jobs.try_recv().ok() } else { None };
@@ -81,7 +81,7 @@ impl StoreThread {
         let has_written = !writes.is_empty() || !flushes.is_empty();
         let outcome = if has_written { self.commit(writes) } else { Ok(()) };
         for flush in flushes {
-            let _ = flush.try_send(outcome.clone().map(|()| self.database.outside.shared.commit_time()));
+            let _ = flush.try_send(outcome.clone().map(|()| self.database.outside.published.commit_time()));
         }
         if !checkpoints.is_empty() && self.database.broken.is_none() {
             self.database.checkpoint("PASSIVE");

@@ -10,12 +10,12 @@ use crate::event::{Data, Event};
 use crate::metrics::{OfKind, OfStatus, OfWhat};
 use crate::run::Status;
 use crate::store::engine::backlog::Piece;
+use crate::store::engine::counters::Counters;
 use crate::store::engine::database::Database;
 use crate::store::engine::job::Write;
 use crate::store::engine::orders::Order;
 use crate::store::engine::recovery::refined;
 use crate::store::engine::room::Load;
-use crate::store::engine::state::State;
 use crate::store::engine::writer::Writer;
 use crate::store::error::{Fault, StoreError};
 use crate::store::file::pages::pages_used;
@@ -50,21 +50,21 @@ impl Database {
         if writes.is_empty() && !(is_whole && self.outside.backlog.waiting_bytes() > 0) {
             return Ok(Vec::new());
         }
-        self.look_at_place(false)?;
+        self.look_at_files(false)?;
         if self.disk.room.look_at_quota(false) {
             self.rules.set_quota(self.disk.room.quota_bytes());
             self.disk.room.set_wall(&self.conn, Load::Whole)?;
         }
         // Below its quota a database is far from its wall, which stands where it is.
-        if !is_whole || self.rules.is_beyond_quota(&self.state) {
+        if !is_whole || self.rules.is_beyond_quota(&self.counters) {
             self.disk.room.set_wall(&self.conn, load)?;
         }
         // While every second transaction fails, the memory is kept, not counted anew.
-        let before = self.disk.room.is_held().then(|| self.state.clone());
+        let before = self.disk.room.is_held().then(|| self.counters.clone());
         let started = Instant::now();
-        self.outside.shared.set_writing(Some(started));
+        self.outside.published.set_writing(Some(started));
         let outcome = self.commit_or_roll_back(load, writes, steps, before);
-        self.outside.shared.set_writing(None);
+        self.outside.published.set_writing(None);
         if started.elapsed() > SLOW {
             log::warn!(
                 "a write took {} s: the medium, or the file system on it, was held",
@@ -85,7 +85,7 @@ impl Database {
         load: Load,
         writes: &mut [Box<dyn Write>],
         steps: Steps,
-        before: Option<State>,
+        before: Option<Counters>,
     ) -> Result<Outcomes, Fault> {
         let is_whole = load == Load::Whole;
         let started = Instant::now();
@@ -93,7 +93,7 @@ impl Database {
         let begun = self.begin();
         let mut tx = Writer {
             conn: &self.conn,
-            state: &mut self.state,
+            counters: &mut self.counters,
             backlog: &self.outside.backlog,
             now: UnixMs::now(),
             rules: &self.rules,
@@ -109,7 +109,7 @@ impl Database {
             orders: Vec::new(),
             after_commit: Vec::new(),
         };
-        let may_claim = || self.outside.shared.claims_open();
+        let may_claim = || self.outside.published.claims_open();
         let worked = begun.and_then(|()| work(&mut tx, is_whole, writes, steps, started, may_claim));
         let Writer { events, pieces, ended, removed_events, removed_runs, orders, after_commit, .. } = tx;
         let committed = worked.and_then(|outcomes| {
@@ -144,7 +144,7 @@ impl Database {
     }
 
     /// Rolls back, and restores the memory from `before` or from the database.
-    fn roll_back(&mut self, error: &Fault, before: Option<State>) {
+    fn roll_back(&mut self, error: &Fault, before: Option<Counters>) {
         if !self.conn.is_autocommit() {
             // Some errors roll back by themselves, others do not; a failing ROLLBACK says nothing more.
             let _ = self.conn.execute_batch("ROLLBACK");
@@ -153,8 +153,8 @@ impl Database {
         if !matches!(error, Fault::NoSuchMove { .. }) {
             self.tell_writable(false);
         }
-        match before.map_or_else(|| State::load(&self.conn), Ok) {
-            Ok(state) => self.state = state,
+        match before.map_or_else(|| Counters::load(&self.conn), Ok) {
+            Ok(counters) => self.counters = counters,
             // A medium that failed is read again by the recovery.
             Err(_) if matches!(error, Fault::Io { .. }) => {}
             Err(error) => self.give_up(&format!("after a rollback: {error:?}")),
@@ -169,7 +169,7 @@ impl Database {
         ended: &[(Status, Option<i64>)],
         removed: [(&'static str, usize); 2],
     ) {
-        self.outside.shared.set_commit_time(took);
+        self.outside.published.set_commit_time(took);
         self.outside.metrics.commits.inc();
         self.outside.metrics.commit.observe(took.as_secs_f64());
         for (what, rows) in removed {
@@ -231,8 +231,8 @@ fn work(
     if is_whole && tx.claim_wanted && may_claim() {
         (steps.claim)(tx).map_err(StoreError::into_fault)?;
     }
-    tx.state.look_up_due(tx.conn)?;
-    tx.state.pages_used = pages_used(tx.conn)?;
-    tx.state.live_excess = (steps.is_live_excess)(tx);
+    tx.counters.look_up_due(tx.conn)?;
+    tx.counters.pages_used = pages_used(tx.conn)?;
+    tx.counters.live_excess = (steps.is_live_excess)(tx);
     Ok(outcomes)
 }

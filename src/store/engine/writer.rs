@@ -10,10 +10,10 @@ use crate::event::{Data, Event, Kind};
 use crate::numbers::{EventId, Seq};
 use crate::run::{RunId, Status};
 use crate::store::engine::backlog::{Backlog, Piece};
+use crate::store::engine::counters::Counters;
 use crate::store::engine::orders::Order;
 use crate::store::engine::room::Room;
 use crate::store::engine::rules::Rules;
-use crate::store::engine::state::State;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
@@ -21,7 +21,7 @@ use crate::store::sql;
 /// What a job works with.
 pub struct Writer<'a> {
     pub conn: &'a Connection,
-    pub state: &'a mut State,
+    pub counters: &'a mut Counters,
     pub backlog: &'a Backlog,
     /// The time of the whole transaction.
     pub now: UnixMs,
@@ -64,7 +64,7 @@ impl<'a> Writer<'a> {
     /// The same, and also below the minimum of free space and beyond the quota: for jobs whose runs will need more.
     pub fn may_grow(&mut self) -> Result<(), StoreError> {
         self.may_add()?;
-        let (room, conn, prunable) = (self.room, self.conn, self.state.prunable > 0);
+        let (room, conn, prunable) = (self.room, self.conn, self.counters.prunable > 0);
         self.room_seen.get_or_insert_with(|| room.may_grow(conn, prunable)).clone()
     }
 
@@ -83,7 +83,7 @@ impl<'a> Writer<'a> {
         stream: Option<&str>,
         data: &dyn ToSql,
     ) -> Result<(EventId, Seq), StoreError> {
-        let id = self.state.next_event_id();
+        let id = self.counters.next_event_id();
         let seq = self.prepare(sql::EVENTS_APPEND)?.query_row(
             named_params! {
                 ":id": id, ":run": run.0, ":at": self.now.0, ":kind": kind.as_str(), ":stream": stream, ":data": data,

@@ -7,5 +7,5 @@ pub mod connect;
 pub mod error;
 pub mod instance;
 pub mod migrate;
+pub mod open_files;
 pub mod pages;
-pub mod place;

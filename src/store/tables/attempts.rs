@@ -7,7 +7,7 @@ use crate::clock::UnixMs;
 use crate::run::{Ask, Exit, OnInterrupt, Outcome, RunId, Status};
 use crate::store::engine::orders::{Claimed, Order};
 use crate::store::engine::output::Output;
-use crate::store::engine::reader::Reader;
+use crate::store::engine::snapshot::Snapshot;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
@@ -55,17 +55,17 @@ impl Store {
 
     /// Whether a claim would find something.
     pub fn claimable(&self) -> bool {
-        self.shared.claimable()
+        self.published.claimable()
     }
 
     /// When the next delayed run becomes due.
     pub fn next_due(&self) -> Option<UnixMs> {
-        self.shared.next_due()
+        self.published.next_due()
     }
 
     /// Allows or forbids claims in the commit that ends a run.
     pub fn open_claims(&self, open: bool) {
-        self.shared.open_claims(open);
+        self.published.open_claims(open);
     }
 
     /// Claims due runs for free slots; they come as [`Store::orders`].
@@ -108,7 +108,7 @@ fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
 pub fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     life::admit(tx)?;
     let free: Vec<(String, i64)> = tx
-        .state
+        .counters
         .queues
         .iter()
         .filter(|(_, queue)| queue.claimable() > 0)
@@ -142,11 +142,11 @@ fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
     })?;
     let Some((claimed, output_bytes)) = claimed else {
         // The counts said that there was one: somebody else wrote to the database. Find them again.
-        tx.state.recount_queued(tx.conn)?;
+        tx.counters.recount_queued(tx.conn)?;
         return Ok(false);
     };
     let output = Output::of_earlier_attempts(tx.conn, claimed.run, output_bytes)?;
-    tx.state.output.insert(claimed.run, output);
+    tx.counters.output.insert(claimed.run, output);
     tx.orders.push(Order::Start(claimed));
     Ok(true)
 }
@@ -198,8 +198,8 @@ fn finish(
 }
 
 /// Attempts that are running by the database.
-fn left_running(reader: &Reader<'_>) -> Result<Vec<LeftRun>, StoreError> {
-    let mut statement = reader.conn.prepare_cached(sql::RUNS_RUNNING)?;
+fn left_running(snapshot: &Snapshot<'_>) -> Result<Vec<LeftRun>, StoreError> {
+    let mut statement = snapshot.conn.prepare_cached(sql::RUNS_RUNNING)?;
     let rows = statement.query_map([], |row| {
         let process = match (row.get("pid")?, row.get("start_ticks")?, row.get("boot_id")?) {
             (Some(pid), Some(start_ticks), Some(boot_id)) => Some(ProcessMark { pid, start_ticks, boot_id }),

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, named_params};
 
 use crate::access::Role;
 use crate::clock::UnixMs;
-use crate::store::engine::reader::Reader;
+use crate::store::engine::snapshot::Snapshot;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
@@ -103,7 +103,7 @@ fn make(tx: &mut Writer<'_>, new: &NewEnrollmentToken) -> Result<EnrollmentToken
         |row| row.get(0),
     )?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "last_enrollment_token_id", ":value": id})?;
-    tx.state.expires(Some(expires_at));
+    tx.counters.expires(Some(expires_at));
     Ok(EnrollmentToken {
         id,
         role: new.role,
@@ -137,8 +137,8 @@ fn redeem(tx: &mut Writer<'_>, redeem: &Redeem) -> Result<Session, StoreError> {
 }
 
 /// Every enrollment token until it expires, used or not.
-fn list(reader: &Reader<'_>) -> Result<Vec<EnrollmentToken>, StoreError> {
-    let mut statement = reader.conn.prepare_cached(sql::ENROLLMENT_LIST)?;
+fn list(snapshot: &Snapshot<'_>) -> Result<Vec<EnrollmentToken>, StoreError> {
+    let mut statement = snapshot.conn.prepare_cached(sql::ENROLLMENT_LIST)?;
     let rows = statement.query_map(named_params! {":now": UnixMs::now().0, ":rows": LIST_MAX}, |row| {
         Ok(EnrollmentToken {
             id: row.get("id")?,

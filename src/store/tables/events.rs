@@ -95,12 +95,12 @@ fn raise_removed(tx: &Writer<'_>, run: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes events of deleted runs within the budget; returns how many. The state says whether more are left.
+/// Removes events of deleted runs within the budget; returns how many. The counters say whether more are left.
 pub fn remove_deleted(tx: &mut Writer<'_>, budget: &mut Budget) -> Result<usize, StoreError> {
     let mut removed = 0;
     loop {
         let next = tx.prepare(sql::EVENTS_NEXT_DELETING)?.query_row([], |row| row.get(0)).optional()?;
-        tx.state.deleting = next.is_some();
+        tx.counters.deleting = next.is_some();
         match next {
             Some(run) if !budget.is_spent() => removed += remove_piece_of(tx, run, budget)?,
             _ => return Ok(removed),

@@ -77,12 +77,12 @@ pub enum Vacuum {
 impl Store {
     /// When the next thing expires; 0: something is to be removed now.
     pub fn next_removal(&self) -> Option<UnixMs> {
-        self.shared.next_removal()
+        self.published.next_removal()
     }
 
     /// Resolves when something is to be removed before [`Store::next_removal`], and when the clock was set.
     pub fn listen_for_removals(&self) -> EventListener {
-        self.shared.listen_for_removals()
+        self.published.listen_for_removals()
     }
 
     /// Removes one piece of what has expired.
@@ -99,7 +99,7 @@ impl Store {
     /// Looks again for what is due, since the clock was set.
     pub fn clock_was_set(&self) {
         self.sessions.clock_was_set();
-        self.shared.clock_was_set();
+        self.published.clock_was_set();
     }
 
     /// Moves the expiry of what was made between two times of a wrong clock by this much, so that it lives as long as
@@ -122,17 +122,17 @@ fn remove_piece(tx: &mut Writer<'_>, live: &Arc<Sessions>) -> Result<Removed, St
     let mut budget = Budget::new();
     loop {
         removed.events += events::remove_deleted(tx, &mut budget)?;
-        if tx.state.deleting || removed.runs == PIECE_RUNS {
+        if tx.counters.deleting || removed.runs == PIECE_RUNS {
             break;
         }
         let Some(victim) = retention::next_victim(tx)? else { break };
         runs::forget(tx, victim)?;
         removed.runs += 1;
     }
-    if tx.state.live_excess {
+    if tx.counters.live_excess {
         removed.events += quota::trim_live_piece(tx, PIECE_BYTES)?;
     }
-    tx.state.look_up_expiry(tx.conn)?;
+    tx.counters.look_up_expiry(tx.conn)?;
     Ok(removed)
 }
 
@@ -167,6 +167,6 @@ fn shift(tx: &mut Writer<'_>, live: &Arc<Sessions>, from_ms: i64, to_ms: i64, by
         let made_then = named_params! {":from": from_ms, ":to": to_ms, ":by": by_ms};
         shifted += tx.prepare(statement)?.execute(made_then)?;
     }
-    tx.state.look_up_expiry(tx.conn)?;
+    tx.counters.look_up_expiry(tx.conn)?;
     Ok(shifted)
 }

@@ -7,8 +7,8 @@ use async_channel::Receiver;
 use crate::store::engine::backlog::Backlog;
 use crate::store::engine::committed::Committed;
 use crate::store::engine::orders::Order;
+use crate::store::engine::published::Published;
 use crate::store::engine::requests::Requests;
-use crate::store::engine::shared::Shared;
 use crate::store::tables::sessions::live::Sessions;
 use crate::wake::Bell;
 
@@ -16,7 +16,7 @@ use crate::wake::Bell;
 #[derive(Clone)]
 pub struct Store {
     pub(in crate::store) requests: Requests,
-    pub(in crate::store) shared: Arc<Shared>,
+    pub(in crate::store) published: Arc<Published>,
     pub(in crate::store) backlog: Backlog,
     pub(in crate::store) committed: Committed,
     pub(in crate::store) orders: Receiver<Order>,

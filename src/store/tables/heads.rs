@@ -103,14 +103,14 @@ impl Store {
     /// Where the run is not there, or the filter names one that never was; where nothing can be read.
     pub async fn head(&self, scope: Scope) -> Result<Head, StoreError> {
         self.requests
-            .read(move |reader| match scope {
-                Scope::Run(run) => run_head(reader.conn, run).map(Head::Run),
+            .read(move |snapshot| match scope {
+                Scope::Run(run) => run_head(snapshot.conn, run).map(Head::Run),
                 Scope::All(filter) => {
-                    let last_run = last_run(reader.conn)?;
+                    let last_run = last_run(snapshot.conn)?;
                     let is_unknown = |run: &&RunId| run.0 < 1 || **run > last_run;
                     match filter.runs().and_then(|runs| runs.iter().find(is_unknown)) {
                         Some(run) => Err(Refusal::RunNotFound(*run).into()),
-                        None => all_head(reader.conn).map(Head::All),
+                        None => all_head(snapshot.conn).map(Head::All),
                     }
                 }
             })
@@ -122,7 +122,7 @@ impl Store {
     /// # Errors
     /// Where the run is not there, or cannot be read.
     pub async fn run_head(&self, run: RunId) -> Result<RunHead, StoreError> {
-        self.requests.read(move |reader| run_head(reader.conn, run)).await
+        self.requests.read(move |snapshot| run_head(snapshot.conn, run)).await
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Row, named_params};
 use crate::event::{Finished, Kind};
 use crate::numbers::Seq;
 use crate::run::{Command, HeldBy, Hold, Outcome, Run, RunId, Spec, Status, may_follow};
-use crate::store::engine::state::Standing;
+use crate::store::engine::counters::Standing;
 use crate::store::engine::writer::{Writer, json};
 use crate::store::error::{Fault, StoreError};
 use crate::store::sql;
@@ -44,14 +44,14 @@ fn moved(
     }
     for (standing, by) in [(from, -1), (to, 1)] {
         if let Some(standing) = standing {
-            tx.state.count_run(standing, by);
+            tx.counters.count_run(standing, by);
         }
     }
     let is_in = |standing: Option<Standing<'_>>, is: fn(Status) -> bool| standing.is_some_and(|run| is(run.status));
     let runs = |status| status == Status::Running;
     tx.claim_wanted |= is_in(from, runs) && !is_in(to, runs);
     if is_in(to, Status::is_terminal) && !is_in(from, Status::is_terminal) && to.is_some_and(|run| !run.keep) {
-        tx.state.ended(tx.now);
+        tx.counters.ended(tx.now);
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> R
         ":not_before": spec.not_before.map(|at| at.0), ":on_interrupt": spec.on_interrupt.as_str(),
         ":keep": spec.keep, ":created_at": tx.now.0, ":retry_of": new.retry_of.map(|run| run.0),
     })?;
-    tx.state.last_run = id;
+    tx.counters.last_run = id;
     let by = json_string(&new.by);
     let data = match new.retry_of {
         None => format!(r#"{{"attempt":1,"by":{by}}}"#),
@@ -83,7 +83,7 @@ pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> R
 
 /// Admits due runs: their time no longer holds them back.
 pub fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
-    while tx.state.next_due.is_some_and(|due| due <= tx.now) {
+    while tx.counters.next_due.is_some_and(|due| due <= tx.now) {
         let mut statement = tx.prepare(sql::LIFE_ADMIT)?;
         let mut rows = statement.query(named_params! {":now": tx.now.0})?;
         while let Some(row) = rows.next()? {
@@ -96,7 +96,7 @@ pub fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
             let waited = Standing { held_by: due.held_by.set(Hold::Time, true), ..due };
             moved(tx, RunId(row.get("id")?), Some(waited), Some(due))?;
         }
-        tx.state.look_up_due(tx.conn)?;
+        tx.counters.look_up_due(tx.conn)?;
     }
     Ok(())
 }
@@ -135,7 +135,7 @@ pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, retry_ms: Opti
         tx.claim_wanted = claims_wanted_before;
     }
     let Outcome { reason, exit_code, signal, error, .. } = outcome;
-    let output_bytes = tx.state.output.remove(&run.id).unwrap_or_default().printed;
+    let output_bytes = tx.counters.output.remove(&run.id).unwrap_or_default().printed;
     tx.prepare(sql::LIFE_REQUEUE)?.execute(named_params! {
         ":id": run.id.0, ":output_bytes": output_bytes, ":error": error, ":not_before": not_before,
         ":held_by": held_by.bits(),
@@ -155,7 +155,7 @@ pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, retry_ms: Opti
 pub fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), StoreError> {
     let before = Standing::of(run);
     moved(tx, run.id, Some(before), Some(Standing { status: outcome.status, ..before }))?;
-    let output_bytes = tx.state.output.remove(&run.id).map_or(run.output_bytes, |output| output.printed);
+    let output_bytes = tx.counters.output.remove(&run.id).map_or(run.output_bytes, |output| output.printed);
     tx.prepare(sql::LIFE_END)?.execute(named_params! {
         ":id": run.id.0, ":status": outcome.status.as_str(), ":reason": outcome.reason.map(|reason| reason.as_str()),
         ":exit_code": outcome.exit_code, ":signal": outcome.signal, ":error": outcome.error,

@@ -371,7 +371,7 @@ fn a_move_that_the_table_lacks_takes_back_what_its_request_wrote() {
         // What shared its transaction is done, and numbered as if the other had never been.
         assert_eq!(right.map(|run| run.last_seq.0), Ok(2));
         assert_eq!(world.store.run(run).await.expect("the run").last_seq.0, 2);
-        assert!(world.store.shared.is_writable(), "the medium is none the worse for it");
+        assert!(world.store.published.is_writable(), "the medium is none the worse for it");
         assert_eq!(world.store.queue("other").expect("a queue").ready, 1);
         world.store.close().await;
     });

@@ -6,7 +6,7 @@
 use rusqlite::{Row, named_params};
 
 use crate::run::{Command, Run, RunId, Spec, Status};
-use crate::store::engine::reader::Reader;
+use crate::store::engine::snapshot::Snapshot;
 use crate::store::error::StoreError;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
@@ -61,19 +61,19 @@ const LIST_SCAN_MAX: usize = 10_000;
 impl Store {
     /// A page of runs.
     pub async fn runs(&self, filter: Filter) -> Result<RunPage, StoreError> {
-        self.requests.read(move |reader| list(reader, &filter)).await
+        self.requests.read(move |snapshot| list(snapshot, &filter)).await
     }
 }
 
 /// Reads a page of runs, newest first.
-fn list(reader: &Reader<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
+fn list(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
     let before = filter.before.map_or(i64::MAX, |run| run.0);
     let (mut ids, mut next_before) = match (&filter.tag, &filter.name, &filter.queue) {
-        (Some(tag), _, _) => sift(reader, sql::RUNS_LIST_BY_TAG, (":tag", tag.as_str()), before, filter)?,
-        (_, Some(name), _) => sift(reader, sql::RUNS_LIST_BY_NAME, (":name", name.as_str()), before, filter)?,
-        _ if !filter.status.is_empty() => list_by_status(reader, before, filter)?,
-        (_, _, Some(queue)) => sift(reader, sql::RUNS_LIST_BY_QUEUE, (":queue", queue.as_str()), before, filter)?,
-        _ => sift(reader, sql::RUNS_LIST, (":before", ""), before, filter)?,
+        (Some(tag), _, _) => sift(snapshot, sql::RUNS_LIST_BY_TAG, (":tag", tag.as_str()), before, filter)?,
+        (_, Some(name), _) => sift(snapshot, sql::RUNS_LIST_BY_NAME, (":name", name.as_str()), before, filter)?,
+        _ if !filter.status.is_empty() => list_by_status(snapshot, before, filter)?,
+        (_, _, Some(queue)) => sift(snapshot, sql::RUNS_LIST_BY_QUEUE, (":queue", queue.as_str()), before, filter)?,
+        _ => sift(snapshot, sql::RUNS_LIST, (":before", ""), before, filter)?,
     };
     if ids.len() > filter.limit {
         ids.truncate(filter.limit);
@@ -81,10 +81,10 @@ fn list(reader: &Reader<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
     }
     let (mut runs, mut read_bytes) = (Vec::with_capacity(ids.len()), 0);
     for id in &ids {
-        let run = get(reader.conn, *id, reader.printed(*id))?;
+        let run = get(snapshot.conn, *id, snapshot.printed(*id))?;
         read_bytes += stored_bytes(&run.spec);
         runs.push(shortened(run));
-        if (read_bytes >= READ_BYTES_MAX || reader.is_over()) && runs.len() < ids.len() {
+        if (read_bytes >= READ_BYTES_MAX || snapshot.is_over()) && runs.len() < ids.len() {
             next_before = Some(*id);
             break;
         }
@@ -147,14 +147,14 @@ fn cut_list(texts: &mut Vec<String>) -> bool {
 
 /// Reads the newest of each status, merged by id.
 fn list_by_status(
-    reader: &Reader<'_>,
+    snapshot: &Snapshot<'_>,
     before: i64,
     filter: &Filter,
 ) -> Result<(Vec<RunId>, Option<RunId>), StoreError> {
     let mut ids = Vec::new();
     let mut cut_at = None;
     for status in &filter.status {
-        let (found, cut) = sift(reader, sql::RUNS_LIST_BY_STATUS, (":status", status.as_str()), before, filter)?;
+        let (found, cut) = sift(snapshot, sql::RUNS_LIST_BY_STATUS, (":status", status.as_str()), before, filter)?;
         ids.extend(found);
         cut_at = cut_at.max(cut);
     }
@@ -169,13 +169,13 @@ fn list_by_status(
 
 /// Reads candidates that pass the whole filter, at most one more than the limit, and where the look ended early.
 fn sift(
-    reader: &Reader<'_>,
+    snapshot: &Snapshot<'_>,
     statement: &str,
     (key, value): (&str, &str),
     before: i64,
     filter: &Filter,
 ) -> Result<(Vec<RunId>, Option<RunId>), StoreError> {
-    let mut statement = reader.conn.prepare_cached(statement)?;
+    let mut statement = snapshot.conn.prepare_cached(statement)?;
     let mut rows = if key == ":before" {
         statement.query(named_params! {":before": before})?
     } else {
@@ -185,21 +185,21 @@ fn sift(
     let mut looked_at = 0;
     while let Some(row) = rows.next()? {
         let id = RunId(row.get(0)?);
-        if passes(reader, row, id, filter)? {
+        if passes(snapshot, row, id, filter)? {
             ids.push(id);
         }
         looked_at += 1;
         if ids.len() > filter.limit {
             break;
         }
-        if looked_at == LIST_SCAN_MAX || reader.is_over() {
+        if looked_at == LIST_SCAN_MAX || snapshot.is_over() {
             return Ok((ids, Some(id)));
         }
     }
     Ok((ids, None))
 }
 
-fn passes(reader: &Reader<'_>, row: &Row<'_>, id: RunId, filter: &Filter) -> Result<bool, StoreError> {
+fn passes(snapshot: &Snapshot<'_>, row: &Row<'_>, id: RunId, filter: &Filter) -> Result<bool, StoreError> {
     let text = |index: usize| -> rusqlite::Result<Option<&str>> { Ok(row.get_ref(index)?.as_str_or_null()?) };
     if !filter.status.is_empty() && !text(1)?.and_then(Status::parse).is_some_and(|s| filter.status.contains(&s)) {
         return Ok(false);
@@ -213,7 +213,7 @@ fn passes(reader: &Reader<'_>, row: &Row<'_>, id: RunId, filter: &Filter) -> Res
     match &filter.tag {
         None => Ok(true),
         Some(tag) => {
-            let mut has = reader.conn.prepare_cached(sql::RUNS_HAS_TAG)?;
+            let mut has = snapshot.conn.prepare_cached(sql::RUNS_HAS_TAG)?;
             Ok(has.exists(named_params! {":tag": tag, ":run": id.0})?)
         }
     }

@@ -43,7 +43,7 @@ pub fn append(tx: &mut Writer<'_>, pieces: Vec<Piece>) -> Result<(), StoreError>
         let (run, stream, len) = (piece.run, piece.stream, piece.bytes.len());
         let data = OutputBytes(&piece.bytes);
         let (id, seq) = tx.insert_event(run, Kind::Output, Some(stream.as_str()), &data)?;
-        tx.state.output.entry(run).or_default().add(len);
+        tx.counters.output.entry(run).or_default().add(len);
         // A run's pieces come together.
         if added.last().is_none_or(|(last, _)| *last != run) {
             added.push((run, Added::default()));

@@ -7,7 +7,7 @@ use rusqlite::{Rows, named_params};
 use crate::event::Event;
 use crate::numbers::{EventId, Position, RunId, Seq};
 use crate::scope::{EventFilter, Scope};
-use crate::store::engine::reader::Reader;
+use crate::store::engine::snapshot::Snapshot;
 use crate::store::error::StoreError;
 use crate::store::sql;
 use crate::store::tables::events::event_from;
@@ -55,9 +55,9 @@ impl Store {
     /// Where the run is not there, or nothing can be read.
     pub async fn page(&self, scope: Scope, after: Position, limits: PageLimits) -> Result<EventPage, StoreError> {
         self.requests
-            .read(move |reader| match &scope {
-                Scope::Run(run) => page_of_run(reader, *run, Seq(after.0), limits),
-                Scope::All(filter) => page_of_all(reader, filter, after, limits),
+            .read(move |snapshot| match &scope {
+                Scope::Run(run) => page_of_run(snapshot, *run, Seq(after.0), limits),
+                Scope::All(filter) => page_of_all(snapshot, filter, after, limits),
             })
             .await
     }
@@ -68,9 +68,9 @@ impl Store {
     /// As [`Store::page`].
     pub async fn page_before(&self, run: RunId, before: Seq) -> Result<(RunHead, Vec<Event>), StoreError> {
         self.requests
-            .read(move |reader| {
-                let head = run_head(reader.conn, run)?;
-                let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE_BEFORE)?;
+            .read(move |snapshot| {
+                let head = run_head(snapshot.conn, run)?;
+                let mut statement = snapshot.conn.prepare_cached(sql::EVENTS_PAGE_BEFORE)?;
                 let rows = PAGE_ROWS_MAX as i64;
                 let rows = statement.query(named_params! {":run": run, ":before": before, ":rows": rows})?;
                 Ok((head, read_rows(run, rows, PAGE_BYTES_MAX)?))
@@ -79,11 +79,11 @@ impl Store {
     }
 }
 
-fn page_of_run(reader: &Reader<'_>, run: RunId, after: Seq, limits: PageLimits) -> Result<EventPage, StoreError> {
-    let head = run_head(reader.conn, run)?;
+fn page_of_run(snapshot: &Snapshot<'_>, run: RunId, after: Seq, limits: PageLimits) -> Result<EventPage, StoreError> {
+    let head = run_head(snapshot.conn, run)?;
     let mut events = Vec::new();
     if after < head.last_seq {
-        let mut statement = reader.conn.prepare_cached(sql::EVENTS_PAGE)?;
+        let mut statement = snapshot.conn.prepare_cached(sql::EVENTS_PAGE)?;
         let rows = statement.query(named_params! {":run": run, ":after": after, ":rows": limits.rows as i64})?;
         events = read_rows(run, rows, limits.bytes)?;
     }
@@ -106,20 +106,20 @@ fn read_rows(run: RunId, mut rows: Rows<'_>, bytes_max: usize) -> Result<Vec<Eve
 }
 
 fn page_of_all(
-    reader: &Reader<'_>,
+    snapshot: &Snapshot<'_>,
     filter: &EventFilter,
     after: Position,
     limits: PageLimits,
 ) -> Result<EventPage, StoreError> {
-    let head = all_head(reader.conn)?;
+    let head = all_head(snapshot.conn)?;
     let mut page = EventPage { head: Head::All(head), events: Vec::new(), through: after.max(head.last_id.into()) };
     if after >= head.last_id.into() {
         return Ok(page);
     }
-    let mut of_runs = RunsOfEvents::new(reader.conn, filter.queue(), head.removed_id);
-    let mut get = reader.conn.prepare_cached(sql::EVENTS_GET)?;
+    let mut of_runs = RunsOfEvents::new(snapshot.conn, filter.queue(), head.removed_id);
+    let mut get = snapshot.conn.prepare_cached(sql::EVENTS_GET)?;
     let mut bytes = 0;
-    let end = walk(reader, filter, Way::Up(EventId(after.0)), &mut |entry| {
+    let end = walk(snapshot, filter, Way::Up(EventId(after.0)), &mut |entry| {
         if filter.shows(entry.kind, entry.run) && of_runs.shows(entry.id, entry.run)? {
             let event = get.query_row(named_params! {":id": entry.id}, |row| event_from(row, entry.run))?;
             bytes += event.data.len();

@@ -2,7 +2,7 @@
 
 use rusqlite::named_params;
 
-use crate::store::engine::state::{Counts, Queue};
+use crate::store::engine::counters::{Counts, Queue};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
@@ -15,17 +15,17 @@ pub const DEFAULT_QUEUE: &str = "default";
 impl Store {
     /// How many runs there are of each status, in the order of `Status::ALL`.
     pub fn counts(&self) -> Counts {
-        self.shared.counts()
+        self.published.counts()
     }
 
     /// Every queue with what is in it, by name.
     pub fn queues(&self) -> Vec<(String, Queue)> {
-        self.shared.queues()
+        self.published.queues()
     }
 
     /// One queue.
     pub fn queue(&self, name: &str) -> Result<Queue, StoreError> {
-        self.shared.queue(name).ok_or_else(|| Refusal::QueueNotFound(name.to_owned()).into())
+        self.published.queue(name).ok_or_else(|| Refusal::QueueNotFound(name.to_owned()).into())
     }
 
     /// Makes or changes a queue; answers whether it is new.
@@ -46,7 +46,7 @@ impl Store {
 
 /// Makes or changes a queue. `None` keeps a setting, or is 1 and false for a new queue. Returns whether it is new.
 fn put(tx: &mut Writer<'_>, name: &str, slots: Option<i64>, paused: Option<bool>) -> Result<(Queue, bool), StoreError> {
-    let known = tx.state.queues.get(name).cloned();
+    let known = tx.counters.queues.get(name).cloned();
     let created = known.is_none();
     let mut queue = known.unwrap_or(Queue { slots: 1, ..Queue::default() });
     queue.slots = slots.unwrap_or(queue.slots);
@@ -54,13 +54,13 @@ fn put(tx: &mut Writer<'_>, name: &str, slots: Option<i64>, paused: Option<bool>
     tx.prepare(sql::QUEUES_PUT)?.execute(named_params! {
         ":name": name, ":slots": queue.slots, ":paused": queue.paused,
     })?;
-    tx.state.queues.insert(name.to_owned(), queue.clone());
+    tx.counters.queues.insert(name.to_owned(), queue.clone());
     Ok((queue, created))
 }
 
 /// Removes an empty queue.
 fn delete(tx: &mut Writer<'_>, name: &str) -> Result<(), StoreError> {
-    let queue = tx.state.queues.get(name).ok_or_else(|| Refusal::QueueNotFound(name.to_owned()))?;
+    let queue = tx.counters.queues.get(name).ok_or_else(|| Refusal::QueueNotFound(name.to_owned()))?;
     if name == DEFAULT_QUEUE {
         return Err(Refusal::QueueProtected.into());
     }
@@ -68,6 +68,6 @@ fn delete(tx: &mut Writer<'_>, name: &str) -> Result<(), StoreError> {
         return Err(Refusal::QueueNotEmpty(name.to_owned()).into());
     }
     tx.prepare(sql::QUEUES_DELETE)?.execute(named_params! {":name": name})?;
-    tx.state.queues.remove(name);
+    tx.counters.queues.remove(name);
     Ok(())
 }

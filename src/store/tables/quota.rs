@@ -48,14 +48,14 @@ struct Gone {
 /// Removes the excess of a run's output in the transaction that appended to it.
 pub fn trim(tx: &mut Writer<'_>, run: RunId, added: Added) -> Result<(), StoreError> {
     let quota = tx.rules.output_bytes;
-    let Some(output) = tx.state.output.get(&run).copied() else { return Ok(()) };
+    let Some(output) = tx.counters.output.get(&run).copied() else { return Ok(()) };
     if output.stored <= quota + quota / 4 && !output.trimming {
         return Ok(());
     }
     let must = output.stored - (quota + quota / 2);
     let wanted = must.max(2 * added.bytes + LUMP_BYTES);
     let (_, is_done) = take(tx, run, quota, must, wanted, 2 * added.events + LUMP_EVENTS)?;
-    if let Some(output) = tx.state.output.get_mut(&run) {
+    if let Some(output) = tx.counters.output.get_mut(&run) {
         output.trimming = !is_done;
     }
     Ok(())
@@ -71,7 +71,7 @@ fn take(
     wanted: i64,
     events: i64,
 ) -> Result<(Gone, bool), StoreError> {
-    let stored = tx.state.output.get(&run).map_or(0, |output| output.stored);
+    let stored = tx.counters.output.get(&run).map_or(0, |output| output.stored);
     let after = match Trimmed::of(tx.conn, run)? {
         Some(trimmed) => (trimmed.after, trimmed.to),
         None => head(tx, run, HEAD_BYTES.min(keep / 2)).map(|last| (last, last))?,
@@ -81,7 +81,7 @@ fn take(
     if gone.events > 0 {
         remove(tx, run, after, &gone)?;
     }
-    if let Some(output) = tx.state.output.get_mut(&run) {
+    if let Some(output) = tx.counters.output.get_mut(&run) {
         output.stored -= gone.weight;
     }
     Ok((gone, is_done))
@@ -89,18 +89,18 @@ fn take(
 
 /// Weight of the stored output of all running runs.
 fn kept(tx: &Writer<'_>) -> i64 {
-    tx.state.output.values().map(|output| output.stored).sum()
+    tx.counters.output.values().map(|output| output.stored).sum()
 }
 
 /// Weight that it may have.
 fn live_bytes(tx: &Writer<'_>) -> i64 {
     let quota = tx.rules.quota_bytes();
     let most = quota / 100 * LIVE_PERCENT;
-    let room = if tx.state.prunable > 0 {
+    let room = if tx.counters.prunable > 0 {
         // What may be removed makes room before they have to.
         most
     } else {
-        let others = (tx.rules.bytes(tx.state.pages_used) - in_pages(kept(tx))).max(0);
+        let others = (tx.rules.bytes(tx.counters.pages_used) - in_pages(kept(tx))).max(0);
         let before_wall = (quota / 100 * WALL_PERCENT - others).max(0);
         (quota / 100 * FILLED_PERCENT - others).max(before_wall / LIVE_PART_MIN).min(most)
     };
@@ -116,10 +116,10 @@ fn in_pages(bytes: i64) -> i64 {
 /// much that submits are refused.
 pub fn is_live_excess(tx: &mut Writer<'_>) -> bool {
     let kept = kept(tx);
-    tx.state.live_stays = tx.state.live_stays.min(kept);
+    tx.counters.live_stays = tx.counters.live_stays.min(kept);
     let may = live_bytes(tx);
-    let is_submit_refused = tx.state.prunable == 0 && tx.rules.is_beyond_quota(tx.state);
-    kept > tx.state.live_stays && kept > if is_submit_refused { may } else { may + may / 2 }
+    let is_submit_refused = tx.counters.prunable == 0 && tx.rules.is_beyond_quota(tx.counters);
+    kept > tx.counters.live_stays && kept > if is_submit_refused { may } else { may + may / 2 }
 }
 
 /// Makes room for output that is about to be appended, where running runs keep a quarter more than they may.
@@ -136,14 +136,14 @@ pub fn trim_live_piece(tx: &mut Writer<'_>, bytes: i64) -> Result<usize, StoreEr
     let events = trim_largest(tx, live_bytes(tx), bytes, MEASURE_ROWS)?;
     if events == 0 {
         // Beginnings, and what is newest.
-        tx.state.live_stays = kept(tx);
+        tx.counters.live_stays = kept(tx);
     }
     Ok(events)
 }
 
 /// Trims the largest outputs to the share that all together may keep; returns how many events were removed.
 fn trim_largest(tx: &mut Writer<'_>, may: i64, mut wanted: i64, mut events: i64) -> Result<usize, StoreError> {
-    let mut runs: Vec<(RunId, i64)> = tx.state.output.iter().map(|(run, output)| (*run, output.stored)).collect();
+    let mut runs: Vec<(RunId, i64)> = tx.counters.output.iter().map(|(run, output)| (*run, output.stored)).collect();
     runs.sort_unstable_by_key(|(run, stored)| (-stored, run.0));
     let share = share(may, &runs);
     let mut went = 0;

@@ -23,15 +23,15 @@ pub fn next_victim(tx: &mut Writer<'_>) -> Result<Option<RunId>, StoreError> {
             return Ok(found.map(RunId));
         }
     }
-    tx.state.pages_used = pages_used(tx.conn)?;
-    tx.state.relieving = tx.rules.are_exceeded(tx.state);
-    if !tx.state.relieving {
+    tx.counters.pages_used = pages_used(tx.conn)?;
+    tx.counters.relieving = tx.rules.are_exceeded(tx.counters);
+    if !tx.counters.relieving {
         return Ok(None);
     }
     let found = tx.prepare(sql::RUNS_NEXT_PRUNABLE)?.query_row([], |row| row.get(0)).optional()?;
     if found.is_none() {
         // The count said that there was one: somebody else wrote to the database.
-        tx.state.look_up_prunable(tx.conn)?;
+        tx.counters.look_up_prunable(tx.conn)?;
     }
     Ok(found.map(RunId))
 }

@@ -19,7 +19,7 @@ pub fn get(conn: &Connection, run: RunId, printed: Option<i64>) -> Result<Run, S
 
 /// Reads a run in a transaction.
 pub fn get_in(tx: &Writer<'_>, run: RunId) -> Result<Run, StoreError> {
-    get(tx.conn, run, tx.state.output.get(&run).map(|output| output.printed))
+    get(tx.conn, run, tx.counters.output.get(&run).map(|output| output.printed))
 }
 
 /// The refusal for a run that does not exist: it was removed, or never existed. Every id up to the last one was given

@@ -60,7 +60,7 @@ impl Store {
 
     /// One run.
     pub async fn run(&self, run: RunId) -> Result<Run, StoreError> {
-        self.requests.read(move |reader| get(reader.conn, run, reader.printed(run))).await
+        self.requests.read(move |snapshot| get(snapshot.conn, run, snapshot.printed(run))).await
     }
 
     /// Changes a run.
@@ -92,14 +92,14 @@ fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, StoreError> {
         }
     }
     let spec = &new.spec;
-    if !tx.state.queues.contains_key(&spec.queue) {
+    if !tx.counters.queues.contains_key(&spec.queue) {
         return Err(Refusal::QueueUnknown(spec.queue.clone()).into());
     }
-    if tx.state.queued() >= tx.rules.queued_runs_max {
+    if tx.counters.queued() >= tx.rules.queued_runs_max {
         return Err(Refusal::QueueFull { limit: tx.rules.queued_runs_max }.into());
     }
     tx.may_grow()?;
-    let id = tx.state.last_run.next();
+    let id = tx.counters.last_run.next();
     let held_by = HeldBy::time_until(spec.not_before, tx.now);
     let last_seq = life::enter(tx, id, new, held_by)?;
     retag(tx, id, &[], &spec.tags)?;
@@ -134,7 +134,7 @@ fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<R
     if change.needs_queued() && run.outcome.status != Status::Queued {
         return Err(Refusal::RunNotQueued(id).into());
     }
-    if let Some(queue) = change.queue.as_ref().filter(|queue| !tx.state.queues.contains_key(*queue)) {
+    if let Some(queue) = change.queue.as_ref().filter(|queue| !tx.counters.queues.contains_key(*queue)) {
         return Err(Refusal::QueueUnknown(queue.clone()).into());
     }
     let old = run.clone();
@@ -178,7 +178,7 @@ fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<R
     retag(tx, id, &old.spec.tags, &run.spec.tags)?;
     let is_over = run.outcome.status.is_terminal();
     if is_over && old.spec.keep != run.spec.keep {
-        tx.state.look_up_expiry(tx.conn)?;
+        tx.counters.look_up_expiry(tx.conn)?;
     }
     // ReadOnlyDatabase who asked.
     let is_change = told.len() > 1;
@@ -236,7 +236,7 @@ fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
 /// Removes a finished run. Its events are removed at once where they are few, else in pieces.
 fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     forget(tx, id)?;
-    tx.state.look_up_expiry(tx.conn)?;
+    tx.counters.look_up_expiry(tx.conn)?;
     events::remove_deleted(tx, &mut Budget::new())?;
     Ok(())
 }
@@ -253,6 +253,6 @@ pub fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     idempotency::release(tx, id)?;
     life::remove(tx, &run)?;
     events::begin_deleting(tx, id)?;
-    tx.state.deleting = true;
+    tx.counters.deleting = true;
     Ok(())
 }

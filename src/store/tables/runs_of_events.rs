@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::numbers::{EventId, RunId};
 use crate::scope::EventFilter;
-use crate::store::engine::reader::Reader;
+use crate::store::engine::snapshot::Snapshot;
 use crate::store::error::StoreError;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
@@ -28,7 +28,7 @@ impl Store {
     /// # Errors
     /// Where nothing can be read.
     pub async fn newest(&self, filter: EventFilter, before: EventId, count: usize) -> Result<NewestPiece, StoreError> {
-        self.requests.read(move |reader| newest(reader, &filter, before, count)).await
+        self.requests.read(move |snapshot| newest(snapshot, &filter, before, count)).await
     }
 
     /// Which of these runs are in that queue now, or ended there, in the order that they were asked for; and the highest
@@ -38,9 +38,9 @@ impl Store {
     /// Where nothing can be read.
     pub async fn in_queue(&self, queue: String, runs: Vec<RunId>) -> Result<(Vec<bool>, EventId), StoreError> {
         self.requests
-            .read(move |reader| {
-                let removed_id = removed_id(reader.conn)?;
-                let mut of_runs = RunsOfEvents::new(reader.conn, Some(&queue), removed_id);
+            .read(move |snapshot| {
+                let removed_id = removed_id(snapshot.conn)?;
+                let mut of_runs = RunsOfEvents::new(snapshot.conn, Some(&queue), removed_id);
                 let is_in = runs.into_iter().map(|run| of_runs.shows(EventId(0), run)).collect::<Result<_, _>>()?;
                 Ok((is_in, removed_id))
             })
@@ -48,10 +48,15 @@ impl Store {
     }
 }
 
-fn newest(reader: &Reader<'_>, filter: &EventFilter, before: EventId, count: usize) -> Result<NewestPiece, StoreError> {
-    let mut of_runs = RunsOfEvents::new(reader.conn, filter.queue(), removed_id(reader.conn)?);
+fn newest(
+    snapshot: &Snapshot<'_>,
+    filter: &EventFilter,
+    before: EventId,
+    count: usize,
+) -> Result<NewestPiece, StoreError> {
+    let mut of_runs = RunsOfEvents::new(snapshot.conn, filter.queue(), removed_id(snapshot.conn)?);
     let mut found = 0;
-    let down_to = walk(reader, filter, Way::Down(before), &mut |entry| {
+    let down_to = walk(snapshot, filter, Way::Down(before), &mut |entry| {
         if filter.shows(entry.kind, entry.run) && of_runs.shows(entry.id, entry.run)? {
             found += 1;
         }

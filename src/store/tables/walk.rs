@@ -13,7 +13,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, named_params};
 use crate::event::Kind;
 use crate::numbers::{EventId, RunId, Seq};
 use crate::scope::EventFilter;
-use crate::store::engine::reader::Reader;
+use crate::store::engine::snapshot::Snapshot;
 use crate::store::error::StoreError;
 use crate::store::sql;
 use crate::store::tables::events::kind_of;
@@ -53,28 +53,33 @@ pub type See<'a> = &'a mut dyn FnMut(Entry) -> Result<bool, StoreError>;
 
 /// Shows `see` every event that the filter might show, in order, until it has had enough or enough was looked at.
 /// Answers how far that was; `None` where nothing is left beyond it.
-pub fn walk(reader: &Reader<'_>, filter: &EventFilter, way: Way, see: See<'_>) -> Result<Option<EventId>, StoreError> {
+pub fn walk(
+    snapshot: &Snapshot<'_>,
+    filter: &EventFilter,
+    way: Way,
+    see: See<'_>,
+) -> Result<Option<EventId>, StoreError> {
     match filter.runs() {
-        Some(runs) if filter.wants_output() => walk_runs(reader, runs, way, see),
+        Some(runs) if filter.wants_output() => walk_runs(snapshot, runs, way, see),
         _ if filter.wants_output() => {
             let statement = if way.is_up() { sql::EVENTS_ALL_AFTER } else { sql::EVENTS_ALL_BEFORE };
-            walk_along(reader, statement, READ_ROWS_MAX, way, see)
+            walk_along(snapshot, statement, READ_ROWS_MAX, way, see)
         }
         _ => {
             let statement = if way.is_up() { sql::EVENTS_NO_OUTPUT_AFTER } else { sql::EVENTS_NO_OUTPUT_BEFORE };
-            walk_along(reader, statement, LOOK_ROWS_MAX, way, see)
+            walk_along(snapshot, statement, LOOK_ROWS_MAX, way, see)
         }
     }
 }
 
 fn walk_along(
-    reader: &Reader<'_>,
+    snapshot: &Snapshot<'_>,
     statement: &str,
     rows_max: usize,
     way: Way,
     see: See<'_>,
 ) -> Result<Option<EventId>, StoreError> {
-    let mut statement = reader.conn.prepare_cached(statement)?;
+    let mut statement = snapshot.conn.prepare_cached(statement)?;
     let limit = rows_max as i64;
     let mut rows = match way {
         Way::Up(after) => statement.query(named_params! {":after": after, ":rows": limit})?,
@@ -87,7 +92,7 @@ fn walk_along(
         count += 1;
         // What is passed by lies in the pages that are read, too.
         bytes += row.get::<_, i64>(3)? as usize;
-        if !see(entry)? || count == rows_max || bytes >= READ_BYTES_MAX || reader.is_over() {
+        if !see(entry)? || count == rows_max || bytes >= READ_BYTES_MAX || snapshot.is_over() {
             return Ok(Some(id));
         }
     }
@@ -95,8 +100,8 @@ fn walk_along(
 }
 
 /// The events of several runs, merged by id: each run is read by its own index, some entries ahead.
-fn walk_runs(reader: &Reader<'_>, runs: &[RunId], way: Way, see: See<'_>) -> Result<Option<EventId>, StoreError> {
-    let conn = reader.conn;
+fn walk_runs(snapshot: &Snapshot<'_>, runs: &[RunId], way: Way, see: See<'_>) -> Result<Option<EventId>, StoreError> {
+    let conn = snapshot.conn;
     let mut walks = runs.iter().map(|run| RunWalk::start(conn, *run, way)).collect::<Result<Vec<_>, _>>()?;
     let mut count = 0;
     loop {
@@ -105,7 +110,7 @@ fn walk_runs(reader: &Reader<'_>, runs: &[RunId], way: Way, see: See<'_>) -> Res
         let Some(entry) = next.map(|walk| walk.take(conn)).transpose()?.flatten() else { return Ok(None) };
         let id = entry.id;
         count += 1;
-        if !see(entry)? || count == READ_ROWS_MAX || reader.is_over() {
+        if !see(entry)? || count == READ_ROWS_MAX || snapshot.is_over() {
             return Ok(Some(id));
         }
     }

@@ -8,7 +8,7 @@ use super::live::{Changes, LiveSession, Sessions};
 use super::session::{Session, TokenSha256, expiry};
 use crate::access::Role;
 use crate::clock::UnixMs;
-use crate::store::engine::reader::Reader;
+use crate::store::engine::snapshot::Snapshot;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
@@ -36,7 +36,7 @@ pub fn insert(tx: &mut Writer<'_>, new: NewSession) -> Result<Session, StoreErro
         |row| row.get(0),
     )?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "last_session_id", ":value": id})?;
-    tx.state.expires(expires_at);
+    tx.counters.expires(expires_at);
     Ok(Session { id, name, role, ttl_s, address, created_at: tx.now, last_used_at: tx.now, expires_at })
 }
 
@@ -54,14 +54,14 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
 }
 
 /// Finds the session of a token, expired or not.
-pub(super) fn by_token(reader: &Reader<'_>, token_sha256: &TokenSha256) -> Result<Option<Session>, StoreError> {
-    let mut statement = reader.conn.prepare_cached(sql::SESSIONS_BY_TOKEN)?;
+pub(super) fn by_token(snapshot: &Snapshot<'_>, token_sha256: &TokenSha256) -> Result<Option<Session>, StoreError> {
+    let mut statement = snapshot.conn.prepare_cached(sql::SESSIONS_BY_TOKEN)?;
     Ok(statement.query_row(named_params! {":token_sha256": token_sha256}, from_row).optional()?)
 }
 
 /// Reads up to `rows` sessions with ids below `before`, expired or not, newest first.
-pub(super) fn list(reader: &Reader<'_>, before: i64, rows: i64) -> Result<Vec<Session>, StoreError> {
-    let mut statement = reader.conn.prepare_cached(sql::SESSIONS_LIST)?;
+pub(super) fn list(snapshot: &Snapshot<'_>, before: i64, rows: i64) -> Result<Vec<Session>, StoreError> {
+    let mut statement = snapshot.conn.prepare_cached(sql::SESSIONS_LIST)?;
     let rows = statement.query_map(named_params! {":before": before, ":rows": rows}, from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -27,7 +27,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 const CHECK_MAX: Duration = Duration::from_secs(1);
 
 /// The open files, and what is known of them.
-pub struct Place {
+pub struct OpenFiles {
     files: Vec<(PathBuf, FileId)>,
     /// Time and size of the database's file when this process last wrote or read it.
     written: Option<Written>,
@@ -45,9 +45,9 @@ type Written = (i64, i64, u64);
 /// Identity of the log (the counter and salts of its header), and how many of its pages are in the file.
 type Moved = ([u8; 12], i64);
 
-impl Place {
+impl OpenFiles {
     /// Remembers the files of a database that was just opened.
-    pub fn of(conn: &Connection, database: &Path, sharing: Sharing) -> Place {
+    pub fn of(conn: &Connection, database: &Path, sharing: Sharing) -> OpenFiles {
         let suffixes: &[&str] = if sharing == Sharing::All { &["", "-wal", "-shm"] } else { &["", "-wal"] };
         let named = suffixes.iter().map(|suffix| {
             let mut path = database.as_os_str().to_owned();
@@ -55,7 +55,7 @@ impl Place {
             PathBuf::from(path)
         });
         let files = named.filter_map(|path| id(&path).ok().map(|id| (path, id))).collect();
-        Place {
+        OpenFiles {
             files,
             written: written(database),
             holds: reached(database).ok(),

@@ -13,10 +13,10 @@ use crate::store::error::StoreError;
 pub type Printed = HashMap<RunId, i64>;
 
 /// One request to the reading thread.
-pub type Read = Box<dyn FnOnce(Result<&Reader<'_>, StoreError>) + Send>;
+pub type Read = Box<dyn FnOnce(Result<&Snapshot<'_>, StoreError>) + Send>;
 
 /// A read in one snapshot.
-pub struct Reader<'a> {
+pub struct Snapshot<'a> {
     pub conn: &'a Connection,
     /// Bytes printed by each running run. Looked up before the snapshot was taken, so that it is never more than the
     /// events in it tell.
@@ -25,7 +25,7 @@ pub struct Reader<'a> {
     pub until: Instant,
 }
 
-impl Reader<'_> {
+impl Snapshot<'_> {
     /// Bytes that a running run has printed.
     pub fn printed(&self, run: RunId) -> Option<i64> {
         self.printed.get(&run).copied()

@@ -11,16 +11,16 @@ use event_listener::{Event, EventListener};
 
 use crate::clock::UnixMs;
 use crate::run::{RunId, Status};
+use crate::store::engine::counters::{Counters, Counts, Queue};
 use crate::store::engine::output::Output;
-use crate::store::engine::reader::Printed;
 use crate::store::engine::rules::Rules;
-use crate::store::engine::state::{Counts, Queue, State};
+use crate::store::engine::snapshot::Printed;
 
 const NEVER: i64 = i64::MAX;
 
 /// Written by the writing thread after each commit, read by anyone.
 #[derive(Default)]
-pub struct Shared {
+pub struct Published {
     claimable: AtomicBool,
     claims_open: AtomicBool,
     draining: AtomicBool,
@@ -38,19 +38,19 @@ pub struct Shared {
     cannot_write: AtomicBool,
 }
 
-impl Shared {
-    pub fn publish(&self, state: &State, rules: &Rules) {
-        self.claimable.store(state.claimable(), Ordering::SeqCst);
-        self.next_due.store(state.next_due.map_or(NEVER, |at| at.0), Ordering::SeqCst);
-        let removal = rules.next_removal(state).map_or(NEVER, |at| at.0);
+impl Published {
+    pub fn publish(&self, counters: &Counters, rules: &Rules) {
+        self.claimable.store(counters.claimable(), Ordering::SeqCst);
+        self.next_due.store(counters.next_due.map_or(NEVER, |at| at.0), Ordering::SeqCst);
+        let removal = rules.next_removal(counters).map_or(NEVER, |at| at.0);
         if removal < self.next_removal.swap(removal, Ordering::SeqCst) {
             self.sooner.notify(usize::MAX);
         }
-        for (shared, count) in self.counts.iter().zip(state.counts) {
+        for (shared, count) in self.counts.iter().zip(counters.counts) {
             shared.store(count, Ordering::Relaxed);
         }
-        show_queues(&mut lock(&self.queues), &state.queues);
-        show_printed(&mut lock(&self.printed), state);
+        show_queues(&mut lock(&self.queues), &counters.queues);
+        show_printed(&mut lock(&self.printed), counters);
     }
 
     /// All queues by name.
@@ -153,14 +153,14 @@ fn show_queues(shown: &mut BTreeMap<String, Queue>, now: &BTreeMap<String, Queue
     }
 }
 
-fn show_printed(shown: &mut Arc<Printed>, state: &State) {
+fn show_printed(shown: &mut Arc<Printed>, counters: &Counters) {
     let is_shown = |(run, output): (&RunId, &Output)| shown.get(run) == Some(&output.printed);
-    if shown.len() == state.output.len() && state.output.iter().all(is_shown) {
+    if shown.len() == counters.output.len() && counters.output.iter().all(is_shown) {
         return;
     }
     let shown = Arc::make_mut(shown);
-    shown.retain(|run, _| state.output.contains_key(run));
-    shown.extend(state.output.iter().map(|(run, output)| (*run, output.printed)));
+    shown.retain(|run, _| counters.output.contains_key(run));
+    shown.extend(counters.output.iter().map(|(run, output)| (*run, output.printed)));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_a_commit_lately_took_is_smoothed() {
-        let (shared, ms) = (Shared::default(), Duration::from_millis);
+        let (shared, ms) = (Published::default(), Duration::from_millis);
         assert_eq!(shared.commit_time(), Duration::ZERO);
         shared.set_commit_time(ms(8));
         assert_eq!(shared.commit_time(), ms(8));

@@ -64,7 +64,7 @@ pub type Counts = [i64; Status::ALL.len()];
 
 /// Memory of the writing thread.
 #[derive(Clone)]
-pub struct State {
+pub struct Counters {
     pub instance: String,
     /// Highest run id that was given out.
     pub last_run: RunId,
@@ -96,9 +96,9 @@ pub struct State {
     pub live_stays: i64,
 }
 
-impl State {
+impl Counters {
     /// Counts everything in the database.
-    pub fn load(conn: &Connection) -> Result<State, Fault> {
+    pub fn load(conn: &Connection) -> Result<Counters, Fault> {
         let meta_i64 = |key: &str| -> Result<i64, Fault> {
             Ok(conn.prepare_cached(sql::META_GET)?.query_row(named_params! {":key": key}, |row| row.get(0))?)
         };
@@ -107,7 +107,7 @@ impl State {
         let newest = |statement: &str| -> Result<i64, Fault> {
             Ok(conn.prepare_cached(statement)?.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0))
         };
-        let mut state = State {
+        let mut counters = Counters {
             instance,
             last_run: RunId(newest(sql::RUNS_MAX_ID)?.max(meta_i64("removed_run_id")?)),
             last_event: Cell::new(EventId(newest(sql::EVENTS_MAX_ID)?.max(meta_i64("removed_event_id")?))),
@@ -125,11 +125,11 @@ impl State {
             live_excess: false,
             live_stays: 0,
         };
-        state.count(conn)?;
-        state.look_up_due(conn)?;
-        state.look_up_expiry(conn)?;
-        state.look_up_prunable(conn)?;
-        Ok(state)
+        counters.count(conn)?;
+        counters.look_up_due(conn)?;
+        counters.look_up_expiry(conn)?;
+        counters.look_up_prunable(conn)?;
+        Ok(counters)
     }
 
     fn count(&mut self, conn: &Connection) -> Result<(), Fault> {
