@@ -70,9 +70,8 @@ pub struct Spec {
     pub keep: bool,
 }
 
-#[cfg(test)]
 impl Spec {
-    /// For tests: `true` in a queue, and nothing else said.
+    /// `true` in a queue, and nothing else said: what a test has to say of a submit when it does not matter.
     pub fn plain(queue: &str) -> Spec {
         Spec {
             command: Command::Script("true".into()),

@@ -73,6 +73,8 @@ mod routes_table;
 mod run_interrupted;
 mod run_token;
 mod runs_api;
+mod runs_changed;
+mod runs_list;
 mod runs_user;
 mod scheduler_idle;
 mod schemas;

@@ -43,7 +43,7 @@ pub use process::{
 };
 pub use reader::{Frame, Reader, Transcript, Via, wire_json};
 pub use reference::{METHODS, Reference, escaped, walk};
-pub use runs::{Metrics, output_of};
+pub use runs::{Metrics, assert_fields, chain, is_time, output_of};
 pub use script::{Feed, Gate};
 pub use socket::{Address, Socket};
 pub use store::{new_run, store};

@@ -1,6 +1,6 @@
 //! Runs, their events and the daemon's figures, as a client asks for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -146,4 +146,40 @@ impl Metrics {
         assert!(!values.is_empty(), "no {name} in {:#?}", self.0);
         values.iter().sum()
     }
+}
+
+/// A run's fields, in the contract's words.
+const FIELDS: &str = "id, name, status, reason, queue, priority, tags, command, script, cwd, env_keys, attempt, \
+    exit_code, signal, error, progress, pid, last_seq, output_bytes, created_at, not_before, started_at, ended_at, \
+    timeout_s, cancel_requested_at, retry_of, on_interrupt, keep";
+
+/// Fails unless a run has exactly the contract's fields.
+#[track_caller]
+pub fn assert_fields(run: &Value) {
+    let have: BTreeSet<&str> = run.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(have, FIELDS.split(", ").collect(), "{run}");
+}
+
+/// Whether it is RFC 3339 in UTC with milliseconds.
+pub fn is_time(value: &Value) -> bool {
+    let shape = |byte: u8| if byte.is_ascii_digit() { b'0' } else { byte };
+    value.as_str().is_some_and(|text| text.bytes().map(shape).eq(*b"0000-00-00T00:00:00.000Z"))
+}
+
+/// The ids of a list, by following `next` to its end.
+#[track_caller]
+pub fn chain(client: &Client, first: &str, page: usize) -> Vec<i64> {
+    let (mut ids, mut next) = (Vec::new(), Some(first.to_owned()));
+    while let Some(path) = next {
+        let list = client.get(&path).expect(200).json();
+        let runs = list["runs"].as_array().unwrap();
+        runs.iter().for_each(assert_fields);
+        ids.extend(runs.iter().map(|run| run["id"].as_i64().unwrap()));
+        next = list["next"].as_str().map(str::to_owned);
+        assert!(list.get("next").is_some() && list.as_object().unwrap().len() == 2, "{list}");
+        assert!(runs.len() == page || next.is_none(), "{path} is cut short: {list}");
+        assert!(!runs.is_empty() || ids.is_empty(), "{path} was promised and is empty");
+    }
+    assert!(ids.is_sorted_by(|a, b| a > b), "newest first, each once: {ids:?}");
+    ids
 }

@@ -1,12 +1,11 @@
 //! A store without a daemon around it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use runabout::dir::Dir;
 use runabout::metrics::Metrics;
-use runabout::run::{Command, OnInterrupt, Spec};
+use runabout::run::Spec;
 use runabout::store::{NewRun, Store, StoreConfig};
 use runabout::wake::{Bell, Stop};
 
@@ -34,19 +33,5 @@ pub fn store(dir: &TempDir) -> Store {
 
 /// A submit of a script.
 pub fn new_run() -> NewRun {
-    let spec = Spec {
-        command: Command::Script("true".into()),
-        name: None,
-        queue: "default".into(),
-        priority: 0,
-        tags: Vec::new(),
-        cwd: None,
-        env: BTreeMap::new(),
-        stdin: None,
-        timeout_s: None,
-        not_before: None,
-        on_interrupt: OnInterrupt::Fail,
-        keep: false,
-    };
-    NewRun { spec, idempotency: None, retry_of: None, by: "test".into() }
+    NewRun { spec: Spec::plain("default"), idempotency: None, retry_of: None, by: "test".into() }
 }
