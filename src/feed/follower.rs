@@ -296,3 +296,7 @@ impl Follower {
 #[cfg(test)]
 #[path = "follower_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod model_tests;

@@ -67,8 +67,8 @@ impl Hub {
         let mut sends = 0;
         loop {
             let rung = bell.listen();
-            while let Some(event) = self.store.committed().take() {
-                sends += self.mailboxes.offer(event);
+            while let Some(looked_at) = self.push_next() {
+                sends += looked_at;
                 if sends >= SENDS_BETWEEN_YIELDS {
                     sends = 0;
                     futures_lite::future::yield_now().await;
@@ -80,9 +80,12 @@ impl Hub {
 
     /// Hands out what is committed so far, and then closes every mailbox: readers see the rest of what they hold.
     pub fn close(&self) {
-        while let Some(event) = self.store.committed().take() {
-            self.mailboxes.offer(event);
-        }
+        while self.push_next().is_some() {}
         self.mailboxes.close();
+    }
+
+    /// Hands out the next event that is committed, if there is one; answers how many mailboxes were looked at.
+    pub(super) fn push_next(&self) -> Option<usize> {
+        self.store.committed().take().map(|event| self.mailboxes.offer(event))
     }
 }

@@ -13,6 +13,8 @@ mod opening;
 mod run_end;
 mod shared_event;
 mod subscription;
+#[cfg(test)]
+mod test_feed;
 
 pub use budget::{Budget, Share};
 pub use follower::{Follower, Step};
