@@ -19,7 +19,7 @@ const SPAWN_8: &str = "posix_spawn, 8 at once";
 
 const RUNS: usize = 1_500;
 const SPOOLED: usize = 300;
-const PUEUE_RUNS: usize = 40;
+const PUEUE_RUNS: usize = 20;
 const SLOTS: [(usize, &str); 2] = [(1, "no_ops_1"), (8, "no_ops_8")];
 
 pub fn measure(bench: &mut Bench) {

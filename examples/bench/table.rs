@@ -66,7 +66,7 @@ fn conditions(first: &Value, parts: &[Value]) -> String {
     let number = |key: &str| figure(machine[key].as_f64().unwrap_or(0.0));
     let mut said = format!(
         "{}: {} cores ({}), {} GB, Linux {}, {}; {} appends of 4 KiB with a flush a second, {} programs that do nothing \
-         started and awaited a second, one at a time. Medians of three rounds in turns; in brackets how many times as good \
+         started and awaited a second, one at a time; the load was {} when it began. Medians of three rounds in turns; in brackets how many times as good \
          Runabout is.",
         text("date"),
         machine["cores"],
@@ -76,6 +76,7 @@ fn conditions(first: &Value, parts: &[Value]) -> String {
         text("file_system"),
         number("flushes_per_s"),
         number("spawns_per_s"),
+        first["load_before"].as_str().unwrap_or("unknown"),
     );
     let versions: BTreeMap<_, _> = parts.iter().flat_map(|part| part["versions"].as_object().unwrap()).collect();
     let versions: Vec<_> = versions
