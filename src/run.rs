@@ -3,11 +3,13 @@
 //! No I/O, and no knowledge of how a run is stored, executed or shown.
 
 mod hold;
+mod options;
 mod outcome;
 
 use std::collections::BTreeMap;
 
 pub use self::hold::{HeldBy, Hold};
+pub use self::options::Options;
 pub use self::outcome::{Ask, Exit, OnInterrupt, Outcome, Reason, Status};
 use crate::clock::UnixMs;
 pub use crate::numbers::RunId;
@@ -68,6 +70,8 @@ pub struct Spec {
     pub on_interrupt: OnInterrupt,
     /// Exempt from retention.
     pub keep: bool,
+    /// What else was said.
+    pub options: Options,
 }
 
 impl Spec {
@@ -86,6 +90,7 @@ impl Spec {
             not_before: None,
             on_interrupt: OnInterrupt::Fail,
             keep: false,
+            options: Options::default(),
         }
     }
 }

@@ -5,4 +5,5 @@ WHERE id = (SELECT id FROM runs
             WHERE queue = :queue AND status = 'queued' AND held_by = 0
             ORDER BY priority DESC, id
             LIMIT 1)
-RETURNING id, attempt, command, script, cwd, env, stdin, timeout_s, created_at, not_before, output_bytes
+RETURNING id, attempt, command, script, cwd, env, stdin, timeout_s, options, created_at, not_before,
+          output_bytes

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::event::Stream;
-use crate::run::Command;
+use crate::run::{Command, Options};
 use crate::run_tokens::RunTokens;
 use crate::runner::{Environment, Running, procfs};
 use crate::store::backlog::{Backlog, Piece};
@@ -77,8 +77,17 @@ impl Trial {
 
     fn of(command: Command) -> Trial {
         let env = BTreeMap::new();
-        let claimed =
-            Claimed { run: RunId(7), attempt: 3, command, cwd: None, env, stdin: None, timeout_s: None, waited_ms: 0 };
+        let claimed = Claimed {
+            run: RunId(7),
+            attempt: 3,
+            command,
+            cwd: None,
+            env,
+            stdin: None,
+            timeout_s: None,
+            options: Options::default(),
+            waited_ms: 0,
+        };
         Trial {
             claimed,
             running: Running::default(),

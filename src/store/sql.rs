@@ -100,11 +100,6 @@ statements! {
     UPKEEP_SUMMARY = "upkeep/summary";
 }
 
-/// The migrations, in order; a database's `user_version` is how many of them it has seen.
-pub const MIGRATIONS: &[&str] = &[
-    include_str!("../../sql/migrations/0001_runs.sql"),
-    include_str!("../../sql/migrations/0002_trimmed_runs.sql"),
-    include_str!("../../sql/migrations/0003_events_of_all_runs.sql"),
-    include_str!("../../sql/migrations/0004_held_by.sql"),
-    include_str!("../../sql/migrations/0005_ids_of_access.sql"),
-];
+// The migrations, in order; a database's `user_version` is how many of them it has seen. `build.rs` lists what is in
+// `sql/migrations`.
+include!(concat!(env!("OUT_DIR"), "/migrations.rs"));

@@ -10,7 +10,7 @@ use super::outcome::OutcomeBody;
 use super::word::Word;
 use crate::clock::UnixMs;
 use crate::numbers::{RunId, Seq};
-use crate::run::{Command, OnInterrupt, Reason, Run, Spec, Status};
+use crate::run::{Command, OnInterrupt, Options, Reason, Run, Spec, Status};
 
 /// A run. Values of `env` and `stdin` are never given back.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -75,6 +75,9 @@ pub struct RunBody<'a> {
     pub on_interrupt: Word<OnInterrupt>,
     /// Whether it never expires.
     pub keep: bool,
+    /// What else its submit said.
+    #[serde(flatten)]
+    pub options: Cow<'a, Options>,
     /// In a list: the fields that are cut short.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub truncated: Vec<Cow<'a, str>>,
@@ -83,8 +86,21 @@ pub struct RunBody<'a> {
 impl<'a> RunBody<'a> {
     /// The run as a client sees it.
     pub fn new(run: &'a Run) -> RunBody<'a> {
-        let Spec { command, name, queue, priority, tags, cwd, env, timeout_s, not_before, on_interrupt, keep, .. } =
-            &run.spec;
+        let Spec {
+            command,
+            name,
+            queue,
+            priority,
+            tags,
+            cwd,
+            env,
+            timeout_s,
+            not_before,
+            on_interrupt,
+            keep,
+            options,
+            ..
+        } = &run.spec;
         let time = |at: &Option<UnixMs>| at.map(|at| at.to_string());
         let text = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
         RunBody {
@@ -117,6 +133,7 @@ impl<'a> RunBody<'a> {
             retry_of: run.retry_of,
             on_interrupt: (*on_interrupt).into(),
             keep: *keep,
+            options: Cow::Borrowed(options),
             truncated: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::run::OnInterrupt;
+use crate::run::{OnInterrupt, Options};
 
 /// A new run, as it is asked for. What is `None` or empty is left to the daemon; exactly one of `command` and `script` is
 /// given. What is allowed is in the reference (`GET /v1/openapi.json`, schema `Submit`), and the daemon checks it.
@@ -49,6 +49,9 @@ pub struct Submit {
     /// Whether it never expires.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
+    /// What else there is to say.
+    #[serde(flatten)]
+    pub options: Options,
 }
 
 impl Submit {

@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::cli::duration;
-use crate::run::OnInterrupt;
+use crate::run::{OnInterrupt, Options};
 
 /// What a new run is told.
 #[derive(Args, Clone, Debug, Default)]
@@ -59,6 +59,13 @@ pub struct SubmitOptions {
     /// The command and its arguments; no shell is involved
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+impl SubmitOptions {
+    /// What goes along as it was said, without a look at the caller.
+    pub fn options(&self) -> Options {
+        Options {}
+    }
 }
 
 /// How far it may go is for the daemon to say.

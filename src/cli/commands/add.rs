@@ -89,6 +89,7 @@ impl Submission {
 
 fn submit_of(options: SubmitOptions, script: Option<String>, stdin: Option<String>, caller: Caller) -> Submit {
     let path = caller.path.map(|path| ("PATH".to_owned(), path));
+    let more = options.options();
     Submit {
         command: script.is_none().then_some(options.command),
         script,
@@ -103,6 +104,7 @@ fn submit_of(options: SubmitOptions, script: Option<String>, stdin: Option<Strin
         delay_s: options.delay,
         on_interrupt: options.on_interrupt,
         keep: options.keep,
+        options: more,
     }
 }
 

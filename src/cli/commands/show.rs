@@ -1,5 +1,7 @@
 //! `show`: everything about one run.
 
+use serde_json::Value;
+
 use super::context::{Context, one_value};
 use crate::cli::args::Id;
 use crate::cli::duration;
@@ -66,8 +68,19 @@ fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
         ("output", Some(format!("{} bytes", run.output_bytes))),
         ("events", Some(run.last_seq.to_string())),
     ];
-    let shown = lines.iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name:<13} {value}\n")));
-    shown.collect()
+    let shown = lines.iter().filter_map(|(name, value)| value.as_ref().map(|value| line(name, value)));
+    shown.chain(options(run)).collect()
+}
+
+fn line(name: &str, value: &str) -> String {
+    format!("{name:<13} {value}\n")
+}
+
+/// What else its submit said, by the names of the wire.
+fn options(run: &RunView) -> Vec<String> {
+    let Ok(Value::Object(options)) = serde_json::to_value(&run.options) else { return Vec::new() };
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    options.iter().map(|(name, value)| line(&name.replace('_', " "), &printable(&shown(value)))).collect()
 }
 
 /// Which processes are stopped, and how they go on.

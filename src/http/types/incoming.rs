@@ -9,7 +9,7 @@ use crate::clock::UnixMs;
 use crate::event::{APPEND_MAX, DATA_BYTES_MAX, Kind};
 use crate::http::error::Problem;
 use crate::http::error::VIOLATIONS_MAX;
-use crate::run::{Command, OnInterrupt, Spec};
+use crate::run::{Command, OnInterrupt, Options, Spec};
 use crate::store::{Change, DEFAULT_QUEUE};
 use crate::text::json;
 use crate::wire::Violation;
@@ -143,9 +143,15 @@ pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
         not_before: not_before.or(delay_s.filter(|s| *s > 0).map(|s| now.plus_s(s))),
         on_interrupt: fields.word("on_interrupt", OnInterrupt::ALL, OnInterrupt::as_str).unwrap_or(OnInterrupt::Fail),
         keep: fields.boolean("keep").unwrap_or(false),
+        options: options_from(&mut fields),
     };
     fields.finish()?;
     Ok(spec)
+}
+
+/// Each field of the options, by name: one that is not read here is refused as unknown.
+fn options_from(_fields: &mut Fields) -> Options {
+    Options {}
 }
 
 fn unique(mut tags: Vec<String>) -> Vec<String> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::run::{Ask, Command, RunId};
+use crate::run::{Ask, Command, Options, RunId};
 
 /// A run that was just claimed: its attempt and `started` event are on the medium, its process is not there yet.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Claimed {
     pub stdin: Option<String>,
     /// Seconds until SIGTERM.
     pub timeout_s: Option<i64>,
+    /// What else its submit said.
+    pub options: Options,
     /// How long it had been waiting since it was due.
     pub waited_ms: i64,
 }

@@ -4,7 +4,7 @@ use async_channel::Receiver;
 use rusqlite::named_params;
 
 use crate::clock::UnixMs;
-use crate::run::{Ask, Exit, OnInterrupt, Outcome, RunId, Status};
+use crate::run::{Ask, Exit, OnInterrupt, Options, Outcome, RunId, Status};
 use crate::store::engine::orders::{Claimed, Order};
 use crate::store::engine::output::Output;
 use crate::store::engine::snapshot::Snapshot;
@@ -136,6 +136,7 @@ fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
             env: parsed(row.get_ref("env")?.as_str()?),
             stdin: row.get("stdin")?,
             timeout_s: row.get("timeout_s")?,
+            options: Options::from_column(row.get_ref("options")?.as_str()?),
             waited_ms: (now.0 - since).max(0),
         };
         Ok((claimed, row.get("output_bytes")?))

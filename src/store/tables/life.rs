@@ -71,6 +71,7 @@ pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> R
         ":env": json(&spec.env), ":stdin": spec.stdin, ":timeout_s": spec.timeout_s,
         ":not_before": spec.not_before.map(|at| at.0), ":on_interrupt": spec.on_interrupt.as_str(),
         ":keep": spec.keep, ":created_at": tx.now.0, ":retry_of": new.retry_of.map(|run| run.0),
+        ":options": spec.options.to_column(),
     })?;
     tx.counters.last_run = id;
     let by = json_string(&new.by);

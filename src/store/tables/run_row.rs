@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::clock::UnixMs;
 use crate::numbers::Seq;
-use crate::run::{Command, HeldBy, OnInterrupt, Outcome, Reason, Run, RunId, Spec, Status};
+use crate::run::{Command, HeldBy, OnInterrupt, Options, Outcome, Reason, Run, RunId, Spec, Status};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
@@ -59,6 +59,7 @@ fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
             not_before: time("not_before")?,
             on_interrupt: OnInterrupt::parse(row.get_ref("on_interrupt")?.as_str()?).unwrap_or(OnInterrupt::Fail),
             keep: row.get("keep")?,
+            options: Options::from_column(row.get_ref("options")?.as_str()?),
         },
         held_by: HeldBy::from_bits(row.get("held_by")?),
         attempt: row.get("attempt")?,
