@@ -126,37 +126,46 @@ fn the_tarball_has_the_documentation_and_the_examples() {
     for name in ["README.md", "docs/service.md", "examples/watch.sh", "examples/client.rs", "examples/nightly.timer"] {
         assert!(stage.join(name).exists(), "{name}");
     }
-    for asset in ["docs/*.md", "examples/[fsw]*.sh", "examples/*.rs", "examples/nightly.*"] {
+    for asset in [
+        "target/manual/README.md",
+        "LICENSE-*",
+        "docs/*.*",
+        "examples/[fsw]*.sh",
+        "examples/*.rs",
+        "examples/nightly.*",
+    ] {
         assert!(package.contains(&format!("[\"{asset}\", \"usr/share/doc/runabout/")), "{asset}");
     }
     assert!(!stage.join("examples/demo.sh").exists(), "it is for the source tree");
-    // A link that leads nowhere is found by the first who follows it.
-    for page in [
-        "README.md",
-        "docs/service.md",
-        "docs/commands.md",
-        "docs/tls.md",
-        "docs/clients.md",
-        "docs/performance.md",
-        "SECURITY.md",
-    ] {
-        let text = std::fs::read_to_string(source.join(page)).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-            if link.contains("://") {
-                continue;
-            }
-            let there = source.join(page).parent().unwrap().join(file);
-            let there = if file.is_empty() { source.join(page) } else { there };
-            let target = std::fs::read_to_string(&there).unwrap_or_else(|error| panic!("{page}: {link}: {error}"));
-            let slug = |line: &str| {
-                let kept = line.trim_start_matches('#').trim().to_lowercase();
-                kept.chars().filter(|c| c.is_alphanumeric() || " -".contains(*c)).collect::<String>().replace(' ', "-")
-            };
-            let is_there =
-                heading.is_empty() || target.lines().any(|line| line.starts_with('#') && slug(line) == heading);
-            assert!(is_there, "{page}: {link}: there is no such heading");
+    // A link that leads nowhere is found by the first who follows it; what is packed has fewer files than the source.
+    for (root, pages) in [(source, "README.md"), (&stage, "README.md"), (&stage, "SECURITY.md"), (&stage, "docs")] {
+        let pages = match pages {
+            "docs" => std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect(),
+            page => vec![root.join(page)],
+        };
+        for page in pages.iter().filter(|page| page.extension().is_some_and(|kind| kind == "md")) {
+            assert_links_lead_somewhere(page);
         }
+    }
+}
+
+/// Follows every link of a page to a file, and in it to a heading.
+#[track_caller]
+fn assert_links_lead_somewhere(page: &Path) {
+    let text = std::fs::read_to_string(page).unwrap();
+    for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+        if link.contains("://") {
+            continue;
+        }
+        let there = if file.is_empty() { page.to_owned() } else { page.parent().unwrap().join(file) };
+        let target = std::fs::read_to_string(&there).unwrap_or_else(|error| panic!("{page:?}: {link}: {error}"));
+        let slug = |line: &str| {
+            let kept = line.trim_start_matches('#').trim().to_lowercase();
+            kept.chars().filter(|c| c.is_alphanumeric() || " -".contains(*c)).collect::<String>().replace(' ', "-")
+        };
+        let is_there = heading.is_empty() || target.lines().any(|line| line.starts_with('#') && slug(line) == heading);
+        assert!(is_there, "{page:?}: {link}: there is no such heading");
     }
 }
 
