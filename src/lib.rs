@@ -124,6 +124,7 @@ pub mod event;
 pub mod feed;
 #[cfg(feature = "daemon")]
 pub mod free_space;
+#[cfg(feature = "daemon")]
 pub mod holder;
 #[cfg(feature = "daemon")]
 pub mod http;
