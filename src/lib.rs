@@ -24,6 +24,7 @@
 //!   rules, without I/O.
 //! - [`store`] is the only part that names SQLite. It knows neither readers nor processes.
 //! - [`http`] is the only part that names tide, hyper and tungstenite. It does not know what runs.
+//! - [`wire`] has the JSON of the protocol, each shape once for both ends, and a reader's bookmark; no I/O.
 //! - [`client`] is a connection to a daemon and a reader of its events, by the protocol alone; [`cli`] is the command line,
 //!   its first user.
 //! - [`upkeep`] works on the daemon's files without the daemon.

@@ -1,6 +1,10 @@
 //! The reference is exact about what is taken: what its schemas allow the daemon takes, what they do not it refuses, to
 //! the last parameter and the ends of every range.
 
+use std::collections::BTreeSet;
+
+use runabout::run::{OnInterrupt, Options};
+use runabout::wire::Submit;
 use serde_json::{Value, json};
 
 use crate::common::{Daemon, Reference};
@@ -274,4 +278,44 @@ fn a_body_is_refused_exactly_where_its_schema_refuses_it() {
         }
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Every option of a submit, each given: a new one is missing here until it is given, too.
+fn all_options() -> Options {
+    Options {}
+}
+
+#[test]
+fn every_field_of_a_submit_is_in_the_reference_and_on_the_page() {
+    let submit = Submit {
+        script: Some("true".into()),
+        command: Some(vec!["true".into()]),
+        name: Some("a".into()),
+        queue: Some("default".into()),
+        priority: Some(1),
+        tags: vec!["a".into()],
+        cwd: Some("/".into()),
+        env: [("A".to_owned(), "b".to_owned())].into(),
+        stdin: Some("a".into()),
+        timeout_s: Some(1),
+        delay_s: Some(1),
+        on_interrupt: Some(OnInterrupt::Fail),
+        keep: true,
+        options: all_options(),
+    };
+    let keys = |value: Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
+    let daemon = Daemon::start();
+    let reference = reference(&daemon);
+    let known = |schema: &str| {
+        let (_, properties) = reference.at(&format!("/components/schemas/{schema}/properties")).unwrap();
+        keys(properties.clone())
+    };
+    let mut sent = keys(serde_json::to_value(&submit).unwrap());
+    let page = include_str!("../src/http/page/views/submit.js");
+    let fields = page.lines().find(|line| line.starts_with("const FIELDS")).expect("the page names its fields");
+    assert!(sent.iter().all(|field| fields.contains(&format!("'{field}'"))), "{sent:?} on the page: {fields}");
+    sent.insert("not_before".to_owned());
+    assert_eq!(sent, known("Submit"));
+    let shown = keys(serde_json::to_value(all_options()).unwrap());
+    assert!(shown.is_subset(&known("Run")), "{shown:?} in a run");
 }
