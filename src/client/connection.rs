@@ -29,8 +29,8 @@ use smol_hyper::rt::FuturesIo;
 use super::failure::{Failure, Problem};
 use super::target::{Address, Target};
 use super::tls::Tls;
-use crate::state_dir::SOCKET_PATH_BYTES_MAX;
 #[cfg(unix)]
+use crate::state_dir::SOCKET_PATH_BYTES_MAX;
 use crate::timer::within;
 
 /// To reach a host on the network.
