@@ -15,7 +15,7 @@
 //!                       reads: one snapshot a read                one thread: reads SQLite
 //!                       ▲                 ▲
 //!                       │ orders          │ backlog: output on its way in
-//!   scheduler ──────────┴── runner: process, output, appender, running, orphans
+//!   scheduler ──────────┴── runner: attempt, execution, appender, running, orphans
 //! ```
 //!
 //! # Layers

@@ -1,6 +1,6 @@
-//! One claimed attempt, from its start to its settled end: who asks for its end, its time limit, its grace.
+//! Executes a claimed attempt, from its start to its settled end: requests to end it, its time limit, its grace.
 //!
-//! It knows no pipe and no process (see `execution`), and starts nothing whose claim is not on the medium.
+//! Knows neither pipes nor processes (see `execution`), and starts nothing whose claim is not on the medium.
 
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,10 @@ use crate::run::{Ask, Exit, RunId};
 use crate::store::{Claimed, FaultLog, ProcessMark};
 use crate::timer::{until, within};
 
-/// An ending run whose output finds no room for so long has it committed by itself.
+/// Time after which output of an ended command that still waits is committed by itself.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
-/// A command that is over by then is written down together with its end, in one commit less; any other is written down
-/// then, before any of its output. A daemon that dies meanwhile leaves a process that its environment tells.
+/// Time after which a command's process is recorded, before any of its output. A shorter command is recorded together with
+/// its end, which saves a commit. If the daemon dies before that, the process is found by its environment.
 const RECORD_DELAY: Duration = Duration::from_millis(10);
 
 /// Executes a claimed attempt and settles it. Dropping the future leaves the command running.
@@ -40,7 +40,7 @@ pub(super) fn attempt(context: Context, claimed: Claimed) -> impl Future<Output 
     }
 }
 
-/// Starts the command and sees it to its end, unless somebody asked for that before.
+/// Starts the command and waits for its end, unless the end was requested before.
 async fn execute(context: &Context, claimed: &Claimed, switch: &Switch, outlet: &mut Outlet) -> End {
     let (run, attempt) = (claimed.run, claimed.attempt);
     let unstarted = |asked, exit| End { run, attempt, process: None, asked, exit };
@@ -60,11 +60,11 @@ async fn execute(context: &Context, claimed: &Claimed, switch: &Switch, outlet: 
         }
     };
     context.shortage.is_over();
-    // The token ends here, before anybody is told that the run has ended.
-    see_to_its_end(context, claimed, switch, deadline, child, pipes, outlet).await
+    // The token ends here, before the end of the run is recorded.
+    follow_to_its_end(context, claimed, switch, deadline, child, pipes, outlet).await
 }
 
-/// What is wanting now comes back: the attempt is tried again.
+/// Resources are lacking, which is temporary: the attempt is tried again.
 fn postponed(context: &Context, run: RunId, why: String) -> Exit {
     let (pause, is_first) = context.shortage.note();
     // Of those that fail together the first speaks for all.
@@ -73,8 +73,8 @@ fn postponed(context: &Context, run: RunId, why: String) -> Exit {
     Exit::Postponed { why, retry_ms: i64::try_from(pause.as_millis()).unwrap_or(i64::MAX) }
 }
 
-/// Writes a command down that has begun, passes its output on, and answers how it ended.
-async fn see_to_its_end(
+/// Records a started command, passes its output on, and returns how it ended.
+async fn follow_to_its_end(
     context: &Context,
     claimed: &Claimed,
     switch: &Switch,
@@ -98,7 +98,7 @@ async fn see_to_its_end(
     };
     let asked = future::or(supervised, flushed).await;
     if asked.is_some() {
-        left_behind::tell(context, run, &[]).await;
+        left_behind::report(context, run, &[]).await;
     }
     // Before its pid can be another's.
     switch.set_session(None);
@@ -109,9 +109,8 @@ async fn see_to_its_end(
     End { run, attempt, process, asked, exit }
 }
 
-/// Writes down what runs longer than a moment. Answers what is still to be written where it was over by then, or the store
-/// cannot take it: then its end takes it along, and a daemon that dies meanwhile leaves a process that its environment
-/// tells.
+/// Records a command that runs for more than [`RECORD_DELAY`]. Returns what is still to be recorded together with its end:
+/// it was shorter, or the store could not take it.
 async fn record_if_long(context: &Context, claimed: &Claimed, execution: &impl Execution) -> Option<ProcessMark> {
     let mark = execution.mark();
     if within(RECORD_DELAY, execution.exited()).await.is_some() {
@@ -123,7 +122,7 @@ async fn record_if_long(context: &Context, claimed: &Claimed, execution: &impl E
     Some(mark)
 }
 
-/// Passes a started command's output on and sees it to its end; answers who asked for that, if anybody.
+/// Passes a started command's output on until its end; returns who requested that, if anybody.
 pub(super) async fn supervise(
     execution: &impl Execution,
     mut pieces: impl Pieces,
@@ -155,8 +154,8 @@ pub(super) async fn supervise(
     gone.map(|(asked, _)| asked)
 }
 
-/// Waits for the leader's end, and brings it about where somebody asks: then answers who, and when what is left of it is to
-/// be killed.
+/// Waits for the leader's end, and brings it about on request: then returns who requested it, and when the processes that
+/// are left are to be killed.
 async fn until_gone(
     execution: &impl Execution,
     switch: &Switch,
@@ -168,7 +167,7 @@ async fn until_gone(
         execution.exited().await;
         switch.close()
     };
-    // The ask first: what was told that it decides has decided.
+    // Requests first: the sender of the deciding one was told so.
     let asked = until(deadline, future::or(asked, exited)).await.unwrap_or_else(|| {
         switch.ask(Ask::Timeout);
         switch.asked_now()
@@ -197,7 +196,7 @@ async fn until_gone(
     Some((asked, Instant::now()))
 }
 
-/// `None` where it is beyond all clocks.
+/// `None` when it is beyond what a clock can count.
 fn deadline_after(seconds: i64) -> Option<Instant> {
     Instant::now().checked_add(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }

@@ -1,7 +1,6 @@
-//! A command that is a child of the daemon, with its session: the one way in which an attempt is executed today.
+//! A command that is a child of the daemon, with its session: today the only way in which an attempt is executed.
 //!
-//! It is reaped only when its attempt is settled, so that its pid still names its session whenever that is signalled.
-//! Nothing here may wait for it in the thread.
+//! It is reaped last, so that its pid still names its session whenever that is signalled. Nothing here may block the thread.
 
 use std::fs::File;
 use std::io;
@@ -110,7 +109,7 @@ impl Execution for Child {
     }
 
     /// SIGTERM and SIGCONT to all of its session: to its own group in one call that no fork escapes, to other groups
-    /// one by one. Looked up before anybody is told, so that what a handler starts to clean up is not told itself.
+    /// one by one. Looked up before any signal is sent, so that what a handler starts to clean up gets none itself.
     ///
     /// The leader comes before those it may wait for, or it would go on to its next command; but after those that are
     /// stopped: the kernel sends them SIGHUP when their leader ends, and they would die of that unheard.
@@ -120,10 +119,10 @@ impl Execution for Child {
         for (_, identity, stat) in session::members_of(&[self.pid]).filter(|(_, _, stat)| stat.group != group) {
             if stat.is_stopped { &mut stopped } else { &mut others }.push(identity);
         }
-        session::tell(&stopped);
+        session::terminate(&stopped);
         self.signal_group(Signal::TERM);
         self.signal_group(Signal::CONT);
-        session::tell(&others);
+        session::terminate(&others);
     }
 
     /// SIGKILL to its own group in one call, and to who else is in its session.

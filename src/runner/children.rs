@@ -1,7 +1,7 @@
-//! The daemon's children, its own and those that it inherits: how one ended, and who of them is nobody's.
+//! Waits for the daemon's children by SIGCHLD, and reaps those that no attempt owns.
 //!
-//! Only where it must, because each SIGCHLD wakes it: where there are no pidfds, and where it is the one who inherits
-//! processes whose parents died (PID 1 of a container, a subreaper).
+//! Each SIGCHLD wakes it, so it runs only where it must: on a system without pidfds, and where the daemon inherits processes
+//! whose parents died (PID 1 of a container, a subreaper).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,9 +14,9 @@ use super::{member, procfs};
 use crate::run::Exit;
 use crate::signals::RepeatedSignal;
 
-/// Rung when a child may have ended; one for the process, as SIGCHLD is.
+/// Notified when a child may have ended; one for the process, as SIGCHLD is.
 static ENDED: Event = Event::new();
-/// Were settled before they died: reaped when they have.
+/// Children whose attempts were settled before they died; reaped later.
 static UNREAPED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// Whether [`watch`] is needed here.
@@ -24,7 +24,7 @@ pub fn are_to_be_watched() -> bool {
     !member::are_there() || is_heir()
 }
 
-/// Tells of every SIGCHLD, and reaps who is nobody's; `is_owned` says whether a child is an attempt's own.
+/// Passes every SIGCHLD on, and reaps children that no attempt owns; `is_owned` says which are owned.
 pub async fn watch(mut signal: RepeatedSignal, is_owned: impl Fn(Pid) -> bool) {
     loop {
         ENDED.notify(usize::MAX);
@@ -47,7 +47,7 @@ pub(super) async fn ended(pid: Pid) {
     }
 }
 
-/// Says how a child ended, and frees its pid; `None` when it is not dead.
+/// Reaps a child and returns how it ended; `None` when it is not dead.
 pub(super) fn reap(pid: Pid) -> Option<Exit> {
     match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
         Ok(Some(status)) => Some(exit_of(&status)),
@@ -59,12 +59,12 @@ pub(super) fn reap(pid: Pid) -> Option<Exit> {
     }
 }
 
-/// Takes over a child that did not die in time, to be reaped later.
+/// Keeps a child that did not die in time, to be reaped later.
 pub(super) fn leave_unreaped(child: Pid) {
     unreaped().push(child);
 }
 
-/// Reaps those of them that have died meanwhile.
+/// Reaps the kept children that have died meanwhile.
 pub(super) fn reap_left() {
     unreaped().retain(|&child| reap(child).is_none());
 }
@@ -81,12 +81,12 @@ fn exit_of(status: &WaitIdStatus) -> Exit {
     }
 }
 
-/// Whether processes whose parents died become ours.
+/// Whether processes whose parents died become children of the daemon.
 fn is_heir() -> bool {
     getpid().is_init() || child_subreaper().is_ok_and(|subreaper| subreaper.is_some())
 }
 
-/// An attempt's own process is left for the attempt; who else is dead is asked for, so that its number is free again.
+/// Reaps dead children that no attempt owns, so that their pids are free again.
 fn reap_strangers(is_owned: &impl Fn(Pid) -> bool) {
     let strangers =
         procfs::pids().filter_map(Pid::from_raw).filter(|&pid| !is_owned(pid) && !unreaped().contains(&pid));

@@ -1,6 +1,6 @@
-//! What a command finds when it starts: its variables, its directory, its user.
+//! The environment of a command: its variables, its directory, its user.
 //!
-//! It only looks at the daemon's own, and names no secret in an error.
+//! Never changes the daemon's own, and names no secret in an error.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,7 +17,7 @@ use crate::accounts::{Account, user_name};
 use crate::run_tokens::RunToken;
 use crate::store::Claimed;
 
-/// What systemd tells the daemon and means for nobody else; and every `RUNABOUT_…`.
+/// Variables that systemd sets for the daemon alone; commands do not inherit them, nor any `RUNABOUT_…`.
 const PRIVATE: &[&str] = &["NOTIFY_SOCKET", "INVOCATION_ID", "JOURNAL_STREAM", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"];
 const PRIVATE_PREFIXES: &[&str] = &["RUNABOUT_", "LISTEN_", "WATCHDOG_"];
 
@@ -34,12 +34,12 @@ pub struct Environment {
     url: Option<String>,
     /// The daemon's Unix socket.
     socket: Option<PathBuf>,
-    /// Whom commands run as, where that was said.
+    /// The user that commands run as, if configured.
     account: Option<Account>,
 }
 
 impl Environment {
-    /// Looks at the daemon's own environment; `instance` is the database's.
+    /// From the daemon's own environment; `instance` is the database's.
     pub fn new(instance: &str) -> Environment {
         let inherited = std::env::vars_os().filter(|(key, _)| !is_private(key)).collect();
         let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
@@ -49,12 +49,12 @@ impl Environment {
         Environment { inherited, home, instance, boot_id, oom_score, url: None, socket: None, account: None }
     }
 
-    /// The same, with commands told that they reach the daemon there.
+    /// The same, where commands reach the daemon at this URL and socket.
     pub fn reached_at(self, url: String, socket: PathBuf) -> Environment {
         Environment { url: Some(url), socket: Some(socket), ..self }
     }
 
-    /// The same, with commands running as this user, in its home and by its names.
+    /// The same, where commands run as this user, in its home and with its names.
     pub fn of_user(mut self, account: Account) -> Environment {
         let home = account.home.clone().unwrap_or_else(|| PathBuf::from("/"));
         let (name, shell) = (OsString::from(&account.name), OsString::from(&account.shell));
@@ -65,35 +65,35 @@ impl Environment {
         Environment { home: Some(home), account: Some(account), ..self }
     }
 
-    /// Whom a command must become, where that is not who the daemon is.
+    /// The user that a command must become, if that is not the daemon's own.
     pub fn becomes(&self) -> Option<&Account> {
         let own = rustix::process::geteuid().as_raw();
         self.account.as_ref().filter(|account| account.uid != own)
     }
 
-    /// Whom commands run as: a name, or a number that has none.
+    /// The name of the user that commands run as, or its number if it has no name.
     pub fn user(&self) -> String {
         let own = || rustix::process::geteuid().as_raw();
         let named = self.account.as_ref().map(|account| account.name.clone());
         named.or_else(|| user_name(own())).unwrap_or_else(|| own().to_string())
     }
 
-    /// The name of the database whose runs these are.
+    /// The instance of the database.
     pub fn instance(&self) -> &str {
         &self.instance
     }
 
-    /// How commands come to their standing with the out-of-memory killer.
+    /// How commands get their score with the out-of-memory killer.
     pub(super) fn oom_score(&self) -> &OomScore {
         &self.oom_score
     }
 
-    /// The name of this boot.
+    /// The id of this boot.
     pub fn boot_id(&self) -> &str {
         &self.boot_id
     }
 
-    /// All that the command finds in its environment; of two of the same name the last holds.
+    /// All variables of the command; of two with the same name the last one counts.
     pub fn variables(&self, claimed: &Claimed, token: &RunToken) -> Vec<(OsString, OsString)> {
         let own = |(key, value): (&str, String)| (OsString::from(key), OsString::from(value));
         let mut all = self.inherited.clone();
@@ -110,7 +110,7 @@ impl Environment {
         all
     }
 
-    /// The directories that the command may start in, the first that can be entered: for a child that looks for itself.
+    /// The directories that the command may start in, of which a child takes the first that it can enter.
     pub fn directories(&self, claimed: &Claimed) -> Vec<PathBuf> {
         match &claimed.cwd {
             Some(asked) => vec![PathBuf::from(asked)],
@@ -121,8 +121,7 @@ impl Environment {
     /// The directory that the command starts in.
     ///
     /// # Errors
-    /// Why the one that was asked for cannot be entered: after a failed spawn nobody could tell
-    /// that from a missing program.
+    /// Why the requested one cannot be entered. A failed spawn could not tell that from a missing program.
     pub fn directory(&self, claimed: &Claimed) -> Result<PathBuf, String> {
         let Some(asked) = &claimed.cwd else {
             let home = self.home.clone().filter(|home| may_enter(home).is_ok());

@@ -192,12 +192,12 @@ const DIRECTORY: &[u8; 1] = b"d";
 /// # Errors
 /// Where there is no pipe to be had.
 pub(super) fn become_user(command: &mut Command, account: &Account, directories: Vec<CString>) -> io::Result<Steps> {
-    let (read, told) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
     let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
     let groups: Vec<Gid> = account.groups.iter().map(|&group| Gid::from_raw(group)).collect();
     let failed = move |step: &[u8; 1], error: rustix::io::Errno| {
         // Nobody reads it: then the errno alone says what it can.
-        let _ = rustix::io::write(&told, step);
+        let _ = rustix::io::write(&write, step);
         Err(io::Error::from(error))
     };
     let become_and_enter = move || {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What only a background child adds after its leader's end is read for this long, and what is left
-/// of a session that was told lives for this long.
+/// of a terminated session lives for this long.
 pub(super) const AFTERMATH: Duration = Duration::from_millis(250);
 /// A process that SIGKILL has not ended by now is stuck in the kernel; its run is settled without it.
 pub(super) const KILL_PATIENCE: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
-//! What has left a run's session, and so outlives the run whose end was asked for: told, and left alone.
+//! Reports processes that left a run's session and so outlive its requested end. They are not killed.
 //!
-//! It is found by its environment, which is no proof enough to kill somebody for: a command may have meant a service of
-//! its own to stay.
+//! They are found by their environment, which is not enough to kill them for: a command may have started a service that is
+//! meant to stay.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,18 @@ use crate::event::Kind;
 use crate::run::RunId;
 use crate::store::FaultLog;
 
-/// So many processes are asked for their environment (about 12 µs each) before others have their turn.
-const LOOKED_AT_AT_ONCE: usize = 32;
-/// How many of them are named.
-const TOLD_MAX: usize = 50;
+/// Environments that are read (about 12 µs each) before other tasks get their turn.
+const READ_AT_ONCE: usize = 32;
+/// Processes that are named, at most.
+const NAMED_MAX: usize = 50;
 
-/// Looks, and tells in the log and by a message of the run. `also` are known to be left.
-pub(super) async fn tell(context: &Context, run: RunId, also: &[Identity]) {
+/// Searches for them, and reports them in the log and by a message of the run. `also` are known to be left.
+pub(super) async fn report(context: &Context, run: RunId, also: &[Identity]) {
     let mut left: BTreeMap<i32, String> = BTreeMap::new();
     let mut found = also.to_vec();
     for (count, pid) in procfs::pids().enumerate() {
         found.extend(session::tagged(pid, run, context.environment.instance()));
-        if count % LOOKED_AT_AT_ONCE == LOOKED_AT_AT_ONCE - 1 {
+        if count % READ_AT_ONCE == READ_AT_ONCE - 1 {
             future::yield_now().await;
         }
     }
@@ -38,7 +38,7 @@ pub(super) async fn tell(context: &Context, run: RunId, also: &[Identity]) {
         return;
     }
     let count = left.len();
-    let (pids, names): (Vec<i32>, Vec<String>) = left.into_iter().take(TOLD_MAX).unzip();
+    let (pids, names): (Vec<i32>, Vec<String>) = left.into_iter().take(NAMED_MAX).unzip();
     let named: Vec<String> = pids.iter().zip(&names).map(|(pid, name)| format!("{pid} ({name})")).collect();
     let text = format!("still running after the end of the run: {}", named.join(", "));
     log::warn!("run {run}: {text}");

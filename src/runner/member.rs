@@ -1,7 +1,7 @@
-//! One live process that cannot be mistaken for another: by its pidfd, or where the system has none, by its start.
+//! Identifies one process beyond doubt: by its pidfd, or by its start time where the system has no pidfds.
 //!
-//! What is opened is looked at again before it is signalled: a pid that was given out anew is never hit. Nobody here
-//! may block.
+//! A process is checked again after its pidfd was opened and before it is signalled, so that a reused pid is never hit.
+//! Nothing here may block.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,31 +14,31 @@ use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open,
 
 use super::procfs;
 
-/// Between two looks at a process that has no pidfd.
+/// Pause between two checks of a process without a pidfd.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// A process that was seen, by what no other has.
+/// Pid and start time, which no other process of this boot shares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
-    /// Its number, which may be given out again.
+    /// Its pid, which may be reused.
     pub pid: i32,
-    /// When it started, in ticks since the boot.
+    /// When it started, in clock ticks since the boot.
     pub start_ticks: i64,
 }
 
-/// A process that is held.
+/// A process that can be waited for.
 pub(super) struct Member {
     identity: Identity,
     pidfd: Option<Async<OwnedFd>>,
 }
 
 impl Identity {
-    /// Whether it lives, and is still the one that was seen. What cannot be looked at may be another by now.
+    /// Whether it is alive and still the same process. False where it cannot be read: it may be another by now.
     pub(super) fn lives(self) -> bool {
         procfs::stat(self.pid).is_some_and(|stat| self.is_of(stat))
     }
 
-    /// Whether it is dead, or its number another's. What cannot be looked at, as without descriptors, may still live.
+    /// Whether it is dead or its pid was reused. False where it cannot be read, as without descriptors: it may be alive.
     fn is_gone(self, seen: io::Result<Option<procfs::Stat>>) -> bool {
         seen.is_ok_and(|stat| !stat.is_some_and(|stat| self.is_of(stat)))
     }
@@ -47,7 +47,7 @@ impl Identity {
         !stat.is_dead && stat.start_ticks == self.start_ticks
     }
 
-    /// Signals it, unless it is gone.
+    /// Sends it these signals, unless it is gone.
     pub(super) fn signal(self, signals: &[Signal]) {
         let Some(pid) = Pid::from_raw(self.pid) else { return };
         let pidfd = are_there().then(|| pidfd_open(pid, PidfdFlags::empty()).ok()).flatten();
@@ -55,8 +55,8 @@ impl Identity {
             return;
         }
         for &signal in signals {
-            // What cannot be signalled by pidfd is looked at and signalled by its number. Gone meanwhile, or not ours to
-            // signal (a setuid program): there is no more to be done about either.
+            // Without a pidfd it is checked and signalled by its pid. That fails when it is gone meanwhile, or not ours to
+            // signal (a setuid program); nothing can be done about either.
             let by_pidfd = pidfd.as_ref().is_some_and(|pidfd| pidfd_send_signal(pidfd, signal).is_ok());
             if !by_pidfd && self.lives() {
                 let _ = kill_process(pid, signal);
@@ -66,12 +66,12 @@ impl Identity {
 }
 
 impl Member {
-    /// Opens first, looks then: what is found is what was opened. `None` where it is gone.
+    /// Opens it, then checks that what was opened is this process. `None` when it is gone.
     pub(super) fn open(identity: Identity) -> Option<Member> {
         Member::of(identity, open(Pid::from_raw(identity.pid)?))
     }
 
-    /// What lives and could not be opened, for want of descriptors, is waited for as where there are no pidfds.
+    /// A live process that could not be opened, for lack of descriptors, is polled as on a system without pidfds.
     fn of(identity: Identity, opened: io::Result<Option<Async<OwnedFd>>>) -> Option<Member> {
         let is_gone = identity.is_gone(procfs::try_stat(identity.pid));
         (!is_gone).then(|| Member { identity, pidfd: opened.unwrap_or_default() })
@@ -90,7 +90,7 @@ impl Member {
     }
 }
 
-/// The pidfd of a process; `None` where the system has none.
+/// The pidfd of a process; `None` where the system has no pidfds.
 pub(super) fn open(pid: Pid) -> io::Result<Option<Async<OwnedFd>>> {
     if !are_there() {
         return Ok(None);

@@ -1,34 +1,34 @@
-//! Whether the kernel killed a command for memory, by the word of the cgroup that daemon and commands live in.
+//! Reads from the cgroup of daemon and commands whether the kernel killed a command for lack of memory.
 //!
-//! Never guesses from the signal alone: anybody may send SIGKILL.
+//! The signal alone proves nothing: anybody may send SIGKILL.
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// The cgroup's own count of what was killed for memory in it (`memory.events`, cgroup v2).
+/// The cgroup's count of processes killed for lack of memory (`memory.events`, cgroup v2).
 pub struct OomWatch {
     file: Option<PathBuf>,
-    /// Kills that were told already, or were before the daemon.
-    told: Mutex<u64>,
+    /// Kills that were reported already, or happened before the daemon started.
+    reported: Mutex<u64>,
 }
 
 impl OomWatch {
-    /// A watch that tells of kills from now on; of none where there is no such cgroup.
+    /// A watch that reports kills from now on; none where there is no such cgroup.
     pub fn from_now_on() -> OomWatch {
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let path = own.lines().find_map(|line| line.strip_prefix("0::/"));
         let file = path.map(|path| PathBuf::from("/sys/fs/cgroup").join(path).join("memory.events"));
-        let watch = OomWatch { file, told: Mutex::new(0) };
+        let watch = OomWatch { file, reported: Mutex::new(0) };
         *watch.lock() = watch.killed();
         watch
     }
 
-    /// Whether a kill has happened that nobody was told of; tells of it once.
+    /// Whether there is a kill that was not reported yet; reports it once.
     pub fn take(&self) -> bool {
-        let mut told = self.lock();
-        let is_new = self.killed() > *told;
-        *told += u64::from(is_new);
+        let mut reported = self.lock();
+        let is_new = self.killed() > *reported;
+        *reported += u64::from(is_new);
         is_new
     }
 
@@ -38,7 +38,7 @@ impl OomWatch {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,10 +51,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kill_is_told_once() {
+    fn each_kill_is_reported_once() {
         let file = std::env::temp_dir().join(format!("runabout-oom-{}", std::process::id()));
         fs::write(&file, "low 0\noom 3\noom_kill 1\n").expect("written");
-        let watch = OomWatch { file: Some(file.clone()), told: Mutex::new(1) };
+        let watch = OomWatch { file: Some(file.clone()), reported: Mutex::new(1) };
         assert!(!watch.take());
         fs::write(&file, "low 0\noom 5\noom_kill 3\noom_group_kill 0\n").expect("written");
         assert!(watch.take() && watch.take() && !watch.take());

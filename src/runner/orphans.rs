@@ -1,7 +1,8 @@
-//! What a dead daemon left running: found by its marks, told, killed, and only then settled.
+//! Takes over the attempts that a dead daemon left running: their processes are found, terminated and killed, and only then
+//! the run is settled.
 //!
-//! Liveness is looked up, never guessed. Nobody is signalled who was not looked at again after its pidfd was opened: a
-//! pid that was given out anew is never hit.
+//! Whether a process is alive is read, never guessed. Each is checked again after its pidfd was opened and before it is
+//! signalled, so that a reused pid is never hit.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -28,16 +29,16 @@ struct Orphan {
     known: HashSet<Identity>,
 }
 
-/// By what an attempt's processes are found.
+/// How an attempt's processes are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
-    /// Nobody is left.
+    /// None is left.
     Nobody,
-    /// Nobody can tell: there is no /proc to look at.
+    /// They cannot be found: there is no /proc.
     Unseen,
-    /// The session of the leader that was written down.
+    /// By the session of the recorded leader.
     Session(i32),
-    /// All that were started with the run's number: nothing that can be compared was written down.
+    /// By the run's id in their environment: nothing that can be compared was recorded.
     Tagged,
 }
 
@@ -49,7 +50,7 @@ struct Seen {
     is_tagged: bool,
 }
 
-/// Takes over all attempts that a dead daemon left: says what is left of each, and answers what is to be executed for it.
+/// Takes over all attempts that a dead daemon left: logs what is left of each, and returns a future that settles it.
 ///
 /// An attempt that outlives its daemon would be adopted here. None does yet: each is ended, and its run settled. It counts as
 /// running from this call on, so that a shutdown expedites it and waits for it. Dropping a future leaves its attempt to the
@@ -59,7 +60,7 @@ pub fn take_over(left: Vec<LeftRun>, context: &Context) -> Vec<impl Future<Outpu
     orphans.into_iter().map(|orphan| orphan.settle(context.clone())).collect()
 }
 
-/// Looks once for what is left of all these attempts, and says what it found.
+/// Searches once for what is left of all these attempts, and logs it.
 fn find(left: Vec<LeftRun>, instance: &str) -> Vec<Orphan> {
     let boot_id = procfs::boot_id();
     let mut found: Vec<Orphan> = left.into_iter().map(|left| Orphan::new(left, instance, &boot_id)).collect();
@@ -68,11 +69,8 @@ fn find(left: Vec<LeftRun>, instance: &str) -> Vec<Orphan> {
 }
 
 impl Orphan {
-    /// Ends what is left of the attempt and settles it. Dropping the future leaves it to the next
-    /// daemon.
-    ///
-    /// It counts as running from this call on, so that a shutdown hurries it and waits for it.
-    pub fn settle(self, context: Context) -> impl Future<Output = ()> + Send {
+    /// Ends what is left of the attempt and settles it.
+    fn settle(self, context: Context) -> impl Future<Output = ()> + Send {
         let switch = context.running.register(self.left.run);
         // Asked before anybody else can: a cancel that comes later finds it decided.
         switch.ask(if self.left.cancel_requested { Ask::Cancel } else { Ask::DaemonLost });
@@ -86,7 +84,7 @@ impl Orphan {
             Timer::after(context.graces.shutdown).await;
         };
         let left = self.end(context.environment.instance(), context.graces.kill, expedited).await;
-        left_behind::tell(&context, run, &left).await;
+        left_behind::report(&context, run, &left).await;
         let end = End { run, attempt, process: None, asked: switch.asked_now(), exit: Exit::Unknown };
         settle(&context.store, &switch, end).await;
     }
@@ -115,7 +113,7 @@ impl Orphan {
         orphan
     }
 
-    /// Says what is so: what is ended, that nothing is left, or that nobody can tell.
+    /// Logs what is left, that nothing is, or that it cannot be found out.
     fn say(&mut self, instance: &str) {
         let run = self.left.run;
         let pids: Vec<String> = self.look(instance).iter().map(|identity| identity.pid.to_string()).collect();
@@ -135,13 +133,13 @@ impl Orphan {
     }
 
     /// SIGTERM and SIGCONT to all; SIGKILL to what is left when the leader has gone and a moment has
-    /// passed, the grace is up, or it is `expedited`; at last gives up on what even that does not end, and answers it.
+    /// passed, the grace is up, or it is `expedited`; returns the processes that outlive even that.
     async fn end(&mut self, instance: &str, grace: Duration, expedited: impl Future<Output = ()>) -> Vec<Identity> {
         let members = self.look(instance);
         if members.is_empty() {
             return members;
         }
-        session::tell(&members);
+        session::terminate(&members);
         let grace_up = Instant::now().checked_add(grace);
         let patient = async {
             let leaders: Vec<Identity> = members.iter().copied().filter(|member| self.is_leader(member.pid)).collect();
@@ -161,7 +159,7 @@ impl Orphan {
         }
     }
 
-    /// What lives of it now; adds it to the known.
+    /// Its live processes; they are known from then on.
     fn look(&mut self, instance: &str) -> Vec<Identity> {
         let run = self.left.run;
         let seen: Vec<Seen> = match self.who {
@@ -189,7 +187,7 @@ impl Seen {
         Some(Seen { identity, is_dead: stat.is_dead, is_tagged })
     }
 
-    /// All of a session, dead ones too; and of the group of its number, which is all that an older version made.
+    /// All processes of a session, dead ones too; and of the group of that id, which is all that an older version made.
     fn of_session(session: i32, run: RunId, instance: &str) -> impl Iterator<Item = Seen> {
         let is_in = move |pid: i32| {
             let of = system::session_and_group(pid);

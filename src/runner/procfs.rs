@@ -1,6 +1,6 @@
-//! What /proc says about processes: the only source for who is alive and whose it is.
+//! Reads /proc: which processes are alive, and to which session, group and run they belong.
 //!
-//! An answer is old as soon as it is given: before acting on a pid, hold its pidfd and look again.
+//! What was read may be outdated at once: before acting on a pid, open its pidfd and read again.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 /// The few fields of /proc/PID/stat that tell one process from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// No thread of it runs any more: it is only kept for a parent that has not asked yet.
+    /// None of its threads runs any more: it is a zombie.
     pub is_dead: bool,
     /// Stopped by a signal, until SIGCONT.
     pub is_stopped: bool,
@@ -23,12 +23,12 @@ pub struct Stat {
     pub start_ticks: i64,
 }
 
-/// Whether there is a /proc to look at.
+/// Whether /proc is mounted.
 pub fn is_there() -> bool {
     Path::new("/proc/self/stat").exists()
 }
 
-/// Reads a process's state; `None` when it is gone, or cannot be looked at.
+/// Reads a process's state; `None` when it is gone or cannot be read.
 pub fn stat(pid: i32) -> Option<Stat> {
     try_stat(pid).unwrap_or_default()
 }
@@ -36,28 +36,28 @@ pub fn stat(pid: i32) -> Option<Stat> {
 /// Reads a process's state; `None` when it is gone.
 ///
 /// # Errors
-/// When it cannot be looked at, as without descriptors.
+/// When it cannot be read for lack of descriptors or memory.
 pub fn try_stat(pid: i32) -> io::Result<Option<Stat>> {
     let text = match fs::read(format!("/proc/{pid}/stat")) {
         Ok(text) => text,
-        Err(error) if is_want(&error) => return Err(error),
+        Err(error) if is_shortage(&error) => return Err(error),
         Err(_) => return Ok(None),
     };
     let stat = parse_stat(&String::from_utf8_lossy(&text));
     Ok(stat.map(|stat| Stat { start_ticks: stat.start_ticks - offset_ticks(), ..stat }))
 }
 
-/// Whether the processes can be looked at now, if there is a /proc at all.
+/// Whether the list of processes can be read now, if /proc is mounted at all.
 pub fn can_be_read() -> bool {
-    !fs::read_dir("/proc").is_err_and(|error| is_want(&error))
+    !fs::read_dir("/proc").is_err_and(|error| is_shortage(&error))
 }
 
-/// Descriptors or memory are wanting, which come back.
-fn is_want(error: &io::Error) -> bool {
+/// Whether descriptors or memory are lacking, which is temporary.
+fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
-/// The pids of all processes that can be seen.
+/// The pids of all visible processes.
 pub fn pids() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -68,13 +68,13 @@ pub fn environment(pid: i32) -> Vec<u8> {
     fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }
 
-/// The name of its program, as far as the kernel keeps it; a process may call itself anything.
+/// The name of its program as the kernel keeps it; a process may change it.
 pub fn name(pid: i32) -> String {
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     String::from_utf8_lossy(&name).trim_end().to_owned()
 }
 
-/// The name of this boot; empty where the kernel has none.
+/// The id of this boot; empty where the kernel has none.
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

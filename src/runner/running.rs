@@ -1,7 +1,7 @@
-//! The switches of what runs: by them a cancel, a timeout and the shutdown reach an attempt.
+//! The attempts under way, each with a switch by which a cancel, a timeout and the shutdown reach it.
 //!
-//! The first to ask decides how an attempt ends, and an end that was seen comes before any ask.
-//! A session is only signalled from here between its start and its leader's reaping.
+//! The first request decides how an attempt ends; once its leader's exit was seen, no request does. A session is only
+//! signalled from here between its start and its leader's reaping.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,9 +14,9 @@ use super::{children, procfs, session};
 use crate::run::{Ask, RunId};
 use crate::system;
 
-/// So many processes are looked at (about 1 µs each) before others have their turn.
+/// Processes that are looked at (about 1 µs each) before other tasks get their turn.
 const LOOKED_AT_AT_ONCE: usize = 256;
-/// How often the sessions are looked through before the daemon exits at once.
+/// Searches for processes to kill before the daemon exits at once.
 const KILL_LOOKS_MAX: usize = 20;
 
 /// All attempts that are under way; cheap to clone.
@@ -32,9 +32,9 @@ struct Everything {
 #[derive(Default)]
 struct Attempts {
     of_run: BTreeMap<RunId, Arc<Attempt>>,
-    /// Attempts that have not left yet, also where the next one of the run is here already.
+    /// Attempts that are not over, also those whose run has its next attempt here already.
     count: usize,
-    /// Asked of everything, also of what is still to come.
+    /// Requested of all attempts, also of those to come.
     of_all: Option<Ask>,
 }
 
@@ -47,15 +47,15 @@ struct Attempt {
 #[derive(Default)]
 struct Wishes {
     asked: Option<Ask>,
-    /// The shutdown came while it was stopping for something else.
+    /// The shutdown was requested, first or not.
     expedited: bool,
-    /// Its end was seen: too late to ask.
+    /// Its leader's exit was seen: too late for a request.
     is_over: bool,
     session: Option<Pid>,
 }
 
 impl Running {
-    /// Makes an attempt reachable, until the switch is dropped.
+    /// Makes an attempt reachable until its switch is dropped.
     pub fn register(&self, run: RunId) -> Switch {
         let attempt = Arc::new(Attempt::default());
         let mut attempts = self.attempts();
@@ -66,13 +66,13 @@ impl Running {
         Switch { running: self.clone(), run, attempt }
     }
 
-    /// Asks a run's attempt to stop; whether this is what decides how it ends.
+    /// Requests the end of a run's attempt. Returns whether this request decides how it ends.
     pub fn ask(&self, run: RunId, ask: Ask) -> bool {
         let attempt = self.attempts().of_run.get(&run).cloned();
         attempt.is_some_and(|attempt| attempt.ask(ask))
     }
 
-    /// Asks everything that runs, and everything that is yet to be registered.
+    /// Requests the end of all attempts, also of those that are yet to be registered.
     pub fn ask_all(&self, ask: Ask) {
         let mut attempts = self.attempts();
         attempts.of_all.get_or_insert(ask);
@@ -98,8 +98,8 @@ impl Running {
         }
     }
 
-    /// Which of these runs' processes are stopped, as by SIGSTOP: they go on by SIGCONT. Lets others have their turn while
-    /// it looks through many processes.
+    /// Which of these runs' processes are stopped, as by SIGSTOP: they go on by SIGCONT. Gives other
+    /// tasks their turn while it looks at many processes.
     pub async fn stopped(self, runs: BTreeSet<RunId>) -> BTreeMap<RunId, Vec<i32>> {
         let mut sessions = self.sessions();
         sessions.retain(|(run, _)| runs.contains(run));
@@ -139,7 +139,7 @@ impl Running {
         self.attempts().count
     }
 
-    /// Waits until none is.
+    /// Waits until there is none.
     pub async fn wait_empty(&self) {
         while self.count() > 0 {
             let emptied = self.0.emptied.listen();
@@ -185,34 +185,34 @@ impl Switch {
         self.run
     }
 
-    /// Asks this attempt to stop; whether this is what decides how it ends.
+    /// Requests the end of this attempt. Returns whether this request decides how it ends.
     pub fn ask(&self, ask: Ask) -> bool {
         self.attempt.ask(ask)
     }
 
-    /// What was asked first, if anything.
+    /// The first request, if there was any.
     pub fn asked_now(&self) -> Option<Ask> {
         self.attempt.wishes().asked
     }
 
-    /// Waits until something is asked.
+    /// Waits for the first request.
     pub async fn asked(&self) -> Ask {
         self.until(|wishes| wishes.asked).await
     }
 
-    /// Waits until the shutdown is asked, first or not.
+    /// Waits until the shutdown is requested, first or not.
     pub async fn expedited(&self) {
         self.until(|wishes| wishes.expedited.then_some(())).await;
     }
 
-    /// The leader is dead: what was asked until now, and nothing more from now on.
+    /// The leader is dead: returns the first request until now; later ones do not count.
     pub fn close(&self) -> Option<Ask> {
         let mut wishes = self.attempt.wishes();
         wishes.is_over = true;
         wishes.asked
     }
 
-    /// Says which session is its; `None` before its leader is reaped.
+    /// Sets the session of the attempt; `None` before its leader is reaped.
     pub fn set_session(&self, session: Option<Pid>) {
         self.attempt.wishes().session = session;
     }

@@ -1,7 +1,7 @@
-//! The processes of one attempt: all of its session, whatever groups they have made; told, and ended.
+//! Finds, terminates and kills the processes of an attempt: all of its session, whatever groups they have made.
 //!
-//! A session's number is nobody else's while its leader is unreaped or anybody is left in it. Nothing is looked through
-//! unless somebody asked for an end: an ordinary exit leaves what is left alone.
+//! A session id is not reused while its leader is unreaped or any process is left in it. Processes are searched for only when
+//! the end of the attempt was requested: an ordinary exit leaves background processes alone.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ use crate::run::RunId;
 use crate::system;
 use crate::timer::within;
 
-/// How many processes are waited for at once; the others are looked for again then.
+/// Processes that are waited for at once; the others are searched for again afterwards.
 const HELD_MAX: usize = 64;
-/// Between two looks for what was forked while its session was being killed.
+/// Pause between two searches for processes that were forked while their session was being killed.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Every live process of these sessions, with the session that it is in.
+/// Every live process of these sessions, with its session id.
 pub(super) fn members_of(sessions: &[Pid]) -> impl Iterator<Item = (i32, Identity, procfs::Stat)> {
     procfs::pids().filter_map(move |pid| {
         let is_in = |session: i32| sessions.iter().any(|wanted| wanted.as_raw_nonzero().get() == session);
@@ -37,14 +37,14 @@ pub(super) fn members(session: Pid) -> Vec<Identity> {
     members_of(&[session]).map(|(_, identity, _)| identity).collect()
 }
 
-/// Tells each of them to end, also where it is stopped.
-pub(super) fn tell(who: &[Identity]) {
+/// Sends each of them SIGTERM, and SIGCONT in case it is stopped.
+pub(super) fn terminate(who: &[Identity]) {
     for identity in who {
         identity.signal(&[Signal::TERM, Signal::CONT]);
     }
 }
 
-/// Waits until they are gone; of many, until the first are.
+/// Waits until they are gone; of many, until the first ones are.
 pub(super) async fn gone(who: &[Identity]) {
     let held: Vec<Member> = who.iter().filter_map(|&identity| Member::open(identity)).take(HELD_MAX).collect();
     for member in &held {
@@ -52,9 +52,9 @@ pub(super) async fn gone(who: &[Identity]) {
     }
 }
 
-/// SIGKILL until a look finds nobody, or patience is up: answers who is left then.
+/// Sends SIGKILL until a search finds no process, or [`KILL_PATIENCE`] is over; returns the processes that are left then.
 ///
-/// What forks meanwhile does so more slowly than it is looked through.
+/// A search is faster than a fork, so that processes that fork meanwhile are found in the end.
 pub(super) async fn kill(run: RunId, mut look: impl FnMut() -> Vec<Identity>) -> Vec<Identity> {
     let patience_up = Instant::now() + KILL_PATIENCE;
     loop {
@@ -76,7 +76,7 @@ pub(super) async fn kill(run: RunId, mut look: impl FnMut() -> Vec<Identity>) ->
     }
 }
 
-/// The process, where it lives and its environment names this run of this database, whatever session it is in.
+/// The process, if it is alive and its environment names this run of this database, whatever session it is in.
 pub(super) fn tagged(pid: i32, run: RunId, instance: &str) -> Option<Identity> {
     let is_own = i32::try_from(std::process::id()) == Ok(pid);
     if is_own || tag(&procfs::environment(pid), instance) != Some(run) {
@@ -86,7 +86,7 @@ pub(super) fn tagged(pid: i32, run: RunId, instance: &str) -> Option<Identity> {
     Some(Identity { pid, start_ticks: stat.start_ticks })
 }
 
-/// The run that an environment names, where it names this database too.
+/// The run that an environment names, if it names this database as well.
 pub(super) fn tag(environment: &[u8], instance: &str) -> Option<RunId> {
     let value = |key: &str| {
         let entries = environment.split(|&byte| byte == 0);

@@ -1,7 +1,7 @@
-//! The end of an attempt, tried until it is written: a full disk must not lose how a command ended, nor free its slot
-//! before that is known.
+//! Records the end of an attempt, and tries again until that succeeds: a full disk must not lose how a command ended, nor
+//! free its slot before that is known.
 //!
-//! It gives up only where the daemon ends, after whose next start the run counts as interrupted.
+//! Gives up only when the daemon stops; the next start then counts the run as interrupted.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use super::running::Switch;
 use crate::run::{Ask, Exit, RunId};
 use crate::store::{Fault, FaultLog, ProcessMark, Store, StoreError};
 
-/// The pause before an end that could not be written is tried again.
+/// Pause before an end that could not be recorded is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long it is still tried once the daemon is asked to end.
+/// How long it is still tried while the daemon stops.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How an attempt ended.
@@ -24,15 +24,15 @@ pub(super) struct End {
     pub run: RunId,
     /// Which one.
     pub attempt: i64,
-    /// Its process, where it was not recorded before.
+    /// Its process, if that was not recorded before.
     pub process: Option<ProcessMark>,
-    /// Who asked for it, if anybody.
+    /// Who requested it, if anybody.
     pub asked: Option<Ask>,
     /// How the process ended.
     pub exit: Exit,
 }
 
-/// Writes it down.
+/// Records an end.
 pub(super) async fn settle(store: &Store, switch: &Switch, end: End) {
     let written = async {
         let faults = FaultLog::new(Level::Error);

@@ -1,17 +1,16 @@
-//! A want of descriptors, processes or memory. It ends by itself: until a pause is over nothing more is claimed, then it is
-//! tried again.
+//! A lack of descriptors, processes or memory, which is temporary: nothing is claimed until a pause is over.
 //!
-//! Bounds what a box without resources writes down: each try is an attempt with its events.
+//! The pauses bound what a machine without resources records: each try is an attempt with its events.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The first pause; each further one is twice as long, …
+/// The first pause; each further one is twice as long …
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// … but never longer than this.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Whether something is wanting; cheap to clone.
+/// Whether resources are lacking; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Shortage(Arc<Mutex<Option<Pause>>>);
 
@@ -22,7 +21,7 @@ struct Pause {
 }
 
 impl Shortage {
-    /// Notes that a command could not be started; answers when it is tried again, and whether it is the first in this pause.
+    /// Notes that a command could not be started. Returns when it is tried again, and whether it is the first in this pause.
     pub(super) fn note(&self) -> (Duration, bool) {
         let now = Instant::now();
         let mut pause = self.lock();
@@ -44,7 +43,7 @@ impl Shortage {
         }
     }
 
-    /// For how long nothing should be claimed.
+    /// How long nothing should be claimed; `None` when there is no shortage.
     pub fn left(&self) -> Option<Duration> {
         self.lock().and_then(|pause| pause.until.checked_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }

@@ -1,4 +1,4 @@
-//! How a command becomes a process: by whom, from which directory, with which streams; and why it did not.
+//! Starts a command as a process: its user, its directory, its streams; and explains why that failed.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsString};
@@ -29,7 +29,7 @@ pub(super) struct Started {
     pub outputs: Vec<(Stream, OwnedFd)>,
 }
 
-/// A program in its directory, by somebody.
+/// A program that is to be started, with its directory and its user.
 pub(super) struct Start<'a> {
     name: &'a str,
     program: PathBuf,
@@ -41,8 +41,8 @@ pub(super) struct Start<'a> {
 enum Way<'a> {
     /// As the daemon's own user. Directory and program are found before the spawn.
     Here { arguments: Vec<CString>, environment: Vec<CString> },
-    /// As another user, with how far it came with that. The child itself enters the directory and looks for the program,
-    /// because only it is asked as that user.
+    /// As another user. The child itself enters the directory and searches for the program, with that user's rights; `steps`
+    /// says how far it came.
     As { account: &'a Account, command: Box<Command>, steps: Steps },
 }
 
@@ -127,7 +127,7 @@ impl<'a> Start<'a> {
         }
     }
 
-    /// Why a process that was there already was ended again, for people: nothing of its program's doing.
+    /// Why a started process had to be ended again, for people; its program is not to blame.
     pub(super) fn unwatched(&self, error: &io::Error) -> String {
         match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE) => self.error(error),
