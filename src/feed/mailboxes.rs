@@ -77,17 +77,20 @@ pub(super) struct Mailboxes {
     metrics: Arc<Metrics>,
 }
 
+/// Mailboxes of one run each.
+type ByRun = HashMap<RunId, Vec<Arc<Mailbox>>>;
+
 #[derive(Default)]
 struct OpenMailboxes {
-    by_run: HashMap<RunId, Vec<Arc<Mailbox>>>,
-    of_logs: HashMap<RunId, Vec<Arc<Mailbox>>>,
+    by_run: ByRun,
+    of_logs: ByRun,
     of_all: Vec<Arc<Mailbox>>,
     closed: bool,
 }
 
 impl OpenMailboxes {
     /// Those of a run that are wanted so; `None` for those of all runs.
-    fn of_one(&mut self, wants: &Wants) -> Option<(&mut HashMap<RunId, Vec<Arc<Mailbox>>>, RunId)> {
+    fn of_one(&mut self, wants: &Wants) -> Option<(&mut ByRun, RunId)> {
         match wants {
             Wants::Run(run) | Wants::EndOf(run) => Some((&mut self.by_run, *run)),
             Wants::Log(run) => Some((&mut self.of_logs, *run)),

@@ -147,13 +147,10 @@ impl Model {
                 self.intakes.remove(&run);
                 let _ = store.cancel(run, "test".into(), None).await;
             }
-            // Of a run that has not ended it is refused.
-            Act::Delete { .. } => {
-                if store.delete(run).await.is_ok() {
-                    self.deleted.insert(run);
-                }
+            _ => {
+                let deleted = store.delete(run).await;
+                self.deleted.extend(deleted.is_ok().then_some(run));
             }
-            _ => {}
         }
     }
 

@@ -3,8 +3,8 @@
 /// A `q` of 1, in thousandths.
 pub const WEIGHT_MAX: u32 = 1_000;
 
-/// How much a client would like a media type, in thousandths: as the range says that fits it closest, and 0 where none
-/// does. A client that says nothing takes everything.
+/// The weight that `Accept` gives a media type, in thousandths: that of the most specific range that matches, 0 where
+/// none does. Without the header every type is accepted.
 pub fn weight_of(accept: &str, media_type: &str) -> u32 {
     if accept.trim().is_empty() {
         return WEIGHT_MAX;

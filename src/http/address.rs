@@ -1,6 +1,6 @@
-//! Where a browser finds the daemon, for those who are to be sent there.
+//! The address at which a browser reaches the daemon.
 //!
-//! Says what the daemon itself knows; behind a proxy or another name only a person knows better.
+//! It is what the daemon itself knows: a proxy's address or another name only a person can tell.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -10,15 +10,15 @@ const ELSEWHERE: [(&str, &str); 2] = [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "
 /// A TCP address that the daemon listens at.
 #[derive(Clone, Copy, Debug)]
 pub struct PageAddress {
-    /// Whether it is by TLS.
+    /// Whether TLS is spoken there.
     pub https: bool,
-    /// As it was bound.
+    /// The address that was bound.
     pub bound: SocketAddr,
 }
 
 impl PageAddress {
-    /// As a browser takes it. "Every address" is none that one connects to: then it is the one that faces the network,
-    /// as it is now, or this host's name where there is no way out to be asked for, as on a network of its own.
+    /// As a URL. Nobody can connect to the wildcard address; in its place stands the address that faces the network
+    /// now, or this host's name where no route leads out.
     pub fn url(&self) -> String {
         let PageAddress { https, bound } = *self;
         let scheme = if https { "https" } else { "http" };

@@ -45,27 +45,27 @@ pub struct App(Arc<AppParts>);
 pub struct AppParts {
     /// Runs, events, queues, sessions.
     pub store: Store,
-    /// Who is listening.
+    /// Readers, and the fan-out to them.
     pub hub: Hub,
     /// Which processes a signal has stopped.
     pub stopped_processes: StoppedProcesses,
-    /// Where a pass can be asked for.
+    /// Requests for a pass of maintenance.
     pub maintenance: Maintenance,
-    /// What is seen from outside.
+    /// Figures for `/metrics`.
     pub metrics: Arc<Metrics>,
-    /// Numbers and switches.
+    /// The configuration.
     pub config: Config,
-    /// Whether the daemon is on its way out.
+    /// Whether the daemon is shutting down.
     pub stop: Stop,
-    /// Streams that are open, so that the shutdown can wait for them.
+    /// Open streams; the shutdown waits for them.
     pub streams: OpenStreams,
-    /// Turns of [`WHOLE_RUNS_MAX`].
+    /// Limits answers that hold a whole run, to [`WHOLE_RUNS_MAX`].
     pub whole_runs: Semaphore,
-    /// Where a stream's task lives.
+    /// Spawns the task of a stream.
     pub spawn: Spawn,
-    /// Whom commands run as.
+    /// The user that commands run as.
     pub user: String,
-    /// Where it listens, if on TCP.
+    /// The address of the web page, where it listens on TCP.
     pub page: Option<PageAddress>,
     /// When the daemon started.
     pub started_at: UnixMs,
@@ -73,7 +73,7 @@ pub struct AppParts {
     pub database: std::path::PathBuf,
 }
 
-/// Whole runs that are read and made into answers at once: each may be as long as a request's body.
+/// Answers with a whole run that are made at once; each may be as long as a request's body.
 pub const WHOLE_RUNS_MAX: usize = 4;
 
 /// Says which processes of these runs are stopped, as by SIGSTOP. Runs without any are left out.
@@ -88,7 +88,7 @@ impl App {
         App(Arc::new(parts))
     }
 
-    /// What is free on the disk that holds the database, in bytes.
+    /// Free space on the disk that holds the database, in bytes.
     pub fn disk_free_bytes(&self) -> i64 {
         let dir = self.database.parent().unwrap_or(&self.database);
         let free = FreeSpace::at(dir).map_or(0, |space| space.free_bytes);
@@ -114,7 +114,7 @@ impl std::ops::Deref for App {
     }
 }
 
-/// Who asks; the gate let nobody through without.
+/// Who asks. The gate lets no request through without an identity.
 pub fn identity(request: &Request) -> Result<&Identity, Problem> {
     request.ext::<Identity>().ok_or_else(|| Problem::unauthorized("nobody is known here"))
 }
@@ -158,11 +158,11 @@ pub fn content_type(request: &Request) -> Result<String, Problem> {
     Ok(full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
 }
 
-/// What comes of `work`, for which somebody else's time is taken: a client's, or a run's. Whoever is thrown out meanwhile
-/// gets nothing of it, and at once: `work` is dropped.
+/// Runs `work`, which waits for a client or a run, for as long as the requester's session or token is valid. Where that
+/// ends first, `work` is dropped and the answer is 401 at once.
 ///
 /// # Errors
-/// Those of `work`; 401 where what the request was let in by is over.
+/// Those of `work`; 401 where the session or token has ended.
 pub async fn while_let_in<T>(request: &Request, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     let Some(grant) = request.ext::<Grant>() else { return work.await };
     let thrown_out = async {
@@ -182,7 +182,7 @@ pub async fn body(request: &Request) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// The type of the body, which must be one of these, and the whole of it; an empty one needs no type.
+/// The type of the body, which must be one of `types`, and the body. An empty body needs no type.
 pub async fn typed_body(request: &Request, types: &[&str]) -> Result<(String, Vec<u8>), Problem> {
     let content_type = content_type(request)?;
     let wanted = || unsupported(&content_type, &types.join("' or 'Content-Type: "));
@@ -195,7 +195,7 @@ pub async fn typed_body(request: &Request, types: &[&str]) -> Result<(String, Ve
     if is_known || body.is_empty() { Ok((content_type, body)) } else { Err(wanted()) }
 }
 
-/// The fields of a JSON body; an empty one has none and needs no type.
+/// The fields of a JSON body. An empty body has none and needs no type.
 pub async fn json_body(request: &Request) -> Result<Fields, Problem> {
     let (_, body) = typed_body(request, &["application/json"]).await?;
     Fields::of_body(&body)
@@ -225,7 +225,7 @@ pub fn raw_json(status: StatusCode, text: String) -> Response {
     response
 }
 
-/// A JSON answer that is text already, and counts until its client has taken it.
+/// A JSON answer that is text already. Its bytes count against the budget until the client has taken them.
 pub fn shared_json(status: StatusCode, text: String, mut share: Share) -> Response {
     share.settle(text.len());
     let mut response = raw_json(status, text);

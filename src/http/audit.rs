@@ -12,20 +12,20 @@ use super::app::Request;
 use crate::access::Identity;
 use crate::http::middleware::who::Peer;
 
-/// What an answer's request has changed, in the answer's extensions.
+/// What a request has changed; stored in the extensions of its answer.
 struct Deed {
     what: String,
-    /// Who did it, where the request does not tell.
+    /// Who did it, where the request has no identity.
     by: Option<String>,
 }
 
-/// Marks an answer with what was done, for the one line about it.
+/// Notes in an answer what was done, for the line of the log.
 pub fn did(mut response: Response, what: impl fmt::Display) -> Response {
     response.insert_ext(Deed { what: what.to_string(), by: None });
     response
 }
 
-/// The same for somebody who was nobody before it.
+/// The same for a request that had no identity before it.
 pub fn did_as(mut response: Response, what: impl fmt::Display, by: String) -> Response {
     response.insert_ext(Deed { what: what.to_string(), by: Some(by) });
     response
@@ -33,7 +33,7 @@ pub fn did_as(mut response: Response, what: impl fmt::Display, by: String) -> Re
 
 /// Who sent a request, kept while it is handled.
 ///
-/// Somebody who hangs up does not escape by that: dropped without an answer, it says what was asked for.
+/// A client that hangs up is logged too: dropped without an answer, this logs what was asked for.
 pub(super) struct Asker {
     name: Option<String>,
     peer: Option<Peer>,
@@ -48,7 +48,7 @@ impl Asker {
         Asker { name, peer: request.ext::<Peer>().cloned(), unanswered: Some(unanswered) }
     }
 
-    /// Writes the line, where something was done.
+    /// Writes the line where something was changed.
     pub(super) fn tell(mut self, response: &Response) {
         self.unanswered = None;
         let Some(Deed { what, by }) = response.ext::<Deed>() else { return };

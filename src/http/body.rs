@@ -13,30 +13,30 @@ use hyper::http::header::{CONTENT_ENCODING, HeaderMap};
 use crate::http::error::Problem;
 use crate::timer::within;
 
-/// The body of one request, in the extensions of tide's; it can be read once.
+/// The body of one request, stored in the extensions of tide's request. It can be read once.
 pub struct Body {
     incoming: Mutex<Option<Incoming>>,
     bytes_max: usize,
     deadline: Duration,
-    /// How it is encoded, where it is.
+    /// The content coding, if any.
     coding: Option<String>,
     ended: Arc<AtomicBool>,
 }
 
 impl Body {
-    /// A body behind these headers, of at most `bytes_max` bytes, that must have come `deadline` after it is asked for.
+    /// The body of a request with these headers: at most `bytes_max` bytes, complete within `deadline` once it is read.
     pub fn new(incoming: Incoming, headers: &HeaderMap, bytes_max: usize, deadline: Duration) -> Body {
         let ended = Arc::new(AtomicBool::new(incoming.is_end_stream()));
         Body { incoming: Mutex::new(Some(incoming)), bytes_max, deadline, coding: coding(headers), ended }
     }
 
-    /// The same with a lower limit, where it is lower.
+    /// The same with another limit, where that is lower.
     #[must_use]
     pub fn at_most(self, bytes_max: usize) -> Body {
         Body { bytes_max: self.bytes_max.min(bytes_max), ..self }
     }
 
-    /// Whether its head says that there is something in it. Of one that comes in chunks nobody knows.
+    /// Whether the head announces a body. One that comes in chunks may still be empty.
     pub fn is_announced(&self) -> bool {
         let incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
         incoming.as_ref().is_some_and(|incoming| incoming.size_hint().lower() > 0)
@@ -47,8 +47,8 @@ impl Body {
         self.ended.clone()
     }
 
-    /// All of it. A second call gets nothing. A client that asked whether to send it is told to by this, and by nothing
-    /// before: whatever can be refused without it is to be refused first.
+    /// The whole body; empty on a second call. A client that sent `Expect: 100-continue` is told to send by this call:
+    /// whatever can be refused without the body is to be refused first.
     ///
     /// # Errors
     /// 415 where it is encoded; 413 where it is longer than the limit, at once where its declared length is; 408 where it took too long; 400 where it
@@ -90,7 +90,7 @@ impl Body {
     }
 }
 
-/// What the body would have to be decoded from.
+/// The content coding of the body, where it has one.
 fn coding(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let all = values.collect::<Vec<_>>().join(",");

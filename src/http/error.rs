@@ -1,4 +1,4 @@
-//! How the daemon says no: RFC 9457 problems, and the one table of their codes.
+//! Refusals: RFC 9457 problems, and the one table of their codes.
 //!
 //! `detail` is for people, and never holds what is internal, secret, or longer than a screen.
 
@@ -29,7 +29,7 @@ pub struct Problem {
 
 /// Violations that are told of one request. A body of 1 MiB can have half a million, and an answer of a hundred times that.
 pub const VIOLATIONS_MAX: usize = 100;
-/// Once `detail` is this long, the violations that are left are counted in it, in bytes.
+/// Length of `detail`, in bytes, beyond which the remaining violations are only counted.
 const DETAIL_BYTES_MAX: usize = 1_000;
 
 /// Writes the table once: as constructors, and for the reference.
@@ -116,7 +116,7 @@ impl Problem {
         Problem { status, code, detail, details: json!({}), headers: Vec::new() }
     }
 
-    /// 422 with everything that is wrong, as far as [`VIOLATIONS_MAX`].
+    /// 422 with all violations, up to [`VIOLATIONS_MAX`].
     pub fn violations(violations: Vec<Violation>) -> Problem {
         let mut detail = String::new();
         for (nth, Violation { field, message, .. }) in violations.iter().enumerate() {
@@ -130,7 +130,7 @@ impl Problem {
         Problem::invalid(detail).with_details(json!({ "violations": violations }))
     }
 
-    /// What is wrong with the query and what is wrong with the body, told together.
+    /// Joins the violations of the query and of the body in one answer.
     #[must_use]
     pub fn joined(self, other: Problem) -> Problem {
         let told = |problem: &Problem| problem.details["violations"].as_array().cloned().unwrap_or_default();
@@ -139,7 +139,7 @@ impl Problem {
         Problem::invalid(detail).with_details(json!({ "violations": violations }))
     }
 
-    /// 401 that says which scheme would do.
+    /// 401 with `WWW-Authenticate`.
     pub fn challenge(detail: impl Into<String>) -> Problem {
         Problem::unauthorized(detail).with_header("www-authenticate", "Bearer")
     }
@@ -222,7 +222,7 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// What failed is the daemon's affair; a client is told when to ask again.
+/// A fault is for the daemon's log; a client learns when to try again.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         let fault = match error {
@@ -244,11 +244,11 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// What a client is asked to wait for a place in a full queue, in seconds.
+/// `Retry-After` of a full queue, in seconds.
 const QUEUE_FULL_RETRY_S: u64 = 5;
-/// What a client is asked to wait for room, in seconds: somebody has to make it.
+/// `Retry-After` where there is no room, in seconds: somebody has to make room.
 const ROOM_RETRY_S: u64 = 60;
-/// What a client is asked to wait for a store that does not answer, in seconds.
+/// `Retry-After` where the store does not answer, in seconds.
 const STORAGE_RETRY_S: u64 = 5;
 
 /// The type of [`Problem::to_json`].

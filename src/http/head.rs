@@ -1,4 +1,4 @@
-//! The headers that a handler may need, carried over from the wire as they are and judged when they are asked for.
+//! The request headers that handlers may need, copied as they came and checked when they are read.
 //!
 //! A value that is not visible ASCII, or a header that came twice, never reaches a handler: it gets a 400 to answer with.
 
@@ -10,7 +10,7 @@ use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::error::Problem;
 
-/// The headers of one request, in the extensions of tide's.
+/// The headers of one request, stored in the extensions of tide's request.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
     headers: HeaderMap,
@@ -18,7 +18,7 @@ pub struct Head {
     upgradable: bool,
 }
 
-/// What crosses over. Whatever else came is nobody's business.
+/// The headers that are copied; all others are ignored.
 const NEEDED: [HeaderName; 10] = [
     ACCEPT,
     CONNECTION,
@@ -33,7 +33,7 @@ const NEEDED: [HeaderName; 10] = [
 ];
 
 impl Head {
-    /// What handlers may need of these headers.
+    /// Copies what handlers may need.
     pub fn of(headers: &HeaderMap, upgradable: bool) -> Head {
         let mut needed = HeaderMap::new();
         for name in NEEDED {

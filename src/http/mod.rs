@@ -1,7 +1,7 @@
 //! HTTP: the only place that names tide, hyper and tungstenite.
 //!
-//! `server` speaks the wire, `middleware` knows who is asking, `error` says no. It reaches down to feed and store, and of the
-//! runner only to the switches of what runs.
+//! `server` speaks HTTP, `middleware` identifies who asks, `routes` is the table of paths, `handlers` answer, `streams`
+//! carry events, `error` has the refusals. It reaches down to feed and store, and knows no runner.
 
 pub mod accept;
 pub mod address;

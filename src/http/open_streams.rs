@@ -1,13 +1,11 @@
-//! Streams that are open: the shutdown waits for them.
-//!
-//! Counts whatever carries them alike; a place is given back when it is dropped.
+//! Counts open streams of every transport, so that the shutdown can wait for them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use event_listener::Event;
 
-/// Streams that are open; cheap to clone.
+/// The count of open streams; cheap to clone.
 #[derive(Clone, Default)]
 pub struct OpenStreams(Arc<Count>);
 
@@ -18,7 +16,7 @@ struct Count {
 }
 
 impl OpenStreams {
-    /// Notes a stream for as long as the answer lives.
+    /// Counts a stream for as long as the answer lives.
     pub fn open(&self) -> OpenStream {
         self.0.open.fetch_add(1, Ordering::SeqCst);
         OpenStream(self.clone())
@@ -36,7 +34,7 @@ impl OpenStreams {
     }
 }
 
-/// One stream's place; dropped, it is forgotten.
+/// One stream in the count, until this is dropped.
 pub struct OpenStream(OpenStreams);
 
 impl Drop for OpenStream {

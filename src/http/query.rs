@@ -19,7 +19,7 @@ impl Query {
         Query { given, violations: Vec::new() }
     }
 
-    /// Remembers that a parameter is wrong, unless more is wrong than is told.
+    /// Notes a violation, up to the most that are reported.
     pub fn wrong(&mut self, parameter: &str, reason: &'static str, message: impl Into<String>) {
         if self.violations.len() >= VIOLATIONS_MAX {
             return;
@@ -96,7 +96,7 @@ impl Query {
         boolean(&text)
     }
 
-    /// Refuses what was not read and what was wrong.
+    /// Refuses unknown parameters and those that were wrong.
     ///
     /// # Errors
     /// All violations at once.
@@ -105,7 +105,7 @@ impl Query {
         if violations.is_empty() { Ok(()) } else { Err(Problem::violations(violations)) }
     }
 
-    /// What was wrong, what was not read included.
+    /// The violations, unknown parameters included.
     pub fn into_violations(mut self) -> Vec<Violation> {
         for (parameter, _) in std::mem::take(&mut self.given) {
             self.wrong(&parameter, "unknown", "is not known here");

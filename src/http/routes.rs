@@ -1,4 +1,4 @@
-//! The one table of paths: what each takes, and which role that needs. `Allow` comes from here.
+//! The one table of paths: methods, roles and handlers. `Allow`, roles, open paths and labels are read from it.
 
 use futures_lite::future::Boxed;
 use tide::http::Method;
@@ -19,7 +19,7 @@ pub enum Needs {
     Nothing,
     /// This role or one above it.
     Role(Role),
-    /// The same, or the command of the very run that is in the path, by its token.
+    /// The same, or the command of the run in the path, by its run token.
     RoleOrRun(Role),
 }
 
@@ -156,7 +156,7 @@ fn labeled(mut response: Response, path: &'static str) -> Response {
     response
 }
 
-/// The one place where it is decided who may what; nothing that has a scope gets by without its route naming it.
+/// Checks the role. A run token is let through only where the route names it.
 fn allowed(request: &Request, needs: Needs) -> Result<(), Problem> {
     let (needed, is_open_to_run) = match needs {
         Needs::Nothing => return Ok(()),

@@ -1,7 +1,7 @@
 //! `/v1/events`: what happens to all runs, by `id`, filtered.
 //!
-//! A queue is looked up when the event is read: a run that is moved takes its events along. A run in `runs` that is gone
-//! tells nothing, and one that never was is refused.
+//! A run's queue is looked up when the event is read: a run that is moved takes its events along. In `runs`, a run that
+//! was deleted has no events, and one that never existed is refused.
 
 use crate::event::Kind;
 use crate::http::app::{Answer, Request, query};
@@ -20,7 +20,7 @@ pub async fn read(request: Request) -> Answer {
     answer(request, Scope::All(filter), read.finish(query)?).await
 }
 
-/// What the three filters let through.
+/// The filter of the parameters `kinds`, `runs` and `queue`.
 fn filter(query: &mut Query) -> EventFilter {
     let kinds = query.list("kinds", Kind::ALL.len(), Kind::parse, || {
         let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();

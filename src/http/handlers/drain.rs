@@ -1,4 +1,4 @@
-//! `/v1/drain`: nothing more is started until that is taken back, or the daemon ends; submits are queued as ever.
+//! `/v1/drain`: no run is started until the drain is ended or the daemon stops; submits are still queued.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn wait_s(request: &Request) -> Result<Option<i64>, Problem> {
     Ok(wait_s)
 }
 
-/// Until nothing runs, or for so long.
+/// Waits until nothing runs, at most so long.
 async fn wait_idle(request: &Request, wait_s: Option<i64>) -> Result<(), Problem> {
     let Some(wait_s) = wait_s else { return Ok(()) };
     let idle = async {

@@ -1,6 +1,6 @@
-//! `/v1/enrollment-tokens` and `/v1/enroll`: how somebody on the machine lets somebody else in.
+//! `/v1/enrollment-tokens` and `/v1/enroll`: tokens with which new sessions are made.
 //!
-//! A token in clear is in one answer and nowhere else: not in a log line, an event or an error.
+//! A token in clear stands in one answer, and never in a log line, an event or an error.
 
 use serde_json::json;
 use tide::StatusCode;

@@ -1,6 +1,6 @@
 //! `/openapi.json`: the reference of this API, OpenAPI 3.1, written by hand in `src/http/openapi.json`.
 //!
-//! Open to everybody: it says nothing of this daemon but its version.
+//! Open to everybody: of this daemon it tells only the version.
 
 use std::sync::LazyLock;
 
@@ -9,13 +9,13 @@ use tide::{Response, StatusCode};
 
 use crate::http::app::{Answer, Request, head, no_query, raw_json};
 
-/// The document, and what names exactly this one.
+/// The document and its entity tag.
 struct Document {
     text: String,
     etag: String,
 }
 
-/// Made when it is first asked for, and then kept.
+/// Made on the first request, and then kept.
 static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
     let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
     let text = include_str!("../openapi.json").replacen("\"version\": \"0.0.0\"", version, 1);

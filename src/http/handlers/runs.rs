@@ -1,4 +1,4 @@
-//! `/v1/runs` and what stands below a run, but for its events.
+//! `/v1/runs` and the paths below a run, except its events and log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub async fn submit(request: Request) -> Answer {
     Ok(if submitted.created { did(response, format_args!("run {id} was submitted")) } else { response })
 }
 
-/// What a key stands for: the type, the query and the bytes of its request.
+/// The idempotency key with a hash of what it stands for: type, query and body of the request.
 fn idempotency_of(key: String, request: &Request, content_type: &str, body: &[u8]) -> IdempotencyKey {
     let mut sha = Sha256::new();
     // Lengths first: no two requests run together into the same bytes.
@@ -179,7 +179,7 @@ pub async fn list(request: Request) -> Answer {
     Ok(shared_json(StatusCode::Ok, format!(r#"{{"runs":[{runs}],"next":{next}}}"#), share))
 }
 
-/// The same list, from there on.
+/// The path of the next page of the list.
 fn next_page(filter: &Filter, before: RunId) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if !filter.status.is_empty() {

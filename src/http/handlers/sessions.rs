@@ -1,4 +1,4 @@
-//! `/v1/sessions` and `/v1/session`: who was let in, who am I, and out again.
+//! `/v1/sessions` and `/v1/session`: all sessions, the requester's own, and their end.
 
 use serde_json::json;
 use tide::StatusCode;

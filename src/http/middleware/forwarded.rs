@@ -1,6 +1,6 @@
-//! What a trusted proxy says of the request that it passes on: who sent it, by which scheme, to which host.
+//! `X-Forwarded-*` of a trusted proxy: the client's address, scheme and host.
 //!
-//! Nobody else is believed: without a trusted peer these headers do not exist.
+//! From any other peer these headers are ignored.
 
 use std::net::IpAddr;
 
@@ -9,21 +9,21 @@ use hyper::http::HeaderMap;
 use crate::config::{Authority, Cidr};
 use crate::http::error::Problem;
 
-/// The request as its sender sent it.
+/// The request as the client sent it to the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarded {
-    /// The address of the one who sent it: the first from the right that is no trusted proxy.
+    /// The client's address: the first from the right that is no trusted proxy.
     pub address: IpAddr,
     /// Whether it was sent by https.
     pub https: bool,
     /// The host it was sent to, where a proxy says so.
     pub host: Option<Authority>,
-    /// Whether whoever passed it on is a trusted proxy, or may be.
+    /// Whether the peer is a trusted proxy, or may be one.
     pub is_by_proxy: bool,
 }
 
 impl Forwarded {
-    /// What is to be believed of these headers, which came from `peer`, by https or not.
+    /// Reads these headers of a request from `peer`, which came by https or not.
     ///
     /// # Errors
     /// 400 where a trusted proxy names a host that is none.

@@ -1,5 +1,5 @@
-//! What a request was let in by, and until when: looked at again wherever a request has waited, and for as long as a
-//! stream is open.
+//! What a request was let in by, and for how long that is valid. It is checked again wherever a request has waited,
+//! and for as long as a stream is open.
 
 use futures_lite::future;
 
@@ -7,10 +7,10 @@ use crate::access::Token;
 use crate::run_tokens::RunTokens;
 use crate::store::LiveSession;
 
-/// What a request was let in by, in the extensions of tide's.
+/// What a request was let in by; stored in the extensions of tide's request.
 #[derive(Clone, Debug)]
 pub enum Grant {
-    /// The kernel's word of who is at the other end of the socket: it never ends.
+    /// The peer of the Unix socket, as the kernel names it; valid without an end.
     Peer,
     /// A session.
     Session(LiveSession),
@@ -19,7 +19,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// Whether it still lets anybody in.
+    /// Whether it is still valid.
     pub fn is_valid(&self) -> bool {
         match self {
             Grant::Peer => true,
@@ -28,7 +28,7 @@ impl Grant {
         }
     }
 
-    /// Waits until a session has ended. Nothing else is waited for: what an attempt's token does takes no time.
+    /// Waits until the session has ended; for ever where it is none, since what an attempt's token may do never waits.
     pub async fn ended(&self) {
         match self {
             Grant::Session(session) => session.ended().await,

@@ -1,6 +1,6 @@
-//! Which `Host` is answered to: what stops a web page whose name was pointed at this machine (DNS rebinding).
+//! Checks `Host`, against web pages whose name was pointed at this machine (DNS rebinding).
 //!
-//! No name is looked up: that is what the attacker controls.
+//! Never resolves a name: the attacker controls what it resolves to.
 
 use hyper::http::HeaderMap;
 use hyper::http::header::HOST;

@@ -1,6 +1,6 @@
 //! The gate: Host, Origin and who is asking, for every request and every upgrade alike, before any routing.
 //!
-//! Nothing passes it unseen: what is open to everybody is what the table of routes says.
+//! No request gets around it. Which paths are open to everybody, the table of routes says.
 
 mod forwarded;
 pub(super) mod grant;
@@ -41,28 +41,28 @@ pub enum Source {
         /// Whether it speaks TLS.
         https: bool,
     },
-    /// A Unix peer: who it is by the kernel's word, or why not.
+    /// A peer of the Unix socket: its identity as the kernel tells, or the refusal.
     Unix(Result<Identity, Problem>),
 }
 
-/// What the gate makes of a request.
+/// The gate's decision on a request.
 pub struct Admission {
     /// Where it comes from.
     pub peer: Peer,
-    /// The origin of `allowed_origins` that may read the answer, whatever it is.
+    /// The origin of `allowed_origins` that may read the answer, also where it is a refusal.
     pub readable_by: Option<String>,
-    /// The session's cookie, where it is to be sent again.
+    /// The session's cookie, where it is renewed.
     pub set_cookie: Option<String>,
-    /// Come in, or go away.
+    /// Whether it is let in, or the refusal.
     pub outcome: Result<Entry, Problem>,
 }
 
-/// How somebody comes in.
+/// How a request is let in.
 #[derive(Debug)]
 pub enum Entry {
-    /// A browser asks whether a page of an allowed origin may: yes.
+    /// A preflight of a page of an allowed origin: it is granted.
     Preflight,
-    /// As somebody, or as anybody where everybody may.
+    /// With an identity, or without one where the path is open.
     Request(Option<(Identity, Grant)>),
 }
 
@@ -99,7 +99,7 @@ impl Gate {
         }
     }
 
-    /// Looks at a request, in the order of the contract: Host, Origin, who.
+    /// Checks a request in the order of the contract: Host, Origin, identity.
     pub async fn admit(&self, source: &Source, parts: &Parts) -> Admission {
         let mut admission = Admission {
             peer: Peer {
@@ -209,10 +209,10 @@ impl Gate {
 }
 
 impl Gate {
-    /// The one session that cookies stand for; those that stand for none are of another time, or another server's.
+    /// The one session that the cookies name. Cookies of no session are ignored: they are expired or another server's.
     ///
     /// # Errors
-    /// 400 where they stand for two: which of them somebody has planted is not guessed.
+    /// 400 where they name two sessions: one may have been planted.
     async fn by_cookies(&self, tokens: Vec<String>) -> Result<Option<(String, Identity, Grant)>, Problem> {
         let mut found: Option<(String, Identity, Grant)> = None;
         for token in tokens {
@@ -232,7 +232,8 @@ impl Gate {
     }
 }
 
-/// The lines that would work, for somebody without a token. The host was checked, so nothing of it can be a shell's.
+/// Command lines that would work, for a client without a token. The host was checked, so that it holds nothing special
+/// to a shell.
 fn how_to(own: Option<&Authority>, https: bool) -> String {
     let scheme = if https { "https" } else { "http" };
     let base = own.map_or_else(String::new, |own| format!("{scheme}://{own}"));

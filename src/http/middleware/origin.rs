@@ -10,10 +10,10 @@ use crate::config::{Authority, Origin};
 use crate::http::error::Problem;
 use crate::http::head::once;
 
-/// What the request's `Origin` says.
+/// The origin of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum From {
-    /// Not sent by a page, or not said so.
+    /// No `Origin`: not sent by a page, or by one that does not say so.
     Nowhere,
     /// A page of the daemon itself.
     Own,
@@ -30,7 +30,7 @@ pub const CORS_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, La
 /// Headers of the answer that it may read.
 pub const CORS_EXPOSED: &str = "Location, Retry-After";
 
-/// Where a request comes from that was sent to `own`, by https or not.
+/// The origin of a request to the host `own`, which came by https or not.
 ///
 /// # Errors
 /// 400 where `Origin` came twice or is not ASCII.
@@ -55,7 +55,7 @@ pub fn refusal() -> Problem {
     )
 }
 
-/// The refusal of what only a cookie vouches for, and no `Origin`.
+/// The refusal of a request that has a cookie but no `Origin`.
 pub fn refusal_of_cookie() -> Problem {
     Problem::origin_not_allowed(
         "with the cookie alone this needs an Origin header: browsers send it, others give a bearer token",

@@ -1,7 +1,7 @@
-//! Trusted proxies that say nothing of whom they speak for. What such a one passes on is its client's own word, which is
-//! believed all the same: somebody has to hear of it.
+//! Finds trusted proxies that do not send the client's address. The forwarded headers are then the client's own, and
+//! believed all the same, so that `doctor` and the log report it.
 //!
-//! It is only told where a request shows that it came by a proxy: whoever is on the proxy's machine may come by itself.
+//! Only requests that show signs of a proxy count: a program on the proxy's machine may connect directly.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use hyper::http::HeaderMap;
 
 use crate::config::Host;
 
-/// Proxies that are remembered; there are seldom two.
+/// Proxies that are remembered at most.
 const PROXIES_MAX: usize = 16;
 /// What proxies add to a request beside the address.
 const SIGNS: [&str; 4] = ["x-forwarded-proto", "x-forwarded-host", "x-real-ip", "via"];

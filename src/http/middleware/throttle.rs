@@ -1,8 +1,8 @@
-//! Bad tokens are counted per client address, so that nobody can try many. One that comes again and again is one: a page
-//! whose session was revoked and that tries for ever keeps nobody else out.
+//! Limits bad tokens per client address. The same token counts once, so that a page that retries with a revoked session
+//! locks nobody else out.
 //!
-//! It never keeps a token, never refuses a valid session, and its memory is bounded: addresses beyond the bound push out the ones that were
-//! quiet the longest.
+//! It never keeps a token and never refuses a valid session. Its memory is bounded: a new address replaces the one that
+//! was quiet the longest.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use crate::http::error::Problem;
 
-/// Different bad tokens of one address that are borne within the window.
+/// Different bad tokens of one address that are allowed within the window.
 const BAD_TOKENS_MAX: usize = 10;
-/// How long one counts.
+/// The window: how long a bad token counts.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses that are remembered: some 300 bytes each.
 const ADDRESSES_MAX: usize = 1_024;
@@ -23,7 +23,7 @@ const ADDRESSES_MAX: usize = 1_024;
 #[derive(Debug, Default)]
 pub struct Throttle {
     bad: Mutex<HashMap<IpAddr, VecDeque<Bad>>>,
-    /// Makes a token the number that is kept of it; the key is this daemon's own, so that nobody finds two alike.
+    /// Hashes tokens, with a key of this daemon's own, so that nobody can make two that collide.
     hashes: RandomState,
 }
 
@@ -35,7 +35,7 @@ struct Bad {
 }
 
 impl Throttle {
-    /// 429 where this address has used up its tries.
+    /// Refuses an address that has used up its tries.
     ///
     /// # Errors
     /// `rate_limited`, with `Retry-After`.

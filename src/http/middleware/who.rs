@@ -1,4 +1,4 @@
-//! Who is asking: the peer of the Unix socket by the kernel's word, everybody else by a token.
+//! Identifies who asks: over the Unix socket by the peer's credentials, else by a token.
 //!
 //! A token is looked up by its SHA-256 and never logged.
 
@@ -25,7 +25,7 @@ use crate::store::Store;
 /// Different cookies of our name in one request: one for each path above what is asked for, whatever else set them.
 const COOKIES_MAX: usize = 8;
 
-/// What a look for a session will find.
+/// The result of looking up a session.
 pub type Lookup<'a> = Pin<Box<dyn Future<Output = Result<Option<(Identity, Grant)>, Problem>> + Send + 'a>>;
 
 /// Where sessions are looked up.
@@ -36,7 +36,7 @@ pub trait Sessions: Send + Sync + 'static {
     fn by_token(&self, token_sha256: [u8; 32]) -> Lookup<'_>;
 }
 
-/// Where the request comes from, in the extensions of tide's.
+/// Where a request comes from; stored in the extensions of tide's request.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The client's address, as a trusted proxy reports it; `None` on the Unix socket.
@@ -56,7 +56,7 @@ impl Peer {
         }
     }
 
-    /// Trusted proxies that do not say for whom they speak, as far as that was seen.
+    /// Trusted proxies that were seen to send no client address.
     pub fn silent_proxies(&self) -> Vec<IpAddr> {
         self.silent_proxies.seen()
     }
@@ -79,10 +79,10 @@ pub struct SocketPolicy {
 }
 
 impl SocketPolicy {
-    /// As the configuration says.
+    /// The policy that the configuration asks for.
     ///
     /// # Errors
-    /// A group that there is not, as text for people.
+    /// Where the group does not exist, as text for people.
     pub fn new(access: &Access) -> Result<SocketPolicy, String> {
         let group = match &access.socket_group {
             None => None,
@@ -98,10 +98,10 @@ impl SocketPolicy {
         self.group
     }
 
-    /// Who this peer is.
+    /// The identity of a peer.
     ///
     /// # Errors
-    /// 403 for everybody who is not meant.
+    /// 403 for a peer that the policy does not let in.
     pub fn identify(&self, peer: &Credentials) -> Result<Identity, Problem> {
         let uid = peer.uid;
         let role = if uid == self.uid || uid == 0 {
@@ -139,7 +139,7 @@ pub(super) enum Presented {
 }
 
 impl Presented {
-    /// A bearer token decides; the cookie is looked at only without one.
+    /// Reads what a request presents. A bearer token comes before cookies.
     ///
     /// # Errors
     /// 400 where `Authorization` came twice or is not ASCII, where there is more than one token, since which of them
@@ -203,7 +203,7 @@ pub fn session_cookie(cookie_name: &str, token: &str, max_age_s: u64, https: boo
     format!("{cookie_name}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age_s}{secure}")
 }
 
-/// The `Set-Cookie` that takes it away again.
+/// The `Set-Cookie` that removes the cookie.
 pub fn forget_cookie(cookie_name: &str, https: bool) -> String {
     session_cookie(cookie_name, "", 0, https)
 }

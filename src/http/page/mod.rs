@@ -1,7 +1,7 @@
-//! The web page: its files, embedded as they lie here, and served to everybody.
+//! The web page: static files, embedded in the binary and served to everybody.
 //!
-//! The page is a client of the public API and nothing more: no file here is made for a request, none knows who asks, and
-//! none comes from anywhere else. What it may do in a browser is bounded by `POLICY`.
+//! The page is a client of the public API. No file is generated for a request or depends on who asks, and none is
+//! loaded from elsewhere. `POLICY` bounds what the page may do in a browser.
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// One file of the page.
 pub struct File {
-    /// Where it is answered.
+    /// Its path.
     pub path: &'static str,
     content_type: &'static str,
     bytes: &'static [u8],
@@ -71,7 +71,7 @@ pub const FILES: &[File] = &[
     file!("vendor/lit-html/LICENSE", TEXT),
 ];
 
-/// The entity tag of each of [`FILES`], in their order: another content, another tag.
+/// The entity tags of [`FILES`], in their order: hashes of the contents.
 static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let tag = |file: &File| {
         let hash = Sha256::digest(file.bytes);
@@ -81,7 +81,7 @@ static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
     FILES.iter().map(tag).collect()
 });
 
-/// Whether the path is one of the page's, which everybody may have.
+/// Whether the path is a file of the page.
 pub fn is_file(path: &str) -> bool {
     FILES.iter().any(|file| file.path == path)
 }

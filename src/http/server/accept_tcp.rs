@@ -1,4 +1,4 @@
-//! Accepting over TCP: a client's socket is set up, and given a place or turned away.
+//! Accepts TCP connections: sets up each socket, and admits it or turns it away.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::serving::Serving;
 use super::tls::Tls;
 use crate::descriptors::For;
 
-/// After this long without a byte either way the kernel asks whether a client is still there.
+/// Idle time after which the kernel probes whether a client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Accepts for as long as it is polled.

@@ -1,4 +1,4 @@
-//! Accepting over the Unix socket: the kernel says who is at the other end, and who is meant gets a place.
+//! Accepts connections on the Unix socket: identifies the peer by its credentials, and admits it or turns it away.
 
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -23,19 +23,19 @@ use crate::http::middleware::Source;
 use crate::http::middleware::who::SocketPolicy;
 use crate::wake::Phase;
 
-/// How often it is logged, at most, that somebody was sent away from the Unix socket.
+/// Least time between two log lines about refused peers.
 const REFUSED_LOG_PAUSE: Duration = Duration::from_secs(60);
 /// Connections over the Unix socket of all whom `access.socket_group` lets in …
 const GROUP_CONNECTIONS_MAX: usize = 256;
 /// … and of one user of them.
 const GROUP_CONNECTIONS_PER_USER_MAX: usize = 64;
-/// Those of root and the daemon's own user: they take no place of the others, nor the others theirs.
+/// Connections of root and the daemon's own user, which are counted apart from the group's.
 const ADMIN_CONNECTIONS_MAX: usize = 512;
 
 /// What comes next at the Unix socket.
 enum Next {
     Accepted(io::Result<Async<UnixStream>>),
-    /// Its file had vanished; this one has its name now.
+    /// The socket's file had vanished; this listener replaces it.
     Listener(Async<UnixListener>),
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn accept_unix<S>(
     }
 }
 
-/// Who was sent away from the Unix socket: a line at once, then one a minute at most, however often somebody tries.
+/// Logs refused peers: the first at once, then at most one line a minute.
 #[derive(Default)]
 struct Refused {
     logged: Option<Instant>,
@@ -103,7 +103,7 @@ struct Refused {
 }
 
 impl Refused {
-    /// The peer as it may come in, or why not.
+    /// The identity of a peer, or its refusal, which is logged.
     fn unless_meant(&mut self, peer: io::Result<Credentials>, policy: &SocketPolicy) -> Result<Identity, Problem> {
         let peer = peer.map_err(|error| {
             self.log(&format!("somebody whom the kernel does not tell ({error})"));

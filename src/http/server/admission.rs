@@ -1,4 +1,4 @@
-//! Whether there is a place for one more connection, and what it is told where there is none.
+//! Admits a connection within the limits, or turns it away with the reason.
 
 use std::future::Future;
 use std::io;
@@ -16,23 +16,23 @@ use super::serving::Serving;
 use super::transport::Transport;
 use crate::descriptors::{self, For};
 
-/// How long it waits before it tries to accept again where the system would not: descriptors or memory ran out.
+/// Pause before the next accept after one that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often that is logged, at most.
+/// Least time between two log lines about that.
 const ACCEPT_LOG_PAUSE: Duration = Duration::from_secs(60);
-/// Connections beyond the limit that are told so at the same time; further ones are closed without a word.
+/// Connections beyond the limit that are answered with 503 at a time; further ones are closed without an answer.
 const TURNED_AWAY_MAX: usize = 32;
-/// The same where they take what is left of the descriptors.
+/// The same where descriptors run out.
 const TURNED_AWAY_SHORT_MAX: usize = 4;
 
-/// Why there is no place for a connection.
+/// Why a connection is not admitted.
 pub(super) struct Full {
     why: &'static str,
-    /// At most so many are told at the same time.
+    /// How many are answered at a time.
     told_max: usize,
 }
 
-/// A place for one more connection, or why there is none.
+/// Admits one more connection, or says why not.
 pub(super) fn admit(
     limits: &Arc<ConnectionLimits>,
     client: impl Into<Client>,
@@ -51,7 +51,7 @@ pub(super) fn admit(
     limits.admit(client).ok_or(Full { why, told_max: TURNED_AWAY_MAX })
 }
 
-/// Tells a client why it is turned away, if not too many others are told just now; what it holds meanwhile is a descriptor.
+/// Answers with the reason, unless too many are being answered already: each holds a descriptor meanwhile.
 pub(super) fn turn_away<S>(
     serving: &Arc<Serving<S>>,
     executor: &Executor<'static>,
@@ -70,12 +70,12 @@ pub(super) fn turn_away<S>(
     }
 }
 
-/// A connection belongs to its client: it ends when that one goes, and at the latest when the daemon closes.
+/// Runs a connection on its own: it ends when its client goes, at the latest when the daemon closes.
 pub(super) fn spawn(executor: &Executor<'static>, connection: impl Future<Output = ()> + Send + 'static) {
     executor.spawn(connection).detach();
 }
 
-/// Waits where trying again at once would only fail again.
+/// Logs a failed accept, and pauses unless the next may succeed at once.
 pub(super) async fn pause(error: &io::Error, logged: &mut Option<Instant>) {
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) {
         return;

@@ -1,5 +1,5 @@
-//! From the wire to tide and back. The bridge is the gate: what tide's request type would trip over, or read otherwise than
-//! it came, does not cross.
+//! Converts hyper's requests to tide's and the answers back. What tide's request type would misread, or panic on, is
+//! refused before.
 //!
 //! No handler runs before the gate has decided, none takes the daemon down, and one whose client has gone is dropped.
 
@@ -23,25 +23,25 @@ use crate::http::error::Problem;
 use crate::http::head::Head;
 use crate::http::middleware::{Admission, Entry, Gate, Source, origin};
 
-/// What somebody may send who has shown no token: a token and a name, and no memory of everybody else's.
+/// Longest body of a request without a token, in bytes: an enrollment token and a name.
 const STRANGERS_BODY_BYTES_MAX: usize = 16 * 1_024;
 
 /// The route that answered, set in the extensions of tide's response by the route table: never a path that a client made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteLabel(pub &'static str);
 
-/// What is told of every answer: the route's label, `none` without one, and the status.
+/// Called for every answer with the route's label (`none` without a route) and the status.
 pub type Observer = Arc<dyn Fn(&'static str, u16) + Send + Sync>;
 
 /// Everything that a connection needs to answer requests.
 pub struct Site<S> {
     /// The routes.
     pub app: tide::Server<S>,
-    /// Who comes in.
+    /// The gate.
     pub gate: Gate,
-    /// What bounds a request.
+    /// Limits of a request.
     pub limits: Limits,
-    /// Who counts the answers.
+    /// Counts the answers.
     pub observer: Observer,
 }
 
@@ -182,7 +182,7 @@ fn preflight() -> Response<Reply> {
     response
 }
 
-/// A page of this origin may read the answer.
+/// Adds the headers that let a page of this origin read the answer.
 fn may_read(headers: &mut HeaderMap, origin: &str) {
     reply::set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     reply::set(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, origin::CORS_EXPOSED);

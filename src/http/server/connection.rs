@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its last.
 //!
-//! It waits for nothing without a deadline: not for a head, not for a client that takes nothing, not at its end.
+//! Every wait has a deadline: for the head, for a client that takes nothing, at the end.
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpStream};
@@ -30,14 +30,14 @@ use crate::http::middleware::Source;
 use crate::timer::within;
 use crate::wake::Phase;
 
-/// hyper's buffer is at least this large.
+/// Least size of hyper's buffer.
 const BUFFER_BYTES_MIN: usize = 8_192;
-/// How long one that is turned away may take to read why.
+/// Time limit of a 503 to a connection that is turned away.
 pub(super) const TURN_AWAY: Duration = Duration::from_secs(1);
 /// What every connection of TLS starts with: a record that is a handshake's. No request starts with it.
 const TLS_HANDSHAKE: u8 = 22;
 
-/// Answers what comes over TCP, once it is known what the client speaks.
+/// Serves a TCP connection, after the TLS handshake where TLS is spoken.
 pub(super) async fn serve_tcp<S>(serving: Arc<Serving<S>>, address: SocketAddr, arrived: Arrived)
 where
     S: Clone + Send + Sync + 'static,
@@ -54,7 +54,7 @@ where
     }
 }
 
-/// Answers what comes until the client goes, or until the daemon has come to `last_phase` and nothing is under way.
+/// Serves requests until the client goes, or until the daemon reaches `last_phase` and no answer is under way.
 pub(super) async fn serve<S>(serving: Arc<Serving<S>>, source: Source, transport: Transport, last_phase: Phase)
 where
     S: Clone + Send + Sync + 'static,
@@ -107,7 +107,7 @@ where
     async { drop(speaking.await) }.or(too_late).or(state.cut()).await;
 }
 
-/// HTTP/2 without being asked is the one thing that hyper leaves without any answer.
+/// Answers HTTP/2 with prior knowledge with 400: hyper closes without an answer there.
 async fn refuse_protocol(mut transport: Transport) {
     if !transport.has_written() {
         let _ =
@@ -116,7 +116,7 @@ async fn refuse_protocol(mut transport: Transport) {
     }
 }
 
-/// Tells one too many why it is: 503 before anything of its request was read.
+/// Answers a connection beyond the limit with 503, before its request is read.
 pub(super) async fn turn_away(greeted: impl Future<Output = Option<Transport>>, why: &str) {
     let body = Problem::unavailable(why).to_json();
     let answer = format!(
@@ -132,18 +132,18 @@ pub(super) async fn turn_away(greeted: impl Future<Output = Option<Transport>>, 
     let _ = within(TURN_AWAY, sent).await;
 }
 
-/// A TCP client of which nothing is known yet.
+/// A TCP connection before its handshake.
 pub(super) struct Arrived {
     /// Its socket.
     pub stream: Async<TcpStream>,
-    /// What it must speak first.
+    /// TLS, where it is spoken.
     pub tls: Option<Arc<Tls>>,
-    /// Its place, unless it is one too many.
+    /// Its place among the connections, unless it is turned away.
     pub permit: Option<Permit>,
 }
 
 impl Arrived {
-    /// The client once it has shaken hands, where that is asked for; none where it cannot, and was answered so.
+    /// The connection after its handshake, if any; `None` where that failed, which the client was told.
     pub(super) async fn greeted(self, stall: Duration) -> Option<Transport> {
         let Arrived { stream, tls, permit } = self;
         let Some(tls) = tls else { return Some(Transport::tcp(stream, stall, permit)) };

@@ -1,4 +1,4 @@
-//! How many connections are open at once, in all and per client: an address, or over the Unix socket a user.
+//! Limits connections that are open at once, in all and per client: an address, or over the Unix socket a user.
 //!
 //! A place is given back when the connection is dropped, also one that became a stream.
 
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The connections that are open.
+/// Counts open connections against the limits.
 #[derive(Debug)]
 pub(super) struct ConnectionLimits {
     all_max: usize,
@@ -41,7 +41,7 @@ pub(super) struct Permit {
 }
 
 impl ConnectionLimits {
-    /// Room for `all_max`, and for `each_max` of one client.
+    /// At most `all_max` connections, and `each_max` of one client.
     pub fn new(all_max: usize, each_max: usize) -> Arc<ConnectionLimits> {
         Arc::new(ConnectionLimits { all_max, each_max, open: Mutex::default() })
     }

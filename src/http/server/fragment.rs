@@ -1,5 +1,5 @@
-//! Finds requests whose target holds a `#`. The parser cuts the target there without a word, so that what a client wrote
-//! is seen in its bytes alone.
+//! Finds requests whose target holds a `#`. The parser silently cuts the target there, so that it can only be seen in
+//! the bytes that the client sent.
 //!
 //! It keeps no bytes, however long a line is: of each line that ends as a request's does it keeps a hash.
 
@@ -52,7 +52,7 @@ impl Word {
 }
 
 impl Lines {
-    /// Looks at what came next.
+    /// Reads the next bytes.
     pub fn read(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match byte {

@@ -1,6 +1,6 @@
-//! Listening: the TCP address, and the Unix socket, which nobody can connect to before its mode is right.
+//! Opens the listeners: TCP, and the Unix socket, to which nobody can connect before its mode is set.
 //!
-//! A socket that somebody answers at is never taken away.
+//! Never replaces a socket at which another program answers.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -23,19 +23,19 @@ use crate::dir::{FileAt, chmod_by};
 /// Connections that wait to be accepted; the kernel's own limit is lower where it is.
 const BACKLOG: i32 = 1_024;
 
-/// Where clients come from.
+/// The sockets that are listened on.
 pub struct Listeners {
     /// TCP, unless there is none.
     pub tcp: Option<Async<TcpListener>>,
-    /// What they speak there, where it is not plain HTTP.
+    /// TLS on TCP, where it is spoken.
     pub tls: Option<Arc<Tls>>,
     /// The Unix socket.
     pub unix: Async<UnixListener>,
-    /// What takes its place, when its file had vanished.
+    /// Listeners that replace it when its file has vanished.
     pub unix_again: Receiver<Async<UnixListener>>,
 }
 
-/// Hands a new Unix socket to who accepts.
+/// Hands a new listener of the Unix socket to the accept loop.
 pub type UnixAgain = Sender<Async<UnixListener>>;
 
 /// The file of the Unix socket.
@@ -47,14 +47,14 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    /// Whether it is there, and not another one by now.
+    /// Whether the file is still there and still the same.
     pub fn is_there(&self) -> bool {
         // By its path, as clients look for it: also the directory may have gone.
         let there = std::fs::symlink_metadata(self.at.path());
         there.is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode))
     }
 
-    /// Takes it away, unless it is another one by now.
+    /// Removes the file, unless it is another one by now.
     pub fn remove(&self) {
         let FileAt { dir, name } = &self.at;
         let there = dir.look(name);
@@ -81,7 +81,7 @@ pub fn bind_tcp(address: SocketAddr) -> io::Result<Async<TcpListener>> {
 /// Listens on a TCP socket that is bound already.
 ///
 /// # Errors
-/// Where the system takes it for none.
+/// Where the system does not accept it as a socket.
 pub fn take_tcp(listener: TcpListener) -> io::Result<Async<TcpListener>> {
     // The standard library's backlog is 128: too short for a thousand clients that come back at once.
     listen(&listener, BACKLOG)?;
@@ -138,7 +138,7 @@ fn give(held: &OwnedFd, group: Option<u32>) -> io::Result<()> {
     })
 }
 
-/// What a daemon that died left there.
+/// Removes the socket that a dead daemon left.
 fn remove_stale(at: &FileAt, path: &Path) -> io::Result<()> {
     let Some(stat) = at.dir.look(&at.name)? else { return Ok(()) };
     if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {

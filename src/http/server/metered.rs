@@ -1,6 +1,6 @@
-//! A socket that knows when its other end last took a byte.
+//! A socket that records when its other end last took a byte.
 //!
-//! It says nothing of what the kernel still holds: only that it took more.
+//! What the kernel took counts as taken.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -1,7 +1,6 @@
 //! The server: it accepts connections, speaks HTTP on them, and closes them again, all within limits.
 //!
-//! It knows no route. It never spins where descriptors run out, and no connection outlives [`serve`], but for those that
-//! became streams.
+//! It knows no route. It never spins where descriptors run out, and no connection outlives [`serve()`], except streams.
 
 mod accept_tcp;
 mod accept_unix;

@@ -1,4 +1,4 @@
-//! In the place of `tls` where it was not built in: nothing of it can come to be.
+//! Stands in for `tls` in a build without TLS: its types have no values.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,12 +13,12 @@ use super::metered::{Metered, Taken};
 use crate::config;
 use crate::tls::NO_TLS;
 
-/// There is none.
+/// Has no values.
 #[derive(Debug)]
 pub struct Tls(Infallible);
 
 impl Tls {
-    /// None, as the configuration should have it.
+    /// Always `None`.
     ///
     /// # Errors
     /// Where it names a certificate.

@@ -1,6 +1,6 @@
-//! tide's response on its way to the wire.
+//! Converts tide's response into hyper's.
 //!
-//! No header with a control byte leaves, and no answer is kept by anybody on the way unless its handler says so.
+//! Never sends a header with a control byte, and forbids caches to store an answer unless its handler allows it.
 
 use std::future::Future;
 use std::io;
@@ -54,11 +54,11 @@ pub(super) struct Reply {
     /// When a stream must end, until the connection knows.
     until: Option<Boxed<()>>,
     busy: Option<Busy>,
-    /// What counts while it is under way.
+    /// Its bytes in the budget, while it is under way.
     _share: Option<Share>,
 }
 
-/// Says so to the transport.
+/// Marks the transport as busy with an answer.
 pub(super) struct Busy(Arc<ConnectionState>);
 
 impl Busy {
@@ -96,9 +96,9 @@ impl Reply {
 }
 
 enum Content {
-    /// All of it, or nothing any more.
+    /// The whole body; empty once it is sent.
     Whole(Bytes),
-    /// As it comes, and what of that the wire did not ask for yet.
+    /// A stream, and what came of it but was not asked for yet.
     Stream(stream::Boxed<io::Result<Rope>>, Rope),
 }
 
@@ -144,7 +144,7 @@ impl Body for Reply {
     }
 }
 
-/// A refusal on the wire.
+/// A refusal as hyper's response.
 pub(super) fn problem(problem: &Problem) -> Response<Reply> {
     let mut response = Response::new(Reply::whole(problem.to_json()));
     *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -155,7 +155,7 @@ pub(super) fn problem(problem: &Problem) -> Response<Reply> {
     response
 }
 
-/// tide's answer on the wire; `is_head` leaves the body away that a stream would have.
+/// tide's answer as hyper's; for a HEAD request a stream is left without a body.
 ///
 /// # Errors
 /// 500 for what must not leave, and the problem for a refusal that tide made without a body.
@@ -207,7 +207,7 @@ fn read_whole(body: tide::Body, length: usize) -> Result<Bytes, Problem> {
     }
 }
 
-/// What tide's router says without words.
+/// The problem for an error that tide answers without a body.
 fn of_bare(status: StatusCode) -> Problem {
     match status {
         StatusCode::NOT_FOUND => Problem::not_found("no such path"),
@@ -217,8 +217,8 @@ fn of_bare(status: StatusCode) -> Problem {
     }
 }
 
-/// What every answer carries, unless its handler said otherwise: nobody keeps it, guesses its type, frames it, runs
-/// anything in it, or learns from it where its reader came from.
+/// Headers of every answer, unless its handler set another value: no caching, no guessing of types, no frames, no
+/// scripts, no referrer to other sites.
 const ALWAYS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

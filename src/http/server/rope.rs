@@ -1,4 +1,4 @@
-//! Bytes in several parts, handed to the wire as one: what is shared stays shared until it is written.
+//! Bytes in several parts, written as one. Parts that are shared are not copied.
 
 use std::collections::VecDeque;
 

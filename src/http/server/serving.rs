@@ -9,9 +9,9 @@ use super::bridge::Site;
 use crate::system;
 use crate::wake::Stop;
 
-/// How long answers that are under way may take once everything else has ended.
+/// Time limit of answers that are under way once everything else has ended.
 pub(super) const DRAIN: Duration = Duration::from_millis(500);
-/// This many connections at once are a burst, whose memory goes back when the last of them has gone.
+/// Connections at once that count as a burst: when the last of them ends, free memory goes back to the system.
 const BURST: usize = 16;
 
 /// What all connections share.

@@ -1,6 +1,6 @@
-//! The path of a request, which is routed as it came or not at all.
+//! Checks the path of a request: it is routed as it came, or refused.
 //!
-//! Whatever a proxy before the daemon could read as another path than the daemon does is refused, never repaired.
+//! A path that a proxy could read differently than the daemon is refused, never normalised.
 
 use hyper::Uri;
 

@@ -1,6 +1,6 @@
-//! TLS at the daemon: the certificate that is served, its exchange for a new one, and one encrypted connection.
+//! TLS of the server: the certificate, its reload, and the encrypted connection.
 //!
-//! A certificate that cannot be used never takes the place of one that can.
+//! A certificate that cannot be used never replaces one that can.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -54,7 +54,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Shakes hands. How long that may take is for the caller to say.
+    /// Makes the handshake. The caller sets its time limit.
     pub(super) async fn accept(&self, stream: Metered<Async<TcpStream>>) -> io::Result<Secured> {
         let served = self.served.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let bounded = |session: &mut futures_rustls::rustls::ServerConnection| {

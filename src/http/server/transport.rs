@@ -1,6 +1,7 @@
-//! A connection as bytes: TCP, with TLS or without, or Unix, with a record of when the client last took one, and an end that it can read.
+//! The byte stream of a connection: TCP with or without TLS, or Unix. It records when the client last took a byte, and
+//! closes so that the client can read what was sent last.
 //!
-//! It never waits for ever: not for a client that takes nothing, and not for one that does not close.
+//! Every wait for the client has a limit, also the one for its close.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -40,7 +41,7 @@ const LINGER_BYTES_MAX: usize = 1_048_576;
 /// one thread for itself.
 const READS_IN_A_ROW_MAX: u32 = 2;
 
-/// The stream of one client.
+/// The byte stream of one client.
 pub struct Transport {
     io: Io,
     /// Reads that found something since the last one that did not, or since the last turn of the others.
@@ -52,7 +53,7 @@ pub struct Transport {
     has_written: bool,
     /// When the client closed its side, and what waits until that is told.
     eof: Option<(Instant, Timer)>,
-    /// When it is looked at next, where it sent what nobody reads.
+    /// When to look next whether a client is gone that sent bytes which nobody reads.
     glance: Option<Timer>,
     state: Arc<ConnectionState>,
     closing: Closing,
@@ -133,7 +134,7 @@ enum Io {
 
 enum Closing {
     Open,
-    /// TLS has a last word, which a client that takes nothing does not hear.
+    /// Sending the close of TLS, for which a client that takes nothing is not waited.
     Ending(Timer),
     Lingering(Timer, usize),
     Closed,
@@ -145,7 +146,7 @@ impl Transport {
         Transport::new(Io::Tcp(Metered::new(stream)), stall, permit)
     }
 
-    /// A TCP client with which hands were shaken.
+    /// A TCP client after the TLS handshake.
     pub(super) fn tls(secured: Secured, stall: Duration, permit: Option<Permit>) -> Transport {
         Transport::new(Io::Tls(Box::new(secured)), stall, permit)
     }
@@ -190,7 +191,7 @@ impl Transport {
         self.state.clone()
     }
 
-    /// Whether anything was ever said to the client.
+    /// Whether anything was written to the client.
     pub(super) fn has_written(&self) -> bool {
         self.has_written
     }

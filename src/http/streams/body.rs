@@ -1,4 +1,4 @@
-//! A stream as the body of an answer: asked for more when its client takes it, cut when its session ends.
+//! A stream as the body of an answer: it is read as its client takes it, and cut when its session ends.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::guard::StreamGuard;
 use crate::http::server::reply::Streamed;
 use crate::http::server::rope::Rope;
 
-/// The answer whose body these are.
+/// An answer with these ropes as its body.
 pub(super) fn response(
     guard: StreamGuard,
     content_type: &str,
@@ -33,7 +33,8 @@ pub(super) fn response(
     response
 }
 
-/// Every object in its transport's frame. It ends clean: whoever has seen no `end` comes back.
+/// Writes every object in the transport's framing. The body ends normally in any case; a reader that saw no `end`
+/// connects again.
 pub(super) fn framed(
     batches: stream::Boxed<Batch>,
     frame: impl Fn(Object, &mut Rope) + Send + 'static,
@@ -45,7 +46,7 @@ pub(super) fn framed(
     })
 }
 
-/// The error that breaks a body off, once what was said before it is on its way.
+/// The error that breaks off a body, after what was written before has been handed on.
 pub(super) async fn broken_off() -> io::Error {
     future::yield_now().await;
     io::Error::other("broken off before its end")

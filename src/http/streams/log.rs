@@ -1,6 +1,6 @@
-//! The raw log: the bytes that a command wrote, as they came, and nothing else but a line where some are gone.
+//! The raw log: the bytes that a command wrote, in order, with a line where some are gone.
 //!
-//! Walks backwards for its last lines, a page at a time: never holds more than that of a log.
+//! It finds the last lines by reading backwards, a page at a time, and never holds more than a page.
 
 use std::io;
 
@@ -19,7 +19,7 @@ use crate::numbers::{Position, RunId, Seq};
 use crate::scope::{Cursor, Scope};
 use crate::store::{Store, StoreError};
 
-/// What is wanted of a log.
+/// The part of a log that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     /// One of the two streams, or both.
@@ -169,7 +169,7 @@ async fn start_of_last(store: &Store, run: RunId, stream: Option<Stream>, lines:
     }
 }
 
-/// Newlines on the way back.
+/// Counts newlines backwards.
 struct Newlines {
     left: u64,
     /// Nothing was walked over since the end, or a gap: a newline there ends a line and begins none.

@@ -13,7 +13,7 @@ const CURSORS: &str = "must be a seq (of all runs an id), \"latest\", -N for the
 const SSE: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
 
-/// The ways to read.
+/// The forms in which events are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One JSON object with what is there.
@@ -38,7 +38,7 @@ impl Form {
         Ok(Form::accepted(head.accept()?.unwrap_or_default()))
     }
 
-    /// What `Accept` likes best; at a tie what it names before what it only allows, then what it says first.
+    /// The form with the highest weight in `Accept`; at a tie a named type comes before a wildcard, then the first one.
     fn accepted(accept: &str) -> Form {
         let mut best = (Form::Page, 0, false);
         for (name, weight) in ranges(accept) {
@@ -63,9 +63,9 @@ pub struct ReadRequest {
     pub(super) form: Form,
     /// From where on.
     pub(super) cursor: Cursor,
-    /// Whether the reader says by itself where it was cut off: a browser that comes back.
+    /// Whether the cursor is a `Last-Event-ID`: a browser that reconnects.
     pub(super) comes_back: bool,
-    /// Whether it stays when it has caught up.
+    /// Whether the stream goes on after `caught_up`.
     pub(super) stays: bool,
     /// Events of a page, at most.
     pub(super) limit: usize,

@@ -1,4 +1,4 @@
-//! Server-sent events: what a browser's `EventSource` reads, and comes back to by itself.
+//! Server-sent events, for a browser's `EventSource`, which reconnects by itself.
 
 use std::future::Future;
 
@@ -10,11 +10,11 @@ use super::guard::StreamGuard;
 use crate::http::app::{Answer, Request, nothing};
 use crate::http::error::Problem;
 
-/// A browser comes back after this many milliseconds: long enough for a daemon to start again, and not to be noticed.
+/// Time after which a browser reconnects, in milliseconds: long enough for a daemon to restart, too short to notice.
 const RETRY_MS: u32 = 2_000;
 
-/// Answers with the events of what `opening` opens. A reader that comes back behind the end gets 204, which is the one
-/// answer that a browser does not try again.
+/// Answers with the events of what `opening` opens. A browser that reconnects behind the end gets 204, the one answer
+/// after which it does not try again.
 pub async fn answer(
     request: &Request,
     comes_back: bool,

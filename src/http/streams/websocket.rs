@@ -1,6 +1,6 @@
-//! WebSocket: text frames, one JSON object each. What the client says is read for its pongs and its close, and ignored.
+//! WebSocket: text frames, one JSON object each. Of what the client sends only pongs and the close matter.
 //!
-//! Never encodes an event: the Follower's text is the frame's. Never waits for a client that takes nothing.
+//! Never encodes an event: the frame holds the Follower's text. Never waits for a client that takes nothing.
 
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ const SUBPROTOCOL: &str = "runabout.v1";
 const PING: Duration = Duration::from_secs(20);
 /// How long a client may take to answer a close before the connection is dropped.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
-/// The same where the session or the daemon ends: nobody's silence holds either up.
+/// The same where the session or the daemon ends: no client may delay that.
 const CLOSE_GRACE_SHORT: Duration = Duration::from_millis(300);
 /// Each connection's read buffer: what clients send are pongs and closes.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -56,7 +56,7 @@ mod code {
     pub const RUN_DELETED: u16 = 4410;
 }
 
-/// Answers an upgrade with 101 and tells what `opening` opens; every refusal comes before.
+/// Answers an upgrade with 101, and then sends what `opening` opens. Every refusal comes before.
 pub async fn answer(mut request: Request, opening: impl Future<Output = Result<Following, Problem>>) -> Answer {
     let head = head(&request)?;
     let accept_key = accept_key(head)?;
@@ -120,7 +120,7 @@ enum End {
     Close(u16, &'static str),
     /// With the answer to the client's own close, which lies ready.
     Answer,
-    /// Without a word: the client is gone, or takes nothing.
+    /// Without a close frame: the client is gone, or takes nothing.
     Drop,
 }
 
@@ -181,7 +181,7 @@ struct Connection {
 }
 
 impl Connection {
-    /// Writes what there is to tell until something ends it.
+    /// Sends batches until something ends the connection.
     async fn follow(
         &mut self,
         mut batches: stream::Boxed<Batch>,
@@ -290,7 +290,7 @@ async fn timely(
     async { writing.await.map_err(End::from) }.or(stalled).await
 }
 
-/// Says why it ends, or answers the client's own close, and waits a moment for the client's answer; whether it was told.
+/// Sends the close, or answers the client's own, and waits a moment for the client's answer; whether it was sent.
 async fn close(socket: &mut Socket, end: End) -> bool {
     let (frame, grace) = match end {
         End::Close(code, reason) => {

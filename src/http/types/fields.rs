@@ -1,6 +1,6 @@
-//! A JSON object as a client sent it, read field by field; everything that is wrong with it is told at once.
+//! Reads a client's JSON object field by field, and collects every violation.
 //!
-//! Knows JSON's types, and nothing of what the fields mean.
+//! It knows the types of JSON, and no field's meaning.
 
 use serde_json::{Map, Value};
 
@@ -37,7 +37,7 @@ impl Fields {
         Fields { given, prefix: prefix.into(), violations: Vec::new() }
     }
 
-    /// Remembers that a field is wrong, unless more is wrong than is told.
+    /// Notes a violation, up to the most that are reported.
     pub fn wrong(&mut self, field: &str, reason: &'static str, message: impl Into<String>) {
         if self.violations.len() >= VIOLATIONS_MAX {
             return;
@@ -62,7 +62,7 @@ impl Fields {
         self.given.contains_key(field)
     }
 
-    /// Whether the field was given, null being as good as missing.
+    /// Whether the field was given and is not null.
     pub fn gives(&self, field: &str) -> bool {
         self.given.get(field).is_some_and(|value| !value.is_null())
     }
@@ -77,7 +77,7 @@ impl Fields {
         self.given.get(field).and_then(Value::as_str)
     }
 
-    /// The field, null being as good as missing.
+    /// The field, unless it is missing or null.
     pub(super) fn take(&mut self, field: &str) -> Option<Value> {
         self.given.remove(field).filter(|value| !value.is_null())
     }
@@ -170,7 +170,7 @@ impl Fields {
         }
     }
 
-    /// Refuses what was not read and what was wrong.
+    /// Refuses unknown fields and those that were wrong.
     ///
     /// # Errors
     /// All violations at once.

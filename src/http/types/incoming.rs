@@ -1,4 +1,4 @@
-//! What clients send, made into the domain's own: a submit, a change, events to append.
+//! Parses what clients send into domain types: a submit, a change, events to append.
 
 use std::collections::BTreeMap;
 
