@@ -83,6 +83,42 @@ fn no_files_know_each_other_in_a_circle() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The same graph of rooms' folders, and of the files beside them.
+fn folders(graph: &Graph) -> Graph {
+    let folder = |file: &String| file.trim_end_matches(".rs").split('/').take(2).collect::<Vec<_>>().join("/");
+    let files: Vec<String> = graph.files.iter().map(folder).collect::<BTreeSet<_>>().into_iter().collect();
+    let of = |file: usize| files.binary_search(&folder(&graph.files[file])).unwrap();
+    let edges = graph.edges.iter().map(|((from, to), path)| ((of(*from), of(*to)), path.clone()));
+    let edges = edges.filter(|((from, to), _)| from != to).collect();
+    let mut folders = Graph::default();
+    (folders.edges, folders.files) = (edges, files);
+    folders
+}
+
+#[test]
+fn no_folders_know_each_other_in_a_circle() {
+    let graph = folders(&graph());
+    let wrong: Vec<String> = circles(&graph).iter().map(|circle| told(&graph, circle)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Files that do not know each other, in folders that do.
+    let texts = [
+        ("lib.rs", "mod x;"),
+        ("x/mod.rs", "mod a; mod b;"),
+        ("x/a/mod.rs", "mod one; mod two;"),
+        ("x/a/one.rs", "use crate::x::b::three::T;"),
+        ("x/a/two.rs", "pub struct T;"),
+        ("x/b/mod.rs", "mod three; mod four;"),
+        ("x/b/three.rs", "pub struct T;"),
+        ("x/b/four.rs", "use super::super::a::two::T;"),
+    ];
+    let planted = planted(&texts);
+    assert_eq!(circles(&planted), Vec::<Vec<usize>>::new());
+    let planted = folders(&planted);
+    let circle = circles(&planted);
+    assert_eq!(circle.len(), 1, "{planted:?}");
+    assert!(told(&planted, &circle[0]).contains("src/x/a names crate::x::b::three::T of src/x/b"));
+}
+
 #[test]
 fn no_arrow_within_a_room_points_up() {
     let graph = graph();
