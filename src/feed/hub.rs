@@ -7,6 +7,7 @@ use super::budget::Budget;
 use super::mailboxes::{HubLimits, Mailboxes, Wants};
 use super::shared_event::Form;
 use super::subscription::Subscription;
+use crate::event::Event;
 use crate::metrics::Metrics;
 use crate::numbers::{EventId, RunId};
 use crate::scope::Scope;
@@ -67,8 +68,8 @@ impl Hub {
         let mut sends = 0;
         loop {
             let rung = bell.listen();
-            while let Some(looked_at) = self.push_next() {
-                sends += looked_at;
+            while let Some(event) = self.store.committed().take() {
+                sends += self.push(event);
                 if sends >= SENDS_BETWEEN_YIELDS {
                     sends = 0;
                     futures_lite::future::yield_now().await;
@@ -80,12 +81,14 @@ impl Hub {
 
     /// Hands out what is committed so far, and then closes every mailbox: readers see the rest of what they hold.
     pub fn close(&self) {
-        while self.push_next().is_some() {}
+        while let Some(event) = self.store.committed().take() {
+            self.push(event);
+        }
         self.mailboxes.close();
     }
 
-    /// Hands out the next event that is committed, if there is one; answers how many mailboxes were looked at.
-    pub(super) fn push_next(&self) -> Option<usize> {
-        self.store.committed().take().map(|event| self.mailboxes.offer(event))
+    /// Offers an event to everyone who is shown it; returns how many mailboxes were looked at.
+    pub(super) fn push(&self, event: Event) -> usize {
+        self.mailboxes.offer(event)
     }
 }

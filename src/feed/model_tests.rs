@@ -101,9 +101,7 @@ impl Model {
                 self.runs.push(run);
             }
             Act::Push { events } => {
-                for _ in 0..events {
-                    self.feed.hub.push_next();
-                }
+                self.push(events);
             }
             Act::Follow { scope, after } => self.follow(scope, after).await,
             Act::Read { reader, steps } => {
@@ -122,7 +120,6 @@ impl Model {
                 }
             }
         }
-        self.learn().await;
     }
 
     /// What may be refused is: of a run that has ended, or has not.
@@ -154,17 +151,13 @@ impl Model {
         }
     }
 
-    /// Remembers what was committed since, before anything of it is removed by what comes next.
-    async fn learn(&mut self) {
-        let after = self.known.last().map_or(0, |last| last.id.0);
-        let all = EventFilter::new(Some(Kind::ALL.to_vec()), None, None);
-        let new = self.feed.by_pages(&all, after, 500).await;
-        self.known.extend(new.iter().map(|event| Known {
-            id: event.id,
-            run: event.run,
-            seq: event.seq,
-            kind: event.kind,
-        }));
+    /// Pushes so many of the events that are committed, and remembers them: all pass here, also what is removed soon.
+    fn push(&mut self, events: usize) {
+        for _ in 0..events {
+            let Some(event) = self.feed.store().committed().take() else { return };
+            self.known.push(Known { id: event.id, run: event.run, seq: event.seq, kind: event.kind });
+            self.feed.hub.push(event);
+        }
     }
 
     /// The scopes that are followed by turns.
@@ -195,6 +188,7 @@ impl Model {
 
     /// The daemon ends: everything is pushed, and every reader reads to its end and has seen what it was to see.
     async fn finish(mut self) {
+        self.push(usize::MAX);
         self.feed.hub.close();
         for mut reader in std::mem::take(&mut self.readers) {
             while reader.last.is_none() {
