@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::closed_loop::Until;
 use crate::daemon::Daemon;
-use crate::no_ops::{run_all, start_pueue};
+use crate::no_ops::{run_all, start_pueue, wait_pueue};
 use crate::peers::PUEUE;
 use crate::process::done;
 use crate::submits::submit;
@@ -39,8 +39,9 @@ pub fn measure(bench: &mut Bench) {
         let (daemon, pueue) = start_pueue(&program, &bench.directory(PUEUE));
         bench.add("memory_idle", PUEUE, daemon.resident_mib());
         done(pueue().args(["parallel", &SLOTS.to_string()]));
-        (0..bench.count(PUEUE_RUNS)).for_each(|_| drop(done(pueue().args(["add", "--", "true"]))));
-        done(pueue().args(["wait", "--quiet"]));
+        let count = bench.count(PUEUE_RUNS);
+        (0..count).for_each(|_| drop(done(pueue().args(["add", "--", "true"]))));
+        wait_pueue(&pueue, count);
         bench.add("memory_runs_1000", PUEUE, daemon.resident_mib());
     }
 }
