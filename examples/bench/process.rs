@@ -20,7 +20,7 @@ pub struct Process(Child);
 
 impl Process {
     /// Starts it; without the variable that has a program written in Rust keep a map of itself for backtraces, which
-    /// makes pueue six times as large.
+    /// makes pueue seven times as large (`findings/pueue-backtrace-memory.sh`).
     pub fn start(command: &mut Command) -> Process {
         command.env_remove("RUST_BACKTRACE");
         Process(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
