@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::common::{AllFrame, AllReader, DEADLINE, Daemon, Opening, Via, eventually};
+use crate::common::{DEADLINE, Daemon, Frame, Opening, Reader, Via, eventually};
 
 fn ids(events: &[Value]) -> Vec<i64> {
     events.iter().map(|event| event["id"].as_i64().unwrap()).collect()
@@ -27,10 +27,10 @@ fn many_runs_at_once_are_told_live_and_in_order() {
     let queries = ["", "kinds=output,finished", "kinds=finished"];
     // Each by each way: the first three are by WebSocket.
     let ways: Vec<(Via, &str)> = Via::STREAMS.into_iter().flat_map(|via| queries.map(|query| (via, query))).collect();
-    let open = |(via, query): &(Via, &str)| AllReader::open_by(*via, &daemon, query);
-    let mut readers: Vec<AllReader> = ways.iter().map(open).collect();
+    let open = |(via, query): &(Via, &str)| Reader::open_all(*via, &daemon, query, "");
+    let mut readers: Vec<Reader> = ways.iter().map(open).collect();
     for reader in &mut readers {
-        assert_eq!(reader.next(), AllFrame::CaughtUp(0));
+        assert_eq!(reader.next(), Frame::CaughtUp(0));
     }
     let runs: Vec<i64> = (0..40).map(|n| daemon.sh(&format!("echo {n}; echo {n} >&2; exit {}", n % 2))).collect();
     let told: Vec<Vec<Value>> = readers.iter_mut().map(|reader| reader.until_finished(runs.len())).collect();
@@ -59,8 +59,8 @@ fn filters_are_joined_by_and_and_named_runs_bring_their_output() {
     let shown = |query: &str| -> Vec<(i64, String)> {
         let by_page = daemon.all_events(query, 0);
         for via in Via::STREAMS {
-            let mut reader = AllReader::open_by(via, &daemon, &format!("{query}&after=0"));
-            assert_eq!(ids(&reader.until_caught_up()), ids(&by_page), "{query} by {via:?}");
+            let mut reader = Reader::open_all(via, &daemon, query, 0);
+            assert_eq!(ids(&reader.stored()), ids(&by_page), "{query} by {via:?}");
         }
         let pair = |event: &Value| (event["run"].as_i64().unwrap(), event["kind"].as_str().unwrap().to_owned());
         by_page.iter().map(pair).collect()
@@ -159,10 +159,10 @@ fn what_was_removed_is_told_once_and_what_is_left_of_it_follows() {
     let highest = *removed.last().unwrap();
     let left: Vec<i64> = ids(&before).into_iter().filter(|id| !removed.contains(id)).collect();
     for via in Via::STREAMS {
-        let mut reader = AllReader::open_by(via, &daemon, "after=0");
-        assert_eq!(reader.next(), AllFrame::Gap(1, highest));
-        assert_eq!(reader.cursor, 0, "what is left of it follows");
-        assert_eq!(ids(&reader.until_caught_up()), left);
+        let mut reader = Reader::open_all(via, &daemon, "", 0);
+        assert_eq!(reader.next(), Frame::Gap(1, highest));
+        assert_eq!(reader.told.cursor, 0, "what is left of it follows");
+        assert_eq!(ids(&reader.stored()), left);
     }
     let page = daemon.get("/v1/events?after=0").expect(200).json();
     assert_eq!(page["gaps"], json!([{"type": "gap", "from": 1, "to": highest, "reason": "pruned", "partial": true}]));
@@ -171,9 +171,9 @@ fn what_was_removed_is_told_once_and_what_is_left_of_it_follows() {
     for query in [format!("after={highest}"), "after=-1000".into(), "after=latest".into(), String::new()] {
         let page = daemon.get(&format!("/v1/events?{query}")).expect(200).json();
         assert_eq!(page["gaps"], json!([]), "{query}");
-        let mut reader = AllReader::open(&daemon, &query);
+        let mut reader = Reader::open_all(Via::WebSocket, &daemon, &query, "");
         let first = reader.next();
-        assert!(!matches!(first, AllFrame::Gap(..)), "{query}: {first:?}");
+        assert!(!matches!(first, Frame::Gap(..)), "{query}: {first:?}");
     }
     // The run itself is nobody's mistake any more.
     assert_eq!(daemon.all_events("runs=2,3", 0).len(), 3);
@@ -186,14 +186,14 @@ fn a_reader_of_named_runs_is_told_of_their_output_at_once() {
     let mut feed = daemon.feed("feed");
     let run = daemon.sh(&format!("while read -r line; do echo \"$line\"; done < {}", feed.path()));
     daemon.wait_running(run);
-    let mut reader = AllReader::open(&daemon, &format!("runs={run}&after=latest"));
+    let mut reader = Reader::open_all(Via::WebSocket, &daemon, &format!("runs={run}"), "latest");
     for n in 0..3 {
         feed.say(&format!("line {n}\n"));
         // Unwatched, all but the first would wait for a minute.
         let text = loop {
             match reader.next() {
-                AllFrame::Event(event) => break event["data"]["text"].as_str().unwrap_or_default().to_owned(),
-                AllFrame::CaughtUp(_) => {}
+                Frame::Event(event) => break event["data"]["text"].as_str().unwrap_or_default().to_owned(),
+                Frame::CaughtUp(_) => {}
                 late => panic!("{late:?} came before line {n}"),
             }
         };
@@ -208,7 +208,7 @@ fn a_reader_who_takes_nothing_for_a_while_misses_nothing() {
     let daemon = Daemon::with_config("[limits]\nstream_buffer_events = 2\nstream_buffer_bytes = 4096");
     daemon.put("/v1/queues/default", &json!({"paused": true})).expect(200);
     let run = daemon.sh("true");
-    let mut readers = Via::STREAMS.map(|via| AllReader::open_by(via, &daemon, "after=0"));
+    let mut readers = Via::STREAMS.map(|via| Reader::open_all(via, &daemon, "", 0));
     let events: Vec<Value> =
         (0..1_000).map(|n| json!({"kind": "message", "data": {"n": n, "text": "x".repeat(500)}})).collect();
     for _ in 0..10 {

@@ -2,39 +2,37 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{AllFrame, AllReader, Daemon, Random, Via, wait_gone};
+use crate::common::{Daemon, Frame, Random, Reader, Transcript, Via, wait_gone};
 
-/// A reader over many connections.
+/// A reader over many connections, and each event that it was told.
 struct Journal {
     query: String,
-    told: Vec<Value>,
-    cursor: i64,
-    instance: String,
+    told: Transcript,
+    events: Vec<Value>,
 }
 
 impl Journal {
     fn new(query: &str) -> Journal {
-        Journal { query: query.to_owned(), told: Vec::new(), cursor: 0, instance: String::new() }
+        Journal { query: query.to_owned(), told: Transcript::of_all(query), events: Vec::new() }
     }
 
-    fn open(&self, daemon: &Daemon, via: Via, with_instance: bool) -> AllReader {
-        let instance = if with_instance && self.cursor > 0 { format!("{}-", self.instance) } else { String::new() };
-        AllReader::open_by(via, daemon, &format!("{}&after={instance}{}", self.query, self.cursor))
+    fn open(&self, daemon: &Daemon, via: Via, with_instance: bool) -> Reader {
+        let told = self.told.clone().by(via);
+        let after = if with_instance && told.cursor > 0 { told.place() } else { told.cursor.to_string() };
+        Reader::try_open(daemon, told, &after).unwrap()
     }
 
     /// Reads some frames of a connection and drops it; up to its end where it is closed.
-    fn read(&mut self, mut reader: AllReader, frames: u64) {
-        assert_eq!(reader.cursor, self.cursor, "{}", reader.hello);
-        self.instance = reader.hello["instance"].as_str().unwrap().to_owned();
+    fn read(&mut self, mut reader: Reader, frames: u64) {
         for _ in 0..frames {
             match reader.next() {
-                AllFrame::Event(event) => self.told.push(event),
+                Frame::Event(event) => self.events.push(event),
                 // Nothing more until something happens.
-                AllFrame::CaughtUp(_) | AllFrame::Closed(_) => break,
+                Frame::CaughtUp(_) | Frame::Closed(_) | Frame::Lost => break,
                 _ => {}
             }
         }
-        self.cursor = reader.cursor;
+        self.told = reader.disconnect();
     }
 
     #[track_caller]
@@ -43,8 +41,8 @@ impl Journal {
         self.read(reader, u64::MAX);
         let all = daemon.all_events(&self.query, 0);
         let ids = |events: &[Value]| events.iter().map(|event| event["id"].as_i64().unwrap()).collect::<Vec<_>>();
-        assert_eq!(ids(&self.told), ids(&all), "{:?}", self.query);
-        assert_eq!(self.told, all, "what was shown once is what is there");
+        assert_eq!(ids(&self.events), ids(&all), "{:?}", self.query);
+        assert_eq!(self.events, all, "what was shown once is what is there");
     }
 }
 
@@ -66,7 +64,7 @@ fn at_random_points_over_restarts_and_crashes_each_event_comes_once() {
         }
         let mut open =
             |journal: &Journal| journal.open(&daemon, Via::STREAMS[random.below(3) as usize], random.below(2) == 0);
-        let readers: Vec<AllReader> = journals.iter().map(&mut open).collect();
+        let readers: Vec<Reader> = journals.iter().map(&mut open).collect();
         match round {
             // With readers connected, and events on their way.
             7 => daemon.kill9(),
@@ -97,22 +95,19 @@ fn a_restart_without_a_new_event_gives_nothing_twice_and_closes_with_1001() {
     for _ in 0..3 {
         daemon.wait_ended(daemon.sh("true"));
     }
-    let mut readers = Via::STREAMS.map(|via| AllReader::open_by(via, &daemon, "after=0"));
+    let mut readers = Via::STREAMS.map(|via| Reader::open_all(via, &daemon, "", 0));
     for reader in &mut readers {
-        assert_eq!(reader.until_caught_up().len(), 9);
+        assert_eq!(reader.stored().len(), 9);
     }
     daemon.stop();
     for reader in &mut readers {
-        assert_eq!(reader.next(), AllFrame::Closed(Some(1001)));
+        assert_eq!(reader.next(), Frame::Closed(1001));
     }
     daemon.start_again();
-    let again = |(via, reader): (Via, &AllReader)| {
-        let instance = reader.hello["instance"].as_str().unwrap();
-        AllReader::open_by(via, &daemon, &format!("after={instance}-{}", reader.cursor))
-    };
-    let mut again: Vec<AllReader> = Via::STREAMS.into_iter().zip(&readers).map(again).collect();
+    let again = |reader: &Reader| Reader::try_open(&daemon, reader.told.clone(), &reader.told.place()).unwrap();
+    let mut again: Vec<Reader> = readers.iter().map(again).collect();
     for (reader, before) in again.iter_mut().zip(&readers) {
-        assert_eq!(reader.next(), AllFrame::CaughtUp(before.cursor));
+        assert_eq!(reader.next(), Frame::CaughtUp(before.told.cursor));
     }
     daemon.wait_ended(daemon.sh("true"));
     for reader in &mut again {
@@ -127,14 +122,14 @@ fn a_shutdown_is_told_to_its_end_of_every_run() {
     let runs: Vec<i64> =
         (0..4).map(|_| daemon.sh("trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done")).collect();
     let pids: Vec<i32> = runs.iter().map(|run| daemon.wait_running(*run)).collect();
-    let mut readers = Via::STREAMS.map(|via| AllReader::open_by(via, &daemon, "kinds=finished"));
+    let mut readers = Via::STREAMS.map(|via| Reader::open_all(via, &daemon, "kinds=finished", ""));
     for reader in &mut readers {
-        assert!(matches!(reader.next(), AllFrame::CaughtUp(_)));
+        assert!(matches!(reader.next(), Frame::CaughtUp(_)));
     }
     daemon.stop();
     for reader in &mut readers {
         assert_eq!(reader.until_finished(4).len(), 4);
-        assert_eq!(reader.next(), AllFrame::Closed(Some(1001)));
+        assert_eq!(reader.next(), Frame::Closed(1001));
     }
     pids.into_iter().for_each(wait_gone);
 }

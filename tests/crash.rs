@@ -147,7 +147,7 @@ impl Load<'_> {
                     self.journal.lock().unwrap().cut.push(reader.disconnect());
                     return false;
                 }
-                Frame::CaughtUp(_) | Frame::Heartbeat(_) => {}
+                Frame::CaughtUp(_) | Frame::Heartbeat(_) | Frame::Cursor(_) => {}
             }
         }
     }
@@ -310,8 +310,8 @@ fn nothing_that_was_told_is_lost_however_often_the_daemon_is_killed() {
         drop(told);
         // Whoever was cut off resumes and is told exactly the rest: the reader insists on it.
         for transcript in cut {
-            let run = transcript.run;
-            assert!(load.follow(transcript), "run {run} is not followed to its end");
+            let scope = transcript.scope.clone();
+            assert!(load.follow(transcript), "{scope:?} is not followed to its end");
         }
         // What the dead daemon left is gone by the time its runs are settled.
         left.into_iter().for_each(wait_gone);

@@ -6,7 +6,6 @@
 // Every file of the suite uses a part of it.
 #![allow(dead_code, unused_imports)]
 
-mod all;
 mod body;
 mod bystanders;
 mod cli;
@@ -25,11 +24,11 @@ mod socket;
 mod store;
 mod tape;
 mod temp;
+mod transcript;
 mod ws;
 
 use std::time::{Duration, Instant};
 
-pub use all::{AllFrame, AllReader};
 pub use body::{BodyWire, Chunked, Framing};
 pub use bystanders::Bystanders;
 pub use cli::{Ended, Running, cli, newest, start};
@@ -41,7 +40,7 @@ pub use process::{
     Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
     resident_bytes, signal, strace_is_there, threads, voluntary_switches,
 };
-pub use reader::{Frame, Reader, Transcript, Via, wire_json};
+pub use reader::{Reader, Via, wire_json};
 pub use reference::{METHODS, Reference, escaped, walk};
 pub use runs::{Metrics, assert_fields, chain, is_time, output_of};
 pub use script::{Feed, Gate};
@@ -49,6 +48,7 @@ pub use socket::{Address, Socket};
 pub use store::{new_run, store};
 pub use tape::{Tape, difference, recordings};
 pub use temp::TempDir;
+pub use transcript::{Frame, Scope, Transcript};
 pub use ws::Opening;
 
 /// Makes each of these functions of a [`Via`] a test a transport: one body, told apart by its name.

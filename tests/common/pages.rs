@@ -103,3 +103,19 @@ impl PagesWire {
         Ok(())
     }
 }
+
+impl Client {
+    /// Every event that a query shows, by as many pages as it takes.
+    #[track_caller]
+    pub fn all_events(&self, query: &str, mut after: i64) -> Vec<Value> {
+        let mut events: Vec<Value> = Vec::new();
+        loop {
+            let page = self.get(&format!("/v1/events?{query}&after={after}")).expect(200).json();
+            let more = page["events"].as_array().unwrap();
+            let Some(last) = more.last() else { return events };
+            assert!(more.windows(2).all(|two| two[0]["id"].as_i64() < two[1]["id"].as_i64()), "ids rise: {page}");
+            after = last["id"].as_i64().unwrap();
+            events.extend(more.iter().cloned());
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! A reader that insists on the contract while it reads, whatever carries it: `hello` first, then every `seq` once and in
-//! order or told as a gap, `caught_up` once, `end` last and nothing behind it.
+//! A reader of one run or of all that insists on the contract while it reads, whatever carries it: `hello` first, then what
+//! [`Transcript`] allows, `caught_up` once, the `end` of a run last and nothing behind it.
 
 use std::fmt::Display;
 use std::io;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::body::{BodyWire, Framing};
 use super::pages::PagesWire;
-use super::runs::output_bytes;
+use super::transcript::{Frame, Scope, Transcript};
 use super::ws::WebSocketWire;
 use super::{Call, Client, DEADLINE, Response};
 
@@ -46,9 +46,6 @@ impl Via {
     }
 }
 
-/// The longest piece of output that is one event.
-const OUTPUT_BYTES_MAX: usize = 16 * 1024;
-
 /// The longest object of a stream, in bytes.
 const OBJECT_BYTES_MAX: usize = 60 * 1024;
 
@@ -73,61 +70,7 @@ pub fn wire_json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// What one or several connections have told of a run, in one piece.
-#[derive(Clone, Debug, Default)]
-pub struct Transcript {
-    /// Whose it is.
-    pub run: i64,
-    /// The last `seq` that was seen or told as gone.
-    pub cursor: i64,
-    /// The bytes that the command wrote to its standard output.
-    pub stdout: Vec<u8>,
-    /// … and to its standard error.
-    pub stderr: Vec<u8>,
-    /// `(seq, id, kind)` of each event.
-    pub events: Vec<(i64, i64, String)>,
-    /// What was told as gone, from and to.
-    pub gaps: Vec<(i64, i64)>,
-    /// How many connections there were.
-    pub connections: usize,
-    /// What carries it, on the next connection.
-    pub via: Via,
-    /// Of which database it is, once that was said.
-    pub instance: String,
-}
-
-impl Transcript {
-    /// The transcript of a run of which nothing was seen.
-    pub fn of(run: i64) -> Transcript {
-        Transcript { run, ..Transcript::default() }
-    }
-
-    /// The same, by another way than WebSocket.
-    pub fn by(self, via: Via) -> Transcript {
-        Transcript { via, ..self }
-    }
-}
-
-/// What a reader is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Frame {
-    /// The next event.
-    Event(Value),
-    /// Events that are gone, from and to.
-    Gap(i64, i64),
-    /// The stored ones are out.
-    CaughtUp(i64),
-    /// Nothing else has happened.
-    Heartbeat(Value),
-    /// The run has ended.
-    End(Value),
-    /// The daemon closed with this code; what has no codes is closed with 1000 behind an `end`, else with 1001.
-    Closed(u16),
-    /// The connection broke without a close.
-    Lost,
-}
-
-/// One open stream of a run's events.
+/// One open stream of events.
 pub struct Reader {
     wire: Wire,
     /// What was told so far, over this connection and those before it.
@@ -155,44 +98,52 @@ impl Reader {
             .unwrap_or_else(|error| panic!("run {run} after {after} by {via:?}: {error}"))
     }
 
-    /// Follows a run where a transcript ends, by the way that it says.
+    /// Follows all runs that pass a query, from a cursor on; where it is empty, from where the daemon begins by itself.
+    #[track_caller]
+    pub fn open_all(via: Via, client: &Client, query: &str, after: impl Display) -> Reader {
+        Reader::try_open(client, Transcript::of_all(query).by(via), &after.to_string())
+            .unwrap_or_else(|error| panic!("{query} after {after} by {via:?}: {error}"))
+    }
+
+    /// Goes on where a transcript ends, by the way that it says.
     #[track_caller]
     pub fn resume(client: &Client, told: Transcript) -> Reader {
         let cursor = match told.via {
             // As its last event's id says.
-            Via::Sse if !told.instance.is_empty() => format!("{}-{}", told.instance, told.cursor),
+            Via::Sse if !told.instance.is_empty() => told.place(),
             _ => told.cursor.to_string(),
         };
         Reader::try_open(client, told, &cursor).unwrap_or_else(|error| panic!("resume after {cursor}: {error}"))
     }
 
-    /// Follows a run; an error where the daemon is not there or breaks off before its `hello`.
+    /// Goes on with a transcript; an error where the daemon is not there or breaks off before its `hello`.
     #[track_caller]
     pub fn try_open(client: &Client, told: Transcript, after: &str) -> io::Result<Reader> {
-        let path = format!("/v1/runs/{}/events", told.run);
-        let (response, wire) = match told.via {
-            Via::WebSocket => {
-                let (response, wire) = WebSocketWire::open(client, format!("{path}?after={after}"))?;
+        let path = told.scope.path(after);
+        let (response, wire) = match (told.via, &told.scope) {
+            (Via::WebSocket, _) => {
+                let (response, wire) = WebSocketWire::open(client, path)?;
                 (response, Wire::WebSocket(Box::new(wire)))
             }
-            Via::Sse => {
+            (Via::Sse, scope) => {
                 let call = match after.contains('-') && !after.starts_with('-') {
                     // As a browser comes back: to the same address, which says something else.
-                    true => client.call("GET", &format!("{path}?after=0")).header("Last-Event-ID", after),
-                    false => client.call("GET", &format!("{path}?after={after}")),
+                    true => client.call("GET", &scope.path("0")).header("Last-Event-ID", after),
+                    false => client.call("GET", &path),
                 };
                 let (response, wire) = BodyWire::open(call, Framing::Sse)?;
                 (response, Wire::Body(wire))
             }
-            Via::Ndjson => {
-                let call = client.call("GET", &format!("{path}?after={after}&follow=true"));
-                let (response, wire) = BodyWire::open(call, Framing::Ndjson)?;
+            (Via::Ndjson, _) => {
+                let (response, wire) =
+                    BodyWire::open(client.call("GET", &format!("{path}&follow=true")), Framing::Ndjson)?;
                 (response, Wire::Body(wire))
             }
-            Via::Pages => {
-                let (response, wire) = PagesWire::open(client, told.run, after)?;
+            (Via::Pages, Scope::Run(run)) => {
+                let (response, wire) = PagesWire::open(client, *run, after)?;
                 (response, Wire::Pages(wire))
             }
+            (Via::Pages, Scope::All(_)) => panic!("pages of all runs are read by `all_events`"),
         };
         Reader::on(wire, response, told)
     }
@@ -211,7 +162,10 @@ impl Reader {
         let mut reader =
             Reader { wire, told, response, hello: Value::Null, caught_up: false, end: None, closed: false };
         match reader.object(DEADLINE) {
-            Said::Object(hello) => reader.take_hello(hello),
+            Said::Object(hello) => {
+                reader.told.take_hello(&hello);
+                reader.hello = hello;
+            }
             Said::Nothing => return Err(io::ErrorKind::TimedOut.into()),
             Said::Closed(_) | Said::Lost => return Err(io::ErrorKind::ConnectionReset.into()),
         }
@@ -223,7 +177,7 @@ impl Reader {
     #[track_caller]
     pub fn next(&mut self) -> Frame {
         let cursor = self.told.cursor;
-        self.next_within(DEADLINE).unwrap_or_else(|| panic!("nothing came after seq {cursor} within {DEADLINE:?}"))
+        self.next_within(DEADLINE).unwrap_or_else(|| panic!("nothing came after {cursor} within {DEADLINE:?}"))
     }
 
     /// The next frame; `None` when none comes in time.
@@ -245,26 +199,15 @@ impl Reader {
         };
         assert_eq!(self.end, None, "something came after the end: {object}");
         let name = object["type"].as_str().unwrap_or_default().to_owned();
-        let frame = match object["type"].as_str() {
-            Some("event") => self.take_event(object),
-            Some("gap") => self.take_gap(&object),
-            Some("caught_up") => {
-                assert!(!std::mem::replace(&mut self.caught_up, true), "caught up twice: {object}");
-                assert_eq!(object["seq"], self.told.cursor, "{object}");
-                Frame::CaughtUp(self.told.cursor)
+        let frame = self.told.take(object);
+        match &frame {
+            Frame::CaughtUp(_) => assert!(!std::mem::replace(&mut self.caught_up, true), "caught up twice: {frame:?}"),
+            Frame::End(end) => {
+                assert!(self.caught_up, "an end before caught_up: {end}");
+                self.end = Some(end.clone());
             }
-            Some("heartbeat") => {
-                assert_eq!(object["last_seq"], self.told.cursor, "{object}");
-                Frame::Heartbeat(object)
-            }
-            Some("end") => {
-                assert!(self.caught_up, "an end before caught_up: {object}");
-                assert_eq!((&object["run"], &object["last_seq"]), (&self.told.run.into(), &self.told.cursor.into()));
-                self.end = Some(object.clone());
-                Frame::End(object)
-            }
-            _ => panic!("of no known type: {object}"),
-        };
+            _ => {}
+        }
         self.check_id(&name);
         Some(frame)
     }
@@ -273,7 +216,7 @@ impl Reader {
     #[track_caller]
     fn check_id(&self, name: &str) {
         if let Wire::Body(BodyWire { framing: Framing::Sse, event, id, .. }) = &self.wire {
-            let place = format!("{}-{}", self.told.instance, self.told.cursor);
+            let place = self.told.place();
             assert_eq!((event.as_str(), id.as_deref()), (name, (name != "heartbeat").then_some(place.as_str())));
         }
     }
@@ -294,6 +237,34 @@ impl Reader {
     #[track_caller]
     pub fn until_caught_up(&mut self) {
         self.until("caught_up", |frame| matches!(frame, Frame::CaughtUp(_)));
+    }
+
+    /// Reads on until a frame is like this; answers the events up to there.
+    #[track_caller]
+    pub fn events_until(&mut self, what: &str, mut found: impl FnMut(&Frame) -> bool) -> Vec<Value> {
+        let mut events = Vec::new();
+        self.until(what, |frame| {
+            if let Frame::Event(event) = frame {
+                events.push(event.clone());
+            }
+            found(frame)
+        });
+        events
+    }
+
+    /// Reads on until the stored events are out; answers them.
+    #[track_caller]
+    pub fn stored(&mut self) -> Vec<Value> {
+        self.events_until("caught_up", |frame| matches!(frame, Frame::CaughtUp(_)))
+    }
+
+    /// Reads on until so many runs have ended; answers the events up to there.
+    #[track_caller]
+    pub fn until_finished(&mut self, mut count: usize) -> Vec<Value> {
+        self.events_until(&format!("{count} runs have ended"), |frame| {
+            count -= usize::from(matches!(frame, Frame::Event(event) if event["kind"] == "finished"));
+            count == 0
+        })
     }
 
     /// Reads on until an event of a kind; answers it.
@@ -367,51 +338,6 @@ impl Reader {
             Wire::WebSocket(wire) => wire,
             _ => panic!("no WebSocket"),
         }
-    }
-
-    fn take_hello(&mut self, hello: Value) {
-        assert_eq!((&hello["type"], &hello["run"]), (&"hello".into(), &self.told.run.into()), "{hello}");
-        let after = hello["after"].as_i64().unwrap();
-        if self.told.cursor == 0 {
-            self.told.cursor = after;
-        }
-        assert_eq!(after, self.told.cursor, "{hello}");
-        let instance = hello["instance"].as_str().unwrap();
-        assert!(self.told.instance.is_empty() || self.told.instance == instance, "{hello}");
-        self.told.instance = instance.to_owned();
-        self.hello = hello;
-    }
-
-    fn take_event(&mut self, event: Value) -> Frame {
-        let told = &mut self.told;
-        let (seq, id) = (event["seq"].as_i64().unwrap(), event["id"].as_i64().unwrap());
-        assert_eq!(seq, told.cursor + 1, "the next one is due, it was {event}");
-        assert_eq!(event["run"], told.run, "{event}");
-        assert!(told.events.last().is_none_or(|(_, last, _)| id > *last), "ids rise: {event}");
-        assert!(told.events.last().is_none_or(|(_, _, kind)| kind != "finished"), "after the last one: {event}");
-        told.cursor = seq;
-        let kind = event["kind"].as_str().unwrap();
-        told.events.push((seq, id, kind.to_owned()));
-        if kind == "output" {
-            let stream = match event["data"]["stream"].as_str() {
-                Some("stdout") => &mut told.stdout,
-                Some("stderr") => &mut told.stderr,
-                _ => panic!("output of no stream: {event}"),
-            };
-            let bytes = output_bytes(&event["data"]);
-            assert!((1..=OUTPUT_BYTES_MAX).contains(&bytes.len()), "{} bytes in {event}", bytes.len());
-            stream.extend(bytes);
-        }
-        Frame::Event(event)
-    }
-
-    fn take_gap(&mut self, gap: &Value) -> Frame {
-        let (from, to) = (gap["from"].as_i64().unwrap(), gap["to"].as_i64().unwrap());
-        assert!(from == self.told.cursor + 1 && to >= from, "{gap} after {}", self.told.cursor);
-        assert!(gap["reason"] == "pruned" || gap["reason"] == "quota", "{gap}");
-        self.told.cursor = to;
-        self.told.gaps.push((from, to));
-        Frame::Gap(from, to)
     }
 
     fn object(&mut self, limit: Duration) -> Said {
