@@ -11,9 +11,24 @@ fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
-/// An example in Rust, which cargo builds with the tests.
+/// An example in Rust. `cargo test` has built it with the tests; `cargo test --test suite` builds none, so that what is
+/// missing is built here, beside the binary.
 fn built(name: &str) -> PathBuf {
-    Path::new(binary()).with_file_name("examples").join(name)
+    let dir = Path::new(binary()).parent().unwrap();
+    let path = dir.join("examples").join(name);
+    if !path.exists() {
+        let profile = dir.file_name().unwrap().to_str().unwrap();
+        let profile = if profile == "debug" { "dev" } else { profile };
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let done = Command::new(cargo)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["build", "--quiet", "--locked", "--example", name, "--profile", profile, "--target-dir"])
+            .arg(dir.parent().unwrap())
+            .output()
+            .unwrap_or_else(|error| panic!("cargo, to build the example {name}: {error}"));
+        assert!(done.status.success(), "the example {name}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    path
 }
 
 /// A command that finds the daemon by its socket, and `runabout` by its name.
