@@ -51,7 +51,7 @@
 //!
 //! # Invariants
 //! 1. Every change of a run is one transaction that also appends its events. A `seq` is assigned in one statement,
-//!    `sql/events/append.sql`; a run moves from one status to the next only by the statements under `sql/life/`.
+//!    `sql/events/next_key.sql`; a run moves from one status to the next only by the statements under `sql/life/`.
 //! 2. Nothing leaves the store before its COMMIT. Whatever is in memory can be dropped at any time.
 //! 3. An attempt and its `started` event are on the medium before its process is spawned, so that it is started at most
 //!    once, whatever dies. Its pid, start time and boot id are recorded before any of its output; those of a process that

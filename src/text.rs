@@ -58,9 +58,8 @@ fn push_escape(code: u16, out: &mut String) {
 pub fn fits_json(bytes: &[u8], max: usize) -> usize {
     /// The most that one byte can take.
     const DEAREST: usize = 6;
-    let is_dear = |byte: &&u8| matches!(byte, 0x00..=0x1f | b'"' | b'\\' | 0x7f | 0xc2 | 0xe2);
     // A fast count first: nearly all that commands print fits by it.
-    if bytes.len() + (DEAREST - 1) * bytes.iter().filter(is_dear).count() <= max {
+    if bytes.len() * DEAREST <= max || bytes.len() + (DEAREST - 1) * count_dear(bytes) <= max {
         return bytes.len();
     }
     let mut taken = 0;
@@ -76,6 +75,25 @@ pub fn fits_json(bytes: &[u8], max: usize) -> usize {
         taken > max
     });
     over.unwrap_or(bytes.len())
+}
+
+/// Bytes that take more than one in a JSON string of the wire, or begin what does.
+fn count_dear(bytes: &[u8]) -> usize {
+    let is_dear = |byte: &&u8| matches!(byte, 0x00..=0x1f | b'"' | b'\\' | 0x7f | 0xc2 | 0xe2);
+    let words = bytes.chunks_exact(8);
+    let rest = words.remainder();
+    let dear = words.filter(|word| <[u8; 8]>::try_from(*word).is_ok_and(|word| may_be_dear(u64::from_ne_bytes(word))));
+    dear.map(|word| word.iter().filter(is_dear).count()).sum::<usize>() + rest.iter().filter(is_dear).count()
+}
+
+/// Whether one of eight bytes may be dear, looked at together: most of what is printed is not, and this is built for size.
+fn may_be_dear(word: u64) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // A byte that is below another wraps when that is subtracted, and had no high bit itself.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\') | is(0x7f) | is(0xc2) | is(0xe2)) & HIGH != 0
 }
 
 /// `text` with every character escaped that a terminal obeys, or that hides other text.

@@ -19,6 +19,9 @@ const AFTER: i64 = 4;
 /// is, of the few runs that a crash left.
 const COUNT_ALL: &[&str] = &["events/output_bytes", "runs/count_prunable"];
 
+/// Folders of what is done when the database is opened, whose tables are gone afterwards.
+const WITH_THE_FILE: &[&str] = &["migrations/", "moving/"];
+
 /// What a plan says of itself that wants a reason in the file's header, and the word that introduces it.
 const WANT_A_REASON: &[(&str, &str)] = &[("SCAN", "-- scan: "), ("USE TEMP B-TREE", "-- sort: ")];
 
@@ -34,7 +37,7 @@ fn database() -> Connection {
 /// Adds so many runs like this, with a row of each of their tables. `columns` are expressions over `i`, from 1.
 fn add_runs(database: &Connection, count: i64, status: &str, held_by: i64, priority: &str, not_before: &str) {
     let ended = !matches!(status, "queued" | "running");
-    let (reason, ended_at) = if ended { ("'exited'", "i") } else { ("NULL", "NULL") };
+    let (reason, ended_at, fresh) = if ended { ("'exited'", "i", 0) } else { ("NULL", "NULL", 1) };
     let from = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}),
               base(last) AS (SELECT coalesce(max(id), 0) FROM runs)"
@@ -44,9 +47,9 @@ fn add_runs(database: &Connection, count: i64, status: &str, held_by: i64, prior
             "BEGIN;
              {from}
              INSERT INTO runs (id, status, reason, name, queue, priority, held_by, tags, script, env, not_before,
-                               on_interrupt, keep, attempt, output_bytes, created_at, ended_at)
+                               on_interrupt, keep, attempt, output_bytes, created_at, ended_at, fresh)
              SELECT last + i, '{status}', {reason}, 'name' || (i % 10), 'default', {priority}, {held_by}, '[\"tag\"]', 'true',
-                    '{{}}', {not_before}, 'fail', 0, 1, 0, i, {ended_at} FROM n, base;
+                    '{{}}', {not_before}, 'fail', 0, 1, 0, i, {ended_at}, {fresh} FROM n, base;
              INSERT OR IGNORE INTO run_tags (tag, run) SELECT 'tag', id FROM runs;
              COMMIT;"
         ))
@@ -59,10 +62,12 @@ fn add_events(database: &Connection, run: i64, count: i64) {
         .execute_batch(&format!(
             "BEGIN;
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}),
-                  base(last_id, last_seq) AS (SELECT (SELECT coalesce(max(id), 0) FROM run_events),
-                                                     (SELECT coalesce(max(seq), 0) FROM run_events WHERE run = {run}))
-             INSERT INTO run_events (id, run, seq, at, kind, stream, data)
-             SELECT last_id + i, {run}, last_seq + i, i, 'output', 'stdout', 'a line of output' FROM n, base;
+                  base(last_id, last_key) AS (SELECT (SELECT coalesce(max(id), 0) FROM output),
+                                                     (SELECT coalesce(max(key), {run} << 32) FROM output WHERE run = {run}))
+             INSERT INTO output (key, id, at, stream, data)
+             SELECT last_key + i, last_id + i, i, 'stdout', 'a line of output' FROM n, base;
+             INSERT INTO output_blocks (block, run, key)
+             SELECT id >> 6, run, min(key) FROM output WHERE run = {run} GROUP BY id >> 6 ON CONFLICT DO NOTHING;
              COMMIT;"
         ))
         .unwrap();
@@ -90,7 +95,8 @@ fn filled(scale: i64) -> Connection {
              SELECT CAST('e' || i AS BLOB), 'viewer', 1, 0, i, i FROM n;
              INSERT INTO idempotency_keys (key, run, request_sha256, created_at, expires_at)
              SELECT 'key' || id, id, x'00', id, iif(id % 2, id, NULL) FROM runs;
-             INSERT INTO attempts (run, attempt, started_at) SELECT id, 1, id FROM runs WHERE status <> 'queued';
+             INSERT INTO past_attempts (run, attempt, started_at) SELECT id, 1, id FROM runs WHERE status <> 'queued';
+             INSERT INTO events (id, key, at, kind, data) SELECT id, id << 32 | 1000001, id, 'queued', '{{}}' FROM runs;
              INSERT INTO doomed_runs (run) SELECT id + 1000000 FROM runs;
              INSERT INTO trimmed_runs (run, after_seq, to_seq, events, bytes) SELECT id, 1, 2, 1, 1 FROM runs;
              INSERT INTO queues (name, slots, paused) VALUES ('other', 1, 0);"
@@ -151,14 +157,18 @@ fn claim_cost(database: &Connection) -> i32 {
 fn every_statement_stands_in_a_file_that_is_known() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
     let name = |file: &PathBuf| file.strip_prefix(&root).unwrap().with_extension("").to_str().unwrap().to_owned();
-    let on_disk: BTreeSet<String> =
-        files(&root).iter().map(name).filter(|name| !name.starts_with("migrations/")).collect();
+    let on_disk: BTreeSet<String> = files(&root)
+        .iter()
+        .map(name)
+        .filter(|name| !WITH_THE_FILE.iter().any(|folder| name.starts_with(folder)))
+        .collect();
     let known: BTreeSet<String> = sql::ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(known.len(), sql::ALL.len(), "one is there twice");
     assert_eq!(on_disk.difference(&known).collect::<Vec<_>>(), [""; 0], "nobody prepares these");
     assert_eq!(known.difference(&on_disk).collect::<Vec<_>>(), [""; 0], "these are no files");
     let migrations = files(&root.join("migrations")).len();
     assert_eq!(migrations, sql::MIGRATIONS.len(), "every migration is run");
+    assert_eq!(files(&root.join("moving")).len(), sql::moving::PIECE.len() + 2, "every part of a move is done");
 }
 
 #[test]
@@ -293,10 +303,14 @@ fn a_page_of_a_list_costs_the_same_with_many_runs() {
         "runs/list_by_queue" => Some((":queue", "default")),
         "runs/list_by_name" => Some((":name", "name3")),
         "runs/list_by_tag" => Some((":tag", "tag")),
+        "runs/list_fresh" => Some((":status", ",queued,")),
         other => panic!("what is {other} asked for?"),
     };
     let page = |database: &Connection, name: &str, text: &str, before: i64| {
         let mut parameters: Vec<(&str, &dyn ToSql)> = vec![(":before", &before)];
+        if name == "runs/list_fresh" {
+            parameters.push((":rows", &51));
+        }
         let value = value_of(name);
         if let Some((key, value)) = &value {
             parameters.push((key, value));
@@ -308,11 +322,12 @@ fn a_page_of_a_list_costs_the_same_with_many_runs() {
     let database = database();
     add_runs(&database, 600, "failed", 0, "0", "NULL");
     add_runs(&database, 400, "succeeded", 0, "0", "NULL");
+    add_runs(&database, 200, "queued", 0, "0", "NULL");
     let few: Vec<i32> = lists.iter().map(|(name, text)| page(&database, name, text, i64::MAX)).collect();
     add_runs(&database, 199_000, "succeeded", 0, "0", "NULL");
     for ((name, text), few) in lists.iter().zip(few) {
         assert_no_dearer(name, few, page(&database, name, text, i64::MAX));
-        if *name != "runs/list_by_status" {
+        if !matches!(*name, "runs/list_by_status" | "runs/list_fresh") {
             assert_no_dearer(&format!("{name}, deep down"), few, page(&database, name, text, 100_000));
         }
     }
@@ -323,31 +338,28 @@ fn a_page_of_events_costs_the_same_with_many_events() {
     let database = database();
     add_runs(&database, 2, "running", 0, "0", "NULL");
     add_events(&database, 1, 1_000);
-    let page =
-        |after: i64| cost(&database, sql::EVENTS_PAGE, &[(":run", &1), (":after", &after), (":rows", &500)], 501);
+    let (first, last) = (1_i64 << 32, (2_i64 << 32) - 1);
+    let page = |after: i64| {
+        let after = first + after;
+        cost(&database, sql::EVENTS_PAGE, &[(":after", &after), (":last", &last), (":rows", &500)], 501)
+    };
     let looks = || {
         let of_run = |text: &str, key: &str| cost(&database, text, &[(key, &1)], 2).0;
         [
             ("runs/get", of_run(sql::RUNS_GET, ":id")),
             ("runs/head", of_run(sql::RUNS_HEAD, ":id")),
-            ("events/max_id_of", of_run(sql::EVENTS_MAX_ID_OF, ":run")),
+            ("events/max_id_of", cost(&database, sql::EVENTS_MAX_ID_OF, &[(":first", &first), (":last", &last)], 2).0),
+            ("events/next_key", of_run(sql::EVENTS_NEXT_KEY, ":run")),
             ("events/max_id", cost(&database, sql::EVENTS_MAX_ID, &[], 2).0),
         ]
     };
     let append = || {
         database.execute_batch("BEGIN").unwrap();
-        let id: i64 = database.query_row("SELECT MAX(id) + 1 FROM run_events", [], |row| row.get(0)).unwrap();
-        let event: &[(&str, &dyn ToSql)] = &[
-            (":id", &id),
-            (":run", &1),
-            (":at", &1),
-            (":kind", &"output"),
-            (":stream", &"stdout"),
-            (":data", &"text"),
-        ];
-        let (steps, rows) = cost(&database, sql::EVENTS_APPEND, event, 2);
+        let piece: &[(&str, &dyn ToSql)] =
+            &[(":event_key", &(last - 1)), (":id", &i64::MAX), (":at", &1), (":stream", &"stdout"), (":data", &"text")];
+        let (steps, rows) = cost(&database, sql::OUTPUT_APPEND, piece, 2);
         database.execute_batch("ROLLBACK").unwrap();
-        assert_eq!(rows, 1);
+        assert_eq!(rows, 0);
         steps
     };
     let (few, few_looks, few_append) = (page(0), looks(), append());
@@ -364,67 +376,66 @@ fn a_page_of_events_costs_the_same_with_many_events() {
     for ((name, few), (_, many)) in few_looks.into_iter().zip(looks()) {
         assert_no_dearer(name, few, many);
     }
-    assert_no_dearer("events/append", few_append, append());
+    assert_no_dearer("output/append", few_append, append());
 }
 
-/// How each statement about all runs finds its rows: one step, in the order that is asked for.
-const OF_ALL_RUNS: &[(&str, &str, &str)] = &[
+/// How each statement about all runs finds its rows: in the order that is asked for.
+const OF_ALL_RUNS: &[(&str, &str, &[&str])] = &[
+    ("events/no_output_after", sql::EVENTS_NO_OUTPUT_AFTER, &["SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"]),
+    ("events/no_output_before", sql::EVENTS_NO_OUTPUT_BEFORE, &["SEARCH events USING INTEGER PRIMARY KEY (rowid<?)"]),
     (
-        "events/no_output_after",
-        sql::EVENTS_NO_OUTPUT_AFTER,
-        "SEARCH run_events USING COVERING INDEX run_events_told (id>?)",
+        "output/of_block",
+        sql::OUTPUT_OF_BLOCK,
+        &[
+            "SEARCH output_blocks USING PRIMARY KEY (block=?)",
+            "SEARCH output USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        ],
     ),
-    (
-        "events/no_output_before",
-        sql::EVENTS_NO_OUTPUT_BEFORE,
-        "SEARCH run_events USING COVERING INDEX run_events_told (id<?)",
-    ),
-    ("events/all_after", sql::EVENTS_ALL_AFTER, "SEARCH run_events USING INTEGER PRIMARY KEY (rowid>?)"),
-    ("events/all_before", sql::EVENTS_ALL_BEFORE, "SEARCH run_events USING INTEGER PRIMARY KEY (rowid<?)"),
-    (
-        "events/of_run_after",
-        sql::EVENTS_OF_RUN_AFTER,
-        "SEARCH run_events USING INDEX sqlite_autoindex_run_events_1 (run=? AND seq>?)",
-    ),
-    (
-        "events/of_run_before",
-        sql::EVENTS_OF_RUN_BEFORE,
-        "SEARCH run_events USING INDEX sqlite_autoindex_run_events_1 (run=? AND seq<?)",
-    ),
-    ("events/get", sql::EVENTS_GET, "SEARCH run_events USING INTEGER PRIMARY KEY (rowid=?)"),
-    ("runs/queue_of", sql::RUNS_QUEUE_OF, "SEARCH runs USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("events/get", sql::EVENTS_GET, &["SEARCH events USING INTEGER PRIMARY KEY (rowid=?)"]),
+    ("output/get", sql::OUTPUT_GET, &["SEARCH output USING INTEGER PRIMARY KEY (rowid=?)"]),
+    ("runs/queue_of", sql::RUNS_QUEUE_OF, &["SEARCH runs USING INTEGER PRIMARY KEY (rowid=?)"]),
+];
+
+/// Those of one run, whose two halves are merged as they are read.
+const OF_A_RUN: &[(&str, &str)] = &[
+    ("events/page", sql::EVENTS_PAGE),
+    ("events/page_before", sql::EVENTS_PAGE_BEFORE),
+    ("events/of_run_after", sql::EVENTS_OF_RUN_AFTER),
+    ("events/of_run_before", sql::EVENTS_OF_RUN_BEFORE),
+    ("events/measure", sql::EVENTS_MEASURE),
 ];
 
 #[test]
 fn what_a_filter_hides_of_all_runs_is_not_read() {
     let database = filled(1);
     for (name, text, expected) in OF_ALL_RUNS {
-        assert_eq!(plan(&database, name, text), [*expected], "{name}");
+        assert_eq!(plan(&database, name, text), *expected, "{name}");
+    }
+    for (name, text) in OF_A_RUN {
+        let plan = plan(&database, name, text).join(", ");
+        for step in
+            ["MERGE (UNION ALL)", "SEARCH events USING INDEX sqlite_autoindex_events_1", "SEARCH output USING INTEGER"]
+        {
+            assert!(plan.contains(step) && !plan.contains("TEMP"), "{name}: {plan}");
+        }
     }
     // Output, which is most of it, is no work for who is not shown it.
-    let tell = "INSERT INTO run_events (id, run, seq, at, kind, data)
-                SELECT (SELECT max(id) FROM run_events) + id, id, 1, 1, 'finished', '{}' FROM runs WHERE id BETWEEN 100 AND 149";
     let told =
-        |database: &Connection| cost(database, sql::EVENTS_NO_OUTPUT_AFTER, &[(":after", &0), (":rows", &100)], 101);
-    let [few, many] = [1, 10].map(|scale| {
-        let database = filled(scale);
-        database.execute_batch(tell).unwrap();
-        told(&database)
-    });
+        |database: &Connection| cost(database, sql::EVENTS_NO_OUTPUT_AFTER, &[(":after", &0), (":rows", &50)], 51);
+    let [few, many] = [1, 10].map(|scale| told(&filled(scale)));
     assert_eq!((few.1, many.1), (50, 50));
     assert_no_dearer("what was told among ten times as much output", few.0, many.0);
 }
 
-/// Each queued run stands in one index: by what holds it back.
+/// What is queued or runs stands in one index, in the order of claims, and what is delayed in one by its time.
 #[test]
 fn what_is_queued_is_counted_by_an_index_that_has_all_of_it() {
     let database = filled(1);
     let covers = |name: &str, text: &str, index: &str| {
         let plan = plan(&database, name, text);
-        assert!(plan.iter().any(|step| step.ends_with(&format!("USING COVERING INDEX {index}"))), "{name}: {plan:?}");
+        assert!(plan.iter().any(|step| step.contains(&format!("USING COVERING INDEX {index}"))), "{name}: {plan:?}");
     };
-    covers("runs/count_ready", sql::RUNS_COUNT_READY, "runs_claim");
-    covers("runs/count_held", sql::RUNS_COUNT_HELD, "runs_due");
-    covers("runs/count_held", sql::RUNS_COUNT_HELD, "runs_waiting");
+    covers("runs/count_fresh", sql::RUNS_COUNT_FRESH, "runs_fresh");
     covers("runs/next_due", sql::RUNS_NEXT_DUE, "runs_due");
+    covers("life/start", sql::LIFE_START, "runs_fresh");
 }

@@ -124,7 +124,7 @@ fn a_long_piece_of_an_older_build_travels_as_base64() {
     daemon.wait_ended(run);
     daemon.stop();
     let zeros = "\0".repeat(16 * 1024);
-    let changed = beside(&daemon).execute("UPDATE run_events SET data = ?1 WHERE kind = 'output'", [&zeros]).unwrap();
+    let changed = beside(&daemon).execute("UPDATE output SET data = ?1", [&zeros]).unwrap();
     assert_eq!(changed, 1);
     daemon.start_again();
     for via in Via::ALL {

@@ -140,7 +140,7 @@ fn where_events_are_gone_a_line_of_its_own_says_so() {
     reader.until_end();
     daemon.stop();
     let database = Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
-    assert_eq!(database.execute("DELETE FROM run_events WHERE run = ?1 AND data = 'two\n'", [run]).unwrap(), 1);
+    assert_eq!(database.execute("DELETE FROM output WHERE run = ?1 AND data = 'two\n'", [run]).unwrap(), 1);
     drop(database);
     daemon.start_again();
     let gone = "[runabout: the events 4 to 4 are gone: pruned]\n";

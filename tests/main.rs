@@ -59,6 +59,7 @@ mod other_systems;
 mod pacing;
 mod packages;
 mod page;
+mod pages_a_commit;
 mod process_tree;
 #[cfg(feature = "tls")]
 mod proxies;

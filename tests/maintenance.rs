@@ -187,9 +187,8 @@ fn all_deleted_runs_go_whatever_their_number_of_events() {
     daemon.stop();
     let database = beside(&daemon);
     // As a daemon leaves it that was killed right after three deletions.
-    let deletion = runs.map(|run| {
-        format!("DELETE FROM attempts WHERE run = {run}; DELETE FROM runs WHERE id = {run}; INSERT INTO doomed_runs VALUES ({run});")
-    });
+    let deletion =
+        runs.map(|run| format!("DELETE FROM runs WHERE id = {run}; INSERT INTO doomed_runs VALUES ({run});"));
     database.execute_batch(&deletion.concat()).unwrap();
     database.execute("UPDATE meta SET value = ?1 WHERE key = 'removed_run_id'", [runs[2]]).unwrap();
     daemon.start_again();

@@ -159,7 +159,7 @@ fn what_was_not_written_down_is_found_by_its_environment() {
         "sh -c 'trap \"\" TERM; echo $$; exec sleep 300' & setsid sh -c 'echo $$; exec sleep 300' & echo $$; wait";
     let (run, pids) = started(&daemon, &json!({"script": script}), 3);
     daemon.kill9();
-    change(&daemon, &format!("UPDATE attempts SET pid = NULL, start_ticks = NULL, boot_id = NULL WHERE run = {run}"));
+    change(&daemon, &format!("UPDATE runs SET pid = NULL, start_ticks = NULL, boot_id = NULL WHERE id = {run}"));
     // The same number of another database's run is not ours.
     let mut stranger = Bystander(
         Command::new("sleep")
@@ -262,7 +262,7 @@ fn a_pid_that_was_given_out_anew_is_not_touched() {
         daemon.kill9();
         kill(pids[0]);
         wait_gone(pids[0]);
-        change(&daemon, &format!("UPDATE attempts SET {columns} WHERE run = {run}"));
+        change(&daemon, &format!("UPDATE runs SET {columns} WHERE id = {run}"));
         daemon.start_again();
         assert_lost(&daemon, run);
         bystander.assert_untouched();

@@ -217,7 +217,7 @@ fn the_counters_are_true_after_a_crash_and_over_several_attempts() {
     assert_eq!(starts, 3);
     // A hole that the quota did not make is somebody's who removed it.
     let first = events.iter().find(|event| event["kind"] == "output").unwrap()["seq"].as_i64().unwrap();
-    database.execute("DELETE FROM run_events WHERE run = ?1 AND seq = ?2", (run, first)).unwrap();
+    database.execute("DELETE FROM output WHERE run = ?1 AND seq = ?2", (run, first)).unwrap();
     assert!(pages(&daemon, run).1.iter().any(|gap| gap["from"] == first && gap["reason"] == "pruned"));
 }
 

@@ -404,7 +404,7 @@ fn events_that_are_gone_are_told_as_a_gap_and_the_rest_follows(via: Via) {
     assert_eq!(daemon.events(run).len() as i64, last);
     daemon.stop();
     let database = Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
-    database.execute("DELETE FROM run_events WHERE run = ?1 AND seq IN (1, 3, 4)", [run]).unwrap();
+    database.execute("DELETE FROM events WHERE run = ?1 AND seq IN (1, 3, 4)", [run]).unwrap();
     drop(database);
     daemon.start_again();
     for (after, gaps, left) in [(0, &[(1, 1), (3, 4)][..], last - 3), (3, &[(4, 4)], last - 4), (4, &[], last - 4)] {

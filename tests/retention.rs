@@ -37,12 +37,13 @@ fn add_runs(database: &Connection, runs: i64, events: i64, bytes: i64) -> (i64, 
                     'fail', 0, 1, 0, {events} * {bytes}, i, i, i FROM n;
              INSERT INTO run_tags (tag, run) SELECT 'old', id FROM runs WHERE name = 'old' AND id >= {first};
              INSERT INTO run_tags (tag, run) SELECT 'tag' || (id % 9), id FROM runs WHERE name = 'old' AND id >= {first};
-             INSERT INTO attempts (run, attempt, started_at) SELECT id, 1, id FROM runs WHERE id >= {first};
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {events}),
                             base(id) AS (SELECT coalesce(max(id), 0) FROM run_events)
-             INSERT INTO run_events (id, run, seq, at, kind, stream, data)
-             SELECT base.id + (runs.id - {first}) * {events} + i, runs.id, i, i, 'output', 'stdout', zeroblob({bytes})
+             INSERT INTO output (id, key, at, stream, data)
+             SELECT base.id + (runs.id - {first}) * {events} + i, runs.id << 32 | i, i, 'stdout', zeroblob({bytes})
              FROM base, runs, n WHERE runs.id >= {first} AND {events} > 0;
+             INSERT INTO output_blocks (block, run, key)
+             SELECT id >> 6, run, min(key) FROM output WHERE run >= {first} GROUP BY id >> 6, run;
              COMMIT;"
         ))
         .unwrap();

@@ -3,11 +3,13 @@
 //! there.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
-use crate::common::{Daemon, TempDir};
+use crate::common::{DEADLINE, Daemon, TempDir, binary, number};
 
 /// "Runa"
 const APPLICATION_ID: i64 = 0x5275_6e61;
@@ -22,13 +24,30 @@ const TOKEN: &str = "rbs_0123456789abcdef0123456789abcdef01234567";
 /// How many migrations a daemon knew that no longer wrote whether a run is ready, but what holds it back.
 const HELD_BY: usize = 4;
 
+/// How many it knew that wrote output where its run's is, and an attempt's process into its run's row.
+const FEWER_PAGES: usize = 7;
+
 /// The rows as a daemon wrote them that knew so many migrations.
 fn rows(known: usize) -> String {
     if known < HELD_BY {
         return ROWS.to_owned();
     }
-    ROWS.replace("priority, ready,", "priority, held_by,")
-        .replace("0, column5,", "0, column2 = 'queued' AND column5 = 0,")
+    let rows = ROWS
+        .replace("priority, ready,", "priority, held_by,")
+        .replace("0, column5,", "0, column2 = 'queued' AND column5 = 0,");
+    if known < FEWER_PAGES {
+        return rows;
+    }
+    let told = "CREATE TEMP TABLE told (id, run, seq, at, kind, stream, data); INSERT INTO told ";
+    let rows =
+        rows.replace("INSERT INTO run_events", told).replace("INSERT INTO attempts", "INSERT INTO past_attempts");
+    rows + "UPDATE runs SET fresh = 1 WHERE ended_at IS NULL;
+            INSERT INTO events (id, key, at, kind, data)
+            SELECT id, run << 32 | seq, at, kind, data FROM told WHERE kind <> 'output';
+            INSERT INTO output (id, key, at, stream, data)
+            SELECT id, run << 32 | seq, at, stream, data FROM told WHERE kind = 'output';
+            INSERT INTO output_blocks (block, run, key) SELECT id >> 6, run, key FROM output;
+            DROP TABLE told;"
 }
 
 /// The migrations in order, as they are in the repository.
@@ -124,6 +143,85 @@ fn what_holds_a_run_back_is_checked_also_where_the_schema_was_older() {
             assert!(refused.contains("CHECK"), "{bits} of run {run}: {refused}");
         }
     }
+}
+
+/// Events of the database whose move is interrupted, of some runs by turns; half of them are output.
+const EVENTS: i64 = 60_000;
+
+/// What readers of the file see of them: how many there are, and sums that no other rows have.
+fn seen(conn: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let sums =
+        "SELECT count(*), sum(id), sum(run * seq), sum(octet_length(data)), sum(stream IS NOT NULL) FROM run_events
+                WHERE run BETWEEN 100 AND 107";
+    conn.query_row(sums, [], |row| (0..5).map(|column| row.get(column)).collect())
+}
+
+#[test]
+fn events_that_are_moved_are_all_there_whenever_the_daemon_is_killed() {
+    let dir = database(FEWER_PAGES - 1, 1);
+    let file = dir.path().join("state/runabout.db");
+    let conn = Connection::open(&file).unwrap();
+    conn.execute_batch(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 7)
+         INSERT INTO runs (id, status, reason, queue, priority, held_by, tags, script, env, on_interrupt, keep, attempt,
+                           exit_code, output_bytes, created_at, started_at, ended_at)
+         SELECT 100 + i, 'succeeded', 'exited', 'default', 0, 0, '[]', 'true', '{{}}', 'fail', 1, 1, 0, 0, 1, 1, 1 FROM n;
+         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {EVENTS} - 1)
+         INSERT INTO run_events (id, run, seq, at, kind, stream, data)
+         SELECT 1000 + i, 100 + i % 8, 1 + i / 8, i, iif(i / 8 % 2, 'output', 'message'), iif(i / 8 % 2, 'stdout', NULL),
+                printf('\"%.*c\"', i % 700, 'x') FROM n;"
+    ))
+    .unwrap();
+    let before = seen(&conn).unwrap();
+    assert_eq!(before[0], EVENTS);
+    let bytes_before = std::fs::metadata(&file).unwrap().len();
+    conn.close().unwrap();
+    let start = || {
+        let mut serve = Command::new(binary());
+        serve.args(["serve", "--listen", "none", "--state-dir"]).arg(dir.path().join("state"));
+        serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut daemon = start();
+    let mut kills = 0;
+    for killed_at in [1, EVENTS / 3, EVENTS / 2, EVENTS - 6_000] {
+        let until = Instant::now() + DEADLINE;
+        let moved = loop {
+            assert!(Instant::now() < until, "nothing is moved");
+            let Ok(conn) = Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY) else { continue };
+            let version = conn.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap_or(0);
+            if version > FEWER_PAGES as i64 {
+                break EVENTS;
+            }
+            let moved = "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM output)";
+            let moved: i64 = conn.query_row(moved, [], |row| row.get(0)).unwrap_or(0);
+            if moved >= killed_at {
+                break moved;
+            }
+        };
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        let conn = Connection::open(&file).unwrap();
+        assert_eq!(seen(&conn).unwrap(), before, "killed when {moved} were moved");
+        kills += i32::from(moved < EVENTS);
+        conn.close().unwrap();
+        daemon = start();
+    }
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    println!("killed {kills} times in the middle");
+    assert!(kills > 0);
+    let daemon = Daemon::builder().start_in(dir);
+    assert_everything_is_there(&daemon, "after the move");
+    let conn = Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
+    assert_eq!(seen(&conn).unwrap(), before);
+    let blocks = "SELECT (SELECT count(*) FROM output_blocks),
+                         (SELECT count(*) FROM (SELECT 1 FROM output GROUP BY id >> 6, run)),
+                         (SELECT count(*) FROM output_blocks JOIN output USING (key) WHERE output.id >> 6 = block)";
+    let counts: [i64; 3] = conn.query_row(blocks, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?])).unwrap();
+    assert_eq!((counts[0], counts[0]), (counts[1], counts[2]));
+    assert_eq!(daemon.events(107).len() as i64, EVENTS / 8);
+    let size = number(&conn, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size") as u64;
+    assert!(size < bytes_before + bytes_before / 2, "{bytes_before} bytes became {size}");
 }
 
 #[test]

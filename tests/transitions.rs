@@ -13,7 +13,7 @@ fn moves(action: &AuthAction<'_>) -> bool {
     match action {
         AuthAction::Insert { table_name } | AuthAction::Delete { table_name } => *table_name == "runs",
         AuthAction::Update { table_name, column_name } => {
-            *table_name == "runs" && matches!(*column_name, "status" | "held_by")
+            *table_name == "runs" && matches!(*column_name, "status" | "held_by" | "fresh")
         }
         _ => false,
     }

@@ -1,2 +1,2 @@
--- Removes the attempts of a run that is removed.
-DELETE FROM attempts WHERE run = :run
+-- The past attempts of a run that goes; the last one goes with its row.
+DELETE FROM past_attempts WHERE run = :run

@@ -1,4 +1,4 @@
--- Records the attempt's process: together these tell it from every other process that ever had its pid.
-UPDATE attempts
+-- What tells the attempt's process from every other that ever had its pid.
+UPDATE runs
 SET pid = :pid, start_ticks = :start_ticks, boot_id = :boot_id
-WHERE run = :run AND attempt = :attempt
+WHERE id = :run AND attempt = :attempt

@@ -1,2 +1,2 @@
--- One event by its id, once it has passed the filter.
-SELECT id, seq, at, kind, stream, data FROM run_events WHERE id = :id
+-- One event by its id, once the filter lets it through.
+SELECT id, seq, at, kind, NULL AS stream, data FROM events WHERE id = :id

@@ -1,2 +1,2 @@
--- The id of the oldest event that is left.
-SELECT MIN(id) FROM run_events
+-- The oldest event that is still there: no run begins with output.
+SELECT MIN(id) FROM events

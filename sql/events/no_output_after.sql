@@ -1,4 +1,2 @@
--- Events of all runs but output, after a cursor. They are filtered by the index alone.
-SELECT id, run, kind, 0 AS bytes FROM run_events INDEXED BY run_events_told
-WHERE kind <> 'output' AND id > :after
-ORDER BY id LIMIT :rows
+-- What is no output, of all runs, after a cursor: the table's own order.
+SELECT id, seq, at, kind, NULL AS stream, data, run FROM events WHERE id > :after ORDER BY id LIMIT :rows

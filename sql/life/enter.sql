@@ -1,6 +1,6 @@
 -- Submits a run, with what holds it back.
 INSERT INTO runs (id, status, name, queue, priority, held_by, tags, command, script, cwd, env, stdin, timeout_s,
-                  not_before, on_interrupt, keep, attempt, output_bytes, created_at, retry_of, options)
+                  not_before, on_interrupt, keep, attempt, output_bytes, created_at, retry_of, options, fresh)
 VALUES (:id, 'queued', :name, :queue, :priority, :held_by, :tags, :command, :script, :cwd, :env, :stdin, :timeout_s,
         :not_before, :on_interrupt, :keep, 1, 0, :created_at, :retry_of,
-        :options)
+        :options, 1)

@@ -1,5 +1,5 @@
--- The running attempts, at the start.
-SELECT runs.id, runs.queue, runs.attempt, runs.cancel_requested_at, attempts.pid, attempts.start_ticks, attempts.boot_id
-FROM runs LEFT JOIN attempts ON attempts.run = runs.id AND attempts.attempt = runs.attempt
-WHERE runs.status = 'running'
-ORDER BY runs.id
+-- What the database says is running, at the start.
+-- scan: looks through what is queued and runs, once, at the start
+SELECT id, queue, attempt, cancel_requested_at, pid, start_ticks, boot_id
+FROM runs INDEXED BY runs_fresh
+WHERE fresh = 1 AND status = 'running'

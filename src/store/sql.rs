@@ -11,9 +11,8 @@ macro_rules! statements {
 
 statements! {
     ATTEMPTS_DELETE = "attempts/delete";
-    ATTEMPTS_END = "attempts/end";
+    ATTEMPTS_KEEP = "attempts/keep";
     ATTEMPTS_RECORD_PROCESS = "attempts/record_process";
-    ATTEMPTS_START = "attempts/start";
     ENROLLMENT_DELETE = "enrollment/delete";
     ENROLLMENT_EXPIRE = "enrollment/expire";
     ENROLLMENT_INSERT = "enrollment/insert";
@@ -21,25 +20,24 @@ statements! {
     ENROLLMENT_NEXT_EXPIRY = "enrollment/next_expiry";
     ENROLLMENT_REDEEM = "enrollment/redeem";
     ENROLLMENT_SHIFT = "enrollment/shift";
-    EVENTS_ALL_AFTER = "events/all_after";
-    EVENTS_ALL_BEFORE = "events/all_before";
     EVENTS_APPEND = "events/append";
-    EVENTS_DELETE_RANGE = "events/delete_range";
     EVENTS_BEGIN_DELETING = "events/begin_deleting";
+    EVENTS_DELETE_TO = "events/delete_to";
+    EVENTS_END_DELETING = "events/end_deleting";
     EVENTS_GET = "events/get";
     EVENTS_MAX_ID = "events/max_id";
     EVENTS_MAX_ID_OF = "events/max_id_of";
     EVENTS_MEASURE = "events/measure";
     EVENTS_MIN_ID = "events/min_id";
     EVENTS_NEXT_DELETING = "events/next_deleting";
+    EVENTS_NEXT_KEY = "events/next_key";
     EVENTS_OF_RUN_AFTER = "events/of_run_after";
     EVENTS_OF_RUN_BEFORE = "events/of_run_before";
-    EVENTS_OUTPUT_BYTES = "events/output_bytes";
     EVENTS_PAGE = "events/page";
     EVENTS_PAGE_BEFORE = "events/page_before";
     EVENTS_NO_OUTPUT_AFTER = "events/no_output_after";
     EVENTS_NO_OUTPUT_BEFORE = "events/no_output_before";
-    EVENTS_END_DELETING = "events/end_deleting";
+    EVENTS_NO_OUTPUT_BETWEEN = "events/no_output_between";
     IDEMPOTENCY_EXPIRE = "idempotency/expire";
     IDEMPOTENCY_GET = "idempotency/get";
     IDEMPOTENCY_INSERT = "idempotency/insert";
@@ -50,6 +48,7 @@ statements! {
     LIFE_CHANGE = "life/change";
     LIFE_END = "life/end";
     LIFE_ENTER = "life/enter";
+    LIFE_FILE = "life/file";
     LIFE_REMOVE = "life/remove";
     LIFE_REQUEUE = "life/requeue";
     LIFE_START = "life/start";
@@ -57,13 +56,23 @@ statements! {
     META_KEEP_COOKIE = "meta/keep_cookie";
     META_RAISE = "meta/raise";
     META_SET = "meta/set";
+    OUTPUT_APPEND = "output/append";
+    OUTPUT_BEGIN_BLOCK = "output/begin_block";
+    OUTPUT_BYTES = "output/bytes";
+    OUTPUT_DELETE_TO = "output/delete_to";
+    OUTPUT_END_BLOCK = "output/end_block";
+    OUTPUT_GET = "output/get";
+    OUTPUT_LAST_BLOCK = "output/last_block";
+    OUTPUT_MEASURE = "output/measure";
+    OUTPUT_NEXT_BLOCK = "output/next_block";
+    OUTPUT_OF_BLOCK = "output/of_block";
     QUEUES_DELETE = "queues/delete";
     QUEUES_LIST = "queues/list";
     QUEUES_PUT = "queues/put";
     RUNS_COUNT_BY_STATUS = "runs/count_by_status";
-    RUNS_COUNT_HELD = "runs/count_held";
+    RUNS_COUNT_FRESH = "runs/count_fresh";
     RUNS_COUNT_PRUNABLE = "runs/count_prunable";
-    RUNS_COUNT_READY = "runs/count_ready";
+    RUNS_FRESH_ENDED = "runs/fresh_ended";
     RUNS_GET = "runs/get";
     RUNS_HAS_TAG = "runs/has_tag";
     RUNS_HEAD = "runs/head";
@@ -72,6 +81,7 @@ statements! {
     RUNS_LIST_BY_QUEUE = "runs/list_by_queue";
     RUNS_LIST_BY_STATUS = "runs/list_by_status";
     RUNS_LIST_BY_TAG = "runs/list_by_tag";
+    RUNS_LIST_FRESH = "runs/list_fresh";
     RUNS_MAX_ID = "runs/max_id";
     RUNS_NEXT_AGED = "runs/next_aged";
     RUNS_NEXT_DUE = "runs/next_due";
@@ -96,6 +106,7 @@ statements! {
     TRIMMED_GET = "trimmed/get";
     UPKEEP_FORGET_ENROLLMENT = "upkeep/forget_enrollment";
     UPKEEP_FORGET_SESSIONS = "upkeep/forget_sessions";
+    UPKEEP_MAX_ID_BEFORE = "upkeep/max_id_before";
     UPKEEP_PAUSE_QUEUES = "upkeep/pause_queues";
     UPKEEP_SUMMARY = "upkeep/summary";
 }
@@ -103,3 +114,21 @@ statements! {
 // The migrations, in order; a database's `user_version` is how many of them it has seen. `build.rs` lists what is in
 // `sql/migrations`.
 include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+
+/// How many migrations a database has seen whose events are being moved to where they are now, a piece at a time.
+pub const MOVING: usize = 7;
+
+/// What moves a piece of them: measured and counted by the first two, then moved by the others, in this order.
+pub mod moving {
+    /// `sql/moving/measure.sql`
+    pub const MEASURE: &str = include_str!("../../sql/moving/measure.sql");
+    /// `sql/moving/count.sql`
+    pub const COUNT: &str = include_str!("../../sql/moving/count.sql");
+    /// All that a piece consists of.
+    pub const PIECE: &[&str] = &[
+        include_str!("../../sql/moving/events.sql"),
+        include_str!("../../sql/moving/output.sql"),
+        include_str!("../../sql/moving/output_blocks.sql"),
+        include_str!("../../sql/moving/remove.sql"),
+    ];
+}

@@ -178,7 +178,10 @@ fn events_that_are_gone() {
     daemon.wait_ended(other);
     daemon.stop();
     let database = Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
-    database.execute("DELETE FROM run_events WHERE run = ?1 AND seq IN (1, 3)", [run]).unwrap();
+    for table in ["events", "output"] {
+        let gone = format!("DELETE FROM {table} WHERE run = ?1 AND seq IN (1, 3)");
+        assert_eq!(database.execute(&gone, [run]).unwrap(), 1);
+    }
     drop(database);
     daemon.start_again();
     let mut tape = Tape::new("events_that_are_gone", &daemon);

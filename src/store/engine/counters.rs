@@ -74,6 +74,8 @@ pub struct Counters {
     pub counts: Counts,
     /// Output of each running run.
     pub output: HashMap<RunId, Output>,
+    /// Runs that have ended and were not filed yet, with the time of their end.
+    pub fresh_ended: BTreeMap<RunId, UnixMs>,
     /// When the next delayed run becomes due.
     pub next_due: Option<UnixMs>,
     /// Whether `next_due` has to be looked up again before the commit.
@@ -114,6 +116,7 @@ impl Counters {
             queues: BTreeMap::new(),
             counts: Counts::default(),
             output: HashMap::new(),
+            fresh_ended: BTreeMap::new(),
             next_due: None,
             due_changed: true,
             next_expiry: None,
@@ -127,8 +130,8 @@ impl Counters {
         };
         counters.count(conn)?;
         counters.look_up_due(conn)?;
-        counters.look_up_expiry(conn)?;
         counters.look_up_prunable(conn)?;
+        counters.look_up_expiry(conn)?;
         Ok(counters)
     }
 
@@ -146,7 +149,11 @@ impl Counters {
                 self.counts[status as usize] = row.get(1)?;
             }
         }
-        self.recount_queued(conn)?;
+        let fresh = self.recount_queued(conn)?;
+        self.counts.iter_mut().zip(fresh).for_each(|(count, fresh)| *count += fresh);
+        if self.counts[Status::Running as usize] == 0 {
+            return Ok(());
+        }
         let mut running = conn.prepare_cached(sql::RUNS_RUNNING)?;
         let mut rows = running.query([])?;
         while let Some(row) = rows.next()? {
@@ -157,22 +164,25 @@ impl Counters {
         Ok(())
     }
 
-    /// Counts each queue's ready and held runs anew.
-    pub fn recount_queued(&mut self, conn: &Connection) -> Result<(), Fault> {
+    /// Counts each queue's ready and held runs anew. Returns how many there are of each status of what is queued, runs, or
+    /// has ended and was not filed.
+    pub fn recount_queued(&mut self, conn: &Connection) -> Result<Counts, Fault> {
         for queue in self.queues.values_mut() {
             (queue.ready, queue.held) = (0, 0);
         }
-        let mut ready = conn.prepare_cached(sql::RUNS_COUNT_READY)?;
-        let mut rows = ready.query([])?;
+        let mut counts = Counts::default();
+        let mut fresh = conn.prepare_cached(sql::RUNS_COUNT_FRESH)?;
+        let mut rows = fresh.query([])?;
         while let Some(row) = rows.next()? {
-            self.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default()).ready = row.get(1)?;
+            let Some(status) = Status::parse(row.get_ref(1)?.as_str().unwrap_or_default()) else { continue };
+            let (held_by, runs): (i64, i64) = (row.get(2)?, row.get(3)?);
+            counts[status as usize] += runs;
+            if status == Status::Queued {
+                let queue = self.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default());
+                *if held_by == 0 { &mut queue.ready } else { &mut queue.held } += runs;
+            }
         }
-        let mut held = conn.prepare_cached(sql::RUNS_COUNT_HELD)?;
-        let mut rows = held.query([])?;
-        while let Some(row) = rows.next()? {
-            self.queue_mut(row.get_ref(0)?.as_str().unwrap_or_default()).held = row.get(1)?;
-        }
-        Ok(())
+        Ok(counts)
     }
 
     /// Gives out an event id.
@@ -216,6 +226,13 @@ impl Counters {
     /// Counts the ended runs that are not kept anew.
     pub fn look_up_prunable(&mut self, conn: &Connection) -> Result<(), Fault> {
         self.prunable = conn.prepare_cached(sql::RUNS_COUNT_PRUNABLE)?.query_row([], |row| row.get(0))?;
+        self.fresh_ended.clear();
+        let mut fresh = conn.prepare_cached(sql::RUNS_FRESH_ENDED)?;
+        let mut rows = fresh.query([])?;
+        while let Some(row) = rows.next()? {
+            self.fresh_ended.insert(RunId(row.get(0)?), UnixMs(row.get(1)?));
+            self.prunable += i64::from(!row.get::<_, bool>(2)?);
+        }
         Ok(())
     }
 
@@ -236,6 +253,9 @@ impl Counters {
         let mut oldest = conn.prepare_cached(sql::RUNS_OLDEST_ENDED)?;
         let ended: Option<i64> = oldest.query_row(named_params! {":built": BUILT.0}, |row| row.get(0))?;
         self.oldest_ended = ended.map(UnixMs);
+        // One of them may be kept: then a pass finds nothing to do, once.
+        let fresh = self.fresh_ended.values().copied().min();
+        fresh.into_iter().for_each(|ended| self.ended(ended));
         Ok(())
     }
 

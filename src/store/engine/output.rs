@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use crate::numbers::Seq;
 use crate::run::RunId;
 use crate::store::error::Fault;
+use crate::store::numbers::EventKey;
 use crate::store::sql;
 
 /// Least weight of an event: about the size of its row and index entry. Without it a command that prints single bytes
@@ -20,6 +21,8 @@ pub struct Output {
     pub stored: i64,
     /// The quota is exceeded, and not all of the excess is removed yet.
     pub trimming: bool,
+    /// The block of ids that its newest piece is in; `None`: none yet, or it is not known.
+    pub block: Option<i64>,
 }
 
 impl Output {
@@ -29,18 +32,19 @@ impl Output {
             return Ok(Output::default());
         }
         let gone = Trimmed::of(conn, run)?.map_or(0, |trimmed| trimmed.bytes);
-        Ok(Output { printed, stored: printed - gone, trimming: false })
+        Ok(Output { printed, stored: printed - gone, ..Output::default() })
     }
 
     /// Counts it anew in the database.
     pub fn load(conn: &Connection, run: RunId) -> Result<Output, Fault> {
-        let (left, stored): (i64, i64) = conn
-            .prepare_cached(sql::EVENTS_OUTPUT_BYTES)?
-            .query_row(named_params! {":run": run.0, ":least": EVENT_BYTES_MIN}, |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+        let (left, stored): (i64, i64) = conn.prepare_cached(sql::OUTPUT_BYTES)?.query_row(
+            named_params! {
+                ":first": EventKey::before(run), ":last": EventKey::last(run), ":least": EVENT_BYTES_MIN,
+            },
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
         let gone = Trimmed::of(conn, run)?.map_or(0, |trimmed| trimmed.bytes);
-        Ok(Output { printed: left + gone, stored, trimming: false })
+        Ok(Output { printed: left + gone, stored, ..Output::default() })
     }
 
     /// Counts an appended event of so many bytes.

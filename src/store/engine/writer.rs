@@ -3,11 +3,11 @@
 //! A job decides before it writes, so that a refusal leaves nothing behind and no savepoint is needed. A fault rolls
 //! the whole batch back; then each job is tried by itself.
 
-use rusqlite::{CachedStatement, Connection, ToSql, named_params};
+use rusqlite::{CachedStatement, Connection, named_params};
 
 use crate::clock::UnixMs;
 use crate::event::{Data, Event, Kind};
-use crate::numbers::{EventId, Seq};
+use crate::numbers::Seq;
 use crate::run::{RunId, Status};
 use crate::store::engine::backlog::{Backlog, Piece};
 use crate::store::engine::counters::Counters;
@@ -15,6 +15,7 @@ use crate::store::engine::orders::Order;
 use crate::store::engine::room::Room;
 use crate::store::engine::rules::Rules;
 use crate::store::error::StoreError;
+use crate::store::numbers::EventKey;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
 
@@ -70,27 +71,18 @@ impl<'a> Writer<'a> {
 
     /// Appends an event of the daemon or a client; returns its `seq`.
     pub fn append(&mut self, run: RunId, kind: Kind, data: String) -> Result<Seq, StoreError> {
-        let (id, seq) = self.insert_event(run, kind, None, &data)?;
+        let (id, key) = (self.counters.next_event_id(), self.next_key(run)?);
+        self.prepare(sql::EVENTS_APPEND)?.execute(named_params! {
+            ":id": id, ":event_key": key, ":at": self.now.0, ":kind": kind.as_str(), ":data": data,
+        })?;
+        let seq = key.seq();
         self.events.push(Event { id, run, seq, at: self.now, kind, data: Data::Json(data) });
         Ok(seq)
     }
 
-    /// Writes an event's row; returns its id and `seq`.
-    pub fn insert_event(
-        &self,
-        run: RunId,
-        kind: Kind,
-        stream: Option<&str>,
-        data: &dyn ToSql,
-    ) -> Result<(EventId, Seq), StoreError> {
-        let id = self.counters.next_event_id();
-        let seq = self.prepare(sql::EVENTS_APPEND)?.query_row(
-            named_params! {
-                ":id": id, ":run": run.0, ":at": self.now.0, ":kind": kind.as_str(), ":stream": stream, ":data": data,
-            },
-            |row| row.get(0),
-        )?;
-        Ok((id, seq))
+    /// The key of a run's next event.
+    pub fn next_key(&self, run: RunId) -> Result<EventKey, StoreError> {
+        Ok(self.prepare(sql::EVENTS_NEXT_KEY)?.query_row(named_params! {":run": run}, |row| row.get(0))?)
     }
 }
 

@@ -184,7 +184,9 @@ impl ReadOnlyDatabase {
             |key: &str| self.conn.query_row(sql::META_GET, named_params! {":key": key}, |row| row.get::<_, i64>(0));
         let instance = self.conn.query_row(sql::META_GET, named_params! {":key": "instance"}, |row| row.get(0))?;
         let run = newest(sql::RUNS_MAX_ID)?.unwrap_or(0).max(removed("removed_run_id")?);
-        let event = newest(sql::EVENTS_MAX_ID)?.unwrap_or(0).max(removed("removed_event_id")?);
+        let newest_event =
+            if self.schema > sql::MOVING as i64 { sql::EVENTS_MAX_ID } else { sql::UPKEEP_MAX_ID_BEFORE };
+        let event = newest(newest_event)?.unwrap_or(0).max(removed("removed_event_id")?);
         Ok(HighWater { instance, run: RunId(run), event: EventId(event) })
     }
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::dir::FileAt;
 use crate::store::file::connect::{Sharing, configure, leave_log, log_is_left, open_as};
 use crate::store::file::error::OpenError;
-use crate::store::file::{check, instance};
+use crate::store::file::{check, instance, moving};
 use crate::store::sql;
 
 /// `application_id` of our files: "Runa" in ASCII.
@@ -50,18 +50,39 @@ pub fn open(file: &FileAt, check_max: Option<Duration>, sharing: Sharing) -> Res
 }
 
 fn migrate(conn: &mut Connection, version: i64) -> Result<(), OpenError> {
-    if version == sql::MIGRATIONS.len() as i64 {
+    let (moving, newest) = (sql::MOVING as i64, sql::MIGRATIONS.len() as i64);
+    if version == 0 {
+        // There is nothing to be moved.
+        migrate_to(conn, version, newest)?;
+        // Some migrations remove what others made.
+        let mut pages = conn.prepare("PRAGMA incremental_vacuum")?;
+        let mut removed = pages.query([])?;
+        while removed.next()?.is_some() {}
+        return Ok(());
+    }
+    if version < moving {
+        migrate_to(conn, version, moving)?;
+    }
+    if version <= moving {
+        moving::move_events(conn)?;
+    }
+    migrate_to(conn, version.max(moving), newest)
+}
+
+/// All at once, or nothing.
+fn migrate_to(conn: &mut Connection, from: i64, to: i64) -> Result<(), OpenError> {
+    if from == to {
         return Ok(());
     }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for migration in &sql::MIGRATIONS[version as usize..] {
+    for migration in &sql::MIGRATIONS[from as usize..to as usize] {
         tx.execute_batch(migration)?;
     }
-    if version == 0 {
+    if from == 0 {
         instance::name_anew(&tx)?;
     }
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
-    tx.pragma_update(None, "user_version", sql::MIGRATIONS.len() as i64)?;
+    tx.pragma_update(None, "user_version", to)?;
     tx.commit()?;
     Ok(())
 }

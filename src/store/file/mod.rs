@@ -7,5 +7,6 @@ pub mod connect;
 pub mod error;
 pub mod instance;
 pub mod migrate;
+pub mod moving;
 pub mod open_files;
 pub mod pages;

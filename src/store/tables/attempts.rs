@@ -186,10 +186,6 @@ fn finish(
     // Whoever asked first decides, but what somebody canceled is not started again.
     let on_interrupt = if is_canceled { OnInterrupt::Fail } else { run.spec.on_interrupt };
     let outcome = Outcome::of(asked, exit, on_interrupt);
-    tx.prepare(sql::ATTEMPTS_END)?.execute(named_params! {
-        ":run": id.0, ":attempt": attempt, ":now": tx.now.0, ":exit_code": outcome.exit_code,
-        ":signal": outcome.signal, ":reason": outcome.reason.map(|reason| reason.as_str()),
-    })?;
     if outcome.status == Status::Queued {
         life::requeue(tx, &run, &outcome, retry_ms)?;
     } else {

@@ -8,8 +8,10 @@ use crate::event::{Data, Event, Kind, Stream};
 use crate::numbers::{EventId, RunId, Seq};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::numbers::{EventKey, block_of};
 use crate::store::refusal::Refusal;
 use crate::store::sql;
+use crate::store::tables::blocks;
 use crate::store::tables::handle::Store;
 use crate::store::tables::heads::run_head;
 
@@ -83,13 +85,13 @@ impl Budget {
 /// it before the first is missing.
 pub fn begin_deleting(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
     tx.prepare(sql::EVENTS_BEGIN_DELETING)?.execute(named_params! {":run": run.0})?;
-    raise_removed(tx, run.0)
+    raise_removed(tx, run)
 }
 
-fn raise_removed(tx: &Writer<'_>, run: i64) -> Result<(), StoreError> {
-    let highest: Option<EventId> =
-        tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(named_params! {":run": run}, |row| row.get(0)).optional()?;
-    if let Some(highest) = highest {
+fn raise_removed(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
+    let all = named_params! {":first": EventKey::before(run), ":last": EventKey::last(run)};
+    let highest: EventId = tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(all, |row| row.get(0))?;
+    if highest > EventId(0) {
         tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;
     }
     Ok(())
@@ -108,22 +110,29 @@ pub fn remove_deleted(tx: &mut Writer<'_>, budget: &mut Budget) -> Result<usize,
     }
 }
 
-fn remove_piece_of(tx: &mut Writer<'_>, run: i64, budget: &mut Budget) -> Result<usize, StoreError> {
+fn remove_piece_of(tx: &mut Writer<'_>, run: RunId, budget: &mut Budget) -> Result<usize, StoreError> {
     raise_removed(tx, run)?;
-    let rows = budget.events;
-    let mut last = 0;
+    let after = EventKey::before(run);
+    let (mut to, mut blocks) = (after, Vec::new());
     let mut measure = tx.prepare(sql::EVENTS_MEASURE)?;
-    let mut measured = measure.query(named_params! {":run": run, ":after": 0, ":rows": rows})?;
+    let mut measured =
+        measure.query(named_params! {":after": after, ":last": EventKey::last(run), ":rows": budget.events})?;
     while !budget.is_spent() {
         let Some(event) = measured.next()? else { break };
-        last = event.get(1)?;
+        to = event.get("key")?;
+        let block = block_of(event.get("id")?);
+        if event.get("is_output")? && blocks.last() != Some(&block) {
+            blocks.push(block);
+        }
         budget.events -= 1;
-        budget.bytes -= event.get::<_, i64>(3)?;
+        budget.bytes -= event.get::<_, i64>("bytes")?;
     }
     drop(measured);
-    let removed = tx.prepare(sql::EVENTS_DELETE_RANGE)?.execute(named_params! {
-        ":run": run, ":after": 0, ":to": last, ":kind": None::<&str>,
-    })?;
+    let mut removed = 0;
+    for statement in [sql::EVENTS_DELETE_TO, sql::OUTPUT_DELETE_TO] {
+        removed += tx.prepare(statement)?.execute(named_params! {":after": after, ":to": to})?;
+    }
+    blocks::leave(tx, run, &blocks)?;
     tx.removed_events += removed;
     if !budget.is_spent() {
         tx.prepare(sql::EVENTS_END_DELETING)?.execute(named_params! {":run": run})?;

@@ -131,10 +131,10 @@ pub fn run_head(conn: &Connection, run: RunId) -> Result<RunHead, StoreError> {
     let mut statement = conn.prepare_cached(sql::RUNS_HEAD)?;
     let found = statement
         .query_row(named_params! {":id": run}, |row| {
-            let last_seq = row.get::<_, Option<Seq>>("last_seq")?.unwrap_or_default();
+            let (first_seq, last_seq): (Seq, Seq) = (row.get("first_seq")?, row.get("last_seq")?);
             Ok(RunHead {
                 outcome: outcome_from(row)?,
-                first_seq: row.get::<_, Option<Seq>>("first_seq")?.unwrap_or(last_seq.next()),
+                first_seq: if first_seq == Seq(0) { last_seq.next() } else { first_seq },
                 last_seq,
                 trimmed: row.get::<_, Option<Seq>>("trimmed_after")?.zip(row.get("trimmed_to")?),
             })

@@ -15,6 +15,10 @@ use crate::store::sql;
 use crate::store::tables::idempotency::IdempotencyKey;
 use crate::text::json_string;
 
+/// Runs that have ended are filed so many at a time: three indexes have then a page or two for all of them together, and
+/// whoever lists runs has so many to look through beside those indexes.
+const FILED_TOGETHER: usize = 64;
+
 /// A run to be made.
 #[derive(Clone, Debug)]
 pub struct NewRun {
@@ -118,7 +122,6 @@ pub fn start<T>(
     let Some((id, attempt, claimed)) = claimed else { return Ok(None) };
     let ready = Standing { status: Status::Queued, queue, held_by: HeldBy::NOTHING, keep: false };
     moved(tx, id, Some(ready), Some(Standing { status: Status::Running, ..ready }))?;
-    tx.prepare(sql::ATTEMPTS_START)?.execute(named_params! {":run": id.0, ":attempt": attempt, ":now": tx.now.0})?;
     tx.append(id, Kind::Started, format!(r#"{{"attempt":{attempt}}}"#))?;
     Ok(Some(claimed))
 }
@@ -137,6 +140,10 @@ pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, retry_ms: Opti
     }
     let Outcome { reason, exit_code, signal, error, .. } = outcome;
     let output_bytes = tx.counters.output.remove(&run.id).unwrap_or_default().printed;
+    tx.prepare(sql::ATTEMPTS_KEEP)?.execute(named_params! {
+        ":run": run.id, ":now": tx.now.0, ":exit_code": exit_code, ":signal": signal,
+        ":reason": reason.map(|reason| reason.as_str()),
+    })?;
     tx.prepare(sql::LIFE_REQUEUE)?.execute(named_params! {
         ":id": run.id.0, ":output_bytes": output_bytes, ":error": error, ":not_before": not_before,
         ":held_by": held_by.bits(),
@@ -167,6 +174,18 @@ pub fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), Stor
     let Spec { name, queue, tags, .. } = run.spec.clone();
     let finished = Finished { outcome: outcome.clone(), duration_ms, name, queue, tags };
     tx.append(run.id, Kind::Finished, json(&finished))?;
+    tx.counters.fresh_ended.insert(run.id, tx.now);
+    // Where there is no room an end takes no more of it than it must.
+    let is_due = tx.counters.fresh_ended.len() >= FILED_TOGETHER && tx.may_add().is_ok();
+    if is_due { file(tx) } else { Ok(()) }
+}
+
+/// Files what has ended: from now on lists find it by their indexes, and retention by its own.
+pub fn file(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    let mut file = tx.prepare(sql::LIFE_FILE)?;
+    for run in std::mem::take(&mut tx.counters.fresh_ended).into_keys() {
+        file.execute(named_params! {":id": run})?;
+    }
     Ok(())
 }
 
@@ -185,6 +204,7 @@ pub fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreErro
 /// Removal of a finished run's row.
 pub fn remove(tx: &mut Writer<'_>, run: &Run) -> Result<(), StoreError> {
     moved(tx, run.id, Some(Standing::of(run)), None)?;
+    tx.counters.fresh_ended.remove(&run.id);
     tx.prepare(sql::LIFE_REMOVE)?.execute(named_params! {":id": run.id.0})?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_run_id", ":value": run.id.0})?;
     tx.removed_runs += 1;

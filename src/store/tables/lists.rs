@@ -3,7 +3,7 @@
 //! A list is bounded in the rows it looks at, so that no filter costs more than another, and in bytes: it shows the
 //! beginning of long fields, never a megabyte of arguments.
 
-use rusqlite::{Row, named_params};
+use rusqlite::{Row, ToSql, named_params};
 
 use crate::run::{Command, Run, RunId, Spec, Status};
 use crate::store::engine::snapshot::Snapshot;
@@ -57,6 +57,8 @@ const READ_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Candidates that one page looks at. Beyond them, or at its time limit, the page ends and `next` continues, so that a
 /// filter that hides almost everything costs no more than others.
 const LIST_SCAN_MAX: usize = 10_000;
+/// The newest runs, which are looked at before any index of statuses or queues.
+const NEWEST_ROWS: usize = 500;
 
 impl Store {
     /// A page of runs.
@@ -65,15 +67,15 @@ impl Store {
     }
 }
 
-/// Reads a page of runs, newest first.
+/// A page of runs, newest first. The filter with the best index leads, the others sift.
 fn list(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
-    let before = filter.before.map_or(i64::MAX, |run| run.0);
-    let (mut ids, mut next_before) = match (&filter.tag, &filter.name, &filter.queue) {
-        (Some(tag), _, _) => sift(snapshot, sql::RUNS_LIST_BY_TAG, (":tag", tag.as_str()), before, filter)?,
-        (_, Some(name), _) => sift(snapshot, sql::RUNS_LIST_BY_NAME, (":name", name.as_str()), before, filter)?,
-        _ if !filter.status.is_empty() => list_by_status(snapshot, before, filter)?,
-        (_, _, Some(queue)) => sift(snapshot, sql::RUNS_LIST_BY_QUEUE, (":queue", queue.as_str()), before, filter)?,
-        _ => sift(snapshot, sql::RUNS_LIST, (":before", ""), before, filter)?,
+    let (mut ids, mut next_before) = match (&filter.tag, &filter.name) {
+        (Some(tag), _) => sift(snapshot, filter, &Candidates::of(sql::RUNS_LIST_BY_TAG, &[(":tag", tag)]))?,
+        (_, Some(name)) => sift(snapshot, filter, &Candidates::of(sql::RUNS_LIST_BY_NAME, &[(":name", name)]))?,
+        _ if filter.status.is_empty() && filter.queue.is_none() => {
+            sift(snapshot, filter, &Candidates::of(sql::RUNS_LIST, &[]))?
+        }
+        _ => list_by_status_or_queue(snapshot, filter)?,
     };
     if ids.len() > filter.limit {
         ids.truncate(filter.limit);
@@ -145,42 +147,83 @@ fn cut_list(texts: &mut Vec<String>) -> bool {
     false
 }
 
-/// Reads the newest of each status, merged by id.
-fn list_by_status(
+/// Runs by status, or by queue where no status is asked for: of what was filed by its index, of each status; of the rest,
+/// which is what is queued, runs, or has just ended, by its own. What is newest is often enough, and is looked at first.
+fn list_by_status_or_queue(
     snapshot: &Snapshot<'_>,
-    before: i64,
     filter: &Filter,
+) -> Result<(Vec<RunId>, Option<RunId>), StoreError> {
+    let newest = Candidates { rows_max: NEWEST_ROWS, ..Candidates::of(sql::RUNS_LIST, &[]) };
+    let (ids, cut) = sift(snapshot, filter, &newest)?;
+    if cut.is_none() || ids.len() > filter.limit {
+        return Ok((ids, cut));
+    }
+    let statuses: String = filter.status.iter().map(|status| format!("{status},")).collect();
+    let statuses = (!statuses.is_empty()).then(|| format!(",{statuses}"));
+    let of_fresh = [(":status", statuses.as_deref()), (":queue", filter.queue.as_deref())];
+    let filed = filter.status.iter().filter(|status| status.is_terminal());
+    let mut sources: Vec<Candidates<'_>> =
+        filed.map(|status| Candidates::of(sql::RUNS_LIST_BY_STATUS, &[(":status", status.as_str())])).collect();
+    if let (true, Some(queue)) = (filter.status.is_empty(), &filter.queue) {
+        sources.push(Candidates::of(sql::RUNS_LIST_BY_QUEUE, &[(":queue", queue)]));
+    }
+    sources.push(Candidates { statement: sql::RUNS_LIST_FRESH, keys: of_fresh.to_vec(), rows_max: filter.limit + 1 });
+    merge(snapshot, filter, &sources)
+}
+
+/// The newest of several sources, merged by id.
+fn merge(
+    snapshot: &Snapshot<'_>,
+    filter: &Filter,
+    sources: &[Candidates<'_>],
 ) -> Result<(Vec<RunId>, Option<RunId>), StoreError> {
     let mut ids = Vec::new();
     let mut cut_at = None;
-    for status in &filter.status {
-        let (found, cut) = sift(snapshot, sql::RUNS_LIST_BY_STATUS, (":status", status.as_str()), before, filter)?;
+    for source in sources {
+        let (found, cut) = sift(snapshot, filter, source)?;
         ids.extend(found);
         cut_at = cut_at.max(cut);
     }
     ids.sort_unstable_by(|a, b| b.cmp(a));
     ids.dedup();
     if let Some(cut) = cut_at {
-        // Below the highest point where a status was cut short, the merge would have holes.
+        // Below the highest point where a source was cut short, the merge would have holes.
         ids.retain(|id| *id >= cut);
     }
     Ok((ids, cut_at))
 }
 
-/// Reads candidates that pass the whole filter, at most one more than the limit, and where the look ended early.
+/// Where runs come from that a list may show, newest first.
+struct Candidates<'a> {
+    statement: &'static str,
+    /// What it is given beside where to begin.
+    keys: Vec<(&'static str, Option<&'a str>)>,
+    /// How many of them are looked at, at most.
+    rows_max: usize,
+}
+
+impl<'a> Candidates<'a> {
+    fn of(statement: &'static str, keys: &[(&'static str, &'a str)]) -> Candidates<'a> {
+        let keys = keys.iter().map(|(key, value)| (*key, Some(*value))).collect();
+        Candidates { statement, keys, rows_max: LIST_SCAN_MAX }
+    }
+}
+
+/// Candidates that pass the whole filter: one more than the limit where there are, and where the look was cut short.
 fn sift(
     snapshot: &Snapshot<'_>,
-    statement: &str,
-    (key, value): (&str, &str),
-    before: i64,
     filter: &Filter,
+    candidates: &Candidates<'_>,
 ) -> Result<(Vec<RunId>, Option<RunId>), StoreError> {
-    let mut statement = snapshot.conn.prepare_cached(statement)?;
-    let mut rows = if key == ":before" {
-        statement.query(named_params! {":before": before})?
-    } else {
-        statement.query(&[(key, &value as &dyn rusqlite::ToSql), (":before", &before)])?
-    };
+    let before = filter.before.map_or(i64::MAX, |run| run.0);
+    let rows_max = candidates.rows_max as i64;
+    let mut statement = snapshot.conn.prepare_cached(candidates.statement)?;
+    let mut keys: Vec<(&str, &dyn ToSql)> = vec![(":before", &before)];
+    keys.extend(candidates.keys.iter().map(|(key, value)| (*key, value as &dyn ToSql)));
+    if candidates.statement == sql::RUNS_LIST_FRESH {
+        keys.push((":rows", &rows_max));
+    }
+    let mut rows = statement.query(keys.as_slice())?;
     let mut ids = Vec::new();
     let mut looked_at = 0;
     while let Some(row) = rows.next()? {
@@ -192,7 +235,7 @@ fn sift(
         if ids.len() > filter.limit {
             break;
         }
-        if looked_at == LIST_SCAN_MAX || snapshot.is_over() {
+        if looked_at == candidates.rows_max || snapshot.is_over() {
             return Ok((ids, Some(id)));
         }
     }

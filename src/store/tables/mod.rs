@@ -1,6 +1,7 @@
 //! What the database stores: a file for each table or rule, each with its part of the handle's methods.
 
 pub mod attempts;
+pub mod blocks;
 pub mod enrollment;
 pub mod events;
 pub mod expiry;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{ToSql, named_params};
 
 use crate::event::{Data, Event, Kind};
 use crate::run::RunId;
@@ -11,6 +11,9 @@ use crate::store::engine::backlog::Piece;
 use crate::store::engine::output::Added;
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::numbers::{EventKey, block_of};
+use crate::store::sql;
+use crate::store::tables::blocks;
 use crate::store::tables::handle::Store;
 use crate::store::tables::quota;
 
@@ -38,18 +41,26 @@ pub fn append(tx: &mut Writer<'_>, pieces: Vec<Piece>) -> Result<(), StoreError>
         quota::trim_live(tx, all)?;
     }
     let mut added: Vec<(RunId, Added)> = Vec::new();
+    let mut key = EventKey::default();
+    let mut append = tx.prepare(sql::OUTPUT_APPEND)?;
     for index in first..tx.pieces.len() {
         let piece = &tx.pieces[index];
         let (run, stream, len) = (piece.run, piece.stream, piece.bytes.len());
-        let data = OutputBytes(&piece.bytes);
-        let (id, seq) = tx.insert_event(run, Kind::Output, Some(stream.as_str()), &data)?;
-        tx.counters.output.entry(run).or_default().add(len);
         // A run's pieces come together.
-        if added.last().is_none_or(|(last, _)| *last != run) {
+        if added.last().is_some_and(|(last, _)| *last == run) {
+            key = key.next();
+        } else {
             added.push((run, Added::default()));
+            key = tx.next_key(run)?;
         }
-        if let Some((_, added)) = added.last_mut() {
-            added.add(len);
+        let (id, seq) = (tx.counters.next_event_id(), key.seq());
+        append.execute(named_params! {
+            ":event_key": key, ":id": id, ":at": tx.now.0, ":stream": stream.as_str(), ":data": OutputBytes(&piece.bytes),
+        })?;
+        let output = tx.counters.output.entry(run).or_default();
+        output.add(len);
+        if output.block.replace(block_of(id)) != Some(block_of(id)) {
+            blocks::enter(tx, id, key)?;
         }
         let data = Data::Output(stream, Vec::new());
         tx.events.push(Event { id, run, seq, at: tx.now, kind: Kind::Output, data });

@@ -4,17 +4,18 @@
 
 use rusqlite::{Rows, named_params};
 
-use crate::event::Event;
+use crate::event::{Event, Kind};
 use crate::numbers::{EventId, Position, RunId, Seq};
 use crate::scope::{EventFilter, Scope};
 use crate::store::engine::snapshot::Snapshot;
 use crate::store::error::StoreError;
+use crate::store::numbers::EventKey;
 use crate::store::sql;
 use crate::store::tables::events::event_from;
 use crate::store::tables::handle::Store;
 use crate::store::tables::heads::{Head, RunHead, all_head, run_head};
 use crate::store::tables::runs_of_events::RunsOfEvents;
-use crate::store::tables::walk::{Way, walk};
+use crate::store::tables::walk::{Entry, Way, walk};
 
 /// Rows of one read at most: an open read statement grows the WAL.
 pub const PAGE_ROWS_MAX: usize = 500;
@@ -72,7 +73,8 @@ impl Store {
                 let head = run_head(snapshot.conn, run)?;
                 let mut statement = snapshot.conn.prepare_cached(sql::EVENTS_PAGE_BEFORE)?;
                 let rows = PAGE_ROWS_MAX as i64;
-                let rows = statement.query(named_params! {":run": run, ":before": before, ":rows": rows})?;
+                let keys = (EventKey::before(run), EventKey::of(run, before));
+                let rows = statement.query(named_params! {":first": keys.0, ":before": keys.1, ":rows": rows})?;
                 Ok((head, read_rows(run, rows, PAGE_BYTES_MAX)?))
             })
             .await
@@ -84,7 +86,9 @@ fn page_of_run(snapshot: &Snapshot<'_>, run: RunId, after: Seq, limits: PageLimi
     let mut events = Vec::new();
     if after < head.last_seq {
         let mut statement = snapshot.conn.prepare_cached(sql::EVENTS_PAGE)?;
-        let rows = statement.query(named_params! {":run": run, ":after": after, ":rows": limits.rows as i64})?;
+        let keys = (EventKey::of(run, after), EventKey::last(run));
+        let rows = limits.rows as i64;
+        let rows = statement.query(named_params! {":after": keys.0, ":last": keys.1, ":rows": rows})?;
         events = read_rows(run, rows, limits.bytes)?;
     }
     let through = events.last().map_or(head.last_seq.max(after), |last| last.seq).into();
@@ -105,6 +109,16 @@ fn read_rows(run: RunId, mut rows: Rows<'_>, bytes_max: usize) -> Result<Vec<Eve
     Ok(events)
 }
 
+/// An event whose row has not been read yet.
+fn read(snapshot: &Snapshot<'_>, entry: &Entry) -> Result<Event, StoreError> {
+    let (statement, name, value) = match entry.kind {
+        Kind::Output => (sql::OUTPUT_GET, ":event_key", EventKey::of(entry.run, entry.seq).0),
+        _ => (sql::EVENTS_GET, ":id", entry.id.0),
+    };
+    let mut get = snapshot.conn.prepare_cached(statement)?;
+    Ok(get.query_row(&[(name, &value)], |row| event_from(row, entry.run))?)
+}
+
 fn page_of_all(
     snapshot: &Snapshot<'_>,
     filter: &EventFilter,
@@ -117,11 +131,13 @@ fn page_of_all(
         return Ok(page);
     }
     let mut of_runs = RunsOfEvents::new(snapshot.conn, filter.queue(), head.removed_id);
-    let mut get = snapshot.conn.prepare_cached(sql::EVENTS_GET)?;
     let mut bytes = 0;
-    let end = walk(snapshot, filter, Way::Up(EventId(after.0)), &mut |entry| {
+    let end = walk(snapshot, filter, Way::Up(EventId(after.0)), &mut |entry, row| {
         if filter.shows(entry.kind, entry.run) && of_runs.shows(entry.id, entry.run)? {
-            let event = get.query_row(named_params! {":id": entry.id}, |row| event_from(row, entry.run))?;
+            let event = match row {
+                Some(row) => event_from(row, entry.run)?,
+                None => read(snapshot, entry)?,
+            };
             bytes += event.data.len();
             page.events.push(event);
         }

@@ -10,13 +10,15 @@
 
 use rusqlite::named_params;
 
-use crate::event::{Kind, OUTPUT_BYTES_MAX};
+use crate::event::OUTPUT_BYTES_MAX;
 use crate::numbers::{EventId, Seq};
 use crate::run::RunId;
 use crate::store::engine::output::{Added, Trimmed, weight};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
+use crate::store::numbers::{EventKey, block_of};
 use crate::store::sql;
+use crate::store::tables::blocks;
 
 /// Bytes of the beginning that stay; half of the quota where that is less.
 const HEAD_BYTES: i64 = 1_024 * 1_024;
@@ -43,6 +45,8 @@ struct Gone {
     bytes: i64,
     highest_id: EventId,
     to: Seq,
+    /// The blocks of ids that it was in.
+    blocks: Vec<i64>,
 }
 
 /// Removes the excess of a run's output in the transaction that appended to it.
@@ -211,9 +215,6 @@ fn choose(tx: &Writer<'_>, run: RunId, after: Seq, limits: Limits) -> Result<(Go
         }
         for event in events {
             looked = event.seq;
-            if !event.is_output {
-                continue;
-            }
             if gone.weight + event.weight() > limits.may {
                 return Ok((gone, true));
             }
@@ -226,41 +227,46 @@ fn choose(tx: &Writer<'_>, run: RunId, after: Seq, limits: Limits) -> Result<(Go
             gone.bytes += event.bytes;
             gone.highest_id = event.id;
             gone.to = event.seq;
+            if gone.blocks.last() != Some(&block_of(event.id)) {
+                gone.blocks.push(block_of(event.id));
+            }
         }
     }
 }
 
 fn remove(tx: &mut Writer<'_>, run: RunId, (head, after): (Seq, Seq), gone: &Gone) -> Result<(), StoreError> {
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": gone.highest_id})?;
-    tx.removed_events += tx.prepare(sql::EVENTS_DELETE_RANGE)?.execute(named_params! {
-        ":run": run.0, ":after": after, ":to": gone.to, ":kind": Kind::Output.as_str(),
+    tx.removed_events += tx.prepare(sql::OUTPUT_DELETE_TO)?.execute(named_params! {
+        ":after": EventKey::of(run, after), ":to": EventKey::of(run, gone.to),
     })?;
+    blocks::leave(tx, run, &gone.blocks)?;
     tx.prepare(sql::TRIMMED_ADD)?.execute(named_params! {
         ":run": run.0, ":after_seq": head, ":to_seq": gone.to, ":events": gone.events, ":bytes": gone.bytes,
     })?;
     Ok(())
 }
 
-/// Size of an event.
+/// A piece of output, measured.
 struct Measured {
     id: EventId,
     seq: Seq,
-    is_output: bool,
     bytes: i64,
 }
 
 impl Measured {
-    /// Its weight: only output has one.
+    /// What it counts.
     fn weight(&self) -> i64 {
-        if self.is_output { weight(self.bytes) } else { 0 }
+        weight(self.bytes)
     }
 }
 
 fn measure(tx: &Writer<'_>, run: RunId, after: Seq) -> Result<Vec<Measured>, StoreError> {
-    let mut statement = tx.prepare(sql::EVENTS_MEASURE)?;
-    let rows = statement.query_map(named_params! {":run": run.0, ":after": after, ":rows": MEASURE_ROWS}, |row| {
-        let is_output = row.get_ref(2)?.as_str()? == Kind::Output.as_str();
-        Ok(Measured { id: row.get(0)?, seq: row.get(1)?, is_output, bytes: row.get(3)? })
+    let mut statement = tx.prepare(sql::OUTPUT_MEASURE)?;
+    let range = named_params! {
+        ":after": EventKey::of(run, after), ":last": EventKey::last(run), ":rows": MEASURE_ROWS,
+    };
+    let rows = statement.query_map(range, |row| {
+        Ok(Measured { id: row.get(0)?, seq: row.get::<_, EventKey>(1)?.seq(), bytes: row.get(2)? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

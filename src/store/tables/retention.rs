@@ -11,9 +11,11 @@ use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::file::pages::pages_used;
 use crate::store::sql;
+use crate::store::tables::life;
 
 /// The next run that must be removed.
 pub fn next_victim(tx: &mut Writer<'_>) -> Result<Option<RunId>, StoreError> {
+    life::file(tx)?;
     if let Some(age_ms) = tx.rules.age_ms.filter(|_| tx.now.is_believed()) {
         let before = tx.now.0.saturating_sub(age_ms);
         let mut aged = tx.prepare(sql::RUNS_NEXT_AGED)?;

@@ -3,7 +3,6 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::clock::UnixMs;
-use crate::numbers::Seq;
 use crate::run::{Command, HeldBy, OnInterrupt, Options, Outcome, Reason, Run, RunId, Spec, Status};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
@@ -65,7 +64,7 @@ fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
         attempt: row.get("attempt")?,
         progress: row.get("progress")?,
         pid: row.get("pid")?,
-        last_seq: row.get::<_, Option<Seq>>("last_seq")?.unwrap_or_default(),
+        last_seq: row.get("last_seq")?,
         output_bytes: printed.map_or_else(|| row.get("output_bytes"), Ok)?,
         created_at: UnixMs(row.get("created_at")?),
         started_at: time("started_at")?,

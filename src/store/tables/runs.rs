@@ -9,7 +9,8 @@ use crate::numbers::Seq;
 use crate::run::{Ask, HeldBy, Hold, Outcome, Run, RunId, Spec, Status};
 use crate::store::engine::orders::Order;
 use crate::store::engine::writer::Writer;
-use crate::store::error::StoreError;
+use crate::store::error::{Fault, StoreError};
+use crate::store::numbers::EventKey;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
 use crate::store::tables::events::Budget;
@@ -100,6 +101,9 @@ fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, StoreError> {
     }
     tx.may_grow()?;
     let id = tx.counters.last_run.next();
+    if id > EventKey::RUN_MAX {
+        return Err(Fault::Unavailable(format!("{} was the last run's id", EventKey::RUN_MAX)).into());
+    }
     let held_by = HeldBy::time_until(spec.not_before, tx.now);
     let last_seq = life::enter(tx, id, new, held_by)?;
     retag(tx, id, &[], &spec.tags)?;

@@ -56,7 +56,7 @@ fn newest(
 ) -> Result<NewestPiece, StoreError> {
     let mut of_runs = RunsOfEvents::new(snapshot.conn, filter.queue(), removed_id(snapshot.conn)?);
     let mut found = 0;
-    let down_to = walk(snapshot, filter, Way::Down(before), &mut |entry| {
+    let down_to = walk(snapshot, filter, Way::Down(before), &mut |entry, _| {
         if filter.shows(entry.kind, entry.run) && of_runs.shows(entry.id, entry.run)? {
             found += 1;
         }
