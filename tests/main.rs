@@ -7,6 +7,7 @@
 
 mod access;
 mod all_runs;
+mod all_runs_output;
 mod all_runs_resume;
 mod attack_browser;
 mod attack_frames;
