@@ -102,14 +102,21 @@ pub struct Event {
 impl Event {
     /// The event in the form that every reader gets: one JSON object on one line.
     pub fn encode(&self) -> String {
-        let mut out = String::with_capacity(128 + self.data.len());
+        let mut out = String::new();
+        self.encode_into(&mut out);
+        out
+    }
+
+    /// Appends it in that form.
+    pub fn encode_into(&self, out: &mut String) {
+        out.reserve(128 + self.data.len());
         let _ = write!(
             out,
             r#"{{"type":"event","id":{},"run":{},"seq":{},"at":"{}","kind":"{}","data":"#,
             self.id, self.run, self.seq, self.at, self.kind
         );
         match &self.data {
-            Data::Json(text) => push_json(text, &mut out),
+            Data::Json(text) => push_json(text, out),
             Data::Output(stream, bytes) => {
                 let _ = write!(out, r#"{{"stream":"{stream}","#);
                 match std::str::from_utf8(bytes) {
@@ -120,7 +127,7 @@ impl Event {
                     }
                     _ => {
                         out.push_str("\"base64\":\"");
-                        STANDARD.encode_string(bytes, &mut out);
+                        STANDARD.encode_string(bytes, out);
                         out.push('"');
                     }
                 }
@@ -128,7 +135,6 @@ impl Event {
             }
         }
         out.push('}');
-        out
     }
 }
 

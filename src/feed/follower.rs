@@ -21,17 +21,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_lite::FutureExt as _;
+
 use super::budget::Share;
 use super::hub::Hub;
 use super::opening::{OpenError, Opening, resolve};
-use super::shared_event::{Form, SharedEvent};
+use super::stretch::{Form, Laying, Mark, Part, Stretch};
 use super::subscription::{Live, Subscription};
 use crate::event::Gap;
 use crate::numbers::{EventId, Position};
 use crate::run::Outcome;
 use crate::scope::{Cursor, Scope};
 use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PageLimits, Refusal, StoreError, partial_gap};
-use crate::timer::within;
+use crate::timer::Quiet;
 
 /// Events that are handed to the transport at once, at most: bounds its memory, and lets it flush once for many.
 const STEP_EVENTS_MAX: usize = 256;
@@ -45,7 +47,7 @@ const CURSOR_EVERY: Duration = Duration::from_secs(14);
 #[derive(Clone, Debug)]
 pub enum Step {
     /// These, in order, without a hole before or between them.
-    Events(Vec<Arc<SharedEvent>>),
+    Events(Vec<Part>),
     /// These are gone; of a partial gap, some.
     Gap(Gap),
     /// Nothing that the reader asked for lies before this: its cursor moves on.
@@ -83,7 +85,8 @@ pub struct Follower {
     ready: VecDeque<Step>,
     /// What was handed out last counts until more is asked for: by then the transport has written it.
     share: Option<Share>,
-    cursor_every: Duration,
+    /// When a reader of all runs is moved on.
+    quiet: Quiet,
 }
 
 /// What ended a wait.
@@ -118,7 +121,7 @@ impl Follower {
             sent_caught_up: false,
             ready: VecDeque::new(),
             share: None,
-            cursor_every: CURSOR_EVERY,
+            quiet: Quiet::new(CURSOR_EVERY),
         };
         Ok((follower, opening))
     }
@@ -141,7 +144,7 @@ impl Follower {
                 }
             }
             match self.wait().await {
-                Woken::By(Live::Event(event)) => self.take_live(event).await?,
+                Woken::By(Live::Stretch(stretch)) => self.take_live(stretch).await?,
                 Woken::By(Live::Lagging) => self.caught_up = false,
                 Woken::By(Live::Closed) => return Ok(Step::Closing),
                 Woken::Quiet => self.pass_hidden().await?,
@@ -149,12 +152,19 @@ impl Follower {
         }
     }
 
-    async fn wait(&self) -> Woken {
+    async fn wait(&mut self) -> Woken {
         let live = async { Woken::By(self.live.next().await) };
         match self.scope {
             // Nothing of it is hidden.
             Scope::Run(_) => live.await,
-            Scope::All(_) => within(self.cursor_every, live).await.unwrap_or(Woken::Quiet),
+            Scope::All(_) => {
+                self.quiet.put_off();
+                let quiet = async {
+                    self.quiet.over().await;
+                    Woken::Quiet
+                };
+                live.or(quiet).await
+            }
         }
     }
 
@@ -163,7 +173,7 @@ impl Follower {
         // Looked up before the mailbox is: what it does not hold then was hidden, up to here.
         let pushed = Position::from(self.hub.pushed());
         match self.live.try_next() {
-            Some(Live::Event(event)) => return self.take_live(event).await,
+            Some(Live::Stretch(stretch)) => return self.take_live(stretch).await,
             Some(Live::Lagging) => self.caught_up = false,
             // Said again by the next call.
             Some(Live::Closed) => {}
@@ -175,47 +185,61 @@ impl Follower {
         Ok(())
     }
 
-    /// Takes an event from the mailbox and all that is there behind it.
-    async fn take_live(&mut self, first: Arc<SharedEvent>) -> Result<(), StoreError> {
-        let (mut events, mut bytes) = (Vec::new(), 0);
+    /// Takes a stretch from the mailbox and all that is there behind it.
+    async fn take_live(&mut self, first: Arc<Stretch>) -> Result<(), StoreError> {
+        let (mut parts, mut events, mut bytes) = (Vec::new(), 0, 0);
         let before = self.cursor;
-        let mut next = Some(Live::Event(first));
+        let mut next = Some(Live::Stretch(first));
         while let Some(live) = next {
             match live {
-                Live::Event(event) => {
-                    let position = self.scope.position(event.id, event.seq);
-                    if self.scope.continues(self.cursor, position) {
-                        self.cursor = position;
-                        bytes += event.held_bytes();
-                        events.push(event);
-                    } else if position > self.cursor {
-                        // Something is missing before this one: SQLite has it, and this one too.
-                        self.caught_up = false;
-                        break;
-                    }
-                    // Else a page held it.
+                Live::Stretch(stretch) => {
+                    events += stretch.marks().len();
+                    bytes += stretch.held_bytes();
+                    self.take_stretch(stretch, &mut parts);
                 }
-                Live::Lagging => {
-                    self.caught_up = false;
-                    break;
-                }
+                Live::Lagging => self.caught_up = false,
                 // Said again by the next call.
                 Live::Closed => break,
             }
-            let has_room = events.len() < STEP_EVENTS_MAX && bytes < STEP_BYTES_MAX;
+            let has_room = self.caught_up && events < STEP_EVENTS_MAX && bytes < STEP_BYTES_MAX;
             next = if has_room { self.live.try_next() } else { None };
         }
         self.share = Some(self.hub.budget().hold(bytes));
-        if let (Some(queue), false) = (self.scope.queue(), events.is_empty()) {
+        if let (Some(queue), false) = (self.scope.queue(), parts.is_empty()) {
             // Which queue a run is in, no event tells.
-            let runs = events.iter().map(|event| event.run).collect();
+            let runs = parts.iter().flat_map(Part::marks).map(|mark| mark.run).collect();
             let (is_in, removed_id) = self.hub.store().in_queue(queue.to_owned(), runs).await?;
             let mut is_in = is_in.into_iter();
-            events.retain(|_| is_in.next().unwrap_or(false));
+            let all = std::mem::take(&mut parts);
+            all.iter().for_each(|part| part.kept(|_| is_in.next().unwrap_or(false), &mut parts));
             self.send_removed(before, removed_id);
         }
-        self.hand_out(events);
+        self.hand_out(parts);
         Ok(())
+    }
+
+    /// Moves the cursor over what of a stretch continues it. What a page held already comes before that, and what has a
+    /// hole before it is left: SQLite has that, and all behind it.
+    fn take_stretch(&mut self, stretch: Arc<Stretch>, parts: &mut Vec<Part>) {
+        let marks = stretch.marks();
+        let from = marks.iter().take_while(|mark| self.position(mark) <= self.cursor).count();
+        let mut to = from;
+        while let Some(mark) = marks.get(to) {
+            let position = self.position(mark);
+            if !self.scope.continues(self.cursor, position) {
+                self.caught_up = false;
+                break;
+            }
+            self.cursor = position;
+            to += 1;
+        }
+        if from < to {
+            parts.push(Part::new(stretch, from, to));
+        }
+    }
+
+    fn position(&self, mark: &Mark) -> Position {
+        self.scope.position(mark.id, mark.seq)
     }
 
     /// Tells a reader whose cursor is below what was removed, once for each time that more was.
@@ -240,21 +264,27 @@ impl Follower {
             self.send_removed(self.cursor, head.removed_id);
         }
         let is_empty = found.is_empty();
-        let (mut events, mut bytes) = (Vec::with_capacity(found.len()), 0);
+        // What the Follower needs besides stays free to be changed while it is laid down.
+        let (hub, scope, form) = (self.hub.clone(), self.scope.clone(), self.form);
+        let fresh = || Laying::new(form, &scope, hub.store().instance());
+        let (mut laying, mut bytes) = (fresh().with_room(found.len()), 0);
+        let mut hand_out = |follower: &mut Follower, laying: Laying<'_>| {
+            let stretch = laying.finish();
+            bytes += stretch.held_bytes();
+            follower.hand_out(Part::all(stretch).into_iter().collect());
+        };
         for event in found {
-            let position = self.scope.position(event.id, event.seq);
+            let position = scope.position(event.id, event.seq);
             if let Some(gap) = head.gap_between(self.cursor, position) {
-                self.hand_out(std::mem::take(&mut events));
+                hand_out(self, std::mem::replace(&mut laying, fresh()));
                 self.ready.push_back(Step::Gap(gap));
             }
             self.cursor = position;
-            let event = SharedEvent::new(event, self.form);
-            bytes += event.held_bytes();
-            events.push(Arc::new(event));
+            laying.event(event);
         }
+        hand_out(self, laying);
         share.settle(bytes);
         self.share = Some(share);
-        self.hand_out(events);
         self.ready.extend(head.gap_between(self.cursor, through.next()).map(Step::Gap));
         self.cursor = self.cursor.max(through);
         if self.cursor >= head.last() {
@@ -282,13 +312,14 @@ impl Follower {
         }
     }
 
-    fn hand_out(&mut self, events: Vec<Arc<SharedEvent>>) {
-        let Some(last) = events.last().cloned() else { return };
-        self.sent = self.scope.position(last.id, last.seq);
-        self.ready.push_back(Step::Events(events));
-        if let (Scope::Run(_), Some(outcome)) = (&self.scope, &last.ended) {
+    fn hand_out(&mut self, parts: Vec<Part>) {
+        let Some(last) = parts.last() else { return };
+        let ended = last.ended().filter(|_| matches!(self.scope, Scope::Run(_))).cloned();
+        self.sent = last.marks().last().map_or(self.sent, |mark| self.position(mark));
+        self.ready.push_back(Step::Events(parts));
+        if let Some(outcome) = ended {
             self.send_caught_up();
-            self.ready.push_back(Step::End { outcome: outcome.clone(), last: self.sent });
+            self.ready.push_back(Step::End { outcome, last: self.sent });
         }
     }
 }

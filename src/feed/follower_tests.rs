@@ -3,12 +3,11 @@
 use std::time::Instant;
 
 use async_io::Timer;
-use futures_lite::FutureExt as _;
 use futures_lite::future::{self, block_on};
 
 use super::*;
 use crate::event::{Kind, Stream};
-use crate::feed::test_feed::TestFeed;
+use crate::feed::test_feed::{FORM, TestFeed};
 use crate::run::RunId;
 use crate::scope::EventFilter;
 use crate::store::Change;
@@ -17,9 +16,8 @@ const QUIET: Duration = Duration::from_millis(20);
 
 /// Follows what a filter shows of all runs, and is moved on soon where that is nothing.
 async fn follow(feed: &TestFeed, filter: &EventFilter, after: i64) -> Follower {
-    let opened =
-        Follower::open(&feed.hub, Scope::All(filter.clone()), Form::Json, &Cursor::After(Position(after))).await;
-    Follower { cursor_every: QUIET, ..opened.expect("opened").0 }
+    let opened = Follower::open(&feed.hub, Scope::All(filter.clone()), FORM, &Cursor::After(Position(after))).await;
+    Follower { quiet: Quiet::new(QUIET), ..opened.expect("opened").0 }
 }
 
 fn kinds(kinds: &[Kind]) -> EventFilter {
@@ -31,7 +29,7 @@ async fn ids(follower: &mut Follower, count: usize) -> Vec<i64> {
     let mut ids = Vec::new();
     while ids.len() < count {
         if let Step::Events(events) = follower.next().await.expect("a step") {
-            ids.extend(events.iter().map(|event| event.id.0));
+            ids.extend(events.iter().flat_map(Part::marks).map(|mark| mark.id.0));
         }
     }
     ids

@@ -1,11 +1,11 @@
-//! Fan-out: each event is encoded once and put into the mailbox of every reader who is shown it: those of its run, and
-//! those of all runs whose filter lets it through.
+//! Fan-out: what is committed is laid down once for all readers who are shown the same of it, and put into the mailbox of
+//! each: those of a run, and those of all runs whose filter lets it through.
 
 use std::sync::Arc;
 
 use super::budget::Budget;
 use super::mailboxes::{HubLimits, Mailboxes, Wants};
-use super::shared_event::Form;
+use super::stretch::Form;
 use super::subscription::Subscription;
 use crate::event::Event;
 use crate::metrics::Metrics;
@@ -27,7 +27,8 @@ pub struct Hub {
 impl Hub {
     /// A hub without readers.
     pub fn new(store: Store, limits: HubLimits, metrics: Arc<Metrics>) -> Hub {
-        Hub { mailboxes: Arc::new(Mailboxes::new(limits, metrics)), store }
+        let mailboxes = Arc::new(Mailboxes::new(limits, metrics, store.instance()));
+        Hub { mailboxes, store }
     }
 
     /// Where the events come from.
@@ -41,14 +42,10 @@ impl Hub {
     }
 
     /// A place among the readers of a scope: from now on every event that it shows, as far as an event tells, until the
-    /// mailbox overflows. Output is paced for it where the runs are named. Of all runs there is no log in bytes.
+    /// mailbox overflows. Output is paced for it where the runs are named.
     pub(super) fn subscribe(&self, scope: &Scope, form: Form) -> Subscription {
         let watches = scope.watched_runs().iter().map(|run| self.store.backlog().watch(*run)).collect();
-        let wants = match (scope, form) {
-            (Scope::Run(run), Form::Json) => Wants::Run(*run),
-            (Scope::Run(run), Form::Bytes) => Wants::Log(*run),
-            (Scope::All(filter), _) => Wants::Filtered(filter.clone()),
-        };
+        let wants = Wants::Shown(scope.clone(), form);
         Subscription::new(&self.mailboxes, wants, watches)
     }
 
@@ -62,14 +59,14 @@ impl Hub {
         self.mailboxes.pushed()
     }
 
-    /// Hands out what is committed, for as long as it is polled. Between taking an event and offering it to everyone
-    /// it never waits: who stops polling loses none.
+    /// Hands out what is committed, for as long as it is polled. Between taking events and offering them to everyone it
+    /// never waits: who stops polling loses none.
     pub async fn fan_out(&self, bell: &Bell) {
         let mut sends = 0;
         loop {
             let rung = bell.listen();
-            while let Some(event) = self.store.committed().take() {
-                sends += self.push(event);
+            while let Some(sent) = self.push_some() {
+                sends += sent;
                 if sends >= SENDS_BETWEEN_YIELDS {
                     sends = 0;
                     futures_lite::future::yield_now().await;
@@ -81,14 +78,19 @@ impl Hub {
 
     /// Hands out what is committed so far, and then closes every mailbox: readers see the rest of what they hold.
     pub fn close(&self) {
-        while let Some(event) = self.store.committed().take() {
-            self.push(event);
-        }
+        while self.push_some().is_some() {}
         self.mailboxes.close();
     }
 
-    /// Offers an event to everyone who is shown it; returns how many mailboxes were looked at.
-    pub(super) fn push(&self, event: Event) -> usize {
-        self.mailboxes.offer(event)
+    /// Hands out some of what is committed, if anything is; answers how many events that was, times mailboxes.
+    fn push_some(&self) -> Option<usize> {
+        let (events_max, bytes_max) = self.mailboxes.offered_max();
+        let events = self.store.committed().take(events_max, bytes_max);
+        (!events.is_empty()).then(|| self.push(&events) * events.len())
+    }
+
+    /// Offers events that follow one another to everyone who is shown them; answers how many mailboxes were looked at.
+    pub(super) fn push(&self, events: &[Event]) -> usize {
+        self.mailboxes.offer(events)
     }
 }

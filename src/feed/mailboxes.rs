@@ -1,19 +1,23 @@
 //! The mailboxes of all readers, by what each wants, and how much may wait in them.
 //!
-//! A mailbox that is full, in events or in bytes, only marks its reader as lagging: nobody waits for a reader.
+//! Readers who are shown the same in the same form are a group: what is committed is laid down once for each. A mailbox
+//! that is full, in events or in bytes, only marks its reader as lagging: nobody waits for a reader.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_channel::{Receiver, Sender, TrySendError};
+use async_channel::{Receiver, Sender};
 
 use super::budget::Budget;
-use super::shared_event::SharedEvent;
+use super::stretch::{Form, Laying, Stretch};
 use crate::event::{Event, Kind};
 use crate::metrics::Metrics;
 use crate::numbers::{EventId, RunId};
-use crate::scope::EventFilter;
+use crate::scope::Scope;
+
+/// The most stretches in a mailbox. Its channel makes all of its places when it is made, so that each costs every reader.
+const STRETCHES_MAX: usize = 64;
 
 /// How much may wait for readers.
 #[derive(Clone, Copy, Debug)]
@@ -27,43 +31,104 @@ pub struct HubLimits {
 }
 
 /// Which events a mailbox is offered.
+#[derive(Clone, PartialEq)]
 pub(super) enum Wants {
-    /// All of its run.
-    Run(RunId),
-    /// All of its run, as the bytes of its log.
-    Log(RunId),
-    /// The last one of its run.
+    /// All that the scope shows, as far as an event tells.
+    Shown(Scope, Form),
+    /// The last one of a run.
     EndOf(RunId),
-    /// Of all runs, what the filter shows.
-    Filtered(EventFilter),
+}
+
+impl Wants {
+    /// The one run whose events alone can be wanted.
+    fn run(&self) -> Option<RunId> {
+        match self {
+            Wants::Shown(Scope::Run(run), _) | Wants::EndOf(run) => Some(*run),
+            Wants::Shown(Scope::All(_), _) => None,
+        }
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        match self {
+            Wants::Shown(Scope::Run(run), _) => event.run == *run,
+            Wants::Shown(Scope::All(filter), _) => filter.shows(event.kind, event.run),
+            Wants::EndOf(run) => event.run == *run && event.kind == Kind::Finished,
+        }
+    }
 }
 
 /// What comes by a mailbox. `None` only wakes: there is something to see, and it is not in here.
-pub(super) type Item = Option<Arc<SharedEvent>>;
+pub(super) type Item = Option<Arc<Stretch>>;
 
 /// The sending end of what waits for one reader.
 pub(super) struct Mailbox {
     channel: Sender<Item>,
     /// Something was not put in, and nothing is until the reader has seen this.
     lagging: AtomicBool,
-    /// Bytes of the events in it.
+    /// Events in it.
+    held_events: AtomicUsize,
+    /// Their bytes.
     held_bytes: AtomicUsize,
-    wants: Wants,
 }
 
 impl Mailbox {
-    /// Whether it is offered an event; one of a single run is asked for that run's alone.
-    fn wants(&self, event: &Event) -> bool {
-        match &self.wants {
-            Wants::Run(_) | Wants::Log(_) => true,
-            Wants::EndOf(_) => event.kind == Kind::Finished,
-            Wants::Filtered(filter) => filter.shows(event.kind, event.run),
+    /// Whether something was not put in; from now on it is again.
+    pub fn take_lag(&self) -> bool {
+        self.lagging.swap(false, Ordering::SeqCst)
+    }
+}
+
+/// The mailboxes of those who want the same.
+struct Group {
+    wants: Wants,
+    mailboxes: Vec<Arc<Mailbox>>,
+}
+
+#[derive(Default)]
+struct OpenMailboxes {
+    by_run: HashMap<RunId, Vec<Group>>,
+    of_all: Vec<Group>,
+    closed: bool,
+}
+
+impl OpenMailboxes {
+    fn add(&mut self, wants: Wants, mailbox: Arc<Mailbox>) {
+        let groups = match wants.run() {
+            Some(run) => self.by_run.entry(run).or_default(),
+            None => &mut self.of_all,
+        };
+        match groups.iter_mut().find(|group| group.wants == wants) {
+            Some(group) => group.mailboxes.push(mailbox),
+            None => groups.push(Group { wants, mailboxes: vec![mailbox] }),
         }
     }
 
-    /// Whether something was not put in since this was asked last.
-    pub fn take_lag(&self) -> bool {
-        self.lagging.swap(false, Ordering::SeqCst)
+    fn remove(&mut self, wants: &Wants, mailbox: &Arc<Mailbox>) {
+        let groups = match wants.run() {
+            Some(run) => self.by_run.get_mut(&run),
+            None => Some(&mut self.of_all),
+        };
+        let Some(groups) = groups else { return };
+        if let Some(at) = groups.iter().position(|group| group.wants == *wants) {
+            let group = &mut groups[at];
+            group.mailboxes.retain(|other| !Arc::ptr_eq(other, mailbox));
+            if group.mailboxes.is_empty() {
+                groups.swap_remove(at);
+            }
+        }
+        let emptied = wants.run().filter(|_| groups.is_empty());
+        emptied.map(|run| self.by_run.remove(&run));
+    }
+
+    /// The groups of the runs of these events, each once, and those of all runs.
+    fn groups_of(&self, events: &[Event]) -> impl Iterator<Item = &Group> {
+        let mut runs: Vec<RunId> = Vec::new();
+        if !self.by_run.is_empty() {
+            runs.extend(events.iter().map(|event| event.run));
+            runs.sort_unstable();
+            runs.dedup();
+        }
+        runs.into_iter().filter_map(|run| self.by_run.get(&run)).flatten().chain(&self.of_all)
     }
 }
 
@@ -72,38 +137,17 @@ pub(super) struct Mailboxes {
     open: Mutex<OpenMailboxes>,
     limits: HubLimits,
     budget: Budget,
-    /// The newest event that every reader who is shown it was offered.
     pushed: AtomicI64,
     metrics: Arc<Metrics>,
-}
-
-/// Mailboxes of one run each.
-type ByRun = HashMap<RunId, Vec<Arc<Mailbox>>>;
-
-#[derive(Default)]
-struct OpenMailboxes {
-    by_run: ByRun,
-    of_logs: ByRun,
-    of_all: Vec<Arc<Mailbox>>,
-    closed: bool,
-}
-
-impl OpenMailboxes {
-    /// Those of a run that are wanted so; `None` for those of all runs.
-    fn of_one(&mut self, wants: &Wants) -> Option<(&mut ByRun, RunId)> {
-        match wants {
-            Wants::Run(run) | Wants::EndOf(run) => Some((&mut self.by_run, *run)),
-            Wants::Log(run) => Some((&mut self.of_logs, *run)),
-            Wants::Filtered(_) => None,
-        }
-    }
+    instance: String,
 }
 
 impl Mailboxes {
-    /// None yet.
-    pub fn new(limits: HubLimits, metrics: Arc<Metrics>) -> Mailboxes {
+    /// None yet, for the events of this database.
+    pub fn new(limits: HubLimits, metrics: Arc<Metrics>, instance: &str) -> Mailboxes {
         let budget = Budget::new(limits.total_bytes);
-        Mailboxes { open: Mutex::default(), limits, budget, pushed: AtomicI64::new(0), metrics }
+        let (open, pushed) = (Mutex::default(), AtomicI64::new(0));
+        Mailboxes { open, limits, budget, pushed, metrics, instance: instance.to_owned() }
     }
 
     /// What waits in memory for all clients together.
@@ -116,72 +160,92 @@ impl Mailboxes {
         EventId(self.pushed.load(Ordering::SeqCst))
     }
 
+    /// How many events are offered together at most, and how many bytes of data: a part of what a mailbox holds, so that
+    /// one that was drained takes several of them.
+    pub fn offered_max(&self) -> (usize, usize) {
+        ((self.limits.reader_events / 4).clamp(1, 64), self.limits.reader_bytes / 8)
+    }
+
     /// A new mailbox, and the end that its reader takes from.
     pub fn add(&self, wants: Wants) -> (Arc<Mailbox>, Receiver<Item>) {
-        let events_max = if matches!(wants, Wants::EndOf(_)) { 1 } else { self.limits.reader_events };
-        let (channel, inbox) = async_channel::bounded(events_max);
-        let mailbox = Mailbox { channel, lagging: AtomicBool::new(false), held_bytes: AtomicUsize::new(0), wants };
-        let mailbox = Arc::new(mailbox);
+        let stretches_max = match &wants {
+            Wants::EndOf(_) => 1,
+            Wants::Shown(..) => self.limits.reader_events.min(STRETCHES_MAX),
+        };
+        let (channel, inbox) = async_channel::bounded(stretches_max);
+        let (held_events, held_bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let mailbox = Arc::new(Mailbox { channel, lagging: AtomicBool::new(false), held_events, held_bytes });
         let mut open = self.lock();
         if open.closed {
             mailbox.channel.close();
-        } else if let Some((by_run, run)) = open.of_one(&mailbox.wants) {
-            by_run.entry(run).or_default().push(mailbox.clone());
         } else {
-            open.of_all.push(mailbox.clone());
+            open.add(wants, mailbox.clone());
         }
         (mailbox, inbox)
     }
 
     /// Forgets a mailbox.
-    pub fn remove(&self, mailbox: &Arc<Mailbox>) {
-        let mut open = self.lock();
-        if let Some((by_run, run)) = open.of_one(&mailbox.wants) {
-            if let Some(of_run) = by_run.get_mut(&run) {
-                of_run.retain(|other| !Arc::ptr_eq(other, mailbox));
-                if of_run.is_empty() {
-                    by_run.remove(&run);
-                }
-            }
-        } else {
-            open.of_all.retain(|other| !Arc::ptr_eq(other, mailbox));
-        }
+    pub fn remove(&self, wants: &Wants, mailbox: &Arc<Mailbox>) {
+        self.lock().remove(wants, mailbox);
     }
 
-    /// Offers an event to everyone who is shown it; answers how many mailboxes were looked at.
-    pub fn offer(&self, event: Event) -> usize {
+    /// Offers events that follow one another to everyone who is shown them; answers how many mailboxes were looked at.
+    pub fn offer(&self, events: &[Event]) -> usize {
         let open = self.lock();
-        let id = event.id;
-        let of_run = open.by_run.get(&event.run).map(Vec::as_slice).unwrap_or_default();
-        let of_log = open.of_logs.get(&event.run).map(Vec::as_slice).unwrap_or_default();
-        let looked_at = of_run.len() + of_log.len() + open.of_all.len();
-        let mut encoded = None;
-        for mailbox in of_run.iter().chain(&open.of_all).filter(|mailbox| mailbox.wants(&event)) {
-            // Once, and only where somebody is shown it.
-            let encoded = encoded.get_or_insert_with(|| Arc::new(SharedEvent::json(&event)));
-            self.put(mailbox, encoded);
+        let Some(last) = events.last() else { return 0 };
+        let mut texts = vec![String::new(); events.len()];
+        let mut looked_at = 0;
+        for group in open.groups_of(events) {
+            looked_at += group.mailboxes.len();
+            if let Some(stretch) = self.lay(&group.wants, events, &mut texts) {
+                let stretch = Arc::new(stretch);
+                group.mailboxes.iter().for_each(|mailbox| self.put(mailbox, &stretch));
+            }
         }
-        if !of_log.is_empty() {
-            let bytes = Arc::new(SharedEvent::bytes(event));
-            of_log.iter().for_each(|mailbox| self.put(mailbox, &bytes));
-        }
-        self.pushed.store(id.0, Ordering::SeqCst);
+        self.pushed.store(last.id.0, Ordering::SeqCst);
         looked_at
     }
 
-    fn put(&self, mailbox: &Mailbox, event: &Arc<SharedEvent>) {
+    /// Lays down what a group is shown, if anything. The text of an event is made once for all groups.
+    fn lay(&self, wants: &Wants, events: &[Event], texts: &mut [String]) -> Option<Stretch> {
+        let of_one;
+        let (scope, form) = match wants {
+            Wants::Shown(scope, form) => (scope, *form),
+            Wants::EndOf(run) => {
+                of_one = Scope::Run(*run);
+                (&of_one, Form::Bytes)
+            }
+        };
+        let mut laying = None;
+        for (event, text) in events.iter().zip(texts).filter(|(event, _)| wants.wants(event)) {
+            let laying = laying.get_or_insert_with(|| Laying::new(form, scope, &self.instance));
+            if form == Form::Bytes {
+                laying.copied(event);
+                continue;
+            }
+            if text.is_empty() {
+                event.encode_into(text);
+            }
+            laying.encoded(event, text);
+        }
+        laying.map(Laying::finish)
+    }
+
+    fn put(&self, mailbox: &Mailbox, stretch: &Arc<Stretch>) {
         if mailbox.lagging.load(Ordering::SeqCst) {
             return;
         }
-        let bytes = event.held_bytes();
-        let has_room = mailbox.held_bytes.load(Ordering::SeqCst) + bytes <= self.limits.reader_bytes;
+        let (events, bytes) = (stretch.marks().len(), stretch.held_bytes());
+        let has_room = mailbox.held_events.load(Ordering::SeqCst) + events <= self.limits.reader_events
+            && mailbox.held_bytes.load(Ordering::SeqCst) + bytes <= self.limits.reader_bytes;
         if has_room && self.budget.take(bytes) {
             // Counted before it is sent: the reader subtracts when it takes it.
+            mailbox.held_events.fetch_add(events, Ordering::SeqCst);
             mailbox.held_bytes.fetch_add(bytes, Ordering::SeqCst);
-            match mailbox.channel.try_send(Some(event.clone())) {
-                Ok(()) => return,
-                Err(TrySendError::Full(_) | TrySendError::Closed(_)) => self.taken(mailbox, event),
+            if mailbox.channel.try_send(Some(stretch.clone())).is_ok() {
+                return;
             }
+            self.taken(mailbox, stretch);
         }
         mailbox.lagging.store(true, Ordering::SeqCst);
         self.metrics.reader_resyncs.inc();
@@ -189,9 +253,10 @@ impl Mailboxes {
         let _ = mailbox.channel.try_send(None);
     }
 
-    /// Counts an event no longer that its reader has taken out.
-    pub fn taken(&self, mailbox: &Mailbox, event: &SharedEvent) {
-        let bytes = event.held_bytes();
+    /// Counts a stretch no longer that its reader has taken out.
+    pub fn taken(&self, mailbox: &Mailbox, stretch: &Stretch) {
+        let bytes = stretch.held_bytes();
+        mailbox.held_events.fetch_sub(stretch.marks().len(), Ordering::SeqCst);
         mailbox.held_bytes.fetch_sub(bytes, Ordering::SeqCst);
         self.budget.give_back(bytes);
     }
@@ -200,10 +265,11 @@ impl Mailboxes {
     pub fn close(&self) {
         let mut open = self.lock();
         open.closed = true;
-        let OpenMailboxes { by_run, of_logs, of_all, .. } = &mut *open;
-        let of_one = by_run.drain().chain(of_logs.drain()).flat_map(|(_, of_run)| of_run);
-        for mailbox in of_one.chain(of_all.drain(..)) {
-            mailbox.channel.close();
+        let OpenMailboxes { by_run, of_all, .. } = &mut *open;
+        for group in by_run.drain().flat_map(|(_, groups)| groups).chain(of_all.drain(..)) {
+            for mailbox in group.mailboxes {
+                mailbox.channel.close();
+            }
         }
     }
 

@@ -11,7 +11,7 @@ mod hub;
 mod mailboxes;
 mod opening;
 mod run_end;
-mod shared_event;
+mod stretch;
 mod subscription;
 #[cfg(test)]
 mod test_feed;
@@ -22,4 +22,4 @@ pub use hub::Hub;
 pub use mailboxes::HubLimits;
 pub use opening::{OpenError, Opening, resolve};
 pub use run_end::wait_for_end;
-pub use shared_event::{Form, SharedEvent};
+pub use stretch::{Form, Framing, Mark, Part, Shown};

@@ -9,8 +9,8 @@ use futures_lite::stream;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Kind, OUTPUT_BYTES_MAX, Stream};
-use crate::feed::test_feed::TestFeed;
+use crate::event::{Event, Kind, OUTPUT_BYTES_MAX, Stream};
+use crate::feed::test_feed::{FORM, TestFeed};
 use crate::numbers::{RunId, Seq};
 use crate::scope::EventFilter;
 use crate::store::{Change, Intake, StoreConfig};
@@ -153,10 +153,17 @@ impl Model {
 
     /// Pushes so many of the events that are committed, and remembers them: all pass here, also what is removed soon.
     fn push(&mut self, events: usize) {
-        for _ in 0..events {
-            let Some(event) = self.feed.store().committed().take() else { return };
-            self.known.push(Known { id: event.id, run: event.run, seq: event.seq, kind: event.kind });
-            self.feed.hub.push(event);
+        let mut left = events;
+        while left > 0 {
+            // Together, as many as a mailbox may hold.
+            let events = self.feed.store().committed().take(left.min(READER_EVENTS), usize::MAX);
+            if events.is_empty() {
+                return;
+            }
+            let known = |event: &Event| Known { id: event.id, run: event.run, seq: event.seq, kind: event.kind };
+            self.known.extend(events.iter().map(known));
+            self.feed.hub.push(&events);
+            left -= events.len();
         }
     }
 
@@ -177,10 +184,10 @@ impl Model {
         // A deleted run is refused.
         let Ok(head) = self.feed.store().head(scope.clone()).await else { return };
         let after = Position(after as i64 % (head.last().0 + 1));
-        let opened = Follower::open(&self.feed.hub, scope.clone(), Form::Json, &Cursor::After(after)).await;
+        let opened = Follower::open(&self.feed.hub, scope.clone(), FORM, &Cursor::After(after)).await;
         let (follower, opening) = opened.expect("a cursor that is not ahead");
         assert_eq!(opening.after, after);
-        let follower = Follower { cursor_every: QUIET, ..follower };
+        let follower = Follower { quiet: Quiet::new(QUIET), ..follower };
         let steps = stream::unfold(follower, async |mut follower| Some((follower.next().await, follower))).boxed();
         let (events, gaps) = (BTreeSet::new(), Vec::new());
         self.readers.push(Reader { scope, after, cursor: after, steps, events, gaps, caught_up: false, last: None });
@@ -231,7 +238,7 @@ impl Reader {
             if self.last.is_some() {
                 return;
             }
-            let Some(Some(step)) = within(PATIENCE, self.steps.next()).await else { return };
+            let Some(Some(step)) = crate::timer::within(PATIENCE, self.steps.next()).await else { return };
             self.take(step.expect("the store can be read"));
         }
     }
@@ -240,8 +247,8 @@ impl Reader {
         match step {
             Step::Events(events) => {
                 assert!(!events.is_empty());
-                for event in events {
-                    let position = self.scope.position(event.id, event.seq);
+                for mark in events.iter().flat_map(Part::marks) {
+                    let position = self.scope.position(mark.id, mark.seq);
                     assert!(self.scope.continues(self.cursor, position), "{position} behind {}", self.cursor);
                     self.cursor = position;
                     assert!(self.events.insert(position));

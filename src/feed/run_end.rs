@@ -12,7 +12,7 @@ use crate::store::StoreError;
 pub async fn wait_for_end(hub: &Hub, run: RunId) -> Result<(), StoreError> {
     let live = hub.subscribe_to_end(run);
     while !hub.store().run_head(run).await?.outcome.status.is_terminal() {
-        if matches!(live.next().await, Live::Event(_) | Live::Closed) {
+        if matches!(live.next().await, Live::Stretch(_) | Live::Closed) {
             break;
         }
     }

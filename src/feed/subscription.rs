@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_channel::{Receiver, TryRecvError};
 
 use super::mailboxes::{Item, Mailbox, Mailboxes, Wants};
-use super::shared_event::SharedEvent;
+use super::stretch::Stretch;
 use crate::store::Watch;
 
 /// What a subscription has to say.
 pub(super) enum Live {
-    /// The next event, or a later one.
-    Event(Arc<SharedEvent>),
+    /// The next events, or later ones.
+    Stretch(Arc<Stretch>),
     /// Events were not put in: read on from SQLite.
     Lagging,
     /// Nothing follows: the daemon ends.
@@ -23,6 +23,7 @@ pub(super) struct Subscription {
     inbox: Receiver<Item>,
     mailbox: Arc<Mailbox>,
     mailboxes: Arc<Mailboxes>,
+    wants: Wants,
     /// While they are here the runs' output is paced for somebody who looks.
     _watches: Vec<Watch>,
 }
@@ -30,8 +31,8 @@ pub(super) struct Subscription {
 impl Subscription {
     /// A mailbox for what is wanted.
     pub fn new(mailboxes: &Arc<Mailboxes>, wants: Wants, watches: Vec<Watch>) -> Subscription {
-        let (mailbox, inbox) = mailboxes.add(wants);
-        Subscription { inbox, mailbox, mailboxes: mailboxes.clone(), _watches: watches }
+        let (mailbox, inbox) = mailboxes.add(wants.clone());
+        Subscription { inbox, mailbox, mailboxes: mailboxes.clone(), wants, _watches: watches }
     }
 
     /// Waits for the next thing.
@@ -41,7 +42,7 @@ impl Subscription {
                 return live;
             }
             match self.inbox.recv().await {
-                Ok(Some(event)) => return self.take(event),
+                Ok(Some(stretch)) => return self.take(stretch),
                 Ok(None) => {}
                 Err(_) => return Live::Closed,
             }
@@ -52,7 +53,7 @@ impl Subscription {
     pub fn try_next(&self) -> Option<Live> {
         loop {
             return match self.inbox.try_recv() {
-                Ok(Some(event)) => Some(self.take(event)),
+                Ok(Some(stretch)) => Some(self.take(stretch)),
                 Ok(None) => continue,
                 // Cleared before the caller reads SQLite: what is committed after that read comes by the mailbox.
                 Err(_) if self.mailbox.take_lag() => Some(Live::Lagging),
@@ -62,17 +63,17 @@ impl Subscription {
         }
     }
 
-    fn take(&self, event: Arc<SharedEvent>) -> Live {
-        self.mailboxes.taken(&self.mailbox, &event);
-        Live::Event(event)
+    fn take(&self, stretch: Arc<Stretch>) -> Live {
+        self.mailboxes.taken(&self.mailbox, &stretch);
+        Live::Stretch(stretch)
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.mailboxes.remove(&self.mailbox);
-        while let Ok(event) = self.inbox.try_recv() {
-            event.map(|event| self.take(event));
+        self.mailboxes.remove(&self.wants, &self.mailbox);
+        while let Ok(stretch) = self.inbox.try_recv() {
+            stretch.map(|stretch| self.take(stretch));
         }
     }
 }

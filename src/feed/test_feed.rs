@@ -8,6 +8,7 @@ use futures_lite::future::{self, block_on};
 
 use super::hub::Hub;
 use super::mailboxes::HubLimits;
+use super::stretch::{Form, Framing};
 use crate::dir::Dir;
 use crate::event::{Event, Kind};
 use crate::metrics::Metrics;
@@ -16,6 +17,15 @@ use crate::run::Spec;
 use crate::scope::{EventFilter, Scope};
 use crate::store::{NewRun, PAGE_BYTES_MAX, PageLimits, Store, StoreConfig};
 use crate::wake::{Bell, Stop};
+
+/// How the followers of these tests are shown events: one text a line.
+pub(super) const FORM: Form = Form::Framed(Framing {
+    name: "lines",
+    lay: |shown, out| {
+        out.extend_from_slice(shown.text.as_bytes());
+        out.push(b'\n');
+    },
+});
 
 /// A store with its hub, in a directory that goes with it.
 pub(super) struct TestFeed {

@@ -1,6 +1,7 @@
 //! Bytes in several parts, written as one. Parts that are shared are not copied.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 
 use hyper::body::{Buf, Bytes};
 
@@ -30,13 +31,18 @@ impl Rope {
         }
     }
 
-    /// Takes whole parts off its front: as many as `bytes` needs, or all.
+    /// Takes so many bytes off its front, or all.
     pub fn split_front(&mut self, bytes: usize) -> Rope {
         let mut taken = Rope::default();
         while taken.len < bytes {
-            let Some(part) = self.parts.pop_front() else { break };
-            self.len -= part.len();
-            taken.push(part);
+            let Some(part) = self.parts.front_mut() else { break };
+            let fits = (bytes - taken.len).min(part.len());
+            let front = part.split_to(fits);
+            if part.is_empty() {
+                self.parts.pop_front();
+            }
+            self.len -= fits;
+            taken.push(front);
         }
         taken
     }
@@ -50,6 +56,14 @@ impl From<Bytes> for Rope {
     }
 }
 
+impl FromIterator<Bytes> for Rope {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(parts: I) -> Rope {
+        let mut rope = Rope::default();
+        parts.into_iter().for_each(|part| rope.push(part));
+        rope
+    }
+}
+
 impl Buf for Rope {
     fn remaining(&self) -> usize {
         self.len
@@ -57,6 +71,11 @@ impl Buf for Rope {
 
     fn chunk(&self) -> &[u8] {
         self.parts.front().map_or(&[], |part| part)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let parts = slices.iter_mut().zip(&self.parts);
+        parts.map(|(slice, part)| *slice = IoSlice::new(part)).count()
     }
 
     fn advance(&mut self, mut count: usize) {
@@ -79,19 +98,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_read_as_one_and_taken_whole() {
+    fn parts_are_read_as_one_and_cut_anywhere() {
         let mut rope = Rope::default();
         for part in ["ab", "", "cde", "f"] {
             rope.push(Bytes::from_static(part.as_bytes()));
         }
         assert_eq!((rope.len(), rope.remaining()), (6, 6));
-        let mut front = rope.split_front(3);
-        assert_eq!((front.len(), rope.len()), (5, 1));
+        let mut front = rope.split_front(4);
+        assert_eq!((front.len(), rope.len()), (4, 2));
+        let mut slices = [IoSlice::new(&[]); 3];
+        assert_eq!(front.chunks_vectored(&mut slices), 2);
+        assert_eq!((&*slices[0], &*slices[1]), (&b"ab"[..], &b"cd"[..]));
         front.advance(3);
-        assert_eq!((front.chunk(), front.remaining()), (&b"de"[..], 2));
-        front.advance(2);
+        assert_eq!((front.chunk(), front.remaining()), (&b"d"[..], 1));
+        front.advance(1);
         assert!(front.is_empty() && front.chunk().is_empty());
-        assert_eq!(rope.split_front(100).chunk(), b"f");
+        let mut rest = rope.split_front(100);
+        assert_eq!((rest.chunk(), rest.len()), (&b"e"[..], 2));
+        rest.advance(1);
+        assert_eq!(rest.chunk(), b"f");
         assert!(rope.is_empty());
     }
 }

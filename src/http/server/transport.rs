@@ -4,7 +4,7 @@
 //! Every wait for the client has a limit, also the one for its close.
 
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -177,6 +177,11 @@ impl Transport {
         self.taken.clone()
     }
 
+    /// Waits until a read may find something, or that the client has closed: without asking the socket each time.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.eof.is_some() { Poll::Ready(()) } else { self.io.poll_readable(cx).map(|_| ()) }
+    }
+
     /// Closes after an upgrade as an answer closes: the client can read what was said last.
     ///
     /// # Errors
@@ -294,6 +299,24 @@ impl Io {
         }
     }
 
+    fn poll_write_vectored(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            // One record after the other.
+            Io::Tls(stream) => stream.poll_write(cx, slices.first().map_or(&[], |slice| slice)),
+            Io::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// Waits until a read may find something; what is decrypted already lies where this cannot see it.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Tcp(stream) => stream.socket().poll_readable(cx),
+            Io::Tls(_) => Poll::Ready(Ok(())),
+            Io::Unix(stream) => stream.socket().poll_readable(cx),
+        }
+    }
+
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Io::Tls(stream) => stream.poll_flush(cx),
@@ -343,6 +366,17 @@ impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = this.io.poll_write(cx, bytes);
+        this.has_written |= written.is_ready();
+        this.unless_stalled(written, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = this.io.poll_write_vectored(cx, slices);
         this.has_written |= written.is_ready();
         this.unless_stalled(written, cx)
     }

@@ -13,10 +13,10 @@ pub async fn answer(request: Request, scope: Scope, read: ReadRequest) -> Answer
         return page::answer(&request, &scope, &cursor, limit).await;
     }
     let app = request.state().clone();
-    let opening = async move { Following::open(&app, scope, &cursor).await };
+    let opening = |framing| async move { Following::open(&app, scope, &cursor, framing).await };
     match form {
-        Form::WebSocket => websocket::answer(request, opening).await,
-        Form::Sse => sse::answer(&request, comes_back, opening).await,
-        Form::Ndjson | Form::Page => ndjson::answer(&request, stays, opening).await,
+        Form::WebSocket => websocket::answer(request, opening(websocket::FRAMING)).await,
+        Form::Sse => sse::answer(&request, comes_back, opening(sse::FRAMING)).await,
+        Form::Ndjson | Form::Page => ndjson::answer(&request, stays, opening(ndjson::FRAMING)).await,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_lite::{StreamExt as _, future, stream};
 use tide::{Response, StatusCode};
 
-use super::following::{Batch, Ending, Object};
+use super::following::{Batch, Ending};
 use super::guard::StreamGuard;
 use crate::http::server::reply::Streamed;
 use crate::http::server::rope::Rope;
@@ -33,17 +33,13 @@ pub(super) fn response(
     response
 }
 
-/// Writes every object in the transport's framing. The body ends normally in any case; a reader that saw no `end`
-/// connects again.
-pub(super) fn framed(
-    batches: stream::Boxed<Batch>,
-    frame: impl Fn(Object, &mut Rope) + Send + 'static,
-) -> impl stream::Stream<Item = io::Result<Rope>> + Send + 'static {
-    batches.then(move |Batch { objects, ending }| {
-        let mut rope = Rope::default();
-        objects.into_iter().for_each(|object| frame(object, &mut rope));
-        async move { if ending == Some(Ending::Broken) { Err(broken_off().await) } else { Ok(rope) } }
-    })
+/// What a reader is sent, as it is framed. The body ends normally in any case; a reader that saw no `end` connects again.
+pub(super) fn ropes(batches: stream::Boxed<Batch>) -> impl stream::Stream<Item = io::Result<Rope>> + Send + 'static {
+    batches.then(
+        async |Batch { bytes, ending }| {
+            if ending == Some(Ending::Broken) { Err(broken_off().await) } else { Ok(bytes.into_iter().collect()) }
+        },
+    )
 }
 
 /// The error that breaks off a body, after what was written before has been handed on.

@@ -11,8 +11,7 @@ use super::body::{broken_off, response};
 use super::guard::StreamGuard;
 use super::refusal::refusal;
 use crate::event::{Data, Gap, Stream};
-use crate::feed::{Follower, Step};
-use crate::feed::{Form, SharedEvent};
+use crate::feed::{Follower, Form, Mark, Part, Step};
 use crate::http::app::{Answer, Request};
 use crate::http::server::rope::Rope;
 use crate::numbers::{Position, RunId, Seq};
@@ -75,13 +74,14 @@ impl Log {
         }
         let mut rope = Rope::default();
         match self.follower.next().await {
-            Ok(Step::Events(events)) => {
-                for event in &events {
-                    if self.until.is_none_or(|until| Position::from(event.seq) <= until) {
-                        self.piece(event, &mut rope);
+            Ok(Step::Events(parts)) => {
+                for (mark, bytes) in parts.iter().flat_map(Part::pieces) {
+                    if self.until.is_none_or(|until| Position::from(mark.seq) <= until) {
+                        self.piece(mark, bytes, &mut rope);
                     }
                 }
-                self.is_over = events.last().is_some_and(|last| self.is_at_end(last.seq.into()));
+                let last = parts.last().and_then(|part| part.marks().last());
+                self.is_over = last.is_some_and(|last| self.is_at_end(last.seq.into()));
             }
             Ok(Step::Gap(gap)) => {
                 self.gap(&gap, &mut rope);
@@ -103,12 +103,11 @@ impl Log {
         self.until.is_some_and(|until| position >= until)
     }
 
-    fn piece(&mut self, event: &SharedEvent, rope: &mut Rope) {
-        let Some(stream) = event.stream else { return };
+    fn piece(&mut self, mark: Mark, mut bytes: Bytes, rope: &mut Rope) {
+        let Some(stream) = mark.stream else { return };
         if self.stream.is_some_and(|wanted| wanted != stream) {
             return;
         }
-        let mut bytes: Bytes = event.body.clone();
         let skipped = std::mem::take(&mut self.skip).min(bytes.len());
         let bytes = bytes.split_off(skipped);
         if let Some(last) = bytes.last() {

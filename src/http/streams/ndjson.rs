@@ -2,13 +2,15 @@
 
 use std::future::Future;
 
-use bytes::Bytes;
-
-use super::body::{framed, response};
+use super::body::{response, ropes};
 use super::following::Following;
 use super::guard::StreamGuard;
+use crate::feed::{Framing, Shown};
 use crate::http::app::{Answer, Request};
 use crate::http::error::Problem;
+
+/// A line each.
+pub(super) const FRAMING: Framing = Framing { name: "ndjson", lay };
 
 /// Answers with the lines of what `opening` opens, up to `caught_up` for a reader that does not stay.
 pub async fn answer(
@@ -18,9 +20,10 @@ pub async fn answer(
 ) -> Answer {
     let guard = StreamGuard::open(request, "ndjson");
     let batches = opening.await?.batches(stays);
-    let lines = framed(batches, |object, rope| {
-        rope.push(object.text);
-        rope.push(Bytes::from_static(b"\n"));
-    });
-    Ok(response(guard, "application/x-ndjson", lines))
+    Ok(response(guard, "application/x-ndjson", ropes(batches)))
+}
+
+fn lay(shown: &Shown<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(shown.text.as_bytes());
+    out.push(b'\n');
 }

@@ -1,17 +1,20 @@
 //! Server-sent events, for a browser's `EventSource`, which reconnects by itself.
 
 use std::future::Future;
+use std::io::Write as _;
 
-use bytes::Bytes;
-
-use super::body::{framed, response};
+use super::body::{response, ropes};
 use super::following::Following;
 use super::guard::StreamGuard;
+use crate::feed::{Framing, Shown};
 use crate::http::app::{Answer, Request, nothing};
 use crate::http::error::Problem;
 
 /// Time after which a browser reconnects, in milliseconds: long enough for a daemon to restart, too short to notice.
 const RETRY_MS: u32 = 2_000;
+
+/// An event each, of the object's type, with the cursor behind it.
+pub(super) const FRAMING: Framing = Framing { name: "sse", lay };
 
 /// Answers with the events of what `opening` opens. A browser that reconnects behind the end gets 204, the one answer
 /// after which it does not try again.
@@ -25,19 +28,18 @@ pub async fn answer(
     if comes_back && following.is_over() {
         return Ok(nothing());
     }
-    let instance = request.state().store.instance().to_owned();
-    let events = framed(following.batches(true), move |object, rope| {
-        let name = object.name;
-        let head = match object.cursor {
-            Some(cursor) => format!("event: {name}\nid: {instance}-{cursor}\ndata: "),
-            None => format!("event: {name}\ndata: "),
-        };
-        rope.push(head.into());
-        rope.push(object.text);
-        if name == "hello" {
-            rope.push(format!("\nretry: {RETRY_MS}").into());
-        }
-        rope.push(Bytes::from_static(b"\n\n"));
-    });
-    Ok(response(guard, "text/event-stream", events))
+    Ok(response(guard, "text/event-stream", ropes(following.batches(true))))
+}
+
+fn lay(shown: &Shown<'_>, out: &mut Vec<u8>) {
+    let Shown { name, cursor, text, instance } = *shown;
+    // Writing into memory cannot fail.
+    let _ = match cursor {
+        Some(cursor) => write!(out, "event: {name}\nid: {instance}-{cursor}\ndata: {text}"),
+        None => write!(out, "event: {name}\ndata: {text}"),
+    };
+    if name == "hello" {
+        let _ = write!(out, "\nretry: {RETRY_MS}");
+    }
+    out.extend_from_slice(b"\n\n");
 }

@@ -1,29 +1,37 @@
 //! WebSocket: text frames, one JSON object each. Of what the client sends only pongs and the close matter.
 //!
-//! Never encodes an event: the frame holds the Follower's text. Never waits for a client that takes nothing.
+//! What a reader is sent is framed already, the same for all of them: it goes to the socket as it is, beside the library
+//! that reads frames and writes pings, pongs and closes, and never in the middle of one. Never waits for a client that
+//! takes nothing.
 
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
-use async_tungstenite::tungstenite::protocol::frame::Frame as WireFrame;
-use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{self, Message};
 use bytes::Bytes;
-use futures_lite::{FutureExt as _, StreamExt as _, future, stream};
+use futures_lite::io::{AsyncWrite, AsyncWriteExt as _};
+use futures_lite::{FutureExt as _, Stream as _, StreamExt as _, future, stream};
 use futures_util::SinkExt;
+use hyper::body::Buf as _;
 use hyper::upgrade::OnUpgrade;
 use tide::{Response, StatusCode};
 
-use super::following::{Batch, Ending, Following, Object};
+use super::following::{Batch, Ending, Following};
 use super::guard::StreamGuard;
+use crate::feed::{Framing, Shown};
 use crate::http::app::{Answer, Request, head};
 use crate::http::error::Problem;
 use crate::http::head::Head;
 use crate::http::server::metered::Taken;
+use crate::http::server::rope::Rope;
 use crate::http::server::transport::{Transport, raw_stream};
 use crate::timer::within;
 
@@ -35,14 +43,39 @@ const PING: Duration = Duration::from_secs(20);
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 /// The same where the session or the daemon ends: no client may delay that.
 const CLOSE_GRACE_SHORT: Duration = Duration::from_millis(300);
-/// Each connection's read buffer: what clients send are pongs and closes.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Frames are gathered up to here before they are written.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// The longest frame is 16 KiB of control bytes, which are 98 KiB of JSON.
-const WRITE_BUFFER_BYTES_MAX: usize = WRITE_BUFFER_BYTES + 128 * 1024;
+/// Each connection's read buffer: what clients send are pongs and closes, of a few bytes.
+const READ_BUFFER_BYTES: usize = 256;
+/// Pings, pongs and closes that are written together, and how much of them may wait.
+const WRITE_BUFFER_BYTES: usize = 1024;
+const WRITE_BUFFER_BYTES_MAX: usize = 4 * WRITE_BUFFER_BYTES;
+/// Parts that are written at once.
+const SLICES_MAX: usize = 16;
 /// The longest message that a client may send.
 const INCOMING_BYTES_MAX: usize = 64 * 1024;
+
+/// A text frame each, not masked, since that is for clients.
+pub(super) const FRAMING: Framing = Framing { name: "websocket", lay };
+
+/// The first byte of a text frame that is whole.
+const WHOLE_TEXT: u8 = 0x81;
+
+fn lay(shown: &Shown<'_>, out: &mut Vec<u8>) {
+    let text = shown.text.as_bytes();
+    out.push(WHOLE_TEXT);
+    // RFC 6455, 5.2: the length in seven bits, or which of two longer forms follows.
+    match (u8::try_from(text.len()), u16::try_from(text.len())) {
+        (Ok(len @ ..=125), _) => out.push(len),
+        (_, Ok(len)) => {
+            out.push(126);
+            out.extend_from_slice(&len.to_be_bytes());
+        }
+        _ => {
+            out.push(127);
+            out.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(text);
+}
 
 /// Close codes: those of RFC 6455, 7.4.1, and two of this protocol's own.
 mod code {
@@ -160,7 +193,7 @@ async fn serve(guard: StreamGuard, transport: Transport, already_read: Bytes, ba
         .max_message_size(Some(INCOMING_BYTES_MAX))
         .max_frame_size(Some(INCOMING_BYTES_MAX));
     let socket = WebSocketStream::from_partially_read(transport, already_read.into(), Role::Server, Some(config)).await;
-    let mut connection = Connection { socket, taken, stall: guard.stall() };
+    let mut connection = Connection::new(socket, taken, guard.stall());
     let end = match connection.follow(batches, pin!(guard.session_end())).await {
         Ok(end) | Err(end) => end,
     };
@@ -176,25 +209,45 @@ async fn serve(guard: StreamGuard, transport: Transport, already_read: Bytes, ba
 /// One client, and what is known of it.
 struct Connection {
     socket: Socket,
+    /// Something may be there to be read: all that is known before the socket was asked.
+    is_readable: bool,
+    /// What was read may have left an answer in the library that has not been written yet.
+    owes_answer: bool,
     taken: Taken,
     stall: Duration,
+    ping_at: Instant,
+    /// Since when a ping waits for its pong. Who is told nothing owes nothing.
+    unanswered: Option<Instant>,
+    timer: Timer,
+    timer_at: Instant,
 }
 
 impl Connection {
+    fn new(socket: Socket, taken: Taken, stall: Duration) -> Connection {
+        let ping_at = Instant::now() + PING;
+        Connection {
+            socket,
+            is_readable: true,
+            owes_answer: false,
+            taken,
+            stall,
+            ping_at,
+            unanswered: None,
+            timer: Timer::at(ping_at),
+            timer_at: ping_at,
+        }
+    }
+
     /// Sends batches until something ends the connection.
     async fn follow(
         &mut self,
         mut batches: stream::Boxed<Batch>,
         mut session_end: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<End, End> {
-        // Who is told nothing owes nothing: only a ping that was sent waits for its pong.
-        let mut unanswered: Option<Instant> = None;
-        let mut ping_at = Instant::now() + PING;
         loop {
-            let stalled_at = unanswered.map(|since| self.taken.last().max(since) + self.stall);
-            match self.next(&mut batches, session_end.as_mut(), ping_at, stalled_at).await {
-                Next::Batch(Some(Batch { objects, ending })) => {
-                    self.send(session_end.as_mut(), objects).await?;
+            match self.next(&mut batches, session_end.as_mut()).await {
+                Next::Batch(Some(Batch { bytes, ending })) => {
+                    self.send(session_end.as_mut(), bytes.into_iter().collect()).await?;
                     if let Some(ending) = ending {
                         return Ok(ending.into());
                     }
@@ -205,14 +258,14 @@ impl Connection {
                 Next::Said(None) => return Ok(End::Drop),
                 Next::Said(Some(Ok(message))) => {
                     if matches!(message, Message::Pong(_)) {
-                        unanswered = None;
+                        self.unanswered = None;
                     }
                     // One read holds hundreds of messages, each with its answer: the others come in between.
                     future::yield_now().await;
                 }
                 Next::Ping => {
-                    ping_at = Instant::now() + PING;
-                    unanswered.get_or_insert_with(Instant::now);
+                    self.ping_at = Instant::now() + PING;
+                    self.unanswered.get_or_insert_with(Instant::now);
                     let ping = self.socket.send(Message::Ping(Bytes::new()));
                     unless_ended(ping, &self.taken, self.stall, session_end.as_mut()).await?;
                 }
@@ -226,34 +279,80 @@ impl Connection {
         &mut self,
         batches: &mut stream::Boxed<Batch>,
         session_end: Pin<&mut impl Future<Output = ()>>,
-        ping_at: Instant,
-        stalled_at: Option<Instant>,
     ) -> Next {
-        let timer = async {
-            Timer::at(stalled_at.map_or(ping_at, |at| at.min(ping_at))).await;
-            if stalled_at.is_some_and(|at| Instant::now() >= at) { Next::Stalled } else { Next::Ping }
-        };
         let ended = async {
             session_end.await;
             Next::SessionEnded
         };
-        let said = async { Next::Said(self.socket.next().await) };
         let batch = async { Next::Batch(batches.next().await) };
-        ended.or(said).or(timer).or(batch).await
+        let own = poll_fn(|cx| match self.poll_said(cx) {
+            Poll::Ready(said) => Poll::Ready(Next::Said(said)),
+            Poll::Pending => self.poll_timer(cx),
+        });
+        ended.or(own).or(batch).await
     }
 
-    /// Feeds all objects, then flushes once.
-    async fn send(&mut self, session_end: Pin<&mut impl Future<Output = ()>>, objects: Vec<Object>) -> Result<(), End> {
-        let Connection { socket, taken, stall } = self;
-        let sent = async {
-            for object in objects {
-                let frame = WireFrame::message(object.text, OpCode::Data(Data::Text), true);
-                SinkExt::feed(socket, Message::Frame(frame)).await?;
+    /// The client's next message. The socket is asked only where there may be something: a reader who is written to all
+    /// the time says nothing for most of it.
+    fn poll_said(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message, tungstenite::Error>>> {
+        if !self.is_readable {
+            ready!(self.socket.get_ref().poll_readable(cx));
+        }
+        let said = Pin::new(&mut self.socket).poll_next(cx);
+        self.is_readable = said.is_ready();
+        self.owes_answer |= said.is_ready();
+        said
+    }
+
+    /// Looks at the timer when it fires, and not each time that what it stands for is put off.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            let stalled_at = self.unanswered.map(|since| self.taken.last().max(since) + self.stall);
+            let due = stalled_at.map_or(self.ping_at, |at| at.min(self.ping_at));
+            if due < self.timer_at {
+                self.timer_at = due;
+                self.timer.set_at(due);
             }
-            SinkExt::flush(socket).await
+            ready!(Pin::new(&mut self.timer).poll(cx));
+            let now = Instant::now();
+            if stalled_at.is_some_and(|at| now >= at) {
+                return Poll::Ready(Next::Stalled);
+            }
+            // Also where it is rung again by its own end: it must not be asked for once more before it is set.
+            self.timer_at = if now >= self.ping_at { now + PING } else { due };
+            self.timer.set_at(self.timer_at);
+            if now >= self.ping_at {
+                return Poll::Ready(Next::Ping);
+            }
+        }
+    }
+
+    /// Writes frames behind all that the library has to write.
+    async fn send(&mut self, session_end: Pin<&mut impl Future<Output = ()>>, frames: Rope) -> Result<(), End> {
+        let Connection { socket, owes_answer, taken, stall, .. } = self;
+        let sent = async {
+            if std::mem::take(owes_answer) {
+                SinkExt::flush(socket).await?;
+            }
+            Ok(write_all(socket.get_mut(), frames).await?)
         };
         unless_ended(sent, taken, *stall, session_end).await
     }
+}
+
+/// Writes a rope, as much at once as the socket takes. What it does not take stays where it is, shared with whoever else
+/// is sent the same.
+async fn write_all(transport: &mut Transport, mut rope: Rope) -> io::Result<()> {
+    while !rope.is_empty() {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let count = rope.chunks_vectored(&mut slices);
+        let written = poll_fn(|cx| Pin::new(&mut *transport).poll_write_vectored(cx, &slices[..count])).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        rope.advance(written);
+    }
+    transport.flush().await
 }
 
 /// Writes to a client that takes it, and whose session lasts. A close cannot be put behind half a frame, so that a

@@ -22,8 +22,15 @@ impl Committed {
         }
     }
 
-    /// Takes the next event. One by one, so that a task that is dropped between two loses none.
-    pub fn take(&self) -> Option<Event> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    /// Takes the next events: at most so many, and as many as have no more than so many bytes of data, but one in any case.
+    pub fn take(&self, events_max: usize, bytes_max: usize) -> Vec<Event> {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = 0;
+        let fits = |event: &&Event| {
+            bytes += event.data.len();
+            bytes <= bytes_max
+        };
+        let count = waiting.iter().take(events_max).take_while(fits).count().max(1).min(waiting.len());
+        waiting.drain(..count).collect()
     }
 }
