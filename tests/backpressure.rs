@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use async_tungstenite::tungstenite::Message;
+use serde_json::{Value, json};
+
 use crate::common::{
     Client, DEADLINE, Daemon, Frame, Reader, Via, eventually, highest_resident_bytes, over_each, resident_bytes,
 };
@@ -10,6 +13,7 @@ use crate::common::{
 over_each!(
     stalled_readers_hold_up_neither_the_fast_one_nor_the_command_nor_the_memory,
     a_slow_reader_is_resynced_again_and_again_and_misses_nothing,
+    readers_that_stop_in_the_middle_of_what_all_are_sent_cost_nobody_anything,
     a_reader_that_takes_nothing_for_too_long_is_dropped_and_may_come_back,
     a_reader_of_a_quiet_command_is_not_taken_for_one_that_stalls,
 );
@@ -90,6 +94,42 @@ fn a_slow_reader_is_resynced_again_and_again_and_misses_nothing(via: Via) {
     assert_eq!(end["status"], "succeeded");
     assert!(slow.told.stdout == lines(20_000).repeat(10), "{} bytes", slow.told.stdout.len());
     assert!(daemon.metrics().get("reader_resyncs_total") >= 5.0, "{:?}", daemon.metrics().get("reader_resyncs_total"));
+}
+
+fn readers_that_stop_in_the_middle_of_what_all_are_sent_cost_nobody_anything(via: Via) {
+    const ROUNDS: usize = 60;
+    let daemon = Daemon::start();
+    let tcp = daemon.tcp_as("viewer");
+    let run = daemon.submit(&json!({"script": "true", "delay_s": 3_600}));
+    // One commit of 64 KiB: each reader is given it as a whole, and no socket takes many of them.
+    let event = json!({"kind": "message", "data": {"level": "info", "text": "x".repeat(1_000)}});
+    let events: Value = vec![event; 64].into();
+    let clients: [&Client; 2] = [&daemon, &tcp];
+    let mut stalled: Vec<Reader> = (0..8).map(|number| Reader::open_by(via, clients[number % 2], run, 0)).collect();
+    stalled.iter_mut().for_each(Reader::until_caught_up);
+    let mut fast = Reader::open_by(via, &tcp, run, 0);
+    for round in 0..ROUNDS {
+        daemon.post(&format!("/v1/runs/{run}/events"), &events).expect(201);
+        while fast.told.events.len() < 1 + (round + 1) * 64 {
+            fast.next();
+        }
+        if via == Via::WebSocket && round % 20 == 10 {
+            // What answers this must not come in the middle of a frame either.
+            stalled.iter_mut().for_each(|reader| reader.say(Message::Ping("where are you".into())));
+        }
+    }
+    for reader in &mut stalled {
+        while reader.told.events.len() < fast.told.events.len() {
+            reader.next();
+        }
+        assert_eq!(reader.told.events, fast.told.events);
+    }
+    daemon.post(&format!("/v1/runs/{run}/events"), &events).expect(201);
+    for mut reader in stalled {
+        while reader.told.events.len() < 1 + (ROUNDS + 1) * 64 {
+            reader.next();
+        }
+    }
 }
 
 #[test]
