@@ -233,3 +233,26 @@ fn a_command_that_prints_single_bytes_does_not_store_thirty_times_as_much() {
     println!("{rows} rows of {events} events");
     assert!(rows <= 64 * 1_024 / 64 * 3 / 2 + 3, "{rows} rows");
 }
+
+#[test]
+fn the_newest_piece_stays_also_where_a_run_may_keep_less_than_its_beginning() {
+    let daemon = Daemon::with_config("[limits]\noutput_bytes_per_run = 600000\n[retention]\ndb_bytes = 2097152");
+    daemon.put("/v1/queues/wide", &json!({"slots": 16})).expect(201);
+    let submit = |script: String| daemon.submit(&json!({"script": script, "queue": "wide"}));
+    let has_printed = |run: i64, bytes: usize| {
+        eventually(DEADLINE, "it has printed", || daemon.run(run)["output_bytes"] == bytes);
+    };
+    let gate = daemon.gate("later");
+    let run = submit(format!("{}; {}; echo later", lines(900_000 / LINE), gate.wait()));
+    has_printed(run, 900_000);
+    let last_seq = daemon.run(run)["last_seq"].as_i64().unwrap();
+    // Each of them may keep less now than the 300,000 bytes of its beginning.
+    let others: Vec<i64> = (0..10).map(|_| submit(format!("{}; sleep 600", lines(600_000 / LINE)))).collect();
+    others.iter().for_each(|run| has_printed(*run, 600_000));
+    assert_eq!(daemon.run(run)["last_seq"], last_seq, "no seq is given out twice");
+    gate.open();
+    assert_eq!(daemon.wait_ended(run)["last_seq"], last_seq + 2);
+    let wrong = "SELECT count(*) FROM output WHERE NOT EXISTS
+                 (SELECT 1 FROM output_blocks WHERE block = output.id >> 6 AND run = output.run AND key <= output.key)";
+    assert_eq!(number(&beside(&daemon), wrong), 0, "what is left is found by its id");
+}

@@ -205,9 +205,12 @@ struct Limits {
 }
 
 /// Selects the oldest output after an event; returns too whether there is nothing more to do.
+///
+/// The newest piece is not selected, though a run that may keep less than its beginning has too much without it: from it the
+/// next `seq` is counted, and the block of ids in which more of its output may come is known by it.
 fn choose(tx: &Writer<'_>, run: RunId, after: Seq, limits: Limits) -> Result<(Gone, bool), StoreError> {
     let mut gone = Gone { to: after, ..Gone::default() };
-    let mut looked = after;
+    let (mut looked, mut newest) = (after, None);
     loop {
         let events = measure(tx, run, looked)?;
         if events.is_empty() {
@@ -215,6 +218,7 @@ fn choose(tx: &Writer<'_>, run: RunId, after: Seq, limits: Limits) -> Result<(Go
         }
         for event in events {
             looked = event.seq;
+            let Some(event): Option<Measured> = newest.replace(event) else { continue };
             if gone.weight + event.weight() > limits.may {
                 return Ok((gone, true));
             }
