@@ -87,6 +87,7 @@ fn count_dear(bytes: &[u8]) -> usize {
 }
 
 /// Whether one of eight bytes may be dear, looked at together: most of what is printed is not, and this is built for size.
+#[inline(always)]
 fn may_be_dear(word: u64) -> bool {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;

@@ -205,7 +205,8 @@ fn an_end_that_cannot_be_written_waits_and_keeps_its_slot() {
     in_namespace("disk_full::an_end_that_cannot_be_written_waits_and_keeps_its_slot", || {
         let (disk, daemon) = daemon_on(32, "[limits]\ndisk_free_bytes = 0\n");
         let (gate, other) = (daemon.gate("gate"), daemon.gate("other"));
-        let run = daemon.sh(&format!("echo it begins; {}; exit 9", gate.wait()));
+        // What it prints last waits to be written with its end: that needs more than may be left of the log's file.
+        let run = daemon.sh(&format!("echo it begins; {}; seq 1 40000; exit 9", gate.wait()));
         let pid = daemon.wait_running(run);
         let next = daemon.sh("echo next");
         daemon.put("/v1/queues/other", &json!({"slots": 1})).expect(201);

@@ -193,7 +193,7 @@ fn by_limits() -> Vec<&'static str> {
 
     let daemon = Daemon::with_config("[retention]\ndb_bytes = 1\n");
     daemon.put("/v1/queues/default", &json!({"paused": true})).expect(200);
-    let large = format!(r#"{{"script":"true","stdin":"{}"}}"#, "x".repeat(1_000_000));
+    let large = format!(r#"{{"script":"true","stdin":"{}"}}"#, "x".repeat(1_040_000));
     (0..2).for_each(|_| _ = submit(&daemon, &large).send().expect(201));
     problem("a database that is full", &submit(&daemon, &large).send(), "storage_full");
     vec!["queue_full", "body_too_large", "body_timeout", "unavailable", "storage_unavailable", "storage_full"]

@@ -397,7 +397,7 @@ fn of_a_full_daemon(reference: &Reference) {
     let ended = daemon.submit(&json!({"script": "true", "keep": true}));
     daemon.wait_ended(ended);
     judge.json("PUT", "/v1/queues/default", 200, &json!({"paused": true}));
-    let large = json!({"script": "true", "stdin": "x".repeat(1_000_000)});
+    let large = json!({"script": "true", "stdin": "x".repeat(1_040_000)});
     (0..2).for_each(|_| _ = judge.json("POST", "/v1/runs", 201, &large));
     judge.json("POST", "/v1/runs", 507, &large);
     judge.plain("POST", &format!("/v1/runs/{ended}/retry"), 507);

@@ -1,5 +1,5 @@
 //! How many pages a commit writes, which is what it costs on a flash card: counted in the write-ahead log, of the store
-//! itself, so that a new index or a row that is written twice shows.
+//! itself, so that a new index or a row that is written twice shows. A page is one of 2 KiB.
 
 use futures_lite::future::block_on;
 use runabout::event::Stream;
@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::common::{TempDir, new_run, store};
 
 /// A page in the log, with its header.
-const FRAME_BYTES: u64 = 4_096 + 24;
+const FRAME_BYTES: u64 = 2_048 + 24;
 /// The log's own header.
 const LOG_BYTES: u64 = 32;
 
@@ -57,7 +57,7 @@ fn a_submit_writes_its_row_its_event_and_a_page_of_two_indexes() {
     let dir = TempDir::new();
     let store = store(&dir);
     submit(&store, 100);
-    assert_pages(&dir, &store, "a submit", 4.5, 128, |_| submit(&store, 1));
+    assert_pages(&dir, &store, "a submit", 4.6, 128, |_| submit(&store, 1));
     block_on(store.close());
 }
 
@@ -69,7 +69,7 @@ fn the_end_of_a_run_and_the_start_of_the_next_share_their_pages() {
     store.open_claims(true);
     block_on(store.claim()).unwrap();
     // What ended is filed with others now and then, which is counted here.
-    assert_pages(&dir, &store, "an end with the next claim", 5.5, 256, |nth| {
+    assert_pages(&dir, &store, "an end with the next claim", 6.2, 256, |nth| {
         let mark =
             ProcessMark { pid: 1_000, start_ticks: 1_000, boot_id: "00000000-0000-0000-0000-000000000000".into() };
         let run = started(&store);

@@ -109,9 +109,9 @@ fn a_database_that_has_too_much_in_use_is_relieved_of_what_ended_first() {
     let daemon = Daemon::with_config(&format!("[retention]\ndb_bytes = {QUOTA}"));
     let database = beside(&daemon);
     let used = || {
-        let pages =
-            number(&database, "SELECT page_count - freelist_count FROM pragma_page_count, pragma_freelist_count");
-        pages * 4_096
+        let used = "SELECT (page_count - freelist_count) * page_size
+                    FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+        number(&database, used)
     };
     let kept = daemon.submit(&json!({"script": "head -c 500000 /dev/zero", "keep": true}));
     daemon.wait_ended(kept);

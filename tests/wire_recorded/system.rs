@@ -91,7 +91,7 @@ fn no_room() {
     let daemon = Daemon::with_config("[retention]\ndb_bytes = 1\n");
     let mut tape = Tape::new("no_room_in_the_quota", &daemon);
     daemon.put("/v1/queues/default", &json!({"paused": true})).expect(200);
-    let large = json!({"script": "true", "stdin": "x".repeat(1_000_000)});
+    let large = json!({"script": "true", "stdin": "x".repeat(1_040_000)});
     (0..2).for_each(|_| _ = daemon.submit(&large));
     tape.short("a database that is full", daemon.call("POST", "/v1/runs").json(&large));
     tape.check();

@@ -12,10 +12,10 @@ use crate::store::file::error::DAMAGED;
 use crate::store::file::pages::figure;
 use crate::system;
 
-/// Length of the log, in pages, from which it is checkpointed while nothing waits: 1 MiB.
-const CHECKPOINT_IDLE_PAGES: i32 = 256;
-/// Length of the log, in pages, from which it is checkpointed although jobs wait: 4 MiB.
-const CHECKPOINT_BUSY_PAGES: i32 = 1_024;
+/// Length of the log from which it is checkpointed while nothing waits.
+const CHECKPOINT_IDLE_BYTES: i64 = 1_024 * 1_024;
+/// Length of the log from which it is checkpointed although jobs wait.
+const CHECKPOINT_BUSY_BYTES: i64 = 4 * 1_024 * 1_024;
 /// Pause after a checkpoint that failed.
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
 /// How long the last checkpoint waits for other processes that read.
@@ -23,8 +23,8 @@ const CLOSING_BUSY: Duration = Duration::from_millis(250);
 
 impl Database {
     pub fn checkpoint_if_due(&mut self, is_idle: bool) {
-        let pages = self.log_pages();
-        let is_due = pages >= CHECKPOINT_BUSY_PAGES || (pages >= CHECKPOINT_IDLE_PAGES && is_idle);
+        let bytes = self.rules.bytes(self.log_pages().into());
+        let is_due = bytes >= CHECKPOINT_BUSY_BYTES || (bytes >= CHECKPOINT_IDLE_BYTES && is_idle);
         if is_due && self.broken.is_none() && self.log.due.is_none_or(|due| Instant::now() >= due) {
             self.checkpoint("PASSIVE");
             if is_idle {

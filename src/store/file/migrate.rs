@@ -12,6 +12,11 @@ use crate::store::file::error::OpenError;
 use crate::store::file::{check, instance, moving};
 use crate::store::sql;
 
+/// Page size of a new database; one that is there keeps its own. A commit writes whole pages of which it changes a few
+/// hundred bytes: half of SQLite's own size writes a third less for each, and costs a tenth more time where a command
+/// prints as fast as it can.
+const PAGE_BYTES: i64 = 2_048;
+
 /// `application_id` of our files: "Runa" in ASCII.
 pub const APPLICATION_ID: i64 = 0x5275_6e61;
 
@@ -39,7 +44,7 @@ pub fn open(file: &FileAt, check_max: Option<Duration>, sharing: Sharing) -> Res
     }
     if empty {
         // Both must stand before the first table, and auto_vacuum before WAL.
-        conn.execute_batch("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;")?;
+        conn.execute_batch(&format!("PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL;"))?;
     }
     configure(&conn)?;
     if let Some(check_max) = check_max.filter(|_| has_log) {

@@ -25,9 +25,9 @@ const PIECE_RUNS: usize = 50;
 /// Longest time that one transaction gives space back, without its commit.
 const VACUUM_TIME: Duration = Duration::from_millis(10);
 /// Most pages that one transaction gives back: each may have to be moved, with those that point to it.
-const VACUUM_PAGES: i64 = 256;
+const VACUUM_PAGES: i64 = 512;
 /// Free pages that are kept for what comes next, unless all are asked for: at least 1 MiB …
-const SLACK_PAGES: i64 = 256;
+const SLACK_PAGES: i64 = 512;
 /// … and this part of the pages in use. Moving pages that will be needed again wears out the medium.
 const SLACK_PART: i64 = 8;
 
