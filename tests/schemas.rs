@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use runabout::event::Kind;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
@@ -222,6 +223,21 @@ fn events_that_are_moved_are_all_there_whenever_the_daemon_is_killed() {
     assert_eq!(daemon.events(107).len() as i64, EVENTS / 8);
     let size = number(&conn, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size") as u64;
     assert!(size < bytes_before + bytes_before / 2, "{bytes_before} bytes became {size}");
+}
+
+#[test]
+fn every_kind_of_event_can_be_stored_also_where_the_schema_was_older() {
+    let newest = migrations().len();
+    for written_at in [1, newest] {
+        let dir = database(newest, written_at);
+        let conn = Connection::open(dir.path().join("state/runabout.db")).unwrap();
+        let insert = "INSERT INTO events (id, key, at, kind, data) VALUES (?1, 1 << 32 | ?1, 0, ?2, '{}')";
+        for (id, kind) in (1_000_000..).zip(Kind::ALL.iter().filter(|kind| **kind != Kind::Output)) {
+            let stored = conn.execute(insert, (id, kind.as_str()));
+            assert_eq!(stored, Ok(1), "{kind:?}: a migration that widens the CHECK of events.kind is missing");
+        }
+        assert!(conn.execute(insert, (2_000_000, "unheard")).is_err());
+    }
 }
 
 #[test]

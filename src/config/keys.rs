@@ -220,3 +220,28 @@ fn trusted_proxies(config: &mut Config, networks: &[String]) -> Result<(), Strin
 fn each<T>(texts: &[String], parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
     texts.iter().map(|text| parse(text).ok_or_else(|| text.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_field_is_set_by_a_key_of_its_name() {
+        let shown = format!("{:#?}", Config::default());
+        let (mut table, mut fields) = ("", BTreeSet::new());
+        for line in shown.lines() {
+            let Some((name, value)) = line.trim_start().split_once(": ") else { continue };
+            match line.find(name) {
+                Some(4) if value.ends_with('{') => table = name,
+                Some(4) => drop(fields.insert(("", name))),
+                Some(8) => drop(fields.insert((table, name))),
+                _ => {}
+            }
+        }
+        // What the configuration found out, and nobody sets.
+        assert!(fields.remove(&("", "overridden")), "{shown}");
+        assert_eq!(fields, KEYS.iter().map(|key| (key.table, key.name)).collect());
+    }
+}
