@@ -321,6 +321,7 @@ mod tests {
             [runs]
             kill_grace_s = 10
             shutdown_grace_s = 10
+            user = ""
             [retention]
             runs_days = 30
             runs_count = 10_000
@@ -330,6 +331,8 @@ mod tests {
             ttl_s = 2_592_000
             enrollment_ttl_s = 900
         "#;
+        let missing = |key: &&Key| !text.contains(&format!("\n            {} = ", key.name));
+        assert_eq!(KEYS.iter().find(missing).map(Key::shown), None, "it has every key");
         let path = file("default", text);
         assert_eq!(load(&Flags::default(), env(&[]), Some(&path)), Ok(Config::default()));
     }
