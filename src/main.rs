@@ -20,7 +20,12 @@ fn main() -> ExitCode {
         #[cfg(feature = "daemon")]
         Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) => upkeep::run(cli),
         #[cfg(not(feature = "daemon"))]
-        Command::Serve(_) | Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) => cli::no_daemon(),
+        Command::Serve(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Doctor(_)
+        | Command::Completions { .. }
+        | Command::Manual { .. } => cli::client_only(),
         _ => cli::run(cli),
     }
 }

@@ -37,11 +37,11 @@ pub fn run(cli: Cli) -> ExitCode {
     exit(smol::block_on(commands::dispatch(cli)), follows)
 }
 
-/// What a build without the daemon says to the commands that need one beside them.
+/// What a build without the daemon says to the commands that are not in it.
 #[cfg(not(feature = "daemon"))]
-pub fn no_daemon() -> ExitCode {
-    let text = "this build of runabout is a client only (without the Cargo feature `daemon`): serve, backup, restore and \
-                doctor are in the full build, on the daemon's machine";
+pub fn client_only() -> ExitCode {
+    let text = "this build of runabout is a client only (without the Cargo feature `daemon`): serve, backup, restore, \
+                doctor and completions are in the full build, as on the daemon's machine";
     exit(Err(Failure::Usage(text.to_owned())), false)
 }
 

@@ -9,7 +9,7 @@ use crate::tls::NO_TLS;
 
 /// There is none.
 #[derive(Clone, Debug, Default)]
-pub struct Tls;
+pub struct Tls {}
 
 impl Tls {
     /// Says that there is none.

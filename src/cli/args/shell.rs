@@ -20,6 +20,7 @@ impl Shell {
     pub const ALL: [Shell; 3] = [Shell::Bash, Shell::Fish, Shell::Zsh];
 
     /// What writes its script.
+    #[cfg(feature = "daemon")]
     pub fn generator(self) -> clap_complete::Shell {
         match self {
             Shell::Bash => clap_complete::Shell::Bash,

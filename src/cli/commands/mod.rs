@@ -5,6 +5,7 @@
 mod access;
 mod add;
 mod caller;
+#[cfg(feature = "daemon")]
 mod completions;
 mod context;
 mod drain;
@@ -12,6 +13,7 @@ mod login;
 mod logs;
 mod logs_of_several;
 mod ls;
+#[cfg(feature = "daemon")]
 mod manual;
 mod notices;
 mod progress;
@@ -39,9 +41,11 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     if let Command::Progress(options) = cli.command {
         return progress::progress(&cli.global, options).await;
     }
+    #[cfg(feature = "daemon")]
     if let Command::Completions { shell } = cli.command {
         return completions::completions(shell);
     }
+    #[cfg(feature = "daemon")]
     if let Command::Manual { dir } = cli.command {
         return manual::manual(&dir);
     }
