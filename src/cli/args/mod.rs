@@ -3,6 +3,7 @@
 //! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
 
 mod help;
+mod numbers;
 mod queue;
 mod runs;
 mod shell;
@@ -18,6 +19,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
+use self::numbers::{from_1, percent, whole};
 pub use self::queue::QueueOptions;
 pub use self::runs::{Id, LogsOptions, LsOptions};
 pub use self::shell::Shell;
@@ -174,7 +176,7 @@ expires; there, `runabout sessions --revoke ID` ends it.")]
     /// List sessions, or revoke one
     Sessions {
         /// End this session; its open streams end with it
-        #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
+        #[arg(long, value_name = "ID", value_parser = from_1::<i64>)]
         revoke: Option<i64>,
     },
     /// Print what makes a shell complete these command lines
@@ -242,7 +244,7 @@ pub struct EnrollOptions {
     #[arg(long, value_name = "TIME", value_parser = duration::parse_s)]
     pub ttl: Option<i64>,
     /// How often it can be used [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<1, 1000>)]
     pub uses: Option<i64>,
     /// A note, for people
     #[arg(long)]
@@ -298,11 +300,6 @@ impl Cli {
             _ => Ok(self),
         }
     }
-}
-
-fn percent(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
-    number.filter(|number| (0.0..=100.0).contains(number)).ok_or_else(|| "it is a number from 0 to 100".to_owned())
 }
 
 #[cfg(test)]
@@ -363,6 +360,24 @@ mod tests {
         assert!(read("runabout logs -f").is_err());
         let of_two = read("runabout logs -f 41 last").expect("two").command;
         assert!(matches!(of_two, Command::Logs(LogsOptions { ids, .. }) if ids == [Id::Number(41), Id::Last]));
+    }
+
+    #[test]
+    fn what_a_number_may_be_is_said_without_the_words_of_a_parser() {
+        for wrong in [
+            "add -p high -- a",
+            "ls --limit x",
+            "ls --limit 0",
+            "ls --limit 99999999999",
+            "enroll --uses x",
+            "sessions --revoke x",
+            "queue gpu --slots x",
+            "queue gpu --slots 99999999999999999999",
+        ] {
+            let error = read(&format!("runabout {wrong}")).expect_err(wrong).to_string();
+            assert!(error.contains("it must be a whole number, from "), "{wrong}: {error}");
+        }
+        assert!(read("runabout queue gpu --slots 0").is_ok(), "the daemon says what it allows");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::numbers::whole;
+
 /// Which queue, and what to make of it.
 #[derive(Args, Debug)]
 pub struct QueueOptions {
@@ -11,7 +13,7 @@ pub struct QueueOptions {
     #[arg(hide = true)]
     pub stray: Option<String>,
     /// How many runs of it may run at once
-    #[arg(long, value_name = "N", requires = "name")]
+    #[arg(long, value_name = "N", requires = "name", value_parser = whole::<1, 1024>)]
     pub slots: Option<i64>,
     /// Start nothing more from it
     #[arg(long, requires = "name", conflicts_with = "resume")]

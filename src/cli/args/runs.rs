@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
+use super::numbers::from_1;
 use crate::scope::Cursor;
 
 /// A run, as a person names it.
@@ -46,7 +47,7 @@ pub struct LsOptions {
     #[arg(short, long)]
     pub name: Option<String>,
     /// How many at most
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = from_1::<u32>)]
     pub limit: u32,
 }
 

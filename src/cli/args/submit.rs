@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::numbers::whole;
 use crate::cli::duration;
 use crate::run::{OnInterrupt, Options};
 
@@ -24,7 +25,7 @@ pub struct SubmitOptions {
     #[arg(short, long)]
     pub queue: Option<String>,
     /// -1000 to 1000; high starts first [default: 0]
-    #[arg(short, long, allow_negative_numbers = true, value_name = "N", value_parser = priority)]
+    #[arg(short, long, allow_negative_numbers = true, value_name = "N", value_parser = whole::<-1000, 1000>)]
     pub priority: Option<i64>,
     /// End it after this long: 90, 90s, 15m, 2h, 1d
     #[arg(short, long, value_name = "TIME", value_parser = duration::parse_s)]
@@ -66,11 +67,6 @@ impl SubmitOptions {
     pub fn options(&self) -> Options {
         Options {}
     }
-}
-
-/// How far it may go is for the daemon to say.
-fn priority(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| "it must be a whole number, from -1000 to 1000".to_owned())
 }
 
 fn on_interrupt() -> impl TypedValueParser<Value = OnInterrupt> {
