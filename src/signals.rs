@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use async_io::Async;
-use async_io::Timer;
+use crate::reactor::Async;
+use crate::reactor::Timer;
 use futures_lite::{AsyncReadExt as _, FutureExt as _, future};
 use rustix::fs::{Mode, OFlags, open};
 

@@ -3,13 +3,10 @@
 //! What is past its time is dropped, so it has to bear that. A wait that is part of a `poll` written by hand, or one of
 //! several that may come first, has a timer of its own.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::ready;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use futures_lite::future::{self, Future as _};
+use futures_lite::future;
 
 /// What a future answers; `None` where it takes longer than this.
 pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
@@ -23,50 +20,12 @@ pub async fn until<T>(deadline: impl Into<Option<Instant>>, work: impl Future<Ou
 }
 
 /// The work is looked at first: what is done in time counts, however late that is seen.
-async fn first<T>(work: impl Future<Output = T>, timer: impl FnOnce() -> Timer) -> Option<T> {
+pub(crate) async fn first<T, F: Future>(work: impl Future<Output = T>, timer: impl FnOnce() -> F) -> Option<T> {
     let late = async {
         timer().await;
         None
     };
     future::or(async { Some(work.await) }, late).await
-}
-
-/// Notices that nothing happened for so long. What happens all the time puts it off without touching the timer: that is
-/// looked at only when it fires.
-pub struct Quiet {
-    time: Duration,
-    since: Instant,
-    timer: Timer,
-}
-
-impl Quiet {
-    /// From now on.
-    pub fn new(time: Duration) -> Quiet {
-        Quiet { time, since: Instant::now(), timer: Timer::after(time) }
-    }
-
-    /// Something happened.
-    pub fn put_off(&mut self) {
-        self.since = Instant::now();
-    }
-
-    /// Waits until nothing has happened for that long; the time until it has again begins there.
-    pub async fn over(&mut self) {
-        poll_fn(|cx| {
-            loop {
-                ready!(Pin::new(&mut self.timer).poll(cx));
-                let due = self.since + self.time;
-                let now = Instant::now();
-                if due <= now {
-                    self.since = now;
-                    self.timer.set_after(self.time);
-                    return std::task::Poll::Ready(());
-                }
-                self.timer.set_at(due);
-            }
-        })
-        .await;
-    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ const ORDER: &[&str] = &[
     // What everything stands on.
     "system",
     "timer",
+    "reactor",
     "descriptors",
     "free_space",
     "dir",

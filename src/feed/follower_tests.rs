@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use async_io::Timer;
-use futures_lite::future::{self, block_on};
+use crate::reactor::Timer;
+use crate::reactor::block_on;
+use futures_lite::future;
 
 use super::*;
 use crate::event::{Kind, Stream};

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::reactor::{block_on, within};
 use futures_lite::StreamExt as _;
-use futures_lite::future::block_on;
 use futures_lite::stream;
 use proptest::prelude::*;
 
@@ -238,7 +238,7 @@ impl Reader {
             if self.last.is_some() {
                 return;
             }
-            let Some(Some(step)) = crate::timer::within(PATIENCE, self.steps.next()).await else { return };
+            let Some(Some(step)) = within(PATIENCE, self.steps.next()).await else { return };
             self.take(step.expect("the store can be read"));
         }
     }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::reactor::block_on;
 use futures_lite::FutureExt as _;
-use futures_lite::future::{self, block_on};
+use futures_lite::future;
 
 use super::hub::Hub;
 use super::mailboxes::HubLimits;

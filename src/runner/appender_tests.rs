@@ -6,6 +6,7 @@ use futures_lite::future;
 
 use super::*;
 use crate::event::Stream;
+use crate::reactor::block_on;
 use crate::run::RunId;
 use crate::store::Fault;
 use crate::store::backlog::Intake;
@@ -27,7 +28,7 @@ fn commits<A: Future<Output = ()>>(commit: Duration, act: impl FnOnce(Backlog, I
         Ok(commit)
     };
     let appended = append_to(&backlog, PACING, flush);
-    future::block_on(future::or(appended, act(backlog.clone(), intake)));
+    block_on(future::or(appended, act(backlog.clone(), intake)));
     log.into_inner().expect("one thread")
 }
 
@@ -142,7 +143,7 @@ fn a_store_that_fails_is_tried_again_and_loses_nothing() {
         intake.push(Stream::Stdout, b"two\n");
         ms(2_200).await;
     };
-    future::block_on(future::or(append_to(&backlog, PACING, flush), acting));
+    block_on(future::or(append_to(&backlog, PACING, flush), acting));
     assert_eq!(tries.lock().expect("one thread").len(), 3, "once a second, whatever is printed meanwhile");
     assert_eq!(taken.into_inner().expect("one thread"), b"one\ntwo\n");
 }

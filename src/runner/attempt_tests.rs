@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::event::Stream;
+use crate::reactor::block_on;
 use crate::run::{Command, Options};
 use crate::run_tokens::RunTokens;
 use crate::runner::{Environment, Running, procfs};
@@ -164,7 +165,7 @@ impl Trial {
             Timer::after(Duration::from_secs(30)).await;
             panic!("{:?} does not end", self.claimed.command);
         };
-        let (asked, exit) = future::block_on(future::or(executed, future::or(committing, future::or(beside, late))));
+        let (asked, exit) = block_on(future::or(executed, future::or(committing, future::or(beside, late))));
         let took = began.elapsed();
         self.printed.add(&backlog.take_all(RunId(7)));
         let [stdout, stderr] = self.printed.texts();

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use async_io::Timer;
+use crate::reactor::{Timer, block_on};
 use event_listener::Event;
 use futures_lite::future;
 
@@ -114,7 +114,7 @@ fn see_to_its_end(
         Timer::after(Duration::from_secs(10)).await;
         panic!("it does not end: {:?}", scripted.was_asked());
     };
-    let asked = future::block_on(future::or(supervised, future::or(beside, late)));
+    let asked = block_on(future::or(supervised, future::or(beside, late)));
     let bytes: Vec<u8> = backlog.take_all(RUN).into_iter().flat_map(|piece| piece.bytes).collect();
     (asked, String::from_utf8(bytes).expect("text"))
 }

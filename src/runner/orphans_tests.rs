@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use super::*;
+use crate::reactor::block_on;
 use crate::store::ProcessMark;
 
 /// Each test has an instance of its own, so that none finds the others' processes.
@@ -31,7 +32,7 @@ fn end(left: Vec<LeftRun>, instance: &str, grace: Duration) -> (usize, Duration)
         Timer::after(Duration::from_secs(20)).await;
         panic!("does not end");
     };
-    future::block_on(future::or(orphan.end(instance, grace, future::pending()), late));
+    block_on(future::or(orphan.end(instance, grace, future::pending()), late));
     (orphan.known.len(), began.elapsed())
 }
 

@@ -248,7 +248,8 @@ impl Drop for Switch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_lite::future::{block_on, poll_once};
+    use crate::reactor::block_on;
+    use futures_lite::future::poll_once;
 
     #[test]
     fn the_first_to_ask_decides() {

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dir::Dir;
+use crate::reactor::block_on;
 use crate::run::{Ask, Exit, RunId, Spec, Status};
 use crate::store::{DEFAULT_QUEUE, NewRun, StoreConfig};
 
@@ -113,12 +114,12 @@ proptest! {
         let obey = |order: Order| ordered.borrow_mut().take(&order);
         let scheduled = run(&store, &bell, &stop, &metrics, || None, obey);
         let played = play(&store, &stop, &acts, &ordered);
-        let ((), (to_be_stopped, never_to_start)) = future::block_on(future::zip(scheduled, played));
+        let ((), (to_be_stopped, never_to_start)) = block_on(future::zip(scheduled, played));
         let told = ordered.borrow();
         let started: BTreeSet<RunId> = told.started.keys().copied().collect();
         prop_assert_eq!(&told.stopped, &to_be_stopped);
         prop_assert!(started.is_disjoint(&never_to_start), "{:?} started though canceled before", started);
-        future::block_on(store.close());
+        block_on(store.close());
         std::fs::remove_dir_all(&dir).expect("removed");
     }
 }

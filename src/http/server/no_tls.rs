@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_io::Async;
+use crate::reactor::Async;
 
 use super::metered::{Metered, Taken};
 use crate::config;

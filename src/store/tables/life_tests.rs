@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_lite::future::{block_on, zip};
+use crate::reactor::block_on;
+use futures_lite::future::zip;
 use proptest::prelude::*;
 
 use crate::clock::UnixMs;

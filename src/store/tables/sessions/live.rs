@@ -14,7 +14,7 @@ use event_listener::Event;
 
 use super::session::{Session, TokenSha256, expiry};
 use crate::clock::UnixMs;
-use crate::timer::within;
+use crate::reactor::within;
 
 /// Sessions that stay cached though nobody holds them; some 300 bytes each.
 const KEPT_MAX: usize = 1_024;
