@@ -81,6 +81,10 @@ impl Body {
                 return Err(self.too_large());
             }
             bytes.extend_from_slice(&data);
+            if incoming.is_end_stream() {
+                // Its length was declared: nothing is waited for, not even the end.
+                break;
+            }
         }
         Ok(bytes)
     }

@@ -17,7 +17,6 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use smol_hyper::rt::FuturesIo;
 
 use super::connection_limits::Permit;
 use super::metered::Metered;
@@ -77,7 +76,7 @@ where
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.head_bytes.max(BUFFER_BYTES_MIN))
         .half_close(false)
-        .serve_connection(FuturesIo::new(transport), answer)
+        .serve_connection(transport, answer)
         .with_upgrades();
     let leave = async {
         serving.stop.wait(last_phase).await;
@@ -95,7 +94,7 @@ where
     // The cut comes last: an answer says when it must end while it is made.
     if let Some(is_other_protocol) = ended.or(leave).or(cut).await {
         if let Some(parts) = speaking.into_parts().filter(|_| is_other_protocol) {
-            refuse_protocol(parts.io.into_inner()).await;
+            refuse_protocol(parts.io).await;
         }
         return;
     }

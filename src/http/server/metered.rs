@@ -6,12 +6,14 @@ use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use rustix::net::{Shutdown, shutdown};
+
+use crate::reactor::Async;
 
 /// When the client last took a byte: shared with whoever wants to know whether it still does.
 #[derive(Clone, Debug)]
@@ -39,12 +41,14 @@ impl Taken {
 pub(super) struct Metered<S> {
     socket: S,
     taken: Taken,
+    /// The last read found less than there was space for: before the next one there must be something new.
+    is_drained: AtomicBool,
 }
 
 impl<S> Metered<S> {
     /// A fresh socket.
     pub fn new(socket: S) -> Metered<S> {
-        Metered { socket, taken: Taken::new() }
+        Metered { socket, taken: Taken::new(), is_drained: AtomicBool::new(false) }
     }
 
     /// When the other end last took a byte.
@@ -58,9 +62,29 @@ impl<S> Metered<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+impl<T: AsFd + Send + Sync + 'static> Metered<Async<T>> {
+    /// Waits until there is something new to read. Whoever waits for that asks here, and not the socket: what it says once
+    /// it does not say again to the read that follows.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.socket.poll_readable(cx))?;
+        self.is_drained.store(false, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsFd + Send + Sync + 'static> AsyncRead for Metered<Async<T>>
+where
+    Async<T>: AsyncRead,
+{
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().socket).poll_read(cx, bytes)
+        let this = self.get_mut();
+        if this.is_drained.load(Ordering::Relaxed) {
+            ready!(this.poll_readable(cx))?;
+        }
+        let count = ready!(Pin::new(&mut this.socket).poll_read(cx, bytes))?;
+        // The end is found again by whoever asks again.
+        this.is_drained.store((1..bytes.len()).contains(&count), Ordering::Relaxed);
+        Poll::Ready(Ok(count))
     }
 }
 

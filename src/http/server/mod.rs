@@ -9,6 +9,7 @@ pub mod bridge;
 mod connection;
 mod connection_limits;
 mod fragment;
+mod hyper_io;
 mod listen;
 pub mod metered;
 pub mod reply;

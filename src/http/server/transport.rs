@@ -20,7 +20,6 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use hyper::body::Bytes;
 use hyper::upgrade::Upgraded;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use smol_hyper::rt::FuturesIo;
 
 use super::connection_limits::Permit;
 use super::fragment::Lines;
@@ -311,9 +310,9 @@ impl Io {
     /// Waits until a read may find something; what is decrypted already lies where this cannot see it.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Io::Tcp(stream) => stream.socket().poll_readable(cx),
+            Io::Tcp(stream) => stream.poll_readable(cx),
             Io::Tls(_) => Poll::Ready(Ok(())),
-            Io::Unix(stream) => stream.socket().poll_readable(cx),
+            Io::Unix(stream) => stream.poll_readable(cx),
         }
     }
 
@@ -436,8 +435,8 @@ impl AsyncWrite for Transport {
 /// From here on the stream looks after stalled clients itself, by [`Transport::taken`], and closing is immediate.
 /// `None` only where the upgrade is not one of this server.
 pub fn raw_stream(upgraded: Upgraded) -> Option<(Transport, Bytes)> {
-    let parts = upgraded.downcast::<FuturesIo<Transport>>().ok()?;
-    let mut transport = parts.io.into_inner();
+    let parts = upgraded.downcast::<Transport>().ok()?;
+    let mut transport = parts.io;
     transport.stall = None;
     transport.stalled = None;
     transport.state.is_hurried.store(true, Ordering::Relaxed);
