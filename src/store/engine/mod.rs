@@ -14,6 +14,7 @@ pub mod output;
 pub mod published;
 pub mod reads;
 pub mod recovery;
+pub mod reply;
 pub mod requests;
 pub mod room;
 pub mod rules;

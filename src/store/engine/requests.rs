@@ -1,18 +1,20 @@
-//! Sends requests to the store's two threads by two bounded channels; each answer comes back by a channel of its own.
+//! Sends requests to the store's two threads by two bounded channels; each answer comes back by itself.
 
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 
 use crate::store::engine::job::{Job, WriteOf};
+use crate::store::engine::reply::{Reply, reply};
 use crate::store::engine::snapshot::{Read, Snapshot};
 use crate::store::engine::writer::Writer;
 use crate::store::error::{StoreError, closed};
 
-/// Jobs that may wait for the writing thread; further ones wait for a place.
-const JOBS_MAX: usize = 4_096;
-/// Reads that may wait for the reading thread; further ones wait for a place.
-const READS_MAX: usize = 4_096;
+/// Jobs that may wait for the writing thread: as many as one transaction takes. Further ones wait for a place. The
+/// places are there from the start, 32 bytes each.
+const JOBS_MAX: usize = 1_024;
+/// Reads that may wait for the reading thread; further ones wait for a place of 24 bytes.
+const READS_MAX: usize = 1_024;
 
 /// The two channels; cheap to clone.
 #[derive(Clone)]
@@ -52,7 +54,7 @@ impl Requests {
 
     /// Queues a job without waiting for a place or the answer.
     pub fn write_later(&self, work: impl FnMut(&mut Writer<'_>) -> Result<(), StoreError> + Send + 'static) {
-        let (reply, _) = async_channel::bounded(1);
+        let (reply, _) = reply();
         let _ = self.jobs.try_send(Job::Write(Box::new(WriteOf { is_urgent: false, work, result: None, reply })));
     }
 
@@ -69,15 +71,15 @@ impl Requests {
         &self,
         work: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = async_channel::bounded(1);
+        let (reply, answer) = reply();
         let read: Read = Box::new(move |snapshot| {
             // Who has gone meanwhile need not be answered.
-            if !Sender::is_closed(&reply) {
-                let _ = reply.try_send(snapshot.and_then(work));
+            if reply.is_awaited() {
+                reply.give(snapshot.and_then(work));
             }
         });
         self.reads.send(read).await.map_err(|_| closed())?;
-        answer.recv().await.map_err(|_| closed())?
+        answer.await.ok_or_else(closed)?
     }
 
     /// Commits output that is ready; returns the smoothed time of a commit.
@@ -107,9 +109,9 @@ impl Requests {
         self.reads.close();
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(Sender<T>) -> Job) -> Result<T, StoreError> {
-        let (reply, answer) = async_channel::bounded(1);
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
+        let (reply, answer) = reply();
         self.jobs.send(job(reply)).await.map_err(|_| closed())?;
-        answer.recv().await.map_err(|_| closed())
+        answer.await.ok_or_else(closed)
     }
 }

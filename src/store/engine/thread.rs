@@ -3,12 +3,15 @@
 //! It answers a job only after its COMMIT and only with a known outcome. What failed for lack of room is tried again
 //! with less; what failed otherwise is tried again job by job, after recovery (see `recovery`).
 
-use async_channel::{Receiver, Sender};
+use std::task::Waker;
+
+use async_channel::Receiver;
 
 use crate::metrics::OfRequest;
 use crate::store::engine::database::Database;
 use crate::store::engine::job::{Job, Write};
 use crate::store::engine::reads;
+use crate::store::engine::reply::Reply;
 use crate::store::engine::room::Load;
 use crate::store::engine::transaction::Steps;
 use crate::store::error::{Fault, StoreError};
@@ -40,7 +43,7 @@ impl StoreThread {
             }
             if let Some(closed) = closed {
                 self.database.close();
-                let _ = closed.send_blocking(());
+                closed.give(());
                 return;
             }
             self.database.disk.room.keep_ballast();
@@ -49,7 +52,7 @@ impl StoreThread {
     }
 
     /// Takes and commits one batch; returns the channel of a close request, if one came.
-    fn batch(&mut self, first: Option<Job>) -> Option<Sender<()>> {
+    fn batch(&mut self, first: Option<Job>) -> Option<Reply<()>> {
         let mut writes = Vec::new();
         let mut flushes = Vec::new();
         let mut barriers = Vec::new();
@@ -64,7 +67,7 @@ impl StoreThread {
                 Job::Flush(reply) => flushes.push(reply),
                 Job::Barrier(reply) => barriers.push(reply),
                 Job::Checkpoint(reply) => checkpoints.push(reply),
-                Job::Look(reply) => _ = reply.try_send(self.database.look_at_files(true).map_err(StoreError::Failed)),
+                Job::Look(reply) => reply.give(self.database.look_at_files(true).map_err(StoreError::Failed)),
                 // Before the transaction begins: it is to see only what was committed.
                 Job::Read(read) => reads::answer(&self.database.conn, self.database.outside.published.printed(), read),
                 Job::Close(reply) => closed = Some(reply),
@@ -81,12 +84,12 @@ impl StoreThread {
         let has_written = !writes.is_empty() || !flushes.is_empty();
         let outcome = if has_written { self.commit(writes) } else { Ok(()) };
         for flush in flushes {
-            let _ = flush.try_send(outcome.clone().map(|()| self.database.outside.published.commit_time()));
+            flush.give(outcome.clone().map(|()| self.database.outside.published.commit_time()));
         }
         if !checkpoints.is_empty() && self.database.broken.is_none() {
             self.database.checkpoint("PASSIVE");
         }
-        barriers.iter().chain(&checkpoints).for_each(|reply| _ = reply.try_send(()));
+        barriers.into_iter().chain(checkpoints).for_each(|reply| reply.give(()));
         self.database.checkpoint_if_due(self.is_idle());
         if has_written && self.is_idle() {
             self.database.mark_commit();
@@ -108,9 +111,8 @@ impl StoreThread {
         let fault = match self.database.try_commit(load, &mut writes, self.steps) {
             Ok(outcomes) => {
                 self.left.extend(writes.split_off(outcomes.len()));
-                for (write, outcome) in writes.into_iter().zip(outcomes) {
-                    write.answer(outcome.map_err(StoreError::Refused));
-                }
+                let outcomes = outcomes.into_iter().map(|outcome| outcome.map_err(StoreError::Refused));
+                answer_all(writes, outcomes);
                 let why_held =
                     if load == Load::Essential { self.database.disk.room.why_held(&self.database.conn) } else { None };
                 return why_held.map_or(Ok(()), |why| Err(why.into()));
@@ -128,9 +130,7 @@ impl StoreThread {
             Some(why) => Fault::GivenUp(why.clone()).into(),
             None => self.database.disk.room.told(&self.database.conn, &fault),
         };
-        for write in writes {
-            write.answer(Err(told.clone()));
-        }
+        answer_all(writes, std::iter::repeat_with(|| Err(told.clone())));
         Err(told)
     }
 
@@ -156,6 +156,14 @@ impl StoreThread {
             }
         }
     }
+}
+
+/// Lays all answers down, and then wakes those who wait for them: so the thread that they share is woken once, and finds
+/// everything that a commit had for it.
+fn answer_all(writes: Vec<Box<dyn Write>>, outcomes: impl Iterator<Item = Result<(), StoreError>>) {
+    let waiting: Vec<Waker> =
+        writes.into_iter().zip(outcomes).filter_map(|(write, outcome)| write.answer(outcome)).collect();
+    waiting.into_iter().for_each(Waker::wake);
 }
 
 /// Puts jobs in order: urgent ones first, each class as it came. The first bulk job that was left over goes before
