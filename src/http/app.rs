@@ -22,6 +22,7 @@ use crate::http::body::Body;
 use crate::http::error::Problem;
 use crate::http::head::Head;
 use crate::http::middleware::grant::Grant;
+use crate::http::server::reply::Whole;
 use crate::http::types::fields::Fields;
 use crate::maintenance::Maintenance;
 use crate::metrics::Metrics;
@@ -219,10 +220,7 @@ pub fn json_text(part: &impl Serialize) -> Result<String, Problem> {
 
 /// A JSON answer that is text already.
 pub fn raw_json(status: StatusCode, text: String) -> Response {
-    let mut response = Response::new(status);
-    response.set_body(text);
-    response.insert_header("content-type", "application/json");
-    response
+    whole(status, text, "application/json")
 }
 
 /// A JSON answer that is text already. Its bytes count against the budget until the client has taken them.
@@ -235,9 +233,13 @@ pub fn shared_json(status: StatusCode, text: String, mut share: Share) -> Respon
 
 /// A short text.
 pub fn text(status: StatusCode, text: impl Into<String>) -> Response {
+    whole(status, text.into(), "text/plain; charset=utf-8")
+}
+
+/// A text of this type.
+pub fn whole(status: StatusCode, text: String, content_type: &'static str) -> Response {
     let mut response = Response::new(status);
-    response.set_body(text.into());
-    response.insert_header("content-type", "text/plain; charset=utf-8");
+    response.insert_ext(Whole { bytes: text.into(), content_type });
     response
 }
 

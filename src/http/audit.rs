@@ -21,7 +21,9 @@ struct Deed {
 
 /// Notes in an answer what was done, for the line of the log.
 pub fn did(mut response: Response, what: impl fmt::Display) -> Response {
-    response.insert_ext(Deed { what: what.to_string(), by: None });
+    if log::log_enabled!(log::Level::Info) {
+        response.insert_ext(Deed { what: what.to_string(), by: None });
+    }
     response
 }
 

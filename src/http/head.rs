@@ -1,4 +1,4 @@
-//! The request headers that handlers may need, copied as they came and checked when they are read.
+//! The request headers that handlers may need, as they came and checked when they are read. All others are out of reach.
 //!
 //! A value that is not visible ASCII, or a header that came twice, never reaches a handler: it gets a 400 to answer with.
 
@@ -10,38 +10,19 @@ use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::error::Problem;
 
-/// The headers of one request, stored in the extensions of tide's request.
-#[derive(Clone, Debug, Default)]
+/// The headers of one request, stored in the extensions of tide's request. It shows those that a handler has reason to
+/// read; never a token.
+#[derive(Default)]
 pub struct Head {
     headers: HeaderMap,
     /// Whether the request can be upgraded at all: GET, HTTP/1.1, an `Upgrade` header and no body.
     upgradable: bool,
 }
 
-/// The headers that are copied; all others are ignored.
-const NEEDED: [HeaderName; 10] = [
-    ACCEPT,
-    CONNECTION,
-    CONTENT_TYPE,
-    IF_NONE_MATCH,
-    SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION,
-    UPGRADE,
-    HeaderName::from_static("idempotency-key"),
-    HeaderName::from_static("last-event-id"),
-];
-
 impl Head {
-    /// Copies what handlers may need.
-    pub fn of(headers: &HeaderMap, upgradable: bool) -> Head {
-        let mut needed = HeaderMap::new();
-        for name in NEEDED {
-            for value in headers.get_all(&name) {
-                needed.append(name.clone(), value.clone());
-            }
-        }
-        Head { headers: needed, upgradable }
+    /// The head with these headers.
+    pub fn of(headers: HeaderMap, upgradable: bool) -> Head {
+        Head { headers, upgradable }
     }
 
     /// `Accept`.
@@ -156,7 +137,7 @@ mod tests {
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_bytes(value).expect("a value"));
         }
-        Head::of(&headers, true)
+        Head::of(headers, true)
     }
 
     #[test]

@@ -68,9 +68,7 @@ pub async fn metrics(request: Request) -> Answer {
         true => (app.metrics.encode_as_text(), "text/plain; version=0.0.4; charset=utf-8"),
         false => (app.metrics.encode(), "application/openmetrics-text; version=1.0.0; charset=utf-8"),
     };
-    let mut response = text(StatusCode::Ok, figures);
-    response.insert_header("content-type", content_type);
-    Ok(response)
+    Ok(app::whole(StatusCode::Ok, figures, content_type))
 }
 
 /// `POST /v1/maintenance`

@@ -14,6 +14,7 @@ pub(super) mod who;
 use std::sync::Arc;
 
 use hyper::Method;
+use hyper::http::header::{HOST, ORIGIN};
 use hyper::http::request::Parts;
 
 use self::forwarded::Forwarded;
@@ -130,7 +131,10 @@ impl Gate {
                 Some(said.host.unwrap_or(own))
             }
             // No name leads a browser to the Unix socket, so its Host says nothing but which origin is its own.
-            Source::Unix(_) => parts.headers.get("host").and_then(|host| Authority::parse(host.to_str().ok()?)),
+            Source::Unix(_) if parts.headers.contains_key(ORIGIN) => {
+                parts.headers.get(HOST).and_then(|host| Authority::parse(host.to_str().ok()?))
+            }
+            Source::Unix(_) => None,
         };
         let from = origin::of(parts, admission.peer.https, own.as_ref(), &self.access.allowed_origins)?;
         if let From::Allowed(text) = &from {

@@ -66,7 +66,7 @@ impl<S: Clone + Send + Sync + 'static> Site<S> {
         mut request: Request<Incoming>,
     ) -> (Option<RouteLabel>, Response<Reply>) {
         let on_upgrade = is_upgradable(&request).then(|| hyper::upgrade::on(&mut request));
-        let (parts, incoming) = request.into_parts();
+        let (mut parts, incoming) = request.into_parts();
         let body_within = Duration::from_secs(self.limits.body_s);
         let body = Body::new(incoming, &parts.headers, self.limits.body_bytes, body_within);
         let ended = body.ended();
@@ -78,7 +78,7 @@ impl<S: Clone + Send + Sync + 'static> Site<S> {
                 Err(refusal) => (None, reply::problem(&refusal)),
                 Ok(mut crossing) => {
                     let extensions = crossing.ext_mut();
-                    extensions.insert(Head::of(&parts.headers, on_upgrade.is_some()));
+                    extensions.insert(Head::of(std::mem::take(&mut parts.headers), on_upgrade.is_some()));
                     extensions.insert(if identity.is_some() { body } else { body.at_most(STRANGERS_BODY_BYTES_MAX) });
                     extensions.insert(peer);
                     if let Some((identity, grant)) = identity {

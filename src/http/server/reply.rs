@@ -25,6 +25,15 @@ use crate::http::error::Problem;
 /// waits here, shared and counted, and not there, copied.
 const PIECE_BYTES: usize = 16 * 1_024;
 
+/// A body that is there, with its type, in the extensions of tide's response: tide's own body would be a stream of bytes
+/// in a box, with its type as a header and as the parts of one.
+pub struct Whole {
+    /// All of it.
+    pub bytes: Bytes,
+    /// Its `Content-Type`, whatever tide thinks of an answer that has no body of tide's.
+    pub content_type: &'static str,
+}
+
 /// A body that comes bit by bit, in the extensions of tide's response. It is asked for more when the client takes it.
 pub struct Streamed(Mutex<Option<Stream>>);
 
@@ -163,24 +172,31 @@ pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Resu
     let status = StatusCode::from_u16(u16::from(answer.status()))
         .map_err(|_| Problem::internal("an answer without a status"))?;
     let body = answer.take_body();
-    if (status.is_client_error() || status.is_server_error()) && body.is_empty() == Some(true) {
+    let whole = answer.ext_mut().remove::<Whole>();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if is_error && whole.is_none() && body.is_empty() == Some(true) {
         return Err(of_bare(status));
     }
     let streamed = answer.ext_mut().remove::<Streamed>().and_then(Streamed::take);
     let share = answer.ext_mut().remove::<Share>();
     let has_body = !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let body = match (streamed, body.len()) {
+    let content_type = whole.as_ref().filter(|_| has_body).map(|whole| whole.content_type);
+    let body = match (streamed, whole, body.len()) {
         _ if !has_body => Reply::whole(Bytes::new()),
-        (Some(_), _) if is_head => Reply::whole(Bytes::new()),
-        (Some(stream), _) => Reply::streamed(stream),
-        (None, Some(length)) => Reply::whole(read_whole(body, length)?),
-        (None, None) => return Err(Problem::internal("an answer whose length nobody knows")),
+        (Some(_), _, _) if is_head => Reply::whole(Bytes::new()),
+        (Some(stream), _, _) => Reply::streamed(stream),
+        (None, Some(whole), _) => Reply::whole(whole.bytes),
+        (None, None, Some(length)) => Reply::whole(read_whole(body, length)?),
+        (None, None, None) => return Err(Problem::internal("an answer whose length nobody knows")),
     };
-    if !has_body {
+    if !has_body || content_type.is_some() {
         answer.remove_header("content-type");
     }
     let mut response = Response::new(Reply { _share: share, ..body });
     *response.status_mut() = status;
+    if let Some(content_type) = content_type {
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
     for (name, values) in answer.iter() {
         let name = HeaderName::from_bytes(name.as_str().as_bytes());
         for value in values.iter() {
