@@ -60,8 +60,9 @@ fn output_of_runs_that_print_by_turns_is_read_in_the_order_of_ids() {
     let highest = number(&database, "SELECT max(id) FROM output");
     assert_eq!(number(&database, "SELECT max(id) FROM run_events"), highest, "what it printed is the newest");
     daemon.kill9();
-    daemon.start_again();
+    // Before there is a daemon again, which ends what the dead one left.
     gate.open();
+    daemon.start_again();
     daemon.wait_ended(last);
     let next = daemon.events(last).iter().map(|event| event["id"].as_i64().unwrap()).find(|id| *id > highest);
     assert!(next.is_some());
