@@ -45,17 +45,12 @@ impl Budget {
         has_room.then(|| self.hold(bytes))
     }
 
-    /// Counts bytes that there is room for; answers whether there is. They are given back by [`Budget::give_back`].
-    pub fn take(&self, bytes: usize) -> bool {
-        let has_room = self.held() + bytes <= self.0.total;
-        if has_room {
-            self.0.held.fetch_add(bytes, Ordering::Relaxed);
-        }
-        has_room
+    /// Counts bytes that there is room for.
+    pub fn fits(&self, bytes: usize) -> Option<Share> {
+        (self.held() + bytes <= self.0.total).then(|| self.hold(bytes))
     }
 
-    /// Counts bytes of [`Budget::take`] no longer.
-    pub fn give_back(&self, bytes: usize) {
+    fn give_back(&self, bytes: usize) {
         self.0.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -102,8 +97,7 @@ mod tests {
         assert_eq!(shares[0].bytes(), TOTAL / 8);
         assert!(shares.iter().all(|share| share.bytes() >= SHARE_BYTES_MIN));
         assert!(budget.held() < TOTAL, "{}", budget.held());
-        assert!(!budget.take(TOTAL) && budget.take(1));
-        budget.give_back(1);
+        assert!(budget.fits(TOTAL).is_none() && budget.fits(1).is_some());
         drop(shares);
         assert_eq!(budget.held(), 0);
         let mut share = budget.share(10);

@@ -83,7 +83,8 @@ pub struct Follower {
     caught_up: bool,
     sent_caught_up: bool,
     ready: VecDeque<Step>,
-    /// What was handed out last counts until more is asked for: by then the transport has written it.
+    /// The page that was handed out last counts until more is asked for: by then the transport has written it. What comes
+    /// live counts by itself.
     share: Option<Share>,
     /// When a reader of all runs is moved on.
     quiet: Quiet,
@@ -204,7 +205,6 @@ impl Follower {
             let has_room = self.caught_up && events < STEP_EVENTS_MAX && bytes < STEP_BYTES_MAX;
             next = if has_room { self.live.try_next() } else { None };
         }
-        self.share = Some(self.hub.budget().hold(bytes));
         if let (Some(queue), false) = (self.scope.queue(), parts.is_empty()) {
             // Which queue a run is in, no event tells.
             let runs = parts.iter().flat_map(Part::marks).map(|mark| mark.run).collect();

@@ -51,7 +51,7 @@ impl Hub {
 
     /// A place among those who only wait for a run's end.
     pub(super) fn subscribe_to_end(&self, run: RunId) -> Subscription {
-        Subscription::new(&self.mailboxes, Wants::EndOf(run), Vec::new())
+        Subscription::new(&self.mailboxes, Wants::EndOf(Scope::Run(run)), Vec::new())
     }
 
     /// The newest event that was handed out: every reader who is shown it, or one before it, holds it or lags.

@@ -35,25 +35,32 @@ pub struct HubLimits {
 pub(super) enum Wants {
     /// All that the scope shows, as far as an event tells.
     Shown(Scope, Form),
-    /// The last one of a run.
-    EndOf(RunId),
+    /// The last one of the one run of this scope.
+    EndOf(Scope),
 }
 
 impl Wants {
     /// The one run whose events alone can be wanted.
     fn run(&self) -> Option<RunId> {
         match self {
-            Wants::Shown(Scope::Run(run), _) | Wants::EndOf(run) => Some(*run),
-            Wants::Shown(Scope::All(_), _) => None,
+            Wants::Shown(Scope::Run(run), _) | Wants::EndOf(Scope::Run(run)) => Some(*run),
+            Wants::Shown(Scope::All(_), _) | Wants::EndOf(Scope::All(_)) => None,
+        }
+    }
+
+    fn shown(&self) -> (&Scope, Form) {
+        match self {
+            Wants::Shown(scope, form) => (scope, *form),
+            Wants::EndOf(scope) => (scope, Form::Bytes),
         }
     }
 
     fn wants(&self, event: &Event) -> bool {
-        match self {
-            Wants::Shown(Scope::Run(run), _) => event.run == *run,
-            Wants::Shown(Scope::All(filter), _) => filter.shows(event.kind, event.run),
-            Wants::EndOf(run) => event.run == *run && event.kind == Kind::Finished,
-        }
+        let is_shown = match self.shown().0 {
+            Scope::Run(run) => event.run == *run,
+            Scope::All(filter) => filter.shows(event.kind, event.run),
+        };
+        is_shown && (matches!(self, Wants::Shown(..)) || event.kind == Kind::Finished)
     }
 }
 
@@ -75,6 +82,12 @@ impl Mailbox {
     /// Whether something was not put in; from now on it is again.
     pub fn take_lag(&self) -> bool {
         self.lagging.swap(false, Ordering::SeqCst)
+    }
+
+    /// Counts a stretch no longer that its reader has taken out.
+    pub fn taken(&self, stretch: &Stretch) {
+        self.held_events.fetch_sub(stretch.marks().len(), Ordering::SeqCst);
+        self.held_bytes.fetch_sub(stretch.held_bytes(), Ordering::SeqCst);
     }
 }
 
@@ -197,25 +210,19 @@ impl Mailboxes {
         let mut looked_at = 0;
         for group in open.groups_of(events) {
             looked_at += group.mailboxes.len();
-            if let Some(stretch) = self.lay(&group.wants, events, &mut texts) {
-                let stretch = Arc::new(stretch);
-                group.mailboxes.iter().for_each(|mailbox| self.put(mailbox, &stretch));
-            }
+            let Some(laying) = self.lay(&group.wants, events, &mut texts) else { continue };
+            // Counted once for all of them: they share it.
+            let share = self.budget.fits(laying.held_bytes());
+            let stretch = share.map(|share| Arc::new(laying.counted(share)));
+            group.mailboxes.iter().for_each(|mailbox| self.put(mailbox, stretch.as_ref()));
         }
         self.pushed.store(last.id.0, Ordering::SeqCst);
         looked_at
     }
 
     /// Lays down what a group is shown, if anything. The text of an event is made once for all groups.
-    fn lay(&self, wants: &Wants, events: &[Event], texts: &mut [String]) -> Option<Stretch> {
-        let of_one;
-        let (scope, form) = match wants {
-            Wants::Shown(scope, form) => (scope, *form),
-            Wants::EndOf(run) => {
-                of_one = Scope::Run(*run);
-                (&of_one, Form::Bytes)
-            }
-        };
+    fn lay<'a>(&'a self, wants: &'a Wants, events: &[Event], texts: &mut [String]) -> Option<Laying<'a>> {
+        let (scope, form) = wants.shown();
         let mut laying = None;
         for (event, text) in events.iter().zip(texts).filter(|(event, _)| wants.wants(event)) {
             let laying = laying.get_or_insert_with(|| Laying::new(form, scope, &self.instance));
@@ -228,37 +235,32 @@ impl Mailboxes {
             }
             laying.encoded(event, text);
         }
-        laying.map(Laying::finish)
+        laying
     }
 
-    fn put(&self, mailbox: &Mailbox, stretch: &Arc<Stretch>) {
+    /// Puts a stretch in; where there is no room for it anywhere there is none here either.
+    fn put(&self, mailbox: &Mailbox, stretch: Option<&Arc<Stretch>>) {
         if mailbox.lagging.load(Ordering::SeqCst) {
             return;
         }
-        let (events, bytes) = (stretch.marks().len(), stretch.held_bytes());
-        let has_room = mailbox.held_events.load(Ordering::SeqCst) + events <= self.limits.reader_events
-            && mailbox.held_bytes.load(Ordering::SeqCst) + bytes <= self.limits.reader_bytes;
-        if has_room && self.budget.take(bytes) {
-            // Counted before it is sent: the reader subtracts when it takes it.
-            mailbox.held_events.fetch_add(events, Ordering::SeqCst);
-            mailbox.held_bytes.fetch_add(bytes, Ordering::SeqCst);
-            if mailbox.channel.try_send(Some(stretch.clone())).is_ok() {
-                return;
+        if let Some(stretch) = stretch {
+            let (events, bytes) = (stretch.marks().len(), stretch.held_bytes());
+            let has_room = mailbox.held_events.load(Ordering::SeqCst) + events <= self.limits.reader_events
+                && mailbox.held_bytes.load(Ordering::SeqCst) + bytes <= self.limits.reader_bytes;
+            if has_room {
+                // Counted before it is sent: the reader subtracts when it takes it.
+                mailbox.held_events.fetch_add(events, Ordering::SeqCst);
+                mailbox.held_bytes.fetch_add(bytes, Ordering::SeqCst);
+                if mailbox.channel.try_send(Some(stretch.clone())).is_ok() {
+                    return;
+                }
+                mailbox.taken(stretch);
             }
-            self.taken(mailbox, stretch);
         }
         mailbox.lagging.store(true, Ordering::SeqCst);
         self.metrics.reader_resyncs.inc();
         // An empty channel has nothing that would wake its reader; a full one needs no more.
         let _ = mailbox.channel.try_send(None);
-    }
-
-    /// Counts a stretch no longer that its reader has taken out.
-    pub fn taken(&self, mailbox: &Mailbox, stretch: &Stretch) {
-        let bytes = stretch.held_bytes();
-        mailbox.held_events.fetch_sub(stretch.marks().len(), Ordering::SeqCst);
-        mailbox.held_bytes.fetch_sub(bytes, Ordering::SeqCst);
-        self.budget.give_back(bytes);
     }
 
     /// Closes every mailbox, and those that are still to come: readers see the rest of what they hold.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::budget::Share;
 use crate::event::{Data, Event, Finished, Kind, Stream};
 use crate::numbers::{EventId, Position, RunId, Seq};
 use crate::run::Outcome;
@@ -80,9 +81,6 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    /// What this takes besides its bytes and its marks: itself, its counters, and its places in the lists that hand it on.
-    const OVERHEAD_BYTES: usize = 192;
-
     /// Its events, in order.
     pub fn marks(&self) -> &[Mark] {
         &self.marks
@@ -90,7 +88,27 @@ impl Stretch {
 
     /// What it takes in memory, in bytes.
     pub fn held_bytes(&self) -> usize {
-        self.bytes.len() + self.marks.len() * size_of::<Mark>() + Stretch::OVERHEAD_BYTES
+        held_bytes(self.bytes.len(), self.marks.len())
+    }
+}
+
+/// What a stretch takes besides its bytes and its marks: itself, its counters, and its places in the lists that hand it
+/// on.
+const OVERHEAD_BYTES: usize = 192;
+
+fn held_bytes(bytes: usize, marks: usize) -> usize {
+    bytes + marks * size_of::<Mark>() + OVERHEAD_BYTES
+}
+
+/// Bytes that count as long as anybody has some of them, however many do.
+struct Counted {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -240,8 +258,19 @@ impl<'a> Laying<'a> {
         self.marks.push(Mark { id, run, seq, stream, end: self.bytes.len() });
     }
 
-    /// What was laid down, shared from now on.
+    /// What this takes in memory so far, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        held_bytes(self.bytes.len(), self.marks.len())
+    }
+
+    /// What was laid down, from now on shared. Somebody else counts it.
     pub fn finish(self) -> Stretch {
         Stretch { bytes: self.bytes.into(), marks: self.marks, ended: self.ended }
+    }
+
+    /// The same; it counts until nobody has any of its bytes.
+    pub fn counted(self, share: Share) -> Stretch {
+        let bytes = Bytes::from_owner(Counted { bytes: self.bytes, _share: share });
+        Stretch { bytes, marks: self.marks, ended: self.ended }
     }
 }

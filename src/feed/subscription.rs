@@ -64,7 +64,7 @@ impl Subscription {
     }
 
     fn take(&self, stretch: Arc<Stretch>) -> Live {
-        self.mailboxes.taken(&self.mailbox, &stretch);
+        self.mailbox.taken(&stretch);
         Live::Stretch(stretch)
     }
 }
