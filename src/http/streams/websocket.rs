@@ -192,7 +192,9 @@ async fn serve(guard: StreamGuard, transport: Transport, already_read: Bytes, ba
         .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(Some(INCOMING_BYTES_MAX))
         .max_frame_size(Some(INCOMING_BYTES_MAX));
-    let socket = WebSocketStream::from_partially_read(transport, already_read.into(), Role::Server, Some(config)).await;
+    // Copied, since it is nearly nothing: the library would keep the whole buffer that the request was read into.
+    let already_read = already_read.to_vec();
+    let socket = WebSocketStream::from_partially_read(transport, already_read, Role::Server, Some(config)).await;
     let mut connection = Connection::new(socket, taken, guard.stall());
     let end = match connection.follow(batches, pin!(guard.session_end())).await {
         Ok(end) | Err(end) => end,
