@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::reactor::Timer;
+use async_io::Timer;
 use futures_lite::future::Boxed;
 use smol::lock::Semaphore;
 use smol::{Executor, Task};
@@ -37,7 +37,6 @@ use crate::http::routes;
 use crate::http::server::{self, Listeners, Site, Tls};
 use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
-use crate::reactor::within;
 use crate::run::Ask;
 use crate::run_tokens::RunTokens;
 use crate::runner::{self, Environment, Graces, OomWatch, Pacing, Running, Shortage, appender, children, orphans};
@@ -45,6 +44,7 @@ use crate::signals::{EndSignals, RepeatedSignal, Signals};
 use crate::state_lock::{StateLock, StateLockError};
 use crate::store::{Store, StoreConfig};
 use crate::systemd::InheritedSockets;
+use crate::timer::within;
 use crate::wake::{Bell, Phase, Stop};
 use crate::{logging, scheduler, system, systemd};
 
@@ -108,7 +108,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     let _clock = executor.spawn(daemon.follow_clock(steps));
     let _socket = place.socket.clone().map(|(own, again)| executor.spawn(own.keep(again)));
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
-    let code = crate::reactor::block_on(executor.run(daemon.serve(listeners, policy, signals, &place.said)));
+    let code = smol::block_on(executor.run(daemon.serve(listeners, policy, signals, &place.said)));
     if let Some((socket, _)) = place.socket {
         socket.remove();
     }

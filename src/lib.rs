@@ -34,7 +34,7 @@
 //!   state directory; [`holder`] finds other processes that have its database open.
 //!
 //! # Three threads
-//! Everything async runs on one executor on the main thread, and waits there in the [`reactor`]. SQLite has two threads with
+//! Everything async runs on one executor on the main thread, beside the reactor's helper thread. SQLite has two threads with
 //! a connection each: one writes, one only reads, so that a commit that waits for the medium holds up no read, and reads
 //! hold up no commit. Both take jobs from bounded channels. Output waits in the [`store::Backlog`], from which every commit
 //! takes it along; committed events wait in [`store::Committed`] for the fan-out.
@@ -136,8 +136,6 @@ pub mod maintenance;
 #[cfg(feature = "daemon")]
 pub mod metrics;
 pub mod numbers;
-#[cfg(feature = "daemon")]
-pub mod reactor;
 #[cfg(feature = "daemon")]
 pub mod replica;
 pub mod run;

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::reactor::Timer;
 use async_channel::{Receiver, Sender};
+use async_io::Timer;
 use futures_lite::{FutureExt as _, future};
 use log::Level;
 

@@ -11,8 +11,8 @@ use log::Level;
 
 use crate::clock::UnixMs;
 use crate::metrics::{Metrics, OfCause};
-use crate::reactor::within;
 use crate::store::{FaultLog, Order, Store};
+use crate::timer::within;
 use crate::wake::{Bell, Phase, Stop};
 
 /// The longest sleep. A clock that is set forward rings the Bell; where the system cannot notify of that, it is noticed after

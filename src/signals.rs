@@ -7,8 +7,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::reactor::Async;
-use crate::reactor::Timer;
+use async_io::{Async, Timer};
 use futures_lite::{AsyncReadExt as _, FutureExt as _, future};
 use rustix::fs::{Mode, OFlags, open};
 

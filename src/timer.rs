@@ -20,12 +20,52 @@ pub async fn until<T>(deadline: impl Into<Option<Instant>>, work: impl Future<Ou
 }
 
 /// The work is looked at first: what is done in time counts, however late that is seen.
-pub(crate) async fn first<T, F: Future>(work: impl Future<Output = T>, timer: impl FnOnce() -> F) -> Option<T> {
+async fn first<T>(work: impl Future<Output = T>, timer: impl FnOnce() -> Timer) -> Option<T> {
     let late = async {
         timer().await;
         None
     };
     future::or(async { Some(work.await) }, late).await
+}
+
+/// Notices that nothing happened for so long. What happens all the time puts it off without touching the timer: that is
+/// looked at only when it fires.
+#[cfg(feature = "daemon")]
+pub struct Quiet {
+    time: Duration,
+    since: Instant,
+    timer: Timer,
+}
+
+#[cfg(feature = "daemon")]
+impl Quiet {
+    /// From now on.
+    pub fn new(time: Duration) -> Quiet {
+        Quiet { time, since: Instant::now(), timer: Timer::after(time) }
+    }
+
+    /// Something happened.
+    pub fn put_off(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Waits until nothing has happened for that long; the time until it has again begins there.
+    pub async fn over(&mut self) {
+        std::future::poll_fn(|cx| {
+            loop {
+                std::task::ready!(std::pin::Pin::new(&mut self.timer).poll(cx));
+                let due = self.since + self.time;
+                let now = Instant::now();
+                if due <= now {
+                    self.since = now;
+                    self.timer.set_after(self.time);
+                    return std::task::Poll::Ready(());
+                }
+                self.timer.set_at(due);
+            }
+        })
+        .await;
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use event_listener::{Event, EventListener};
 
-use crate::reactor::within;
+use crate::timer::within;
 
 /// Notifies of commits. The scheduler and the fan-out listen to it.
 #[derive(Clone, Default)]

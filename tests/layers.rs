@@ -25,7 +25,6 @@ const ORDER: &[&str] = &[
     // What everything stands on.
     "system",
     "timer",
-    "reactor",
     "descriptors",
     "free_space",
     "dir",

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::reactor::Async;
+use async_io::Async;
 
 use super::refusal::Refusal;
 use super::room;

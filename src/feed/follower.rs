@@ -30,10 +30,10 @@ use super::stretch::{Form, Laying, Mark, Part, Stretch};
 use super::subscription::{Live, Subscription};
 use crate::event::Gap;
 use crate::numbers::{EventId, Position};
-use crate::reactor::Quiet;
 use crate::run::Outcome;
 use crate::scope::{Cursor, Scope};
 use crate::store::{EventPage, Head, PAGE_BYTES_MAX, PageLimits, Refusal, StoreError, partial_gap};
+use crate::timer::Quiet;
 
 /// Events that are handed to the transport at once, at most: bounds its memory, and lets it flush once for many.
 const STEP_EVENTS_MAX: usize = 256;

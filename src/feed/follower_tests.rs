@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use crate::reactor::Timer;
-use crate::reactor::block_on;
+use async_io::Timer;
+use async_io::block_on;
 use futures_lite::future;
 
 use super::*;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::reactor::{block_on, within};
+use async_io::block_on;
 use futures_lite::StreamExt as _;
 use futures_lite::stream;
 use proptest::prelude::*;
@@ -14,6 +14,7 @@ use crate::feed::test_feed::{FORM, TestFeed};
 use crate::numbers::{RunId, Seq};
 use crate::scope::EventFilter;
 use crate::store::{Change, Intake, StoreConfig};
+use crate::timer::within;
 
 /// Events that a mailbox holds: few, so that readers lag.
 const READER_EVENTS: usize = 4;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::reactor::block_on;
+use async_io::block_on;
 use futures_lite::FutureExt as _;
 use futures_lite::future;
 

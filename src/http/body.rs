@@ -11,7 +11,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::http::header::{CONTENT_ENCODING, HeaderMap};
 
 use crate::http::error::Problem;
-use crate::reactor::within;
+use crate::timer::within;
 
 /// The body of one request, stored in the extensions of tide's request. It can be read once.
 pub struct Body {

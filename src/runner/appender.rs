@@ -6,12 +6,12 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use crate::reactor::Timer;
+use async_io::Timer;
 use log::Level;
 
-use crate::reactor::until;
 use crate::store::backlog::{Backlog, Pace, Plan};
 use crate::store::{FaultLog, Store, StoreError};
+use crate::timer::until;
 
 /// Output takes at most one part in this many of the medium's time.
 const MEDIUM_SHARE: u32 = 4;

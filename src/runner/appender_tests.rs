@@ -2,11 +2,11 @@
 
 use std::sync::Mutex;
 
+use async_io::block_on;
 use futures_lite::future;
 
 use super::*;
 use crate::event::Stream;
-use crate::reactor::block_on;
 use crate::run::RunId;
 use crate::store::Fault;
 use crate::store::backlog::Intake;

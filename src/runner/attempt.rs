@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::reactor::Timer;
+use async_io::Timer;
 use futures_lite::future;
 use log::Level;
 use rustix::process::Signal;
@@ -16,9 +16,9 @@ use super::graces::{AFTERMATH, Graces, KILL_PATIENCE};
 use super::left_behind;
 use super::running::Switch;
 use super::settle::{End, PATIENCE, settle};
-use crate::reactor::{until, within};
 use crate::run::{Ask, Exit, RunId};
 use crate::store::{Claimed, FaultLog, ProcessMark};
+use crate::timer::{until, within};
 
 /// Time after which output of an ended command that still waits is committed by itself.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use async_io::block_on;
+
 use super::*;
 use crate::event::Stream;
-use crate::reactor::block_on;
 use crate::run::{Command, Options};
 use crate::run_tokens::RunTokens;
 use crate::runner::{Environment, Running, procfs};

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-use crate::reactor::Async;
+use async_io::Async;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 
 use super::environment::Environment;
@@ -17,10 +17,10 @@ use super::pipes::Pipes;
 use super::spawn::{Start, Started};
 use super::{children, procfs, session};
 use crate::descriptors::{self, For};
-use crate::reactor::until;
 use crate::run::{Exit, RunId};
 use crate::run_tokens::RunToken;
 use crate::store::{Claimed, ProcessMark};
+use crate::timer::until;
 
 /// A process that we started, until it is reaped.
 #[derive(Debug)]

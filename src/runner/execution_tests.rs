@@ -3,7 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::reactor::{Timer, block_on};
+use async_io::Timer;
+use async_io::block_on;
 use event_listener::Event;
 use futures_lite::future;
 

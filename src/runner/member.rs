@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::reactor::{Async, Timer};
+use async_io::{Async, Timer};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal};
 
@@ -95,7 +95,7 @@ pub(super) fn open(pid: Pid) -> io::Result<Option<Async<OwnedFd>>> {
     if !are_there() {
         return Ok(None);
     }
-    Ok(Some(Async::new_nonblocking(pidfd_open(pid, PidfdFlags::empty())?)))
+    Ok(Some(Async::new_nonblocking(pidfd_open(pid, PidfdFlags::empty())?)?))
 }
 
 /// Whether the system has pidfds: Linux before 5.3 has none, and a container's filter may refuse them.
@@ -121,7 +121,7 @@ pub(super) async fn has_exited(pidfd: &Async<OwnedFd>) {
 mod tests {
     use std::process::Command;
 
-    use crate::reactor::block_on;
+    use async_io::block_on;
     use futures_lite::future::poll_once;
 
     use super::*;

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::reactor::Timer;
+use async_io::Timer;
 use futures_lite::future;
 
 use super::context::Context;
@@ -16,10 +16,10 @@ use super::member::Identity;
 use super::running::Switch;
 use super::settle::{End, settle};
 use super::{left_behind, procfs, session};
-use crate::reactor::{until, within};
 use crate::run::{Ask, Exit, RunId};
 use crate::store::{LeftRun, ProcessMark};
 use crate::system;
+use crate::timer::{until, within};
 
 /// An attempt that a dead daemon left, with those of its processes that are known.
 #[derive(Debug)]

@@ -3,8 +3,9 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
+use async_io::block_on;
+
 use super::*;
-use crate::reactor::block_on;
 use crate::store::ProcessMark;
 
 /// Each test has an instance of its own, so that none finds the others' processes.

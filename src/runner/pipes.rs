@@ -9,13 +9,13 @@ use std::os::fd::OwnedFd;
 use std::task::Poll;
 use std::time::Instant;
 
-use crate::reactor::Async;
+use async_io::Async;
 use futures_lite::future;
 use rustix::io::{Errno, ioctl_fionread, read, write};
 
 use super::execution::{Outlet, Pieces};
 use crate::event::Stream;
-use crate::reactor::until;
+use crate::timer::until;
 
 /// The most that one read takes: what a pipe holds unless told otherwise (pipe(7)).
 const READ_BYTES_MAX: usize = 64 * 1024;

@@ -248,7 +248,7 @@ impl Drop for Switch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reactor::block_on;
+    use async_io::block_on;
     use futures_lite::future::poll_once;
 
     #[test]

@@ -5,15 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::reactor::Timer;
+use async_io::Timer;
 use rustix::process::{Pid, Signal};
 
 use super::graces::KILL_PATIENCE;
 use super::member::{Identity, Member};
 use super::procfs;
-use crate::reactor::within;
 use crate::run::RunId;
 use crate::system;
+use crate::timer::within;
 
 /// Processes that are waited for at once; the others are searched for again afterwards.
 const HELD_MAX: usize = 64;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::reactor::Timer;
+use async_io::Timer;
 use futures_lite::future;
 use log::Level;
 

@@ -4,12 +4,12 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_io::block_on;
 use futures_lite::future;
 use proptest::prelude::*;
 
 use super::*;
 use crate::dir::Dir;
-use crate::reactor::block_on;
 use crate::run::{Ask, Exit, RunId, Spec, Status};
 use crate::store::{DEFAULT_QUEUE, NewRun, StoreConfig};
 

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use crate::reactor::within;
 use crate::run::RunId;
 use crate::store::engine::recovery;
 use crate::store::error::{Fault, StoreError, closed};
 use crate::store::tables::handle::Store;
+use crate::timer::within;
 
 /// Time from which a write that waits for the medium counts as stalled: longer than another process's lock is waited
 /// for, and than most snapshots freeze a file system.

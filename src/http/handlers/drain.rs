@@ -8,8 +8,8 @@ use super::runs::WAIT_MAX_S;
 use crate::http::app::{self, Answer, App, Request, json_body, no_query, nothing, query};
 use crate::http::audit::did;
 use crate::http::error::Problem;
-use crate::reactor::within;
 use crate::run::Status;
+use crate::timer::within;
 use crate::wire::DrainBody;
 
 /// `GET /v1/drain`

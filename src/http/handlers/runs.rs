@@ -19,10 +19,10 @@ use crate::http::streams::answer::answer;
 use crate::http::streams::read_request::ReadRequest;
 use crate::http::types::fields::Fields;
 use crate::http::types::incoming::{change_from, name, queue_name, spec_from, tag};
-use crate::reactor::within;
 use crate::run::{Run, RunId, Spec, Status};
 use crate::scope::Scope;
 use crate::store::{Filter, IdempotencyKey, NewRun, Refusal, StoreError};
+use crate::timer::within;
 use crate::wire::RunBody;
 use crate::wire::Violation;
 

@@ -5,8 +5,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::reactor::Async;
 use async_channel::Receiver;
+use async_io::Async;
 use futures_lite::future;
 use smol::Executor;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::reactor::Timer;
+use async_io::Timer;
 use smol::Executor;
 
 use super::connection;

@@ -7,16 +7,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::reactor::{Async, Timer};
+use async_io::{Async, Timer};
 use futures_lite::FutureExt;
 use futures_lite::io::AsyncWriteExt;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use smol_hyper::rt::SmolTimer;
 
 use super::connection_limits::Permit;
 use super::metered::Metered;
@@ -27,7 +27,7 @@ use super::tls::Tls;
 use super::transport::Transport;
 use crate::http::error::{PROBLEM_JSON, Problem};
 use crate::http::middleware::Source;
-use crate::reactor::within;
+use crate::timer::within;
 use crate::wake::Phase;
 
 /// Least size of hyper's buffer.
@@ -70,7 +70,7 @@ where
         async move { Ok::<_, Infallible>(serving.site.answer(source, request).await.map(|reply| reply.until_sent(busy))) }
     });
     let mut speaking = http1::Builder::new()
-        .timer(HeadTimer)
+        .timer(SmolTimer::new())
         .header_read_timeout(Duration::from_secs(limits.head_s))
         .max_headers(limits.headers)
         .max_header_size(limits.head_bytes)
@@ -165,28 +165,3 @@ impl Arrived {
         }
     }
 }
-
-/// hyper's timer: it waits for heads with it.
-struct HeadTimer;
-
-impl hyper::rt::Timer for HeadTimer {
-    fn sleep(&self, time: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Sleep(Timer::after(time)))
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(Sleep(Timer::at(deadline)))
-    }
-}
-
-struct Sleep(Timer);
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.get_mut().0).poll(cx).map(drop)
-    }
-}
-
-impl hyper::rt::Sleep for Sleep {}

@@ -10,8 +10,8 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::reactor::Async;
 use async_channel::{Receiver, Sender};
+use async_io::Async;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, Stat, chownat, fchmod, fstat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};

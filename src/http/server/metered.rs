@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use rustix::net::{Shutdown, shutdown};
 
-use crate::reactor::Async;
+use async_io::Async;
 
 /// When the client last took a byte: shared with whoever wants to know whether it still does.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::reactor::Async;
+use async_io::Async;
 
 use super::metered::{Metered, Taken};
 use crate::config;

@@ -12,7 +12,7 @@ use super::bridge::Site;
 use super::listen::Listeners;
 use super::serving::{DRAIN, Serving};
 use crate::http::middleware::who::SocketPolicy;
-use crate::reactor::within;
+use crate::timer::within;
 use crate::wake::{Phase, Stop};
 
 /// Serves until the daemon is closing and every answer that was under way has left, or half a second later.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use crate::reactor::{Async, Timer};
+use async_io::{Async, Timer};
 use futures_lite::future::Boxed;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use hyper::body::Bytes;

@@ -14,11 +14,11 @@ use crate::feed::{Follower, Form, Framing, Part, Shown, Step};
 use crate::http::app::App;
 use crate::http::error::Problem;
 use crate::numbers::Position;
-use crate::reactor::Quiet;
 use crate::run::Outcome;
 use crate::scope::{Cursor, Scope};
 use crate::store::StoreError;
 use crate::text;
+use crate::timer::Quiet;
 use crate::wire::Frame;
 
 /// A heartbeat goes out after this long without anything else.

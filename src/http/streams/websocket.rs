@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use crate::reactor::Timer;
+use async_io::Timer;
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -33,7 +33,7 @@ use crate::http::head::Head;
 use crate::http::server::metered::Taken;
 use crate::http::server::rope::Rope;
 use crate::http::server::transport::{Transport, raw_stream};
-use crate::reactor::within;
+use crate::timer::within;
 
 /// The one subprotocol.
 const SUBPROTOCOL: &str = "runabout.v1";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::reactor::block_on;
+use async_io::block_on;
 use futures_lite::future::zip;
 use proptest::prelude::*;
 

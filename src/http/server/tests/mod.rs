@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::reactor::Timer;
+use async_io::Timer;
 use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use hyper::body::Bytes;
 use hyper::upgrade::OnUpgrade;
@@ -184,7 +184,7 @@ impl Daemon {
                 stopping,
                 executor.clone(),
             );
-            crate::reactor::block_on(executor.run(served));
+            async_io::block_on(executor.run(served));
             file.remove();
         });
         Daemon { address, socket, stop, seen, thread: Some(thread) }

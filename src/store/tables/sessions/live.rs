@@ -14,7 +14,7 @@ use event_listener::Event;
 
 use super::session::{Session, TokenSha256, expiry};
 use crate::clock::UnixMs;
-use crate::reactor::within;
+use crate::timer::within;
 
 /// Sessions that stay cached though nobody holds them; some 300 bytes each.
 const KEPT_MAX: usize = 1_024;
