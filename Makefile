@@ -37,7 +37,7 @@ test: ## Run all tests
 	@tests/setup cargo cc curl jq browser strace page
 	$(CARGO) test --locked
 
-check: ## Do what CI does: format, lints, tests, documentation, Rust 1.85, the client alone, a few seconds of fuzz
+check: ## Do what CI does: format, lints, tests, documentation, Rust 1.85, the client alone, a minute of fuzz
 	@tests/setup cargo cc curl jq cargo-fmt cargo-clippy browser strace page
 	$(CARGO) fmt --check
 	@tests/lint
@@ -48,7 +48,7 @@ check: ## Do what CI does: format, lints, tests, documentation, Rust 1.85, the c
 	@tests/oldest
 	@tests/portable
 	@tests/advisories
-	@tests/fuzz/run --brief 15
+	@tests/fuzz/run --brief 60
 
 lint: ## Lint the web page's JavaScript, with the eslint of its lock file
 	@tests/setup page
