@@ -61,6 +61,7 @@ pub const FILES: &[File] = &[
     file!("views/strip.js", JS),
     file!("views/run.js", JS),
     file!("views/events.js", JS),
+    file!("views/output.js", JS),
     file!("views/submit.js", JS),
     file!("views/queues.js", JS),
     file!("views/access.js", JS),

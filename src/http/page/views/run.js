@@ -2,16 +2,13 @@
 
 import {ask, may, patch, post} from '../api.js';
 import {RunFeed} from '../feed.js';
-import {bytes, capital, command, duration, moment, number, outcome, plural, runTook, title, words} from '../format.js';
-import {LogView} from '../log.js';
+import {bytes, capital, command, duration, moment, number, outcome, runTook, title, words} from '../format.js';
 import {badge, confirm, empty, progress, since} from '../parts.js';
-import {Search} from '../search.js';
 import {html, nothing} from '../html.js';
 import {events, SHOWN} from './events.js';
+import {OutputView} from './output.js';
 
 const PARTS = [['', 'Output'], ['events', 'Events'], ['details', 'Details']];
-/** How the output is shown, kept from one run to the next. */
-const shown = {isWrapped: matchMedia('(max-width: 640px)').matches, hasTimes: false};
 
 export class RunView {
   title = '';
@@ -19,16 +16,14 @@ export class RunView {
   #id;
   #part;
   #feed;
-  #search;
-  #log = null;
-  #lines = null;
+  #output;
   #entries = SHOWN;
   #isWholeCommand = false;
 
   constructor(page, {id, part}) {
     [this.#page, this.#id, this.#part] = [page, id, part];
     this.#feed = new RunFeed(id, this.#changed);
-    this.#search = this.#newSearch();
+    this.#output = new OutputView(page, this.#feed);
   }
 
   go({part}) {
@@ -37,46 +32,25 @@ export class RunView {
 
   leave() {
     this.#feed.close();
-    this.#search.stop();
-    this.#log?.close();
+    this.#output.leave();
   }
 
   get ticks() {
     return this.#feed.run?.status === 'running' || this.#feed.run?.status === 'queued';
   }
 
-  #newSearch() {
-    return new Search(this.#feed.lines, () => this.#page.update());
-  }
-
   #status = null;
 
   #changed = () => {
-    this.#log?.update();
-    this.#search?.goOn();
+    this.#output?.changed();
     const {run} = this.#feed;
     if (run && this.#status && run.status !== this.#status) this.#page.say(`Run ${run.id}: ${words(run.status)}.`);
     this.#status = run?.status ?? this.#status;
     this.#page.update();
   };
 
-  /** Puts the log into its place, when that is in the page. */
   rendered(root) {
-    const place = root.querySelector('.log'), {lines} = this.#feed;
-    if (this.#log && (!place || place !== this.#log.place || lines !== this.#lines)) {
-      this.#log.close();
-      this.#log = null;
-    }
-    if (!place || this.#log) return;
-    if (lines !== this.#lines && this.#lines) {
-      this.#search.stop();
-      this.#search = this.#newSearch();
-    }
-    this.#lines = lines;
-    this.#log = new LogView(place, lines, this.#search, () => this.#page.update());
-    this.#log.place = place;
-    this.#log.times(shown.hasTimes);
-    this.#log.wrap(shown.isWrapped);
+    this.#output.rendered(root);
   }
 
   render() {
@@ -99,7 +73,8 @@ export class RunView {
   #body = run => html`<nav class="parts" aria-label="Of this run">${PARTS.map(([part, label]) => html`
       <a href="#/runs/${run.id}${part ? `/${part}` : ''}" aria-current=${part === this.#part ? 'true' : nothing}>${label}</a>`)}
     </nav>
-    ${this.#part === 'events' ? events(this.#feed, this.#entries, this.#moreEvents) : this.#part === 'details' ? details(run) : this.#output(run)}`;
+    ${this.#part === 'events' ? events(this.#feed, this.#entries, this.#moreEvents) : this.#part === 'details' ? details(run) : nothing}
+    ${this.#output.render(run, this.#part !== '')}`;
 
   #goneView(gone) {
     this.title = `Run ${this.#id}`;
@@ -198,72 +173,6 @@ export class RunView {
       this.#page.say(error.message);
     }
   }
-
-  #output(run) {
-    const {lines, isCaughtUp} = this.#feed, search = this.#search, isFollowing = this.#log?.isFollowing ?? true;
-    const count = search.hits.length;
-    const found = !search.isOn ? '' : search.current >= 0 ? `${number(search.current + 1)} of ${plural(count, 'line')}` : plural(count, 'line');
-    return html`<div class="tools" role="group" aria-label="Output">
-        <form class="search" role="search" @submit=${this.#next}>
-          <label class="unseen" for="find">Find in the output</label>
-          <input id="find" type="search" placeholder="Find in the output" autocomplete="off" @input=${this.#find} @keydown=${this.#back}>
-          <span class="found" role="status">${found}${search.isOn && !search.isDone ? ' …' : ''}</span>
-          <button type="button" ?disabled=${!count} aria-label="Previous" @click=${() => this.#step(-1)}>↑</button>
-          <button type="submit" ?disabled=${!count} aria-label="Next">↓</button>
-        </form>
-        <button type="button" aria-pressed=${String(shown.isWrapped)} @click=${this.#wrap}>Wrap</button>
-        <button type="button" aria-pressed=${String(shown.hasTimes)} @click=${this.#times}>Times</button>
-        <span class="count">${plural(lines.count, 'line')}${run.ended_at ? `, ${bytes(run.output_bytes)}` : ''}</span>
-        <a class="button" href="/v1/runs/${run.id}/log" download="run-${run.id}.log">Download</a>
-      </div>
-      <div class="window">
-        <div class="log" tabindex="0" role="region" aria-label="Output of run ${run.id}"></div>
-        ${lines.count ? nothing : html`<p class="none">${none(run, isCaughtUp)}</p>`}
-        ${isFollowing ? nothing : html`<button type="button" class="first follow" @click=${() => this.#log.follow(true)}>
-          ${run.ended_at ? 'To the end' : 'Follow'} ↓</button>`}
-      </div>`;
-  }
-
-  #find = event => {
-    this.#search.find(event.target.value);
-    this.#log?.redraw();
-  };
-
-  #next = event => {
-    event.preventDefault();
-    this.#step(1);
-  };
-
-  #back = event => {
-    if (event.key !== 'Enter' || !event.shiftKey) return;
-    event.preventDefault();
-    this.#step(-1);
-  };
-
-  #step(by) {
-    const line = this.#search.step(by, this.#log.topLine);
-    if (line !== null) this.#log.show(line);
-    this.#page.update();
-  }
-
-  #wrap = () => {
-    shown.isWrapped = !shown.isWrapped;
-    this.#log.wrap(shown.isWrapped);
-    this.#page.update();
-  };
-
-  #times = () => {
-    shown.hasTimes = !shown.hasTimes;
-    this.#log.times(shown.hasTimes);
-    this.#page.update();
-  };
-}
-
-/** What stands where there is no output. */
-function none(run, isCaughtUp) {
-  if (run.status === 'queued') return run.not_before ? `It waits until ${moment(run.not_before)}.` : `It waits for its turn in the queue “${run.queue}”.`;
-  if (!isCaughtUp) return 'Reading …';
-  return run.ended_at ? 'It printed nothing.' : 'It has printed nothing yet.';
 }
 
 /** All that is known of a run, but for what its head says. */
