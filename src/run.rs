@@ -4,12 +4,14 @@
 
 mod hold;
 mod options;
+mod origin;
 mod outcome;
 
 use std::collections::BTreeMap;
 
 pub use self::hold::{HeldBy, Hold};
 pub use self::options::Options;
+pub use self::origin::{Cause, Origin};
 pub use self::outcome::{Ask, Exit, OnInterrupt, Outcome, Reason, Status};
 use crate::clock::UnixMs;
 pub use crate::numbers::RunId;
@@ -126,6 +128,8 @@ pub struct Run {
     pub cancel_requested_at: Option<UnixMs>,
     /// The run that it repeats.
     pub retry_of: Option<RunId>,
+    /// What made it.
+    pub origin: Origin,
 }
 
 #[cfg(test)]

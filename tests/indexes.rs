@@ -216,7 +216,7 @@ fn some_value(parameter: &str) -> Value {
         ":script" | ":value" => text("true"),
         ":token_sha256" => Value::Blob(b"s1".to_vec()),
         ":request_sha256" => Value::Blob(vec![0]),
-        ":stream" | ":command" | ":stdin" | ":cwd" | ":timeout_s" | ":not_before" | ":retry_of" => Value::Null,
+        ":stream" | ":command" | ":stdin" | ":cwd" | ":timeout_s" | ":not_before" | ":retry_of" | ":job" => Value::Null,
         // Of the things that have a number, the first.
         _ => Value::Integer(1),
     }

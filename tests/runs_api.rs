@@ -28,6 +28,7 @@ fn a_run_is_given_back_with_every_field_and_without_its_secrets() {
         "attempt": 1, "exit_code": null, "signal": null, "error": null, "progress": null, "pid": null, "last_seq": 1,
         "output_bytes": 0, "created_at": run["created_at"], "not_before": "2099-01-01T00:00:00.500Z",
         "started_at": null, "ended_at": null, "timeout_s": 60, "cancel_requested_at": null, "retry_of": null,
+        "held_by": ["time"], "cause": "submit", "job": null, "scheduled_for": null, "missed": null,
         "on_interrupt": "requeue", "keep": true,
     });
     assert_eq!(run, wanted);

@@ -14,7 +14,7 @@ use crate::dir::Dir;
 use crate::event::{Event, Kind};
 use crate::metrics::Metrics;
 use crate::numbers::{Position, RunId};
-use crate::run::Spec;
+use crate::run::{Cause, Origin, Spec};
 use crate::scope::{EventFilter, Scope};
 use crate::store::{NewRun, PAGE_BYTES_MAX, PageLimits, Store, StoreConfig};
 use crate::wake::{Bell, Stop};
@@ -59,7 +59,13 @@ impl TestFeed {
     }
 
     pub async fn submit(&self, queue: &str) -> RunId {
-        let new = NewRun { spec: Spec::plain(queue), idempotency: None, retry_of: None, by: "test".into() };
+        let new = NewRun {
+            spec: Spec::plain(queue),
+            idempotency: None,
+            retry_of: None,
+            origin: Origin::of(Cause::Submit),
+            by: "test".into(),
+        };
         self.store().submit(new).await.expect("submitted").run.id
     }
 

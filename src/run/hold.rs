@@ -53,6 +53,11 @@ impl HeldBy {
         self.0 & hold.bit() != 0
     }
 
+    /// The holds, in the order of the contract.
+    pub fn iter(self) -> impl Iterator<Item = Hold> {
+        Hold::ALL.iter().copied().filter(move |hold| self.has(*hold))
+    }
+
     /// Whether nothing holds the run back.
     pub const fn is_nothing(self) -> bool {
         self.0 == 0

@@ -50,6 +50,12 @@ words! {
         DaemonLost = "daemon_lost",
         /// The kernel killed it for lack of memory, according to its cgroup.
         Oom = "oom",
+        /// Nothing had started it in the time after which it was to start no more.
+        Expired = "expired",
+        /// A run that it needed ended in another way than it needed it to.
+        Dependency = "dependency",
+        /// A newer one of its key, or of its job, took its place.
+        Replaced = "replaced",
     }
 }
 

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dir::Dir;
-use crate::run::{Ask, Exit, RunId, Spec, Status};
+use crate::run::{Ask, Cause, Exit, Origin, RunId, Spec, Status};
 use crate::store::{DEFAULT_QUEUE, NewRun, StoreConfig};
 
 /// What a client or the runner does next; a `usize` picks one of the runs that were made.
@@ -70,8 +70,13 @@ async fn play(
         let pick = |run: usize| made.get(run % made.len().max(1)).copied();
         match *act {
             Act::Submit => {
-                let new =
-                    NewRun { spec: Spec::plain(DEFAULT_QUEUE), idempotency: None, retry_of: None, by: "test".into() };
+                let new = NewRun {
+                    spec: Spec::plain(DEFAULT_QUEUE),
+                    idempotency: None,
+                    retry_of: None,
+                    origin: Origin::of(Cause::Submit),
+                    by: "test".into(),
+                };
                 made.push(store.submit(new).await.expect("submitted").run.id);
             }
             Act::Cancel(run) => {

@@ -10,7 +10,7 @@ use super::outcome::OutcomeBody;
 use super::word::Word;
 use crate::clock::UnixMs;
 use crate::numbers::{RunId, Seq};
-use crate::run::{Command, OnInterrupt, Options, Reason, Run, Spec, Status};
+use crate::run::{Cause, Command, Hold, OnInterrupt, Options, Reason, Run, Spec, Status};
 
 /// A run. Values of `env` and `stdin` are never given back.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -71,6 +71,16 @@ pub struct RunBody<'a> {
     pub cancel_requested_at: Option<String>,
     /// The run that it repeats.
     pub retry_of: Option<RunId>,
+    /// Why it waits, while it is queued; empty where it waits for a slot alone.
+    pub held_by: Vec<Word<Hold>>,
+    /// What made it.
+    pub cause: Word<Cause>,
+    /// The job that it belongs to.
+    pub job: Option<Cow<'a, str>>,
+    /// When the job's schedule was due.
+    pub scheduled_for: Option<String>,
+    /// Earlier times that it stands for too, because nobody was there at them.
+    pub missed: Option<i64>,
     /// What the daemon's end does to it.
     pub on_interrupt: Word<OnInterrupt>,
     /// Whether it never expires.
@@ -131,6 +141,11 @@ impl<'a> RunBody<'a> {
             timeout_s: *timeout_s,
             cancel_requested_at: time(&run.cancel_requested_at),
             retry_of: run.retry_of,
+            held_by: run.held_by.iter().map(Word::from).collect(),
+            cause: run.origin.cause.into(),
+            job: text(&run.origin.job),
+            scheduled_for: time(&run.origin.scheduled_for),
+            missed: run.origin.missed,
             on_interrupt: (*on_interrupt).into(),
             keep: *keep,
             options: Cow::Borrowed(options),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runabout::dir::Dir;
 use runabout::metrics::Metrics;
-use runabout::run::Spec;
+use runabout::run::{Cause, Origin, Spec};
 use runabout::store::{NewRun, Store, StoreConfig};
 use runabout::wake::{Bell, Stop};
 
@@ -33,5 +33,11 @@ pub fn store(dir: &TempDir) -> Store {
 
 /// A submit of a script.
 pub fn new_run() -> NewRun {
-    NewRun { spec: Spec::plain("default"), idempotency: None, retry_of: None, by: "test".into() }
+    NewRun {
+        spec: Spec::plain("default"),
+        idempotency: None,
+        retry_of: None,
+        origin: Origin::of(Cause::Submit),
+        by: "test".into(),
+    }
 }

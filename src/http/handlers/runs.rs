@@ -19,7 +19,7 @@ use crate::http::streams::answer::answer;
 use crate::http::streams::read_request::ReadRequest;
 use crate::http::types::fields::Fields;
 use crate::http::types::incoming::{change_from, name, queue_name, spec_from, tag};
-use crate::run::{Run, RunId, Spec, Status};
+use crate::run::{Cause, Origin, Run, RunId, Spec, Status};
 use crate::scope::Scope;
 use crate::store::{Filter, IdempotencyKey, NewRun, Refusal, StoreError};
 use crate::timer::within;
@@ -54,7 +54,7 @@ pub async fn submit(request: Request) -> Answer {
     fields.also_wrong(query.into_violations());
     let spec = spec_of(&request, fields).await?;
     let idempotency = key.map(|key| idempotency_of(key, &request, &content_type, &body));
-    let new = NewRun { spec, idempotency, retry_of: None, by: by(&request)? };
+    let new = NewRun { spec, idempotency, retry_of: None, origin: Origin::of(Cause::Submit), by: by(&request)? };
     let submitted = request.state().store.submit(new).await?;
     let id = submitted.run.id;
     // In a box: it is as large as all the rest, and few ask for it.

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, named_params};
 
 use crate::event::{Finished, Kind};
 use crate::numbers::Seq;
-use crate::run::{Command, HeldBy, Hold, Outcome, Run, RunId, Spec, Status, may_follow};
+use crate::run::{Command, HeldBy, Hold, Origin, Outcome, Run, RunId, Spec, Status, may_follow};
 use crate::store::engine::counters::Standing;
 use crate::store::engine::writer::{Writer, json};
 use crate::store::error::{Fault, StoreError};
@@ -28,6 +28,8 @@ pub struct NewRun {
     pub idempotency: Option<IdempotencyKey>,
     /// The run that it repeats.
     pub retry_of: Option<RunId>,
+    /// What makes it.
+    pub origin: Origin,
     /// Who asks.
     pub by: String,
 }
@@ -62,7 +64,7 @@ fn moved(
 
 /// Submit: writes the run's row and its first event; returns the event's `seq`.
 pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> Result<Seq, StoreError> {
-    let spec = &new.spec;
+    let (spec, origin) = (&new.spec, &new.origin);
     let queued = Standing { status: Status::Queued, queue: &spec.queue, held_by, keep: spec.keep };
     moved(tx, id, None, Some(queued))?;
     let (command, script) = match &spec.command {
@@ -75,7 +77,8 @@ pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> R
         ":env": json(&spec.env), ":stdin": spec.stdin, ":timeout_s": spec.timeout_s,
         ":not_before": spec.not_before.map(|at| at.0), ":on_interrupt": spec.on_interrupt.as_str(),
         ":keep": spec.keep, ":created_at": tx.now.0, ":retry_of": new.retry_of.map(|run| run.0),
-        ":options": spec.options.to_column(),
+        ":options": spec.options.to_column(), ":cause": origin.cause.as_str(), ":job": origin.job,
+        ":scheduled_for": origin.scheduled_for.map(|at| at.0), ":missed": origin.missed,
     })?;
     tx.counters.last_run = id;
     let by = json_string(&new.by);

@@ -13,7 +13,7 @@ use crate::clock::UnixMs;
 use crate::dir::Dir;
 use crate::event::Kind;
 use crate::metrics::Metrics;
-use crate::run::{Ask, Exit, HeldBy, Hold, OnInterrupt, Run, RunId, Spec, Status};
+use crate::run::{Ask, Cause, Exit, HeldBy, Hold, OnInterrupt, Origin, Run, RunId, Spec, Status};
 use crate::store::engine::orders::Order;
 use crate::store::engine::writer::Writer;
 use crate::store::error::{Fault, StoreError};
@@ -146,7 +146,13 @@ impl World {
                     tags: vec!["tag".into()],
                     ..Spec::plain(QUEUES[queue])
                 };
-                let new = NewRun { spec, idempotency: None, retry_of: None, by: "test".into() };
+                let new = NewRun {
+                    spec,
+                    idempotency: None,
+                    retry_of: None,
+                    origin: Origin::of(Cause::Submit),
+                    by: "test".into(),
+                };
                 let made = self.store.submit(new).await.expect("submitted").run.id;
                 let held_by = HeldBy::NOTHING.set(Hold::Time, delayed);
                 self.made(made, Known { queue, held_by, requeue, ..FRESH });
@@ -358,7 +364,13 @@ fn open(dir: &std::path::Path) -> Store {
 fn a_move_that_the_table_lacks_takes_back_what_its_request_wrote() {
     block_on(async {
         let world = World::new().await;
-        let new = NewRun { spec: Spec::plain("other"), idempotency: None, retry_of: None, by: "test".into() };
+        let new = NewRun {
+            spec: Spec::plain("other"),
+            idempotency: None,
+            retry_of: None,
+            origin: Origin::of(Cause::Submit),
+            by: "test".into(),
+        };
         let run = world.store.submit(new).await.expect("submitted").run.id;
         let wrong = world.store.requests.write(move |tx| {
             tx.append(run, Kind::Message, "{}".into())?;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::clock::UnixMs;
-use crate::run::{Command, HeldBy, OnInterrupt, Options, Outcome, Reason, Run, RunId, Spec, Status};
+use crate::run::{Cause, Command, HeldBy, OnInterrupt, Options, Origin, Outcome, Reason, Run, RunId, Spec, Status};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
@@ -71,6 +71,12 @@ fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
         ended_at: time("ended_at")?,
         cancel_requested_at: time("cancel_requested_at")?,
         retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
+        origin: Origin {
+            cause: Cause::parse(row.get_ref("cause")?.as_str()?).unwrap_or(Cause::Submit),
+            job: row.get("job")?,
+            scheduled_for: time("scheduled_for")?,
+            missed: row.get("missed")?,
+        },
     })
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json as json_value};
 use crate::clock::UnixMs;
 use crate::event::Kind;
 use crate::numbers::Seq;
-use crate::run::{Ask, HeldBy, Hold, Outcome, Run, RunId, Spec, Status};
+use crate::run::{Ask, Cause, HeldBy, Hold, Origin, Outcome, Run, RunId, Spec, Status};
 use crate::store::engine::orders::Order;
 use crate::store::engine::writer::Writer;
 use crate::store::error::{Fault, StoreError};
@@ -129,6 +129,7 @@ fn fresh(id: RunId, new: &NewRun, held_by: HeldBy, last_seq: Seq, now: UnixMs) -
         ended_at: None,
         cancel_requested_at: None,
         retry_of: new.retry_of,
+        origin: new.origin.clone(),
     }
 }
 
@@ -233,7 +234,8 @@ fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
         return Err(Refusal::RunNotFinished(id).into());
     }
     let spec = Spec { not_before: None, ..old.spec };
-    let new = NewRun { spec, idempotency: None, retry_of: Some(id), by: by.to_owned() };
+    let new =
+        NewRun { spec, idempotency: None, retry_of: Some(id), origin: Origin::of(Cause::Retry), by: by.to_owned() };
     submit(tx, &new).map(|submitted| submitted.run)
 }
 
