@@ -85,7 +85,7 @@ bench: ## Measure it beside its peers (BENCH='fan_out submits' for parts, BENCH_
 
 build: $(RELEASE) ## Build the release binary: small, stripped, a few minutes
 
-$(RELEASE): Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) $(shell find src sql -type f)
+$(RELEASE): Cargo.toml Cargo.lock $(wildcard .cargo/config.toml) build.rs $(shell find build src sql -type f)
 	@tests/setup cargo cc
 	$(CARGO) build --locked --release
 	@touch $@

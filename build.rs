@@ -1,24 +1,39 @@
-//! Tells the binary when it was built: a clock that shows an earlier time is wrong, and by it nothing is removed. And lists
-//! the migrations, so that a new one is one file.
+//! Tells the binary when it was built: a clock that shows an earlier time is wrong, and by it nothing is removed. Lists the
+//! migrations, so that a new one is one file. And makes the files of the web page, where there is a daemon to serve them.
 //!
 //! `SOURCE_DATE_EPOCH` decides where a build is to be the same byte for byte; else the first build in a target directory.
 
+#[cfg(feature = "daemon")]
+#[path = "build/modules.rs"]
+mod modules;
+#[cfg(feature = "daemon")]
+#[path = "build/page.rs"]
+mod page;
+
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() {
     println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
     let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.trim().parse::<u64>().ok());
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     println!("cargo:rustc-env=RUNABOUT_BUILT_S={}", given.unwrap_or_else(now));
     list_migrations();
+    #[cfg(feature = "daemon")]
+    page::make(&directory("CARGO_MANIFEST_DIR").join("src/http/page"), &directory("OUT_DIR"));
+}
+
+/// One of the directories that cargo names.
+fn directory(variable: &str) -> PathBuf {
+    std::env::var_os(variable).expect("cargo sets it").into()
 }
 
 /// Writes `MIGRATIONS`, the texts of `sql/migrations` by the numbers in their names, which leave none out.
 fn list_migrations() {
-    let dir = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("sql/migrations");
+    let dir = directory("CARGO_MANIFEST_DIR").join("sql/migrations");
     println!("cargo:rerun-if-changed={}", dir.display());
     let entries = std::fs::read_dir(&dir).expect("the migrations are there");
     let mut files: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
@@ -31,6 +46,5 @@ fn list_migrations() {
         writeln!(list, "    include_str!({file:?}),").expect("a String takes everything");
     }
     list.push_str("];\n");
-    let out = Path::new(&std::env::var("OUT_DIR").expect("cargo sets it")).join("migrations.rs");
-    std::fs::write(out, list).expect("the target directory can be written");
+    std::fs::write(directory("OUT_DIR").join("migrations.rs"), list).expect("the target directory can be written");
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use runabout::http::error::CODES;
 use serde_json::{Value, json};
 
-use crate::common::{Call, Client, DEADLINE, Daemon, Opening, Response};
+use crate::common::{Call, Client, DEADLINE, Daemon, Opening, Response, page_file};
 
 /// Codes that no request can be made to give, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[("internal", "a fault of the daemon's own: one that is known gets fixed")];
@@ -366,7 +366,7 @@ fn a_known_path_names_its_methods_and_an_unknown_one_has_none() {
     let daemon = Daemon::start();
     let routes: &[(&str, &[&str])] = &[
         ("/", &["GET"]),
-        ("/page/app.js", &["GET"]),
+        (page_file("app.js"), &["GET"]),
         ("/healthz", &["GET"]),
         ("/readyz", &["GET"]),
         ("/metrics", &["GET"]),

@@ -8,7 +8,7 @@ use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::{Message, WebSocket};
 use serde_json::{Value, json};
 
-use crate::common::{Call, Client, DEADLINE, Daemon, Opening, Reference, Response, eventually};
+use crate::common::{Call, Client, DEADLINE, Daemon, Opening, Reference, Response, eventually, page_file};
 use crate::openapi::reference;
 
 /// Small enough to be exceeded, and quick to be told.
@@ -290,7 +290,8 @@ fn of_the_system(judge: &Judge, daemon: &mut Daemon) {
         judge.plain("GET", path, 200);
     }
     judge.plain("POST", "/v1/maintenance", 200);
-    for path in ["/openapi.json", "/", "/page/app.js", "/page/style.css", "/page/icon.svg"] {
+    let page = ["app.js", "style.css", "icon.svg"].map(page_file);
+    for path in ["/openapi.json", "/"].into_iter().chain(page) {
         let etag = judge.plain("GET", path, 200).header("etag").unwrap().to_owned();
         judge.send("GET", path, 304, |call| call.header("If-None-Match", &etag));
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use runabout::http::routes::ROUTES;
 use serde_json::{Value, json};
 
-use crate::common::{Call, Client, Connection, DEADLINE, Daemon, eventually};
+use crate::common::{Call, Client, Connection, DEADLINE, Daemon, eventually, page_file};
 
 /// A route, who needs to be what for it, and the status for those who are.
 struct Route {
@@ -34,8 +34,8 @@ fn routes() -> Vec<Route> {
     let with = |method, path, body, needs, status| Route { method, path, body: Some(body), needs, status };
     vec![
         route("GET", "/", Nothing, 200),
-        route("GET", "/page/app.js", Nothing, 200),
-        route("HEAD", "/page/style.css", Nothing, 200),
+        route("GET", page_file("app.js"), Nothing, 200),
+        route("HEAD", page_file("style.css"), Nothing, 200),
         route("POST", "/", Viewer, 405),
         route("GET", "/page/nothing", Viewer, 404),
         route("GET", "/healthz", Nothing, 200),

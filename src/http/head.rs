@@ -3,8 +3,8 @@
 //! A value that is not visible ASCII, or a header that came twice, never reaches a handler: it gets a 400 to answer with.
 
 use hyper::http::header::{
-    ACCEPT, CONNECTION, CONTENT_TYPE, IF_NONE_MATCH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, IF_NONE_MATCH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -31,6 +31,14 @@ impl Head {
     /// 400 where it is not visible ASCII or came twice; so with all of these.
     pub fn accept(&self) -> Result<Option<&str>, Problem> {
         once(&self.headers, &ACCEPT)
+    }
+
+    /// `Accept-Encoding`.
+    ///
+    /// # Errors
+    /// See [`Head::accept`].
+    pub fn accept_encoding(&self) -> Result<Option<&str>, Problem> {
+        once(&self.headers, &ACCEPT_ENCODING)
     }
 
     /// `Content-Type`.

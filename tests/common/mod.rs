@@ -13,6 +13,7 @@ mod clock;
 mod daemon;
 mod database;
 mod http;
+mod page_files;
 mod pages;
 mod process;
 mod reader;
@@ -36,6 +37,7 @@ pub use clock::{Clock, now_ms};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
 pub use database::{beside, number};
 pub use http::{Call, Client, Connection, Response};
+pub use page_files::page_file;
 pub use process::{
     Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
     resident_bytes, signal, strace_is_there, threads, voluntary_switches,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::common::{Daemon, Tape};
+use crate::common::{Call, Daemon, Tape, page_file};
 
 #[test]
 fn system() {
@@ -50,23 +50,34 @@ fn files() {
     let daemon = Daemon::start();
     let mut tape = Tape::new("files", &daemon);
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
-    let of = |name: &str| std::fs::read(src.join("page").join(name)).unwrap();
+    // What is made of the sources is held against them by `tests/page.rs`.
+    let of = |path: &str| daemon.get(path).expect(200).body;
+    let [script, styles, icon] = ["app.js", "style.css", "icon.svg"].map(page_file);
+    for path in [script, styles, icon] {
+        let (_, hash) = path.split_once('.').unwrap().0.rsplit_once('-').unwrap();
+        tape.learn(hash, "<hash>");
+    }
     let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
     let reference = std::fs::read_to_string(src.join("openapi.json")).unwrap();
     let reference = reference.replacen("\"version\": \"0.0.0\"", &version, 1).into_bytes();
     for (path, file) in [
         ("/openapi.json", reference),
-        ("/", of("index.html")),
-        ("/page/app.js", of("app.js")),
-        ("/page/style.css", of("style.css")),
-        ("/page/icon.svg", of("icon.svg")),
-        ("/page/vendor/lit-html/LICENSE", of("vendor/lit-html/LICENSE")),
+        ("/", of("/")),
+        (script, of(script)),
+        (styles, of(styles)),
+        (icon, of(icon)),
+        ("/page/vendor/lit-html/LICENSE", of("/page/vendor/lit-html/LICENSE")),
     ] {
         tape.file("a file", daemon.call("GET", path), &file);
         tape.file("its head alone", daemon.call("HEAD", path), b"");
         tape.file("one that is known", daemon.call("GET", path).header("If-None-Match", "*"), b"");
         tape.file("one that is known otherwise", daemon.call("GET", path).header("If-None-Match", "\"x\""), &file);
     }
+    let packed = |call: Call| call.header("Accept-Encoding", "gzip, deflate");
+    let bytes = packed(daemon.call("GET", script)).send().expect(200).body;
+    tape.file("a compressed file", packed(daemon.call("GET", script)), &bytes);
+    tape.file("its head alone", packed(daemon.call("HEAD", script)), b"");
+    tape.file("one that is known", packed(daemon.call("GET", script)).header("If-None-Match", "*"), b"");
     tape.ask("a query", daemon.call("GET", "/openapi.json?x=1"));
     tape.ask("from another host", daemon.tcp().call("GET", "/").header("Host", "evil.example"));
     tape.ask("health, from another host", daemon.tcp().call("GET", "/healthz").header("Host", "evil.example"));

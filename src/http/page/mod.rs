@@ -1,13 +1,15 @@
-//! The web page: static files, embedded in the binary and served to everybody.
+//! The web page: static files, embedded in the binary and served to everybody. `build/page.rs` makes them, of the sources
+//! that lie here, when the binary is built.
 //!
 //! The page is a client of the public API. No file is generated for a request or depends on who asks, and none is
 //! loaded from elsewhere. `POLICY` bounds what the page may do in a browser.
 
-use std::sync::LazyLock;
+use std::io::Read as _;
 
-use sha2::{Digest as _, Sha256};
+use flate2::read::GzDecoder;
 use tide::{Body, Response, StatusCode};
 
+use super::accept::ranges;
 use super::app::{Answer, Request, head};
 use crate::http::error::Problem;
 
@@ -17,92 +19,78 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; \
                       require-trusted-types-for 'script'; trusted-types lit-html";
 
-const HTML: &str = "text/html; charset=utf-8";
-const JS: &str = "text/javascript; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SVG: &str = "image/svg+xml";
-const TEXT: &str = "text/plain; charset=utf-8";
+/// For a file whose name holds the hash of its text: a browser keeps it and does not ask again.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// One file of the page.
 pub struct File {
     /// Its path.
     pub path: &'static str,
     content_type: &'static str,
+    /// The hash of what it says.
+    tag: &'static str,
     bytes: &'static [u8],
+    /// Whether `bytes` are compressed with gzip.
+    is_packed: bool,
+    /// Bytes of what it says.
+    length: usize,
+    /// Whether its path changes with what it says.
+    is_hashed: bool,
 }
 
-/// A file that is answered at `/page/NAME`.
-macro_rules! file {
-    ($name:literal, $content_type:expr) => {
-        File { path: concat!("/page/", $name), content_type: $content_type, bytes: include_bytes!($name) }
-    };
+include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+impl File {
+    /// What it says.
+    fn unpacked(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.length);
+        // What was packed when this binary was built can be unpacked.
+        if !self.is_packed || GzDecoder::new(self.bytes).read_to_end(&mut text).is_err() {
+            return self.bytes.to_vec();
+        }
+        text
+    }
 }
-
-/// All of it.
-pub const FILES: &[File] = &[
-    File { path: "/", content_type: HTML, bytes: include_bytes!("index.html") },
-    file!("style.css", CSS),
-    file!("log.css", CSS),
-    file!("icon.svg", SVG),
-    file!("app.js", JS),
-    file!("api.js", JS),
-    file!("stream.js", JS),
-    file!("feed.js", JS),
-    file!("live.js", JS),
-    file!("lines.js", JS),
-    file!("ansi.js", JS),
-    file!("log.js", JS),
-    file!("search.js", JS),
-    file!("format.js", JS),
-    file!("html.js", JS),
-    file!("parts.js", JS),
-    file!("views/enter.js", JS),
-    file!("views/runs.js", JS),
-    file!("views/strip.js", JS),
-    file!("views/run.js", JS),
-    file!("views/events.js", JS),
-    file!("views/output.js", JS),
-    file!("views/submit.js", JS),
-    file!("views/queues.js", JS),
-    file!("views/access.js", JS),
-    file!("vendor/lit-html/lit-html.js", JS),
-    file!("vendor/lit-html/directive.js", JS),
-    file!("vendor/lit-html/directive-helpers.js", JS),
-    file!("vendor/lit-html/directives/repeat.js", JS),
-    file!("vendor/lit-html/LICENSE", TEXT),
-];
-
-/// The entity tags of [`FILES`], in their order: hashes of the contents.
-static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let tag = |file: &File| {
-        let hash = Sha256::digest(file.bytes);
-        let digits: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        format!("\"{digits}\"")
-    };
-    FILES.iter().map(tag).collect()
-});
 
 /// Whether the path is a file of the page.
 pub fn is_file(path: &str) -> bool {
     FILES.iter().any(|file| file.path == path)
 }
 
-/// `GET /` and `GET /page/*`. A browser keeps each file, and asks whether it is still the same: an open page and a newer
-/// daemon never mix.
+/// `GET /` and `GET /page/*`. A browser keeps each file. Those without a hash in their path it asks for again, if only
+/// whether they are still the same: an open page and a newer daemon never mix.
 pub async fn read(request: Request) -> Answer {
     let path = request.url().path();
-    let found = FILES.iter().zip(TAGS.iter()).find(|(file, _)| file.path == path);
-    let (file, tag) = found.ok_or_else(|| Problem::not_found(format!("there is nothing at {path}")))?;
-    let known = head(&request)?.knows(tag)?;
-    let mut response = Response::new(if known { StatusCode::NotModified } else { StatusCode::Ok });
-    if !known {
-        response.set_body(Body::from_bytes(file.bytes.to_vec()));
+    let file = FILES.iter().find(|file| file.path == path);
+    let file = file.ok_or_else(|| Problem::not_found(format!("there is nothing at {path}")))?;
+    let head = head(&request)?;
+    let is_packed = file.is_packed && takes_gzip(head.accept_encoding()?.unwrap_or_default());
+    // Two forms of one text have a tag each.
+    let [plain, packed] = ["", "-gz"].map(|form| format!("\"{}{form}\"", file.tag));
+    let is_known = head.knows(&plain)? || head.knows(&packed)?;
+    let mut response = Response::new(if is_known { StatusCode::NotModified } else { StatusCode::Ok });
+    if !is_known {
+        response.set_body(Body::from_bytes(if is_packed { file.bytes.to_vec() } else { file.unpacked() }));
+    }
+    if is_packed && !is_known {
+        response.insert_header("content-encoding", "gzip");
+    }
+    if file.is_packed {
+        response.insert_header("vary", "Accept-Encoding");
     }
     response.insert_header("content-type", file.content_type);
-    response.insert_header("etag", tag);
-    response.insert_header("cache-control", "no-cache");
+    response.insert_header("etag", if is_packed { packed } else { plain });
+    response.insert_header("cache-control", if file.is_hashed { FOR_EVER } else { "no-cache" });
     response.insert_header("content-security-policy", POLICY);
     Ok(response)
+}
+
+/// Whether `Accept-Encoding` names gzip, or everything, and not with a weight of 0 (RFC 9110, 12.5.3). Who says nothing gets
+/// the text as it is.
+fn takes_gzip(accepted: &str) -> bool {
+    let weight_of = |coding: &str| ranges(accepted).find(|(name, _)| name.eq_ignore_ascii_case(coding));
+    let weight = weight_of("gzip").or_else(|| weight_of("x-gzip")).or_else(|| weight_of("*"));
+    weight.is_some_and(|(_, weight)| weight > 0)
 }
 
 #[cfg(test)]
@@ -110,15 +98,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_that_lies_here_is_served() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/page");
-        for folder in ["", "views", "vendor/lit-html", "vendor/lit-html/directives"] {
-            for entry in std::fs::read_dir(root.join(folder)).expect("the folder").flatten() {
-                let name = entry.path().strip_prefix(&root).expect("below it").display().to_string();
-                let is_served = is_file(&format!("/page/{name}")) || name == "index.html";
-                let is_other = entry.path().is_dir() || ["mod.rs", "package.json"].contains(&name.as_str());
-                assert!(is_served || is_other, "{name} is not in FILES");
-            }
+    fn what_is_packed_can_be_unpacked() {
+        for file in FILES {
+            assert_eq!(file.unpacked().len(), file.length, "{}", file.path);
+        }
+    }
+
+    #[test]
+    fn gzip_is_sent_to_who_takes_it() {
+        for accepted in ["gzip, deflate, br", "GZIP", "*", "br;q=1.0, gzip;q=0.1, *;q=0", "x-gzip", "identity, *;q=0.5"]
+        {
+            assert!(takes_gzip(accepted), "{accepted}");
+        }
+        for accepted in ["", "identity", "br", "gzip;q=0", "gzip;q=0, *", "*;q=0", "deflate"] {
+            assert!(!takes_gzip(accepted), "{accepted}");
         }
     }
 }
