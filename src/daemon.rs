@@ -39,9 +39,10 @@ use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
 use crate::run::Ask;
 use crate::run_tokens::RunTokens;
-use crate::runner::{self, Environment, Graces, OomWatch, Pacing, Running, Shortage, appender, children, orphans};
+use crate::runner::{self, Environment, Graces, OomWatch, Running, Shortage, appender, children, orphans};
 use crate::signals::{EndSignals, RepeatedSignal, Signals};
 use crate::state_lock::{StateLock, StateLockError};
+use crate::store::backlog::Pace;
 use crate::store::{Store, StoreConfig};
 use crate::systemd::InheritedSockets;
 use crate::timer::within;
@@ -167,7 +168,7 @@ impl Daemon {
         runner::warn_of_what_is_missing();
         let orphans = self.take_over(&context).await;
         let fan_out = self.keep("push", self.fan_out(&hub));
-        let appender = self.keep("output", appender::append(self.store.clone(), self.pacing()));
+        let appender = self.keep("output", appender::append(self.store.clone(), self.pace()));
         let (ends, hangup) = signals.split();
         let on_signal = self.keep("signals", on_signals(ends, self.stop.clone(), context.running.clone()));
         let on_hangup =
@@ -218,10 +219,10 @@ impl Daemon {
         }
     }
 
-    fn pacing(&self) -> Pacing {
+    fn pace(&self) -> Pace {
         let ms = Duration::from_millis;
         let config = &self.config.output;
-        Pacing { flush: ms(config.flush_ms), flush_unwatched: ms(config.flush_unwatched_ms) }
+        Pace { watched: ms(config.flush_ms), unwatched: ms(config.flush_unwatched_ms) }
     }
 
     fn site(&self, hub: &Hub, runner: &runner::Context, maintenance: Maintenance, streams: &OpenStreams) -> Site<App> {

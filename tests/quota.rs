@@ -249,7 +249,8 @@ fn the_newest_piece_stays_also_where_a_run_may_keep_less_than_its_beginning() {
     // Each of them may keep less now than the 300,000 bytes of its beginning. They print once all are there, since a submit
     // is refused while what they print is more than the quota.
     let all_there = daemon.dir().join("all_there");
-    let script = format!("until [ -e {} ]; do sleep 0.02; done; {}; sleep 600", all_there.display(), lines(600_000 / LINE));
+    let script =
+        format!("until [ -e {} ]; do sleep 0.02; done; {}; sleep 600", all_there.display(), lines(600_000 / LINE));
     let others: Vec<i64> = (0..10).map(|_| submit(script.clone())).collect();
     std::fs::write(&all_there, "").unwrap();
     others.iter().for_each(|run| has_printed(*run, 600_000));

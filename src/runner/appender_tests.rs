@@ -12,7 +12,7 @@ use crate::store::Fault;
 use crate::store::backlog::Intake;
 
 const RUN: RunId = RunId(1);
-const PACING: Pacing = Pacing { flush: Duration::from_millis(50), flush_unwatched: Duration::from_millis(400) };
+const PACE: Pace = Pace { watched: Duration::from_millis(50), unwatched: Duration::from_millis(400) };
 
 /// Runs the appender while `act` prints, and answers when each commit took how many bytes.
 fn commits<A: Future<Output = ()>>(commit: Duration, act: impl FnOnce(Backlog, Intake) -> A) -> Vec<(Duration, usize)> {
@@ -27,7 +27,7 @@ fn commits<A: Future<Output = ()>>(commit: Duration, act: impl FnOnce(Backlog, I
         log.lock().expect("one thread").push((began.elapsed(), pieces.iter().map(|piece| piece.bytes.len()).sum()));
         Ok(commit)
     };
-    let appended = append_to(&backlog, PACING, flush);
+    let appended = append_to(&backlog, PACE, flush);
     block_on(future::or(appended, act(backlog.clone(), intake)));
     log.into_inner().expect("one thread")
 }
@@ -55,17 +55,14 @@ fn the_first_piece_goes_at_once_and_the_next_at_the_readers_pace() {
         chatter(&intake, 600).await;
     });
     assert!((4..=13).contains(&commits.len()), "{commits:?}");
-    assert!(gaps(&commits).iter().all(|gap| *gap >= PACING.flush), "{commits:?}");
+    assert!(gaps(&commits).iter().all(|gap| *gap >= PACE.watched), "{commits:?}");
 }
 
 #[test]
 fn nobody_who_reads_makes_it_slower() {
     let commits = commits(Duration::from_millis(2), |_, intake| async move { chatter(&intake, 1_000).await });
-    assert!(commits[0].0 < PACING.flush_unwatched / 2, "{commits:?}");
-    assert!(
-        (2..=3).contains(&commits.len()) && gaps(&commits).iter().all(|gap| *gap >= PACING.flush_unwatched),
-        "{commits:?}"
-    );
+    assert!(commits[0].0 < PACE.unwatched / 2, "{commits:?}");
+    assert!((2..=3).contains(&commits.len()) && gaps(&commits).iter().all(|gap| *gap >= PACE.unwatched), "{commits:?}");
 }
 
 #[test]
@@ -93,7 +90,7 @@ fn a_reader_that_comes_and_much_that_waits_go_at_once() {
     });
     let sizes: Vec<usize> = commits.iter().map(|(_, size)| *size).collect();
     assert_eq!(sizes[..2], [6, 7], "{commits:?}");
-    assert!(sizes[2] > 60_000 && commits[2].0 < PACING.flush_unwatched, "{commits:?}");
+    assert!(sizes[2] > 60_000 && commits[2].0 < PACE.unwatched, "{commits:?}");
 }
 
 #[test]
@@ -143,12 +140,12 @@ fn a_store_that_fails_is_tried_again_and_loses_nothing() {
         intake.push(Stream::Stdout, b"two\n");
         ms(2_200).await;
     };
-    block_on(future::or(append_to(&backlog, PACING, flush), acting));
+    block_on(future::or(append_to(&backlog, PACE, flush), acting));
     assert_eq!(tries.lock().expect("one thread").len(), 3, "once a second, whatever is printed meanwhile");
     assert_eq!(taken.into_inner().expect("one thread"), b"one\ntwo\n");
 }
 
 #[test]
 fn output_takes_a_quarter_of_the_time_of_a_slow_medium() {
-    assert_eq!(PACING.after(Duration::from_millis(30)).watched, Duration::from_millis(120));
+    assert_eq!(PACE.after(Duration::from_millis(30)).watched, Duration::from_millis(120));
 }

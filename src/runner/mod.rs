@@ -27,7 +27,6 @@ mod shortage;
 mod spawn;
 
 use crate::store::Order;
-pub use appender::Pacing;
 use attempt::attempt;
 pub use context::Context;
 pub use environment::Environment;

@@ -1,8 +1,8 @@
 //! Output that commands have printed and no commit has taken yet. `committed` is its counterpart on the way out.
 //!
 //! The runner pushes bytes as they are read; the writing thread takes pieces at every commit, so that an urgent commit
-//! carries waiting output along. It never holds more of a run than its window, and never decides when to commit:
-//! `plan` only says when the pace would.
+//! carries waiting output along. It never holds more of a run than its window. When output is committed that nothing else
+//! carries is said here too, by `plan`; who commits then asks it.
 
 mod lane;
 
@@ -27,6 +27,8 @@ const FLUSH_BYTES: usize = 64 * 1024;
 /// Bytes that one commit carries, over all runs, give or take a piece: a submit in the same commit must not wait for
 /// seconds.
 const COMMIT_BYTES_MAX: usize = 1024 * 1024;
+/// Output takes at most one part in this many of the medium's time.
+const MEDIUM_SHARE: u32 = 4;
 /// How long a run counts as watched after a page of it was read.
 const TOUCHED: Duration = Duration::from_secs(10);
 
@@ -69,10 +71,18 @@ struct Open {
 /// Shortest time between two commits of output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
-    /// While a run with waiting output is watched.
+    /// `flush_ms`: while a run with waiting output is watched.
     pub watched: Duration,
-    /// While none is.
+    /// `flush_unwatched_ms`: while none is.
     pub unwatched: Duration,
+}
+
+impl Pace {
+    /// This pace while a commit takes so long.
+    pub fn after(self, commit: Duration) -> Pace {
+        let rest = commit.saturating_mul(MEDIUM_SHARE);
+        Pace { watched: self.watched.max(rest), unwatched: self.unwatched.max(rest) }
+    }
 }
 
 /// When the next commit of output is due.
