@@ -30,6 +30,7 @@ mod disk_failing;
 mod disk_full;
 mod disk_full_start;
 mod displaced;
+mod docs;
 mod doctor;
 mod drain;
 mod enroll_web;

@@ -13,6 +13,7 @@ mod clock;
 mod daemon;
 mod database;
 mod http;
+mod markdown;
 mod page_files;
 mod pages;
 mod process;
@@ -37,6 +38,7 @@ pub use clock::{Clock, now_ms};
 pub use daemon::{Builder, Daemon, binary, wait_gone};
 pub use database::{beside, number};
 pub use http::{Call, Client, Connection, Response};
+pub use markdown::{Block, Page};
 pub use page_files::page_file;
 pub use process::{
     Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
