@@ -20,7 +20,7 @@ DEB = $(TARGET)/dist/runabout_$(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Carg
 ARCH := $(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check lint client fuzz peers clients bench build install uninstall deb dist cross bare clean
+.PHONY: help demo pictures run test check lint client fuzz peers clients bench build install uninstall deb dist cross bare clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{ printf "%-14s  %s\n", $$1, $$2 }'
@@ -28,6 +28,11 @@ help: ## Say what there is
 demo: ## Show it at work: follow a run, lose the connection, resume, prove that nothing is missing
 	@tests/setup cargo cc curl jq
 	@examples/demo.sh
+
+pictures: ## Take the pictures of the README anew, from the real thing: docs/terminal.svg, docs/page.png
+	@tests/setup cargo cc browser page
+	$(CARGO) build --locked
+	@examples/pictures/take
 
 run: ## Start a daemon on scratch state in ./.scratch, on a free port (SCRATCH=DIR for another place)
 	@echo 'talk to it with: $(TARGET)/debug/runabout --state-dir $(SCRATCH) run -- echo hello'

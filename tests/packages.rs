@@ -55,7 +55,10 @@ fn the_manual_has_every_subcommand_and_every_key() {
         let said = Command::new(binary()).args(["serve", "--check", "--config"]).arg(&config).output().unwrap();
         let said = String::from_utf8(said.stderr).unwrap();
         for key in said.trim().split("allowed: ").nth(1).unwrap().split(", ") {
-            assert!(page.contains(key), "{table}.{key} is not in runabout.toml(5), which is the table of docs/configuration.md");
+            assert!(
+                page.contains(key),
+                "{table}.{key} is not in runabout.toml(5), which is the table of docs/configuration.md"
+            );
         }
     }
 }

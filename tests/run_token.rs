@@ -117,7 +117,8 @@ fn it_is_written_down_nowhere() {
 #[test]
 fn the_line_for_curl_reports_with_tcp_and_without() {
     let page = include_str!("../docs/commands.md");
-    let line = page.split("Without the binary:\n\n<!-- in a run -->\n```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let line =
+        page.split("Without the binary:\n\n<!-- in a run -->\n```sh\n").nth(1).unwrap().split("```").next().unwrap();
     if std::process::Command::new("curl").arg("--version").output().is_err() {
         return println!("skipped: there is no curl");
     }

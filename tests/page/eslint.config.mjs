@@ -11,12 +11,12 @@ export default [
     },
     {
         // They run in node, and some of their functions in the page.
-        files: ["tests/page/*.mjs"],
+        files: ["tests/page/*.mjs", "examples/pictures/*.mjs"],
         languageOptions: { ecmaVersion: 2024, sourceType: "module", globals: { ...globals.node, ...globals.browser } },
     },
     js.configs.recommended,
     // What a command prints is made of control characters.
-    { files: ["src/http/page/ansi.js"], rules: { "no-control-regex": "off" } },
+    { files: ["src/http/page/ansi.js", "examples/pictures/draw.mjs"], rules: { "no-control-regex": "off" } },
     // Single selectors of a presentation are meant there, not characters that one is part of.
     { files: ["src/http/page/format.js"], rules: { "no-misleading-character-class": "off" } },
     {
