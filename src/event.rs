@@ -45,6 +45,8 @@ words! {
         AttemptEnded = "attempt_ended",
         /// The run ended; its last event.
         Finished = "finished",
+        /// Runs were removed, with their events; belongs to none of them.
+        Removed = "removed",
     }
 }
 
@@ -87,7 +89,7 @@ impl Data {
 pub struct Event {
     /// Its number among all runs' events.
     pub id: EventId,
-    /// Its run.
+    /// Its run; [`RunId::NONE`] where it belongs to no single one.
     pub run: RunId,
     /// Its number in its run.
     pub seq: Seq,
@@ -152,6 +154,39 @@ pub struct Finished {
     pub queue: String,
     /// The run's tags.
     pub tags: Vec<String>,
+}
+
+/// The `data` of a `removed` event: what one transaction removed.
+#[derive(Clone, Debug, Serialize)]
+pub struct RemovedRuns {
+    /// How many.
+    pub count: usize,
+    /// Which: rising, each as long as it can be.
+    pub ranges: Vec<RunRange>,
+}
+
+/// Runs whose numbers follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RunRange {
+    /// The first.
+    pub first: RunId,
+    /// The last.
+    pub last: RunId,
+}
+
+impl RemovedRuns {
+    /// Of these runs, in any order, each once.
+    pub fn of(mut runs: Vec<RunId>) -> RemovedRuns {
+        runs.sort_unstable();
+        let mut ranges: Vec<RunRange> = Vec::new();
+        for run in &runs {
+            match ranges.last_mut().filter(|range| range.last.next() == *run) {
+                Some(range) => range.last = *run,
+                None => ranges.push(RunRange { first: *run, last: *run }),
+            }
+        }
+        RemovedRuns { count: runs.len(), ranges }
+    }
 }
 
 words! {

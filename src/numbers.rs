@@ -43,6 +43,11 @@ numbers! {
     Position;
 }
 
+impl RunId {
+    /// The run of what belongs to no single one: no run has this number.
+    pub const NONE: RunId = RunId(0);
+}
+
 impl From<Seq> for Position {
     fn from(seq: Seq) -> Position {
         Position(seq.0)

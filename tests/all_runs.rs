@@ -157,7 +157,9 @@ fn what_was_removed_is_told_once_and_what_is_left_of_it_follows() {
         before.iter().filter(|event| event["run"] == 2).map(|event| event["id"].as_i64().unwrap()).collect();
     daemon.delete("/v1/runs/2").expect(204);
     let highest = *removed.last().unwrap();
-    let left: Vec<i64> = ids(&before).into_iter().filter(|id| !removed.contains(id)).collect();
+    let mut left: Vec<i64> = ids(&before).into_iter().filter(|id| !removed.contains(id)).collect();
+    // And that it was.
+    left.push(daemon.get("/v1/events").json()["last_id"].as_i64().unwrap());
     for via in Via::STREAMS {
         let mut reader = Reader::open_all(via, &daemon, "", 0);
         assert_eq!(reader.next(), Frame::Gap(1, highest));

@@ -68,6 +68,7 @@ mod proxies;
 mod push;
 mod quota;
 mod reads;
+mod removed;
 mod restore;
 mod resume;
 mod retention;

@@ -141,11 +141,12 @@ fn a_pass_that_is_asked_for_removes_all_that_is_due_and_says_how_much() {
     let run = run_with_events(&daemon, 2_000);
     daemon.delete(&format!("/v1/runs/{run}")).expect(204);
     daemon.call("POST", "/v1/maintenance").json(&json!({})).send().expect(200);
-    assert_eq!(rows(&database, "run_events") + rows(&database, "doomed_runs"), 0);
+    let of_runs = "run_events WHERE run > 0";
+    assert_eq!(rows(&database, of_runs) + rows(&database, "doomed_runs"), 0);
     let copy = daemon.dir().join("copy.db");
     std::fs::copy(daemon.state_dir().join("runabout.db"), &copy).unwrap();
     let copy = Connection::open(copy).unwrap();
-    assert_eq!((rows(&copy, "sessions"), rows(&copy, "run_events"), rows(&copy, "runs")), (1, 0, 0));
+    assert_eq!((rows(&copy, "sessions"), rows(&copy, of_runs), rows(&copy, "runs")), (1, 0, 0));
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct Steps {
     pub append_output: fn(&mut Writer<'_>) -> Result<(), StoreError>,
     /// After the jobs, if one asked for it: claims runs for free slots.
     pub claim: fn(&mut Writer<'_>) -> Result<(), StoreError>,
+    /// Then, where runs were removed: tells it to the readers of all runs.
+    pub tell_removed: fn(&mut Writer<'_>) -> Result<(), StoreError>,
     /// Last: whether running runs now keep too much output.
     pub is_live_excess: fn(&mut Writer<'_>) -> bool,
 }
@@ -104,7 +106,7 @@ impl Database {
             pieces: Vec::new(),
             ended: Vec::new(),
             removed_events: 0,
-            removed_runs: 0,
+            removed_runs: Vec::new(),
             claim_wanted: false,
             orders: Vec::new(),
             after_commit: Vec::new(),
@@ -123,7 +125,8 @@ impl Database {
                     self.disk.room.release();
                     self.tell_writable(true);
                 }
-                self.count(started.elapsed(), &events, &ended, [("events", removed_events), ("runs", removed_runs)]);
+                let removed = [("events", removed_events), ("runs", removed_runs.len())];
+                self.count(started.elapsed(), &events, &ended, removed);
                 after_commit.into_iter().for_each(|change| change());
                 self.publish(events, pieces, orders);
                 Ok(outcomes)
@@ -230,6 +233,9 @@ fn work(
     }
     if is_whole && tx.claim_wanted && may_claim() {
         (steps.claim)(tx).map_err(StoreError::into_fault)?;
+    }
+    if !tx.removed_runs.is_empty() {
+        (steps.tell_removed)(tx).map_err(StoreError::into_fault)?;
     }
     tx.counters.look_up_due(tx.conn)?;
     tx.counters.pages_used = pages_used(tx.conn)?;

@@ -41,8 +41,8 @@ pub struct Writer<'a> {
     pub ended: Vec<(Status, Option<i64>)>,
     /// Number of events that were removed.
     pub removed_events: usize,
-    /// Number of runs that were removed.
-    pub removed_runs: usize,
+    /// Runs that were removed.
+    pub removed_runs: Vec<RunId>,
     /// Whether a job freed a slot or asked for claims.
     pub claim_wanted: bool,
     /// Orders for whoever runs commands, once it is committed.

@@ -4,9 +4,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, named_params};
 
 use crate::clock::UnixMs;
-use crate::event::{Data, Event, Kind, Stream};
+use crate::event::{Data, Event, Kind, RemovedRuns, Stream};
 use crate::numbers::{EventId, RunId, Seq};
-use crate::store::engine::writer::Writer;
+use crate::store::engine::writer::{Writer, json};
 use crate::store::error::StoreError;
 use crate::store::numbers::{EventKey, block_of};
 use crate::store::refusal::Refusal;
@@ -19,6 +19,9 @@ use crate::store::tables::heads::run_head;
 pub const PIECE_ROWS: i64 = 500;
 /// Most bytes of events that one transaction removes: a piece of output may be 16 KiB, which are five pages.
 pub const PIECE_BYTES: i64 = 1_024 * 1_024;
+/// Most events that are kept of those which belong to no single run: of some 100 bytes each, and those of weeks where runs
+/// are removed as they come.
+const EVENTS_OF_NONE_MAX: i64 = 5_000;
 
 impl Store {
     /// Appends a client's events, all or none; answers the last `seq`.
@@ -63,6 +66,27 @@ pub fn kind_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
     Ok(Kind::parse(row.get_ref(column)?.as_str().unwrap_or_default()).unwrap_or(Kind::Message))
 }
 
+/// Tells readers of all runs which runs this transaction removed.
+pub fn tell_removed(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    let removed = RemovedRuns::of(tx.removed_runs.clone());
+    append_of_none(tx, Kind::Removed, json(&removed))
+}
+
+/// Appends an event that belongs to no single run. No run's end takes these along, so that each that comes takes the
+/// oldest of too many.
+pub fn append_of_none(tx: &mut Writer<'_>, kind: Kind, data: String) -> Result<(), StoreError> {
+    let newest = tx.append(RunId::NONE, kind, data)?;
+    let gone = EventKey::of(RunId::NONE, Seq(newest.0 - EVENTS_OF_NONE_MAX));
+    if gone > EventKey::before(RunId::NONE) {
+        let all = named_params! {":first": EventKey::before(RunId::NONE), ":last": gone};
+        let highest: EventId = tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(all, |row| row.get(0))?;
+        raise_removed_to(tx, highest)?;
+        let all = named_params! {":after": EventKey::before(RunId::NONE), ":to": gone};
+        tx.removed_events += tx.prepare(sql::EVENTS_DELETE_TO)?.execute(all)?;
+    }
+    Ok(())
+}
+
 /// Rest of what one transaction may remove.
 pub struct Budget {
     pub events: i64,
@@ -91,6 +115,10 @@ pub fn begin_deleting(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
 fn raise_removed(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
     let all = named_params! {":first": EventKey::before(run), ":last": EventKey::last(run)};
     let highest: EventId = tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(all, |row| row.get(0))?;
+    raise_removed_to(tx, highest)
+}
+
+fn raise_removed_to(tx: &Writer<'_>, highest: EventId) -> Result<(), StoreError> {
     if highest > EventId(0) {
         tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": highest})?;
     }

@@ -210,6 +210,6 @@ pub fn remove(tx: &mut Writer<'_>, run: &Run) -> Result<(), StoreError> {
     tx.counters.fresh_ended.remove(&run.id);
     tx.prepare(sql::LIFE_REMOVE)?.execute(named_params! {":id": run.id.0})?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_run_id", ":value": run.id.0})?;
-    tx.removed_runs += 1;
+    tx.removed_runs.push(run.id);
     Ok(())
 }

@@ -81,7 +81,8 @@ impl<'a> RunsOfEvents<'a> {
     }
 
     pub fn shows(&mut self, id: EventId, run: RunId) -> Result<bool, StoreError> {
-        if self.queue.is_none() && id > self.removed_id {
+        // What belongs to no single run is of every queue.
+        if run == RunId::NONE || self.queue.is_none() && id > self.removed_id {
             return Ok(true);
         }
         if let Some(known) = self.known.get(&run) {
