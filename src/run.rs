@@ -6,6 +6,7 @@ mod hold;
 mod options;
 mod origin;
 mod outcome;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ pub use self::hold::{HeldBy, Hold};
 pub use self::options::Options;
 pub use self::origin::{Cause, Origin};
 pub use self::outcome::{Ask, Exit, OnInterrupt, Outcome, Reason, Status};
+pub use self::waiting::{Waiting, WaitsFor};
 use crate::clock::UnixMs;
 pub use crate::numbers::RunId;
 use crate::numbers::Seq;

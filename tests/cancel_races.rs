@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::common::{Client, DEADLINE, Daemon, eventually};
+use crate::common::{Client, DEADLINE, Daemon, cli, eventually};
 
 const RUNS: usize = 60;
 
@@ -55,4 +55,47 @@ fn a_cancel_at_any_moment_acts_once_and_leaves_nothing() {
     started.dedup();
     assert_eq!(started.len(), total, "a command was started twice");
     eventually(DEADLINE, "nothing is left", || daemon.descendants().is_empty());
+}
+
+/// A command that ends by SIGKILL alone, and says when its trap is set.
+const STUBBORN: &str = "trap '' TERM; echo ready; while :; do sleep 60; done";
+
+#[test]
+fn a_kill_does_not_wait_for_the_grace_of_a_cancel_or_a_timeout() {
+    let daemon = Daemon::with_config("[runs]\nkill_grace_s = 3600\n");
+    daemon.put("/v1/queues/default", &json!({"slots": 3})).expect(200);
+    let canceled = daemon.sh(STUBBORN);
+    let late = daemon.submit(&json!({"script": STUBBORN, "timeout_s": 1}));
+    let at_once = daemon.sh(STUBBORN);
+    for run in [canceled, late, at_once] {
+        eventually(DEADLINE, "its trap is set", || daemon.run(run)["last_seq"].as_i64() >= Some(3));
+    }
+    let cancel = |run: i64, body: serde_json::Value| daemon.post(&format!("/v1/runs/{run}/cancel"), &body).expect(202);
+    cancel(canceled, json!({"reason": "please"}));
+    cancel(canceled, json!({}));
+    assert_eq!(daemon.run(canceled)["status"], "running");
+    cancel(canceled, json!({"now": true, "reason": "enough"}));
+    let ended = daemon.wait_ended(canceled);
+    assert_eq!((&ended["status"], &ended["signal"]), (&json!("canceled"), &json!(9)));
+    let asked: Vec<_> =
+        daemon.events(canceled).into_iter().filter(|event| event["kind"] == "cancel_requested").collect();
+    let told: Vec<_> = asked.iter().map(|event| (&event["data"]["reason"], &event["data"]["now"])).collect();
+    assert_eq!(told, [(&json!("please"), &json!(null)), (&json!("enough"), &json!(true))]);
+
+    cli(&daemon, &["cancel", "--now", &at_once.to_string()]).expect(0);
+    let ended = daemon.wait_ended(at_once);
+    assert_eq!((&ended["status"], &ended["signal"]), (&json!("canceled"), &json!(9)));
+    // Its timeout asked first, and decides how it ends.
+    eventually(DEADLINE, "its time is over", || {
+        let started = daemon.run(late)["started_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        jiff::Timestamp::now().duration_since(started).as_secs() >= 2
+    });
+    cancel(late, json!({"now": true}));
+    let ended = daemon.wait_ended(late);
+    assert_eq!((&ended["status"], &ended["signal"]), (&json!("timed_out"), &json!(9)));
+    // A queued one just ends.
+    daemon.put("/v1/queues/default", &json!({"paused": true})).expect(200);
+    let queued = daemon.sh("true");
+    daemon.post(&format!("/v1/runs/{queued}/cancel"), &json!({"now": true})).expect(200);
+    assert_eq!(daemon.events(queued)[1]["data"]["now"], json!(null));
 }

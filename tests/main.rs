@@ -91,5 +91,6 @@ mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 mod transitions;
+mod waits;
 mod whole_session;
 mod wire_recorded;

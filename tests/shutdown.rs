@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use runabout::run::{Ask, Exit, Status};
-use runabout::store::Order;
+use runabout::store::{Cancel, Order};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -276,7 +276,7 @@ fn what_was_canceled_is_not_tried_again_where_the_stop_came_before_the_cancel() 
             store.claim().await.unwrap();
             let Order::Start(claimed) = store.orders().recv().await.unwrap() else { panic!("no start") };
             if is_canceled {
-                store.cancel(run, "somebody".into(), None).await.unwrap();
+                store.cancel(run, "somebody".into(), Cancel::default()).await.unwrap();
             }
             // There was no descriptor for it when the daemon was stopped.
             let exit = Exit::Postponed { why: "too many open files".into(), retry_ms: 60_000 };

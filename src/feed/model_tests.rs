@@ -13,7 +13,7 @@ use crate::event::{Event, Kind, OUTPUT_BYTES_MAX, Stream};
 use crate::feed::test_feed::{FORM, TestFeed};
 use crate::numbers::{RunId, Seq};
 use crate::scope::EventFilter;
-use crate::store::{Change, Intake, StoreConfig};
+use crate::store::{Cancel, Change, Intake, StoreConfig};
 use crate::timer::within;
 
 /// Events that a mailbox holds: few, so that readers lag.
@@ -143,7 +143,7 @@ impl Model {
             }
             Act::End { .. } => {
                 self.intakes.remove(&run);
-                let _ = store.cancel(run, "test".into(), None).await;
+                let _ = store.cancel(run, "test".into(), Cancel::default()).await;
             }
             _ => {
                 let deleted = store.delete(run).await;

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::numbers::{Position, RunId};
 use crate::run::{Cause, Origin, Spec};
 use crate::scope::{EventFilter, Scope};
-use crate::store::{NewRun, PAGE_BYTES_MAX, PageLimits, Store, StoreConfig};
+use crate::store::{Cancel, NewRun, PAGE_BYTES_MAX, PageLimits, Store, StoreConfig};
 use crate::wake::{Bell, Stop};
 
 /// How the followers of these tests are shown events: one text a line.
@@ -75,7 +75,7 @@ impl TestFeed {
     }
 
     pub async fn end(&self, run: RunId) {
-        self.store().cancel(run, "test".into(), None).await.expect("canceled");
+        self.store().cancel(run, "test".into(), Cancel::default()).await.expect("canceled");
     }
 
     /// What `work` gives, while the fan-out does its own.

@@ -184,7 +184,11 @@ async fn until_gone(
         execution.exited().await;
         true
     };
-    let is_dead = until(grace_up, future::or(dead, expedited)).await;
+    let hurried = async {
+        switch.hurried().await;
+        false
+    };
+    let is_dead = until(grace_up, future::or(dead, future::or(expedited, hurried))).await;
     let sweep_at = Instant::now() + AFTERMATH;
     if is_dead == Some(true) {
         return Some((asked, grace_up.map_or(sweep_at, |up| up.min(sweep_at))));

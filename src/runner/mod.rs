@@ -52,9 +52,12 @@ pub fn warn_of_what_is_missing() {
 pub fn obey(context: &Context, order: Order) -> Option<impl Future<Output = ()> + Send + use<>> {
     match order {
         Order::Start(claimed) => Some(attempt(context.clone(), claimed)),
-        Order::Stop { run, asked } => {
+        Order::Stop { run, asked, now } => {
             // Where nothing runs any more, it has ended before the order came.
             context.running.ask(run, asked);
+            if now {
+                context.running.hurry(run);
+            }
             None
         }
     }

@@ -49,6 +49,8 @@ struct Wishes {
     asked: Option<Ask>,
     /// The shutdown was requested, first or not.
     expedited: bool,
+    /// There is no grace, or no more of it.
+    hurried: bool,
     /// Its leader's exit was seen: too late for a request.
     is_over: bool,
     session: Option<Pid>,
@@ -70,6 +72,14 @@ impl Running {
     pub fn ask(&self, run: RunId, ask: Ask) -> bool {
         let attempt = self.attempts().of_run.get(&run).cloned();
         attempt.is_some_and(|attempt| attempt.ask(ask))
+    }
+
+    /// Has a run's attempt, whose end was requested, killed at once.
+    pub fn hurry(&self, run: RunId) {
+        if let Some(attempt) = self.attempts().of_run.get(&run) {
+            attempt.wishes().hurried = true;
+            attempt.changed.notify(usize::MAX);
+        }
     }
 
     /// Requests the end of all attempts, also of those that are yet to be registered.
@@ -203,6 +213,11 @@ impl Switch {
     /// Waits until the shutdown is requested, first or not.
     pub async fn expedited(&self) {
         self.until(|wishes| wishes.expedited.then_some(())).await;
+    }
+
+    /// Waits until it is to be killed at once.
+    pub async fn hurried(&self) {
+        self.until(|wishes| wishes.hurried.then_some(())).await;
     }
 
     /// The leader is dead: returns the first request until now; later ones do not count.

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::dir::Dir;
 use crate::run::{Ask, Cause, Exit, Origin, RunId, Spec, Status};
-use crate::store::{DEFAULT_QUEUE, NewRun, StoreConfig};
+use crate::store::{Cancel, DEFAULT_QUEUE, NewRun, StoreConfig};
 
 /// What a client or the runner does next; a `usize` picks one of the runs that were made.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Ordered {
                 let before = self.started.insert(claimed.run, claimed.attempt);
                 assert_eq!(before, None, "run {} was started twice", claimed.run);
             }
-            Order::Stop { run, asked } => {
+            Order::Stop { run, asked, .. } => {
                 assert!(self.started.contains_key(run), "run {run} was to stop before it was to start");
                 assert_eq!(*asked, Ask::Cancel);
                 self.stopped.insert(*run);
@@ -81,7 +81,7 @@ async fn play(
             }
             Act::Cancel(run) => {
                 let Some(run) = pick(run) else { continue };
-                let (canceled, still_runs) = store.cancel(run, "test".into(), None).await.expect("there");
+                let (canceled, still_runs) = store.cancel(run, "test".into(), Cancel::default()).await.expect("there");
                 assert_eq!(still_runs, canceled.outcome.status == Status::Running);
                 if still_runs {
                     to_be_stopped.insert(run);

@@ -36,7 +36,7 @@ pub use tables::life::NewRun;
 pub use tables::lists::{Filter, Listed, RunPage};
 pub use tables::pages::{EventPage, PAGE_BYTES_MAX, PAGE_ROWS_MAX, PageLimits};
 pub use tables::queues::DEFAULT_QUEUE;
-pub use tables::runs::{Change, Submitted};
+pub use tables::runs::{Cancel, Change, Submitted};
 pub use tables::runs_of_events::NewestPiece;
 pub use tables::sessions::live::{LiveSession, SessionUse};
 pub use tables::sessions::session::{Session, SessionPage, TokenSha256};

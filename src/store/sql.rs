@@ -72,6 +72,7 @@ statements! {
     RUNS_COUNT_BY_STATUS = "runs/count_by_status";
     RUNS_COUNT_FRESH = "runs/count_fresh";
     RUNS_COUNT_PRUNABLE = "runs/count_prunable";
+    RUNS_FIRST_RUNNING = "runs/first_running";
     RUNS_FRESH_ENDED = "runs/fresh_ended";
     RUNS_GET = "runs/get";
     RUNS_HAS_TAG = "runs/has_tag";

@@ -10,7 +10,7 @@ use super::outcome::OutcomeBody;
 use super::word::Word;
 use crate::clock::UnixMs;
 use crate::numbers::{RunId, Seq};
-use crate::run::{Cause, Command, Hold, OnInterrupt, Options, Reason, Run, Spec, Status};
+use crate::run::{Cause, Command, Hold, OnInterrupt, Options, Reason, Run, Spec, Status, Waiting, WaitsFor};
 
 /// A run. Values of `env` and `stdin` are never given back.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -53,6 +53,12 @@ pub struct RunBody<'a> {
     /// Those of its processes that are stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stopped_pids: Vec<i32>,
+    /// While it is queued: what it waits for beside what holds it back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<Word<WaitsFor>>,
+    /// Where it waits for a slot: of the runs that have one, the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub behind: Option<RunId>,
     /// The newest event.
     pub last_seq: Seq,
     /// Bytes of output that were recorded, over all attempts.
@@ -132,6 +138,8 @@ impl<'a> RunBody<'a> {
             progress: run.progress.as_deref().and_then(|text| serde_json::from_str(text).ok()).map(Cow::Borrowed),
             pid: run.pid,
             stopped_pids: Vec::new(),
+            waits_for: Vec::new(),
+            behind: None,
             last_seq: run.last_seq,
             output_bytes: run.output_bytes,
             created_at: run.created_at.to_string(),
@@ -156,6 +164,12 @@ impl<'a> RunBody<'a> {
     /// The same, with those of its processes that are stopped.
     pub fn with_stopped(self, stopped_pids: Vec<i32>) -> RunBody<'a> {
         RunBody { stopped_pids, ..self }
+    }
+
+    /// The same, with what it waits for.
+    pub fn with_waiting(self, waiting: Waiting) -> RunBody<'a> {
+        let waits_for = waiting.waits_for.into_iter().map(Word::from).collect();
+        RunBody { waits_for, behind: waiting.behind, ..self }
     }
 
     /// How it stands or ended.

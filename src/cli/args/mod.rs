@@ -102,6 +102,9 @@ pub enum Command {
         /// Why, for those who read the run's events
         #[arg(long)]
         reason: Option<String>,
+        /// Kill at once, also what was canceled before and is still given time to end
+        #[arg(long)]
+        now: bool,
     },
     /// Queue a finished run's command again and print the new run's number
     Retry {

@@ -66,7 +66,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Show { id } => show::show(&context, id).await,
         Command::Logs(options) => logs::logs(&context, options).await,
         Command::Wait { ids } => wait::wait(&context, &ids).await,
-        Command::Cancel { ids, reason } => runs::cancel(&context, &ids, reason).await,
+        Command::Cancel { ids, reason, now } => runs::cancel(&context, &ids, reason, now).await,
         Command::Retry { id } => runs::retry(&context, id).await,
         Command::Rm { ids } => runs::rm(&context, &ids).await,
         Command::Queue(options) => queue::queue(&context, options).await,

@@ -14,14 +14,17 @@ use crate::client::failure::Failure;
 use crate::text::printable;
 
 /// Asks for their end.
-pub async fn cancel(context: &Context, ids: &[Id], reason: Option<String>) -> Result<u8, Failure> {
+pub async fn cancel(context: &Context, ids: &[Id], reason: Option<String>, now: bool) -> Result<u8, Failure> {
     let mut code = 0;
+    let mut body = json!({});
+    if let Some(reason) = reason {
+        body["reason"] = reason.into();
+    }
+    if now {
+        body["now"] = true.into();
+    }
     for number in context.numbers(ids).await? {
-        let ask = Ask::new(Method::POST, format!("/v1/runs/{number}/cancel"));
-        let ask = match &reason {
-            Some(reason) => ask.with(&json!({ "reason": reason })),
-            None => ask,
-        };
+        let ask = Ask::new(Method::POST, format!("/v1/runs/{number}/cancel")).with(&body);
         match context.daemon.ask(&ask).await {
             Ok(body) if context.json => print::answer_json(one_value(&body)?)?,
             Ok(body) => {

@@ -10,7 +10,7 @@ use crate::cli::view::{RunView, read};
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::clock::UnixMs;
-use crate::run::OnInterrupt;
+use crate::run::{OnInterrupt, WaitsFor};
 use crate::text::printable;
 use crate::wire::Word;
 
@@ -57,6 +57,7 @@ fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
         ("repeats run", run.retry_of.map(|run| run.to_string())),
         ("attempt", (run.attempt > 1).then(|| run.attempt.to_string())),
         ("process", number(&run.pid)),
+        ("waits for", waits_for(run)),
         ("stopped", stopped(&run.stopped_pids)),
         ("progress", progress),
         ("submitted", Some(printable(&run.created_at).into_owned())),
@@ -81,6 +82,22 @@ fn options(run: &RunView) -> Vec<String> {
     let Ok(Value::Object(options)) = serde_json::to_value(&run.options) else { return Vec::new() };
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     options.iter().map(|(name, value)| line(&name.replace('_', " "), &printable(&shown(value)))).collect()
+}
+
+/// What it waits for beside what holds it back, and how that ends.
+fn waits_for(run: &RunView) -> Option<String> {
+    let told = |what: &Word<WaitsFor>| match (what, run.behind) {
+        (Word::Known(WaitsFor::Drain), _) => "the end of the drain (runabout drain --undo)".to_owned(),
+        (Word::Known(WaitsFor::Pause), _) => {
+            let queue = printable(&run.queue);
+            format!("its queue, which is paused (runabout queue {queue} --resume)")
+        }
+        (Word::Known(WaitsFor::Slot), Some(behind)) => format!("a slot of its queue, behind run {behind}"),
+        (Word::Known(WaitsFor::Slot), None) => "a slot of its queue".to_owned(),
+        (Word::Other(other), _) => printable(other).into_owned(),
+    };
+    let all: Vec<String> = run.waits_for.iter().map(told).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// Which processes are stopped, and how they go on.

@@ -21,7 +21,7 @@ use crate::http::types::fields::Fields;
 use crate::http::types::incoming::{change_from, name, queue_name, spec_from, tag};
 use crate::run::{Cause, Origin, Run, RunId, Spec, Status};
 use crate::scope::Scope;
-use crate::store::{Filter, IdempotencyKey, NewRun, Refusal, StoreError};
+use crate::store::{Cancel, Filter, IdempotencyKey, NewRun, Refusal, StoreError};
 use crate::timer::within;
 use crate::wire::RunBody;
 use crate::wire::Violation;
@@ -163,10 +163,12 @@ pub async fn list(request: Request) -> Answer {
     let page = request.state().store.runs(filter.clone()).await?;
     let share = request.state().hub.budget().share(LIST_BYTES_MAX);
     let mut stopped = stopped(&request, page.runs.iter().map(|listed| &listed.run)).await;
+    let mut waits = request.state().store.waits(page.runs.iter().map(|listed| &listed.run)).await?;
     let (mut runs, mut next_before) = (String::new(), page.next_before);
     for (at, listed) in page.runs.iter().enumerate() {
         let stopped = stopped.remove(&listed.run.id).unwrap_or_default();
-        let run = json_text(&RunBody::listed(listed).with_stopped(stopped))?;
+        let waiting = waits.remove(&listed.run.id).unwrap_or_default();
+        let run = json_text(&RunBody::listed(listed).with_stopped(stopped).with_waiting(waiting))?;
         if at > 0 {
             if runs.len() + run.len() > share.bytes() {
                 next_before = Some(page.runs[at - 1].run.id);
@@ -205,7 +207,8 @@ pub async fn get(request: Request) -> Answer {
     let _turn = app.whole_runs.acquire().await;
     let run = app.store.run(id).await?;
     let stopped = stopped(&request, [&run]).await.remove(&run.id).unwrap_or_default();
-    let text = json_text(&RunBody::new(&run).with_stopped(stopped))?;
+    let waiting = app.store.waits([&run]).await?.remove(&run.id).unwrap_or_default();
+    let text = json_text(&RunBody::new(&run).with_stopped(stopped).with_waiting(waiting))?;
     match app.hub.budget().whole(text.len()) {
         Some(share) => Ok(shared_json(StatusCode::Ok, text, share)),
         None => {
@@ -261,9 +264,10 @@ pub async fn cancel(request: Request) -> Answer {
         let fits = text.chars().count() <= REASON_CHARS_MAX;
         if fits { Ok(()) } else { Err(format!("must be at most {REASON_CHARS_MAX} characters")) }
     });
+    let now = fields.boolean("now").unwrap_or(false);
     fields.finish()?;
     let app = request.state();
-    let (run, still_runs) = app.store.cancel(id, by(&request)?, reason).await?;
+    let (run, still_runs) = app.store.cancel(id, by(&request)?, Cancel { reason, now }).await?;
     let response = show(if still_runs { StatusCode::Accepted } else { StatusCode::Ok }, &run)?;
     Ok(did(response, format_args!("the cancel of run {id} was asked for")))
 }

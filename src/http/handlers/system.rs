@@ -45,6 +45,7 @@ pub async fn system(request: Request) -> Answer {
             "started_at": app.started_at.to_string(),
             "database_bytes": app.database_bytes(),
             "runs": runs,
+            "draining": app.store.draining(),
             "readers": app.metrics.readers_now(),
             "url": app.page.map(|page| page.url()),
             "user": app.user,

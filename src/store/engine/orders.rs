@@ -41,5 +41,7 @@ pub enum Order {
         run: RunId,
         /// Who asks.
         asked: Ask,
+        /// Without a grace, and without what is left of one.
+        now: bool,
     },
 }

@@ -23,6 +23,8 @@ pub struct Output {
     pub trimming: bool,
     /// The block of ids that its newest piece is in; `None`: none yet, or it is not known.
     pub block: Option<i64>,
+    /// Somebody asked for its end without a grace, which was told.
+    pub hurried: bool,
 }
 
 impl Output {

@@ -22,7 +22,7 @@ use crate::store::settings::StoreConfig;
 use crate::store::tables::handle::Store;
 use crate::store::tables::life::{self, NewRun};
 use crate::store::tables::run_row::get_in;
-use crate::store::tables::runs::Change;
+use crate::store::tables::runs::{Cancel, Change};
 use crate::wake::{Bell, Stop};
 
 const QUEUES: [&str; 2] = ["default", "other"];
@@ -161,7 +161,7 @@ impl World {
             Act::Finish { run, asked, code } => self.finish(self.pick(run), asked, code).await,
             Act::Cancel(run) => {
                 let run = self.pick(run);
-                let answer = self.store.cancel(run, "test".into(), None).await;
+                let answer = self.store.cancel(run, "test".into(), Cancel::default()).await;
                 let Some(known) = self.known(run, &answer) else { return };
                 match known.status {
                     Status::Queued => known.status = Status::Canceled,

@@ -21,4 +21,5 @@ pub mod run_row;
 pub mod runs;
 pub mod runs_of_events;
 pub mod sessions;
+pub mod waits;
 pub mod walk;

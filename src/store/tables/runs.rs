@@ -53,6 +53,15 @@ impl Change {
     }
 }
 
+/// How a run is canceled.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel {
+    /// For people.
+    pub reason: Option<String>,
+    /// Kill it at once, also while an earlier cancel, or its timeout, leaves it time to end.
+    pub now: bool,
+}
+
 impl Store {
     /// Makes a run, or finds the one of its idempotency key.
     pub async fn submit(&self, new: NewRun) -> Result<Submitted, StoreError> {
@@ -70,8 +79,8 @@ impl Store {
     }
 
     /// Asks for a run's end. Returns the run, and whether it still runs: then the order to stop it is on its way.
-    pub async fn cancel(&self, run: RunId, by: String, reason: Option<String>) -> Result<(Run, bool), StoreError> {
-        self.requests.write(move |tx| cancel(tx, run, &by, reason.as_deref())).await
+    pub async fn cancel(&self, run: RunId, by: String, how: Cancel) -> Result<(Run, bool), StoreError> {
+        self.requests.write(move |tx| cancel(tx, run, &by, &how)).await
     }
 
     /// Makes a new run of an ended one's specification.
@@ -207,22 +216,32 @@ fn retag(tx: &Writer<'_>, id: RunId, old: &[String], new: &[String]) -> Result<(
 
 /// Records that a run's end is asked for. A queued run ends here, a running one is ordered to stop. Returns whether it
 /// was running.
-fn cancel(tx: &mut Writer<'_>, id: RunId, by: &str, reason: Option<&str>) -> Result<(Run, bool), StoreError> {
+pub fn cancel(tx: &mut Writer<'_>, id: RunId, by: &str, how: &Cancel) -> Result<(Run, bool), StoreError> {
     let run = get_in(tx, id)?;
     let status = run.outcome.status;
     if status.is_terminal() {
         return Ok((run, false));
     }
-    if run.cancel_requested_at.is_none() {
+    let is_first = run.cancel_requested_at.is_none();
+    if is_first {
         tx.prepare(sql::RUNS_REQUEST_CANCEL)?.execute(named_params! {":id": id.0, ":now": tx.now.0})?;
-        tx.append(id, Kind::CancelRequested, json_value!({"by": by, "reason": reason}).to_string())?;
+    }
+    // Of a run that does not run yet nothing has to be hurried.
+    let output = tx.counters.output.get_mut(&id).filter(|_| how.now);
+    let is_hurry = output.is_some_and(|output| !std::mem::replace(&mut output.hurried, true));
+    if is_first || is_hurry {
+        let mut told = json_value!({"by": by, "reason": how.reason});
+        if is_hurry {
+            told["now"] = true.into();
+        }
+        tx.append(id, Kind::CancelRequested, told.to_string())?;
     }
     if status == Status::Queued {
         life::end(tx, &run, &Outcome::CANCELED_IN_QUEUE)?;
     }
     let still_runs = status == Status::Running;
     if still_runs {
-        tx.orders.push(Order::Stop { run: id, asked: Ask::Cancel });
+        tx.orders.push(Order::Stop { run: id, asked: Ask::Cancel, now: how.now });
     }
     Ok((get_in(tx, id)?, still_runs))
 }
