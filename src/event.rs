@@ -210,6 +210,21 @@ pub struct Gap {
     pub reason: GapReason,
     /// Whether some events of the range may be left; these follow.
     pub partial: bool,
+    /// What the quota took of the run, where it took these.
+    pub trimmed: Option<TrimmedOutput>,
+}
+
+/// What the output quota took of a run in all, which may be more than lies in one gap: what is no output stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrimmedOutput {
+    /// Events.
+    pub events: i64,
+    /// Line ends; `None` where an older build took some, which did not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<i64>,
+    /// Bytes of output.
+    pub bytes: i64,
 }
 
 /// Characters of a database's instance, each of `[a-z0-9]`.

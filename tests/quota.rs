@@ -86,6 +86,9 @@ fn of_what_a_run_prints_the_first_mebibyte_and_the_newest_stay() {
     let database = beside(&daemon);
     let gone = number(&database, "SELECT events FROM trimmed_runs");
     assert_eq!(gone, to - from + 1);
+    let (left, _) = output_of(&events);
+    let (bytes, lines) = (all.len() - left.len(), count - left.iter().filter(|byte| **byte == b'\n').count());
+    assert_eq!(gap["trimmed"], json!({"events": gone, "lines": lines, "bytes": bytes}));
     assert_eq!(daemon.metrics().get("pruned_total{what=\"events\"}"), gone as f64);
     assert_eq!(number(&database, "SELECT value FROM meta WHERE key = 'removed_event_id'"), {
         let first = number(&database, &format!("SELECT min(id) FROM run_events WHERE run = {run} AND seq > {to}"));
@@ -93,7 +96,11 @@ fn of_what_a_run_prints_the_first_mebibyte_and_the_newest_stay() {
     });
     let logs = daemon.cli().args(["logs", &run.to_string()]).output().unwrap();
     assert!(logs.stdout.starts_with(&all[..MIB]) && logs.stdout.ends_with(&all[all.len() - MIB..]));
-    assert!(String::from_utf8_lossy(&logs.stderr).contains("are gone (quota)"), "{:?}", logs.stderr);
+    let said = String::from_utf8_lossy(&logs.stderr);
+    assert!(
+        said.contains(&format!("are gone (quota); of this run {lines} lines are missing in all, {bytes} bytes")),
+        "{said}"
+    );
     daemon.delete(&format!("/v1/runs/{run}")).expect(204);
     assert_eq!(number(&database, "SELECT count(*) FROM trimmed_runs"), 0);
 }
@@ -181,6 +188,11 @@ fn what_is_not_output_stays_where_it_was() {
     assert_eq!(percents, (1..=10).collect::<Vec<_>>());
     assert_eq!(events.iter().filter(|event| event["kind"] == "message").count(), 10);
     assert!(gaps.len() > 1 && gaps.iter().all(|gap| gap["reason"] == "quota"), "{gaps:?}");
+    // Each gap says what went in all, with those beside it.
+    let database = beside(&daemon);
+    let went = |what: &str| number(&database, &format!("SELECT {what} FROM trimmed_runs"));
+    let trimmed = json!({"events": went("events"), "lines": went("lines"), "bytes": went("bytes")});
+    assert!(gaps.iter().all(|gap| gap["trimmed"] == trimmed), "{gaps:?}");
     // Events and gaps together are all there was.
     let of_gaps = gaps.iter().map(|gap| gap["to"].as_i64().unwrap() - gap["from"].as_i64().unwrap() + 1).sum::<i64>();
     assert_eq!(events.len() as i64 + of_gaps, ended["last_seq"].as_i64().unwrap());

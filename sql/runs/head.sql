@@ -8,6 +8,9 @@ SELECT status, reason, exit_code, signal, error,
            COALESCE((SELECT MAX(key) FROM output WHERE key BETWEEN runs.id << 32 AND runs.id << 32 | 4294967295), 0))
          & 4294967295 AS last_seq,
        trimmed_runs.after_seq AS trimmed_after,
-       trimmed_runs.to_seq AS trimmed_to
+       trimmed_runs.to_seq AS trimmed_to,
+       trimmed_runs.events AS trimmed_events,
+       trimmed_runs.lines AS trimmed_lines,
+       trimmed_runs.bytes AS trimmed_bytes
 FROM runs LEFT JOIN trimmed_runs ON trimmed_runs.run = runs.id
 WHERE runs.id = :id

@@ -1,5 +1,7 @@
--- Adds to what the output quota has removed of a run, in the transaction that removes it.
-INSERT INTO trimmed_runs (run, after_seq, to_seq, events, bytes)
-VALUES (:run, :after_seq, :to_seq, :events, :bytes)
+-- Adds to what the output quota has removed of a run, in the transaction that removes it. What was not counted before
+-- stays unknown.
+INSERT INTO trimmed_runs (run, after_seq, to_seq, events, lines, bytes)
+VALUES (:run, :after_seq, :to_seq, :events, :lines, :bytes)
 ON CONFLICT (run) DO UPDATE
-SET to_seq = excluded.to_seq, events = events + excluded.events, bytes = bytes + excluded.bytes
+SET to_seq = excluded.to_seq, events = events + excluded.events, lines = lines + excluded.lines,
+    bytes = bytes + excluded.bytes

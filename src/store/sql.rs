@@ -59,6 +59,7 @@ statements! {
     OUTPUT_APPEND = "output/append";
     OUTPUT_BEGIN_BLOCK = "output/begin_block";
     OUTPUT_BYTES = "output/bytes";
+    OUTPUT_CONTENTS = "output/contents";
     OUTPUT_DELETE_TO = "output/delete_to";
     OUTPUT_END_BLOCK = "output/end_block";
     OUTPUT_GET = "output/get";

@@ -143,7 +143,7 @@ impl Bookmark {
             return Err(Misfit("a gap without its ends".to_owned()));
         };
         let reason = object.reason.as_deref().unwrap_or("unknown").to_owned();
-        let heard = Heard::Gap(ReceivedGap { from, to, reason });
+        let heard = Heard::Gap(ReceivedGap { from, to, reason, trimmed: object.trimmed });
         if object.partial {
             // What is left of it follows, and must not be passed over.
             return Ok(heard);
@@ -162,7 +162,7 @@ impl Bookmark {
 mod tests {
     use super::*;
     use crate::clock::UnixMs;
-    use crate::event::{Data, Event, Gap, GapReason, Kind, Stream};
+    use crate::event::{Data, Event, Gap, GapReason, Kind, Stream, TrimmedOutput};
     use crate::numbers::{EventId, Position};
     use crate::run::Status;
     use crate::wire::{At, Frame, Last, Stands, What};
@@ -279,7 +279,8 @@ mod tests {
         let at = |seq| Position(seq);
         let stands = Stands::Run { first_seq: Seq(1), last_seq: Seq(3), status: "running" };
         let opening = Frame::Hello { run: Some(RunId(42)), instance: "k3v9x2m7q0tz", after: at(1), stands };
-        let gap = Gap { from: at(2), to: at(3), reason: GapReason::Quota, partial: false };
+        let trimmed = Some(TrimmedOutput { events: 2, lines: Some(70), bytes: 4_000 });
+        let gap = Gap { from: at(2), to: at(3), reason: GapReason::Quota, partial: false, trimmed };
         let end = Frame::End {
             run: RunId(42),
             status: "failed",
@@ -298,7 +299,7 @@ mod tests {
         let mut bookmark = Bookmark::new("1");
         let mut heard = |text: &str| bookmark.hear(text).expect("a frame");
         assert!(matches!(heard(&written(&opening)), Heard::Hello));
-        let gone = ReceivedGap { from: 2, to: 3, reason: "quota".to_owned() };
+        let gone = ReceivedGap { from: 2, to: 3, reason: "quota".to_owned(), trimmed };
         assert!(matches!(heard(&written(&Frame::gap(&gap))), Heard::Gap(gap) if gap == gone));
         assert!(matches!(heard(&written(&Frame::Heartbeat { last: Last::LastSeq(at(3)) })), Heard::Nothing));
         match heard(&event.encode()) {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::outcome::OutcomeBody;
 use super::word::Word;
-use crate::event::{Kind, Stream};
+use crate::event::{Kind, Stream, TrimmedOutput};
 use crate::numbers::{EventId, RunId, Seq};
 
 /// An event.
@@ -55,6 +55,8 @@ pub struct ReceivedGap {
     pub to: i64,
     /// Why.
     pub reason: String,
+    /// What the quota took of the run in all, where it took these.
+    pub trimmed: Option<TrimmedOutput>,
 }
 
 /// A frame that does not fit: the stream cannot be trusted from here on, and is opened again.
@@ -84,6 +86,7 @@ pub(super) struct Object<'a> {
     pub to: Option<i64>,
     #[serde(borrow)]
     pub reason: Option<Cow<'a, str>>,
+    pub trimmed: Option<TrimmedOutput>,
 }
 
 impl Object<'_> {

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::event::Gap;
+use crate::event::{Gap, TrimmedOutput};
 use crate::numbers::{EventId, Position, RunId, Seq};
 
 /// The objects of a stream that are not events: of one run and of all the same, but for how events are numbered.
@@ -27,6 +27,8 @@ pub enum Frame<'a> {
         reason: &'static str,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         partial: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trimmed: Option<TrimmedOutput>,
     },
     /// Of all runs at once: nothing that was asked for lies before this.
     Cursor { id: Position },
@@ -78,7 +80,7 @@ pub enum Last {
 impl Frame<'_> {
     /// These events were removed.
     pub fn gap(gap: &Gap) -> Frame<'static> {
-        let Gap { from, to, reason, partial } = *gap;
-        Frame::Gap { from, to, reason: reason.as_str(), partial }
+        let Gap { from, to, reason, partial, trimmed } = *gap;
+        Frame::Gap { from, to, reason: reason.as_str(), partial, trimmed }
     }
 }

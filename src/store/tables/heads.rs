@@ -1,8 +1,8 @@
 //! Where the events of a scope stand: the oldest that is there, the newest, and what is gone between them.
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use crate::event::{Gap, GapReason};
+use crate::event::{Gap, GapReason, TrimmedOutput};
 use crate::numbers::{EventId, Position, RunId, Seq};
 use crate::run::Outcome;
 use crate::scope::Scope;
@@ -30,8 +30,8 @@ pub struct RunHead {
     pub first_seq: Seq,
     /// The newest event.
     pub last_seq: Seq,
-    /// Between these two events the output quota took what it could: after the first, up to the second.
-    pub trimmed: Option<(Seq, Seq)>,
+    /// Between these two events the output quota took what it could, which is this: after the first, up to the second.
+    pub trimmed: Option<(Seq, Seq, TrimmedOutput)>,
 }
 
 /// Where the events of all runs stand.
@@ -75,9 +75,11 @@ impl Head {
     pub fn gap_between(&self, cursor: Position, next: Position) -> Option<Gap> {
         let Head::Run(RunHead { trimmed, .. }) = self else { return None };
         let (from, to) = (cursor.next(), next.previous());
-        let by_quota = |(after, last): (Seq, Seq)| Position::from(after) < from && to <= last.into();
-        let reason = if trimmed.is_some_and(by_quota) { GapReason::Quota } else { GapReason::Pruned };
-        (from <= to).then_some(Gap { from, to, reason, partial: false })
+        let by_quota =
+            |(after, last, _): &(Seq, Seq, TrimmedOutput)| Position::from(*after) < from && to <= (*last).into();
+        let trimmed = trimmed.filter(by_quota).map(|(.., trimmed)| trimmed);
+        let reason = if trimmed.is_some() { GapReason::Quota } else { GapReason::Pruned };
+        (from <= to).then_some(Gap { from, to, reason, partial: false, trimmed })
     }
 
     /// What may be gone behind a cursor, of all runs: some between it and the highest id that was ever removed is, the
@@ -92,7 +94,8 @@ impl Head {
 
 /// Some of what lies between a cursor and the highest id that was ever removed is gone; the rest is there.
 pub fn partial_gap(cursor: Position, removed_id: EventId) -> Option<Gap> {
-    let gap = Gap { from: cursor.next(), to: removed_id.into(), reason: GapReason::Pruned, partial: true };
+    let gap =
+        Gap { from: cursor.next(), to: removed_id.into(), reason: GapReason::Pruned, partial: true, trimmed: None };
     (cursor < gap.to).then_some(gap)
 }
 
@@ -136,11 +139,22 @@ pub fn run_head(conn: &Connection, run: RunId) -> Result<RunHead, StoreError> {
                 outcome: outcome_from(row)?,
                 first_seq: if first_seq == Seq(0) { last_seq.next() } else { first_seq },
                 last_seq,
-                trimmed: row.get::<_, Option<Seq>>("trimmed_after")?.zip(row.get("trimmed_to")?),
+                trimmed: trimmed_from(row)?,
             })
         })
         .optional()?;
     found.map_or_else(|| Err(absent(conn, run)?.into()), Ok)
+}
+
+/// What the quota took, where it took something.
+fn trimmed_from(row: &Row<'_>) -> rusqlite::Result<Option<(Seq, Seq, TrimmedOutput)>> {
+    let Some(after) = row.get("trimmed_after")? else { return Ok(None) };
+    let trimmed = TrimmedOutput {
+        events: row.get("trimmed_events")?,
+        lines: row.get("trimmed_lines")?,
+        bytes: row.get("trimmed_bytes")?,
+    };
+    Ok(Some((after, row.get("trimmed_to")?, trimmed)))
 }
 
 /// Where the events of all runs stand.

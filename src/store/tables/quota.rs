@@ -8,7 +8,9 @@
 //! quota, less where runs that may not be removed leave less. Beyond it the largest outputs are trimmed to a share, so
 //! that no run waits for room until another ends that waits for room itself.
 
+use memchr::memchr_iter;
 use rusqlite::named_params;
+use rusqlite::types::ValueRef;
 
 use crate::event::OUTPUT_BYTES_MAX;
 use crate::numbers::{EventId, Seq};
@@ -240,14 +242,30 @@ fn choose(tx: &Writer<'_>, run: RunId, after: Seq, limits: Limits) -> Result<(Go
 
 fn remove(tx: &mut Writer<'_>, run: RunId, (head, after): (Seq, Seq), gone: &Gone) -> Result<(), StoreError> {
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "removed_event_id", ":value": gone.highest_id})?;
+    let range = (EventKey::of(run, after), EventKey::of(run, gone.to));
+    let lines = count_lines(tx, range)?;
     tx.removed_events += tx.prepare(sql::OUTPUT_DELETE_TO)?.execute(named_params! {
-        ":after": EventKey::of(run, after), ":to": EventKey::of(run, gone.to),
+        ":after": range.0, ":to": range.1,
     })?;
     blocks::leave(tx, run, &gone.blocks)?;
     tx.prepare(sql::TRIMMED_ADD)?.execute(named_params! {
-        ":run": run.0, ":after_seq": head, ":to_seq": gone.to, ":events": gone.events, ":bytes": gone.bytes,
+        ":run": run.0, ":after_seq": head, ":to_seq": gone.to, ":events": gone.events, ":lines": lines,
+        ":bytes": gone.bytes,
     })?;
     Ok(())
+}
+
+/// Counts the line ends of output between two keys. Its pages are read for this, which to be freed they have to be anyway.
+fn count_lines(tx: &Writer<'_>, (after, to): (EventKey, EventKey)) -> Result<i64, StoreError> {
+    let mut statement = tx.prepare(sql::OUTPUT_CONTENTS)?;
+    let mut rows = statement.query(named_params! {":after": after, ":to": to})?;
+    let mut lines = 0;
+    while let Some(row) = rows.next()? {
+        if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = row.get_ref(0)? {
+            lines += memchr_iter(b'\n', bytes).count();
+        }
+    }
+    Ok(lines as i64)
 }
 
 /// A piece of output, measured.
