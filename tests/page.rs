@@ -254,8 +254,8 @@ fn lines_are_read_as_a_terminal_would_leave_them() {
         println!("skipped: {what}");
         return;
     }
-    let output =
-        Command::new("node").args(["--test", "tests/page/unit.test.mjs"]).current_dir(root()).output().unwrap();
+    let files = ["--test", "tests/page/unit.test.mjs", "tests/page/log.test.mjs"];
+    let output = Command::new("node").args(files).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
@@ -335,7 +335,9 @@ fn the_page_works_in_a_browser() {
     }
     let browser = attack_browser::browser().unwrap();
     let elsewhere = served_elsewhere("dashboard.html");
-    let config = format!("[runs]\nkill_grace_s = 2\n[access]\nallowed_origins = [\"{elsewhere}\"]\n");
+    let config = format!(
+        "[runs]\nkill_grace_s = 2\n[limits]\noutput_bytes_per_run = 10_485_760\n[access]\nallowed_origins = [\"{elsewhere}\"]\n"
+    );
     let mut daemon = Daemon::with_config(&config);
     daemon.put("/v1/queues/default", &json!({"slots": 4})).expect(200);
     let Address::Tcp(address) = daemon.tcp().address().clone() else { unreachable!() };

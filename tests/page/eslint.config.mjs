@@ -16,7 +16,7 @@ export default [
     },
     js.configs.recommended,
     // What a command prints is made of control characters.
-    { files: ["src/http/page/ansi.js", "examples/pictures/draw.mjs"], rules: { "no-control-regex": "off" } },
+    { files: ["src/http/page/{ansi,folds,links}.js", "examples/pictures/draw.mjs"], rules: { "no-control-regex": "off" } },
     // Single selectors of a presentation are meant there, not characters that one is part of.
     { files: ["src/http/page/format.js"], rules: { "no-misleading-character-class": "off" } },
     {

@@ -50,11 +50,8 @@ async function everyLine(page) {
   await page.keyboard.press('Home');
   for (;;) {
     await page.waitForTimeout(40);
-    const found = await log.evaluate(log => [...log.querySelectorAll('.line')].map(line => {
-      const {chunk} = {chunk: line.parentElement};
-      return [[...chunk.parentElement.children].indexOf(chunk) * 1e6 + [...chunk.children].indexOf(line),
-        line.matches('.stdout, .stderr') ? line.querySelector('.text').textContent : null];
-    }));
+    const found = await log.evaluate(log => [...log.querySelectorAll('.line:is(.stdout, .stderr)')]
+      .map(line => [Number(line.querySelector('.nr').textContent), line.querySelector('.text').textContent]));
     for (const [place, text] of found) seen.set(place, text);
     const isAtEnd = await log.evaluate(log => {
       const end = log.scrollHeight - log.clientHeight;
@@ -64,7 +61,7 @@ async function everyLine(page) {
     });
     if (isAtEnd) break;
   }
-  return [...seen].sort(([a], [b]) => a - b).map(([, text]) => text).filter(text => text !== null);
+  return [...seen].sort(([a], [b]) => a - b).map(([, text]) => text);
 }
 
 /** What the run printed, by its stored events. */

@@ -1,11 +1,11 @@
 // A line of output, as a terminal would leave it: styles, carriage returns, backspaces and erasures; and nothing else.
 //
-// What comes in is hostile. What goes out is text with one of a bounded set of styles: no title, no link, no sequence of
-// any other kind survives. Every expression here is bounded, so that no line makes it slow.
+// What comes in is hostile. What goes out is text with one of a bounded set of styles, and what a terminal would make a
+// link names its target, for `links.js` to judge: no title and no sequence of any other kind survives. Every expression here is bounded, so that no line makes it slow.
 
 /** A style: colours are 0 to 15, or 'rgb(r g b)', or null for the page's own. */
 export const PLAIN = Object.freeze({
-  fg: null, bg: null, bold: false, faint: false, italic: false, underline: false, strike: false, inverse: false,
+  fg: null, bg: null, bold: false, faint: false, italic: false, underline: false, strike: false, inverse: false, link: null,
 });
 
 /** Characters of a line that are shown; what is beyond lies in the download. */
@@ -22,7 +22,9 @@ const NEXT_CONTROL = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/g;
 const CSI = /(?:\x1b\[|\x9b)([0-?]{0,256})[ -/]{0,8}([@-~])/y;
 const STRING = /(?:\x1b[\]P^_X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{0,4096}(?:\x07|\x1b\\|\x9c)/y;
 const SHORT = /\x1b[ -/]{0,8}[0-Z\\`-~]/y;
-// The same, cut off where the line ends: the rest may still come.
+// A link begins, or ends where it has no target: OSC 8 ; PARAMETERS ; TARGET ST.
+const LINK = /^(?:\x1b\]|\x9d)8;[^;]*;(.*?)(?:\x07|\x1b\\|\x9c)$/s;
+// Sequences, cut off where the line ends: the rest may still come.
 const CUT = /(?:(?:\x1b\[|\x9b)[0-?]{0,256}[ -/]{0,8}|(?:\x1b[\]P^_X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]{0,4096}\x1b?|\x1b[ -/]{0,8})$/y;
 const GRAPHICS = /(?:\x1b\[|\x9b)([\d;:]{0,256})m/g;
 
@@ -49,24 +51,27 @@ export function segments(text, style) {
     row.hidden = text.length - READ_CHARS_MAX;
     text = text.slice(0, READ_CHARS_MAX);
   }
-  let at = 0;
+  let at = 0, link = null, linked = style;
   while (at < text.length) {
     NEXT_CONTROL.lastIndex = at;
     const control = NEXT_CONTROL.exec(text)?.index ?? text.length;
-    if (control > at) row.write(text.slice(at, control), style);
+    if (control > at) row.write(text.slice(at, control), linked);
     at = control;
     if (at === text.length) break;
     const code = text.charCodeAt(at);
     if (code !== 0x1b && code < 0x80) {
-      row.control(code, style);
+      row.control(code, linked);
       at += 1;
       continue;
     }
     const sequence = match(CSI, text, at);
     if (sequence?.[2] === 'm') style = restyled(style, sequence[1]);
     else if (sequence) row.move(sequence[2], sequence[1]);
+    const string = sequence ? null : match(STRING, text, at), target = string && LINK.exec(string[0]);
+    if (target) link = target[1] || null;
+    linked = link ? {...style, link} : style;
     // Whatever is none of these loses its first character alone: it cannot hide what follows.
-    at += (sequence ?? match(STRING, text, at) ?? match(SHORT, text, at) ?? match(CUT, text, at) ?? ' ')[0].length;
+    at += (sequence ?? string ?? match(SHORT, text, at) ?? match(CUT, text, at) ?? ' ')[0].length;
   }
   return {segments: row.segments(), hidden: row.hidden};
 }

@@ -54,7 +54,7 @@ function draw() {
 function routed() {
   const [path, query = ''] = location.hash.replace(/^#\/?/, '').split('?');
   const [first = '', second = '', third = ''] = path.split('/');
-  if (first === 'runs' && /^\d+$/.test(second)) return [`run ${second}`, RunView, {id: Number(second), part: third}];
+  if (first === 'runs' && /^\d+$/.test(second)) return [`run ${second}`, RunView, {id: Number(second), part: third, query}];
   if (first === 'submit') return [`submit ${query}`, SubmitView, {query}];
   if (first === 'queues') return ['queues', QueuesView, {}];
   if (first === 'access') return ['access', AccessView, {}];

@@ -3,7 +3,7 @@
 // Nothing here touches the page; a view watches `changed` and shows what it finds.
 
 import {get, Refused} from './api.js';
-import {capital, duration, outcome, plural, runTook, text, words} from './format.js';
+import {bytes, capital, duration, outcome, plural, runTook, text, words} from './format.js';
 import {Lines} from './lines.js';
 import {Stream} from './stream.js';
 
@@ -95,6 +95,7 @@ export class RunFeed {
     const note = noteOf(event, this.run);
     if (note) {
       this.lines.finish();
+      if (note.isEnd) this.lines.folds.finish(this.lines.count);
       this.lines.note(note.kind, note.text, event.at);
     }
     if (isNews && CHANGING.has(event.kind)) this.#soon(150);
@@ -107,8 +108,9 @@ export class RunFeed {
 
   #gap(gap) {
     this.#enter({gap});
-    this.lines.finish();
-    this.lines.note('warning', gapText(gap), null);
+    const isTold = this.lines.missing !== null;
+    this.lines.gap(gap.trimmed);
+    this.lines.note('warning', gapText(gap, isTold), null);
   }
 
   #enter(entry) {
@@ -135,17 +137,24 @@ export function changeOf(kind, at, data) {
   return {status, reason, exit_code, signal, error, ended_at: at, pid: null};
 }
 
-/** What a gap says where it is. */
-export function gapText({from, to, reason}) {
+/** What a gap says where it is; where it is not the first one, what is missing in all was told. */
+export function gapText({from, to, reason, trimmed}, isTold = false) {
   const why = reason === 'quota' ? 'more was printed than is kept' : reason === 'pruned' ? 'they were removed' : reason;
-  return from === to ? `Event ${from} is gone: ${why}.` : `Events ${from} to ${to} are gone: ${why}.`;
+  if (!trimmed) return from === to ? `Event ${from} is gone: ${why}.` : `Events ${from} to ${to} are gone: ${why}.`;
+  const here = to - from + 1;
+  if (trimmed.events === here) return `Missing here: ${missingText(trimmed)}; ${why}.`;
+  const inAll = isTold ? '' : ` In all ${plural(trimmed.events, 'piece')} are missing: ${missingText(trimmed)}.`;
+  return `Missing here: ${plural(here, 'piece')} of output; ${why}.${inAll}`;
 }
+
+/** How much was printed and is not kept. */
+export const missingText = ({lines, bytes: size}) => [lines == null ? '' : plural(lines, 'line'), bytes(size)].filter(Boolean).join(', ');
 
 /** What of an event stands among the output; null for most. */
 function noteOf({kind, data, at}, run) {
   if (kind === 'queued' && data.attempt > 1) return {kind: 'note', text: `Queued again, as attempt ${data.attempt}.`};
   if (kind === 'started' && data.attempt > 1) return {kind: 'note', text: `Attempt ${data.attempt} started.`};
-  if (kind === 'attempt_ended') return {kind: 'warning', text: `Attempt ${data.attempt} ended: ${words(data.reason)}.`};
+  if (kind === 'attempt_ended') return {kind: 'warning', text: `Attempt ${data.attempt} ended: ${words(data.reason)}.`, isEnd: true};
   if (kind === 'cancel_requested') {
     const reason = data.reason ? `: ${text(data.reason)}` : '';
     return {kind: 'warning', text: `A cancel was asked for by ${text(data.by)}${reason}.`};
@@ -155,7 +164,7 @@ function noteOf({kind, data, at}, run) {
   const took = data.duration_ms ?? (run && runTook({...run, ended_at: at}));
   const after = took === null || took === undefined ? '' : ` after ${duration(took)}`;
   const why = outcome({...data, timeout_s: run?.timeout_s ?? null});
-  return {kind: data.status === 'succeeded' ? 'good' : 'bad', text: `${capital(words(data.status))}${after}${why ? `: ${why}` : ''}.`};
+  return {kind: data.status === 'succeeded' ? 'good' : 'bad', text: `${capital(words(data.status))}${after}${why ? `: ${why}` : ''}.`, isEnd: true};
 }
 
 const levelled = level => (/^(error|critical|fatal)/i.test(level) ? 'bad' : /^warn/i.test(level) ? 'warning' : 'note');

@@ -4,25 +4,34 @@
 // before it is looked at: a line is its text and the style that it begins with.
 
 import {PLAIN, styleAfter} from './ansi.js';
+import {Folds} from './folds.js';
 
 /** Lines of a chunk: the unit that a log puts into the page and takes out again. */
 export const CHUNK_LINES = 128;
-/** Lines that are kept; then the oldest go, a chunk at a time. */
-export const LINES_MAX = 1_000_000;
+/** Lines that are kept; then the oldest go, a sixteenth at a time: the rows behind them are counted anew each time. */
+export const LINES_MAX = 4_000_000;
 /** An unfinished line that redraws itself is cut to its last states beyond this. */
 const OPEN_CHARS_MAX = 65_536;
 
 export class Lines {
   /** `{first, lines, version}`, `first` being the number of its first line. */
   chunks = [];
-  /** Lines that there ever were; the number of the next one. */
+  /** Lines that there ever were, the page's own among them; the number of the next one. */
   count = 0;
+  /** Those of them that were printed. */
+  printed = 0;
+  /** `{lines, bytes}` that were printed and are not kept by the daemon; `lines` is null where nobody counted. */
+  missing = null;
+  /** Groups of lines that can be folded away. */
+  folds = new Folds();
   /** Characters that there ever were. */
   chars = 0;
   /** Lines whose text has changed since they were last drawn. */
   changed = new Set();
   #open = {stdout: null, stderr: null};
   #style = {stdout: PLAIN, stderr: PLAIN};
+  /** Lines that were printed before the next one, missing ones among them. */
+  #nth = 0;
   #max;
 
   constructor(max = LINES_MAX) {
@@ -50,10 +59,22 @@ export class Lines {
 
   /** Adds a line of the page's own, in its place; `kind` is the word for how it looks. */
   note(kind, text, at) {
-    this.#push({kind, text, style: PLAIN, at});
+    this.#push({kind, text, style: PLAIN, at, nth: this.#nth});
   }
 
-  /** Ends the lines that are open: what comes next is of another attempt. */
+  /** Something is missing here: ends what is open. `trimmed` is what is missing of the whole run, where that is known. */
+  gap(trimmed) {
+    const isWithin = this.#open.stdout || this.#open.stderr;
+    this.finish();
+    this.folds.finish(this.count);
+    // A run may have several gaps, which say the same; what is missing counts where it is first told of.
+    if (!trimmed || this.missing) return;
+    this.missing = {lines: trimmed.lines ?? null, bytes: trimmed.bytes};
+    // What follows the gap is the rest of a line that ends the last one that is missing.
+    if (trimmed.lines) this.#nth += trimmed.lines - (isWithin ? 1 : 0);
+  }
+
+  /** Ends the lines that are open: what comes next is no part of them. */
   finish() {
     for (const stream of ['stdout', 'stderr']) {
       if (this.#open[stream]) this.#close(stream);
@@ -64,6 +85,25 @@ export class Lines {
   /** Whether a line may still change. */
   isOpen(line) {
     return this.#open.stdout === line || this.#open.stderr === line;
+  }
+
+  /** Lines that were printed, missing ones among them. */
+  get nth() {
+    return this.#nth;
+  }
+
+  /** Whether a command printed it: it counts, and is found; what the page says is not. */
+  static isPrinted = ({kind}) => kind === 'stdout' || kind === 'stderr';
+
+  /** The number of the line that was printed as the nth, from 1 on, or of the one behind it where that is missing. */
+  numberOf(nth) {
+    let [low, high] = [this.first, this.count];
+    while (low < high) {
+      const middle = (low + high) >> 1, line = this.line(middle);
+      if (line.nth + (Lines.isPrinted(line) ? 1 : 0) < nth) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   /** A line by its number; undefined for one that is not kept. */
@@ -79,7 +119,9 @@ export class Lines {
   #extend(stream, text, at) {
     const open = this.#open[stream];
     if (!open) {
-      this.#open[stream] = this.#push({kind: stream, text, style: this.#style[stream], at});
+      this.#open[stream] = this.#push({kind: stream, text, style: this.#style[stream], at, nth: this.#nth});
+      this.#nth += 1;
+      this.printed += 1;
       return;
     }
     open.text += text;
@@ -91,6 +133,7 @@ export class Lines {
     const line = this.#open[stream];
     this.#style[stream] = styleAfter(line.text, line.style);
     this.#open[stream] = null;
+    this.folds.take(line.number, line.text);
   }
 
   #push(line) {
@@ -99,7 +142,7 @@ export class Lines {
     if (!chunk || chunk.lines.length === CHUNK_LINES) {
       chunk = {first: this.count, lines: []};
       this.chunks.push(chunk);
-      if (this.count - this.first >= this.#max) this.chunks.shift();
+      if (this.count - this.first >= this.#max) this.chunks.splice(0, Math.max(1, Math.floor(this.chunks.length / 16)));
     }
     chunk.lines.push(line);
     this.count += 1;

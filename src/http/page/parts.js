@@ -85,3 +85,20 @@ export async function copy(input) {
     return document.execCommand('copy');
   }
 }
+
+/** Copies a text, in the same ways. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const input = document.createElement('textarea');
+    input.value = text;
+    input.className = 'unseen';
+    document.body.append(input);
+    input.select();
+    const isCopied = document.execCommand('copy');
+    input.remove();
+    return isCopied;
+  }
+}

@@ -1,21 +1,31 @@
-// Finds the lines that hold a text, a slice at a time, so that a million of them do not stop the page; and goes on with
-// what is printed meanwhile.
+// Finds the lines that hold a text, or fit an expression, a slice at a time, so that a million of them do not stop the
+// page; and goes on with what is printed meanwhile. What the page itself says among the output is not looked at.
 
-import {plain} from './ansi.js';
+import {plain, SHOWN_CHARS_MAX} from './ansi.js';
+import {Lines} from './lines.js';
+import {firstNotBelow} from './rows.js';
 
 /** How long one slice may take, in milliseconds. */
 const SLICE_MS = 8;
-/** Lines that are found at most. */
-const HITS_MAX = 100_000;
+/** An expression that takes this long for one line would stop the page. */
+const LINE_MS_MAX = 250;
+/** Places that are marked in one line. */
+const RANGES_MAX = 1_000;
 
 export class Search {
   /** Numbers of the lines that were found, rising. */
   hits = [];
   /** Which of them is looked at; -1 before any is. */
   current = -1;
+  /** What is wrong with the expression. */
+  error = '';
+  /** Rises whenever `hits` became others, but for what came behind them. */
+  version = 0;
   #lines;
   #changed;
   #needle = '';
+  /** Of an expression; null where a text is looked for. */
+  #expression = null;
   #next = 0;
   #timer = 0;
   /** Lines that were looked at while they were unfinished. */
@@ -26,17 +36,26 @@ export class Search {
   }
 
   get isOn() {
-    return this.#needle !== '';
+    return this.#needle !== '' && !this.error;
   }
 
   get isDone() {
-    return this.#next >= this.#lines.count || this.hits.length >= HITS_MAX;
+    return this.#next >= this.#lines.count;
   }
 
-  /** Looks for another text; none for the empty one. */
-  find(text) {
+  /** Looks for another text, whatever its case, or expression; none for the empty one. */
+  find(text, isExpression = false) {
     [this.#needle, this.hits, this.current, this.#next] = [text.toLowerCase(), [], -1, this.#lines.first];
+    [this.#expression, this.error] = [null, ''];
+    if (isExpression && text) {
+      try {
+        this.#expression = new RegExp(text, 'giu');
+      } catch (error) {
+        this.error = error.message.replace(/^.*?:\s*(?:\/.*\/[a-z]*:\s*)?/s, '');
+      }
+    }
     this.#unfinished.clear();
+    this.version += 1;
     this.goOn();
     this.#changed();
   }
@@ -51,21 +70,40 @@ export class Search {
     this.#timer = 0;
   }
 
+  /** Forgets lines that are not kept any more. */
+  forget() {
+    if (!(this.hits[0] < this.#lines.first)) return;
+    const gone = firstNotBelow(this.hits, this.#lines.first);
+    this.hits.splice(0, gone);
+    this.current = Math.max(-1, this.current - gone);
+    this.version += 1;
+  }
+
   #slice() {
     this.#timer = 0;
     const end = performance.now() + SLICE_MS;
     this.#next = Math.max(this.#next, this.#lines.first);
-    while (!this.isDone && performance.now() < end) {
-      for (const until = this.#next + 200; this.#next < until && !this.isDone; this.#next += 1) {
+    this.forget();
+    while (this.isOn && !this.isDone && performance.now() < end) {
+      // The clock is not asked for each line, unless a line may take long.
+      const until = this.#next + (this.#expression ? 1 : 200);
+      for (; this.#next < until && !this.isDone; this.#next += 1) {
         const line = this.#lines.line(this.#next);
-        if (!line) continue;
+        if (!line || !Lines.isPrinted(line)) continue;
         if (this.#holds(line)) this.hits.push(this.#next);
         else if (this.#lines.isOpen(line)) this.#unfinished.add(line);
       }
+      if (this.#expression && performance.now() > end + LINE_MS_MAX) this.#giveUp();
     }
     this.#lookAgain();
     if (!this.isDone) this.goOn();
     this.#changed();
+  }
+
+  #giveUp() {
+    this.error = 'this takes too long for a single line';
+    [this.hits, this.current] = [[], -1];
+    this.version += 1;
   }
 
   #lookAgain() {
@@ -77,19 +115,25 @@ export class Search {
   }
 
   #insert(number) {
-    const after = this.hits.findIndex(hit => hit > number), at = after < 0 ? this.hits.length : after;
+    const at = firstNotBelow(this.hits, number);
+    if (at < this.hits.length) this.version += 1;
     this.hits.splice(at, 0, number);
     if (this.current >= at) this.current += 1;
   }
 
-  #holds = line => this.ranges(plain(line.text)).length > 0;
+  #holds({text}) {
+    const seen = plain(text);
+    if (!this.#expression) return seen.toLowerCase().includes(this.#needle);
+    this.#expression.lastIndex = 0;
+    return this.#expression.test(seen.slice(0, SHOWN_CHARS_MAX));
+  }
 
   /** The number of the next line that was found, or the one before; from `line` on the first time. */
   step(by, line) {
     if (!this.hits.length) return null;
     if (this.current < 0) {
-      const after = this.hits.findIndex(hit => hit >= line);
-      this.current = by > 0 ? (after < 0 ? 0 : after) : (after < 0 ? this.hits.length : after) - 1;
+      const after = firstNotBelow(this.hits, line);
+      this.current = by > 0 ? after % this.hits.length : after - 1;
     } else {
       this.current += by;
     }
@@ -100,12 +144,22 @@ export class Search {
   /** Where in a text it stands: `[[start, end]]`. */
   ranges(text) {
     if (!this.isOn) return [];
+    if (this.#expression) return this.#matches(text);
     const lower = text.toLowerCase(), found = [];
     // A few letters grow when they are lowered; then nothing is marked rather than the wrong thing.
-    if (lower.length !== text.length) return lower.includes(this.#needle) ? [[0, 0]] : [];
-    for (let at = lower.indexOf(this.#needle); at >= 0 && found.length < 1_000;) {
+    if (lower.length !== text.length) return [];
+    for (let at = lower.indexOf(this.#needle); at >= 0 && found.length < RANGES_MAX;) {
       found.push([at, at + this.#needle.length]);
       at = lower.indexOf(this.#needle, at + this.#needle.length);
+    }
+    return found;
+  }
+
+  #matches(text) {
+    const found = [];
+    for (const match of text.matchAll(this.#expression)) {
+      if (match[0]) found.push([match.index, match.index + match[0].length]);
+      if (found.length >= RANGES_MAX) break;
     }
     return found;
   }

@@ -20,14 +20,16 @@ export class RunView {
   #entries = SHOWN;
   #isWholeCommand = false;
 
-  constructor(page, {id, part}) {
+  constructor(page, {id, part, query}) {
     [this.#page, this.#id, this.#part] = [page, id, part];
     this.#feed = new RunFeed(id, this.#changed);
-    this.#output = new OutputView(page, this.#feed);
+    this.#output = new OutputView(page, this.#feed, query);
   }
 
-  go({part}) {
+  go({part, query}) {
     this.#part = part;
+    // A look at another part forgets nothing.
+    if (!part && query) this.#output.go(query);
   }
 
   leave() {
