@@ -248,15 +248,24 @@ fn missing(needs_browser: bool) -> Option<&'static str> {
     (!all).then_some("playwright-core is not installed (npm ci --prefix tests/page)")
 }
 
-#[test]
-fn lines_are_read_as_a_terminal_would_leave_them() {
+/// Runs the tests of some files, which need no browser.
+fn without_a_browser(files: &[&str]) {
     if let Some(what) = missing(false) {
         println!("skipped: {what}");
         return;
     }
-    let files = ["--test", "tests/page/unit.test.mjs", "tests/page/log.test.mjs"];
-    let output = Command::new("node").args(files).current_dir(root()).output().unwrap();
+    let output = Command::new("node").arg("--test").args(files).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn lines_are_read_as_a_terminal_would_leave_them() {
+    without_a_browser(&["tests/page/unit.test.mjs", "tests/page/log.test.mjs"]);
+}
+
+#[test]
+fn the_list_is_what_the_daemon_says_whatever_comes_in_which_order() {
+    without_a_browser(&["tests/page/live.test.mjs"]);
 }
 
 /// The scenarios under way, ended with all that they started.

@@ -5,13 +5,14 @@
 import * as access from './access.mjs';
 import {Api, startBrowser} from './browser.mjs';
 import * as elsewhere from './elsewhere.mjs';
+import * as live from './live.mjs';
 import * as log from './log.mjs';
 import * as looks from './looks.mjs';
 import * as output from './output.mjs';
 import * as resume from './resume.mjs';
 import * as runs from './runs.mjs';
 
-const scenarios = Object.entries({...access, ...runs, ...output, ...log, ...resume, ...elsewhere, ...looks});
+const scenarios = Object.entries({...access, ...runs, ...output, ...log, ...resume, ...elsewhere, ...looks, ...live});
 const wanted = process.argv.slice(2);
 const browser = await startBrowser();
 const api = new Api(process.env.BASE, process.env.TOKEN);

@@ -82,7 +82,22 @@ function parsed(text) {
   }
 }
 
-export const get = path => ask('GET', path);
+/** What has been asked for before it is needed, by its path. */
+const ahead = new Map();
+
+/** Asks now for what `get` will be asked for in a moment. */
+export function askAhead(path) {
+  const answer = ask('GET', path);
+  answer.catch(() => {});
+  ahead.set(path, answer);
+}
+
+export function get(path) {
+  const answer = ahead.get(path);
+  ahead.delete(path);
+  return answer ?? ask('GET', path);
+}
+
 export const post = (path, body, headers) => ask('POST', path, body, headers);
 export const put = (path, body) => ask('PUT', path, body);
 export const patch = (path, body) => ask('PATCH', path, body);

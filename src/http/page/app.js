@@ -5,7 +5,7 @@
 // shows time that passes. It calls `update` when it has changed; then the whole page is described again, and lit-html
 // changes what is different.
 
-import {enroll, logOut, may, session, Unreachable, whoAmI} from './api.js';
+import {askAhead, enroll, logOut, may, session, Unreachable, whoAmI} from './api.js';
 import {capital, plural, shown} from './format.js';
 import {link} from './stream.js';
 import {html, nothing, render} from './html.js';
@@ -25,6 +25,7 @@ const page = {
   said: '',
   trouble: null,
   update,
+  draw,
   /** Says something that happened, to eyes and screen readers. */
   say(text) {
     page.said = text;
@@ -177,6 +178,9 @@ async function start() {
   const token = takeToken();
   page.trouble = null;
   try {
+    // What the first view shows needs no answer to who asks.
+    const [, View, parameters] = routed(), first = token ? null : View.first?.(parameters);
+    if (first) askAhead(first);
     if (token) await enroll(token);
     else await whoAmI();
   } catch (error) {

@@ -74,8 +74,19 @@ export class RunFeed {
     if (frame.type === 'event') this.#event(frame);
     else if (frame.type === 'gap') this.#gap(frame);
     else if (frame.type === 'caught_up') this.isCaughtUp = true;
-    else if (frame.type === 'end') this.#soon(0);
+    else if (frame.type === 'end') this.#ended();
     this.#changed();
+  }
+
+  /** What has ended can still be deleted, which the events of all runs tell. */
+  #ended() {
+    this.#soon(0);
+    const on = {
+      frame: frame => (frame.type === 'hello' || frame.type === 'gap' || isRemoved(frame, this.id)) && this.#soon(0),
+      restart: () => this.#soon(0),
+      gone: () => {},
+    };
+    this.#stream = new Stream({path: '/v1/events?kinds=removed', unit: 'id', start: 'latest', on});
   }
 
   #event(event) {
@@ -125,6 +136,9 @@ export class RunFeed {
     this.#timer = setTimeout(() => this.refresh(), ms);
   }
 }
+
+/** Whether this tells that a run was removed. */
+const isRemoved = (frame, id) => frame.type === 'event' && frame.data.ranges.some(({first, last}) => id >= first && id <= last);
 
 /** What an event changes of a run. */
 export function changeOf(kind, at, data) {

@@ -1,101 +1,132 @@
-// The list of runs as it lives: what is shown stays where it is and changes in place; what is new waits to be let in
-// while somebody reads.
+// The list of runs as it lives: at every moment what the daemon's own list says, or what is missing is said.
 //
-// The list is asked for once; from then on the stream of all runs' events says what changes.
+// The list is asked for once; from then on the stream of all runs' events says what changes. An answer shows the list as it
+// was when it was asked for, or later; whatever is heard meanwhile is kept, and counts after the answer has come. One thing
+// is asked for at a time. What does not fit under somebody's eyes or hands waits to be let in.
 
 import {get, Refused} from './api.js';
 import {changeOf} from './feed.js';
 import {Stream} from './stream.js';
 
-/** Runs of one page of the list. */
-const PAGE = 50;
-/** Runs that the strip shows. */
-const RECENT = 100;
-/** More new runs at once than this are asked for together. */
+/** Runs that are asked for first: more than a window shows. */
+const FIRST = 50;
+/** Runs of a further page. */
+const PAGE = 200;
+/** Runs of a page at most, for the daemon. */
+const PAGE_MAX = 500;
+/** Runs that are kept; older ones are found by a filter. */
+export const ROWS_MAX = 5_000;
+/** More runs at once than this are asked for together. */
 const SINGLY_MAX = 8;
+/** Events that are kept while an answer is on its way; what comes beyond has the list asked for again. */
+const HEARD_MAX = 50_000;
+/** What is heard within this time is asked for together, in milliseconds. */
+const PAUSE_MS = 120;
+/** A run that ends may change why others wait, which no event tells: what is waiting is looked at again after this, in milliseconds. */
+const WAITING_MS = 2_000;
+/** Runs of a list that is looked at again for that. */
+const WAITING_MAX = 500;
+/** Pauses after a request that failed, in milliseconds; the last goes on. */
+const RETRIES_MS = [1_000, 3_000, 10_000, 30_000];
 
 export class RunList {
-  /** Every run that is known here, by its id. */
+  /** The runs that are in the list or wait to be, by their ids. */
   runs = new Map();
   /** Ids of what is shown, newest first. */
   shown = [];
-  /** Ids of what would be shown above it. */
+  /** Ids of what belongs into the list and waits to be let in, newest first. */
   fresh = [];
-  /** Ids of the last runs of all, newest first. */
-  recent = [];
+  /** Ids of what is shown and belongs there no more: `left` for another state, `deleted` for good. */
+  gone = new Map();
   /** Where the list goes on; null at its end. */
   next = null;
+  /** Up to when the daemon has looked, where it ended for that and not because a page was full. */
+  lookedBackTo = null;
   isLoaded = false;
   isLoading = false;
   error = null;
   #filter;
+  #mayChange;
   #changed;
-  #mayInsert;
+  #get;
+  #open;
+  #pauseMs;
   #stream = null;
+  /** Ids of runs to ask for, and whether to ask for the whole list. */
   #wanted = new Set();
-  #asked = new Set();
+  #isStale = false;
   #timer = 0;
+  #waiting = 0;
+  #isAsking = false;
+  #failures = 0;
+  /** What was heard of each run since the question that is open was asked, and what was deleted since. */
+  #heard = new Map();
+  #heardCount = 0;
+  #deleted = [];
 
-  /** `filter` has `status` (a list), `queue`, `tag`, `name`; `mayInsert` says whether new runs may push the others down. */
-  constructor(filter, mayInsert, changed) {
-    [this.#filter, this.#mayInsert, this.#changed] = [filter, mayInsert, changed];
+  /**
+   * `filter` has the parameters of `GET /v1/runs` as texts; `mayChange` says whether rows may come and go; `changed` is
+   * called when something has. `get`, `open` and `pauseMs` are for tests.
+   */
+  constructor(filter, {mayChange, changed, get: ask = get, open = options => new Stream(options), pauseMs = PAUSE_MS}) {
+    [this.#filter, this.#mayChange, this.#changed] = [filter, mayChange, changed];
+    [this.#get, this.#open, this.#pauseMs] = [ask, open, pauseMs];
   }
 
   enter() {
-    this.load();
+    this.#readAgain(0);
     const on = {
       frame: frame => this.#take(frame),
-      restart: () => this.load(),
+      restart: () => this.#forget(),
       gone: refused => this.#fail(refused),
     };
-    this.#stream = new Stream({path: '/v1/events', unit: 'id', start: 'latest', on});
+    this.#stream = this.#open({path: '/v1/events', unit: 'id', start: 'latest', on});
   }
 
   leave() {
     clearTimeout(this.#timer);
+    clearTimeout(this.#waiting);
+    [this.#timer, this.#waiting] = [0, 0];
     this.#stream?.close();
-  }
-
-  /** Asks for the first page, and for what the strip shows. */
-  async load() {
-    await this.#guarded(async () => {
-      const [page, recent] = await Promise.all([get(this.#url()), get(`/v1/runs?limit=${RECENT}`)]);
-      for (const run of recent.runs) this.#keep(run);
-      this.recent = recent.runs.map(run => run.id);
-      this.#merge(page);
-      this.isLoaded = true;
-    });
+    this.#stream = null;
   }
 
   /** Asks for the page after what is shown. */
-  async more() {
-    await this.#guarded(async () => {
-      const page = await get(this.next);
-      for (const run of page.runs) this.#keep(run);
-      const known = new Set(this.shown);
-      this.shown = [...this.shown, ...page.runs.map(run => run.id).filter(id => !known.has(id))];
-      this.next = page.next;
-    });
-  }
-
-  /** Lets in what is new. */
-  letIn() {
-    this.shown = [...this.fresh, ...this.shown];
-    this.fresh = [];
-    this.#changed();
-  }
-
-  async #guarded(task) {
+  more() {
+    if (!this.next || this.isFull) return;
     this.isLoading = true;
+    this.#plan(0);
     this.#changed();
-    try {
-      await task();
-      this.error = null;
-    } catch (error) {
-      this.error = error;
-    }
-    this.isLoading = false;
+  }
+
+  /** Whether no more can be kept. */
+  get isFull() {
+    return this.shown.length >= ROWS_MAX;
+  }
+
+  /** Lets in what waits, and lets go what has left, when nobody is in the way. */
+  calm() {
+    if ((this.fresh.length || this.gone.size) && this.#mayChange()) this.letIn();
+  }
+
+  /** Lets in what waits, and lets go what has left. */
+  letIn() {
+    const gone = this.gone;
+    this.shown = [...this.fresh, ...this.shown.filter(id => !gone.has(id))].sort((one, other) => other - one);
+    for (const id of gone.keys()) this.runs.delete(id);
+    [this.fresh, this.gone] = [[], new Map()];
+    this.#cut();
     this.#changed();
+  }
+
+  /** The first question for a list with this filter. */
+  static first(filter) {
+    return urlOf(filter, FIRST);
+  }
+
+  /** Runs below this id are not known here. */
+  get #floor() {
+    return this.next ? before(this.next) : 0;
   }
 
   #fail(refused) {
@@ -103,92 +134,262 @@ export class RunList {
     this.#changed();
   }
 
-  #url() {
-    const query = new URLSearchParams({limit: PAGE});
-    const {status, ...rest} = this.#filter;
-    if (status.length) query.set('status', status.join(','));
-    for (const [name, value] of Object.entries(rest)) if (value) query.set(name, value);
-    return `/v1/runs?${query}`;
+  /** Everything is another's: the daemon has another database. */
+  #forget() {
+    this.runs.clear();
+    [this.shown, this.fresh, this.gone, this.next, this.isLoaded] = [[], [], new Map(), null, false];
+    this.#readAgain(0);
   }
 
-  #merge(page) {
-    for (const run of page.runs) this.#keep(run);
-    if (!this.isLoaded || !this.shown.length) {
-      [this.shown, this.next, this.fresh] = [page.runs.map(run => run.id), page.next, []];
-      return;
-    }
-    for (const run of page.runs.toReversed()) this.#arrive(run);
-  }
-
-  /** Remembers a run, unless something newer is known of it. */
-  #keep(run) {
-    const known = this.runs.get(run.id);
-    if (!known || known.last_seq <= run.last_seq) this.runs.set(run.id, run);
-  }
-
-  /** A run that belongs above what is shown. */
-  #arrive(run) {
-    const top = Math.max(0, this.shown[0] ?? 0, this.fresh[0] ?? 0);
-    if (run.id <= top || !this.#matches(run)) return;
-    this.fresh = [run.id, ...this.fresh];
-    if (this.#mayInsert()) this.letIn();
-  }
-
-  #matches(run) {
-    const {status, queue, tag, name} = this.#filter;
-    return (!status.length || status.includes(run.status)) && (!queue || run.queue === queue)
-      && (!tag || run.tags.includes(tag)) && (!name || run.name === name);
-  }
+  // What is heard
 
   #take(frame) {
-    // From the hello on nothing is missed; what happened before it is in a list that is asked for after it.
-    if (frame.type === 'hello' || frame.type === 'gap') this.load();
-    if (frame.type !== 'event') return;
-    const known = this.runs.get(frame.run);
-    if (this.#asked.has(frame.run) || (known && frame.kind === 'changed')) this.#want(frame.run);
-    else if (known) this.#apply(known, frame);
-    else if (frame.kind === 'queued') this.#want(frame.run);
+    // Nothing is missed from the hello on; what happened before it is in a list that is asked for after it.
+    if (frame.type === 'hello' || frame.type === 'gap') this.#readAgain(this.#pauseMs);
+    else if (frame.type === 'event' && frame.kind === 'removed') this.#remove(frame.data);
+    else if (frame.type === 'event') this.#hear(frame);
   }
 
-  #apply(run, {seq, kind, at, data}) {
-    if (seq <= run.last_seq) return;
-    const change = changeOf(kind, at, data);
-    this.runs.set(run.id, {...run, ...change, last_seq: seq});
+  #hear(event) {
+    if (event.run < this.#floor) return;
+    if (this.#isAsking) this.#remember(event);
+    const known = this.runs.get(event.run);
+    if (known && event.seq > known.last_seq) {
+      this.runs.set(event.run, after(known, event));
+      this.#place(event.run);
+      this.#changed();
+    }
+    if (event.kind === 'started' || event.kind === 'finished') this.#lookAtWaiting();
+    // What has changed is in the run alone; one that is not known is asked for if it can belong here.
+    if (known ? event.kind === 'changed' : this.#mayBelong(event)) this.#want(event.run);
+  }
+
+  /** Asks again for a list in which runs wait, once in a while. */
+  #lookAtWaiting() {
+    if (this.#waiting || this.shown.length > WAITING_MAX) return;
+    if (!this.shown.some(id => this.runs.get(id).status === 'queued')) return;
+    this.#waiting = setTimeout(() => {
+      this.#waiting = 0;
+      this.#readAgain(0);
+    }, WAITING_MS);
+  }
+
+  #remember(event) {
+    if (this.#heardCount >= HEARD_MAX) return void (this.#isStale = true);
+    this.#heardCount += 1;
+    const heard = this.#heard.get(event.run);
+    if (heard) heard.push(event);
+    else this.#heard.set(event.run, [event]);
+  }
+
+  /** Whether a run that is not known may belong here after this event. */
+  #mayBelong({kind, data}) {
+    const {status, queue, tag, name, exit, q} = this.#filter;
+    if (kind === 'changed') return Boolean(queue || tag || name || q);
+    if (kind === 'finished') {
+      return Boolean(status || exit) && this.#fits({exit_code: null, ...data, queue: data.queue ?? queue, tags: data.tags ?? [tag], name: data.name ?? name});
+    }
+    if (exit) return false;
+    if (kind === 'queued') return !status || status.split(',').includes('queued');
+    return kind === 'started' && Boolean(status) && status.split(',').includes('running');
+  }
+
+  /** Whether a run fits the filter, as far as it can be told from here: the rest is the daemon's to say. */
+  #fits(run) {
+    const {status, queue, tag, name, exit} = this.#filter;
+    return (!status || status.split(',').includes(run.status)) && (!queue || run.queue === queue)
+      && (!tag || run.tags.includes(tag)) && (!name || run.name === name) && (!exit || String(run.exit_code) === exit);
+  }
+
+  /** Removes the runs of a `removed` event. */
+  #remove({ranges}) {
+    const is = id => ranges.some(({first, last}) => id >= first && id <= last);
+    if (this.#isAsking) this.#deleted.push(is);
+    for (const id of [...this.runs.keys()].filter(is)) this.#leave(id, 'deleted');
     this.#changed();
   }
+
+  // Who is in the list
+
+  /** Has a known run where it belongs. */
+  #place(id) {
+    if (this.#fits(this.runs.get(id))) this.#enter(id);
+    else this.#leave(id, 'left');
+  }
+
+  #enter(id) {
+    this.gone.delete(id);
+    if (has(this.shown, id) || has(this.fresh, id)) return;
+    // What comes after the rest moves nothing.
+    const ids = !this.shown.length || id < this.shown.at(-1) || this.#mayChange() ? this.shown : this.fresh;
+    ids.splice(placeOf(ids, id), 0, id);
+  }
+
+  #leave(id, how) {
+    if (has(this.shown, id) && !this.#mayChange()) {
+      this.gone.set(id, how);
+      return;
+    }
+    for (const ids of [this.shown, this.fresh]) if (has(ids, id)) ids.splice(placeOf(ids, id), 1);
+    this.gone.delete(id);
+    this.runs.delete(id);
+  }
+
+  /** Keeps no more than can be kept: the oldest go. */
+  #cut() {
+    if (this.shown.length <= ROWS_MAX) return;
+    const last = this.shown[ROWS_MAX - 1];
+    this.#cutBelow(last);
+    [this.next, this.lookedBackTo] = [`${urlOf(this.#filter, PAGE)}&before=${last}`, null];
+  }
+
+  #cutBelow(id) {
+    this.shown = this.shown.filter(other => other >= id);
+    this.fresh = this.fresh.filter(other => other >= id);
+    for (const other of [...this.runs.keys()]) if (other < id) this.runs.delete(other);
+  }
+
+  // What is asked for
 
   #want(id) {
     this.#wanted.add(id);
-    this.#timer ||= setTimeout(() => this.#fetch(), 120);
+    this.#plan(this.#pauseMs);
   }
 
-  async #fetch() {
-    const ids = [...this.#wanted].sort((a, b) => a - b);
+  #readAgain(ms) {
+    this.#isStale = true;
+    this.#plan(ms);
+  }
+
+  #plan(ms) {
+    if (this.#isAsking) return;
+    this.#timer ||= setTimeout(() => {
+      this.#timer = 0;
+      this.#ask();
+    }, ms);
+  }
+
+  /** Asks for all that is due; what fails is asked for again later. */
+  async #ask() {
+    const wanted = [...this.#wanted], isStale = this.#isStale, isMore = this.isLoading, begun = performance.now();
     this.#wanted.clear();
-    for (const id of ids) this.#asked.add(id);
+    [this.#isStale, this.#isAsking] = [false, true];
+    let pause;
     try {
-      const runs = ids.length > SINGLY_MAX
-        ? (await get(`/v1/runs?limit=${RECENT}`)).runs.toReversed()
-        : (await Promise.all(ids.map(id => get(`/v1/runs/${id}`).catch(forgiven)))).filter(Boolean);
-      for (const run of runs) this.#came(run);
-    } catch {
-      // The stream tells of it when the daemon is gone, and the list is asked for again when it is back.
+      if (isStale) await this.#walk(this.isLoaded ? this.#floor : Infinity, wanted.length);
+      else if (wanted.length > SINGLY_MAX || (wanted.length && this.#isSearch)) await this.#walk(Math.min(...wanted), wanted.length);
+      else await Promise.all(wanted.map(id => this.#askOne(id)));
+      if (isMore && this.next) this.#settle(await this.#get(limited(this.next, PAGE)), this.#floor - 1, 0);
+      [this.error, this.#failures] = [null, 0];
+      // A daemon or a line that is slow is asked less often.
+      pause = Math.max(this.#pauseMs, performance.now() - begun);
+    } catch (error) {
+      [this.error, this.#isStale] = [error, true];
+      pause = RETRIES_MS[Math.min(this.#failures, RETRIES_MS.length - 1)];
+      this.#failures += 1;
     }
-    for (const id of ids) this.#asked.delete(id);
-    this.#timer = 0;
-    if (this.#wanted.size) this.#want([...this.#wanted][0]);
+    [this.#isAsking, this.#heardCount] = [false, 0];
+    if (isMore) this.isLoading = false;
+    this.#heard.clear();
+    this.#deleted = [];
+    if (this.#stream && (this.#wanted.size || this.#isStale || this.isLoading)) this.#plan(pause);
     this.#changed();
   }
 
-  #came(run) {
-    this.#keep(run);
-    if (run.id > (this.recent[0] ?? 0)) this.recent = [run.id, ...this.recent].slice(0, RECENT);
-    this.#arrive(run);
+  /** Whether the daemon alone can say what fits. */
+  get #isSearch() {
+    return ['q', 'since', 'until'].some(name => this.#filter[name]);
+  }
+
+  async #askOne(id) {
+    try {
+      this.#keep(await this.#get(`/v1/runs/${id}`));
+      if (this.runs.has(id)) this.#place(id);
+    } catch (error) {
+      // One that is gone already is no trouble.
+      if (!(error instanceof Refused && [404, 410].includes(error.status))) throw error;
+      this.#leave(id, 'deleted');
+    }
+  }
+
+  /** Reads the list from its top down to an id, or one page where there is none; about `count` runs of it are new. */
+  async #walk(lowest, count) {
+    // As many as there are down to there, if no more have come.
+    const known = below => (lowest === Infinity ? 0 : placeOf(this.shown, lowest - 1) - placeOf(this.shown, below));
+    let page = await this.#get(urlOf(this.#filter, Math.min(PAGE_MAX, Math.max(FIRST, known(Infinity) + count))));
+    const runs = [...page.runs];
+    while (page.next && before(page.next) > lowest && runs.length < ROWS_MAX) {
+      page = await this.#get(limited(page.next, Math.min(PAGE_MAX, known(before(page.next)) + SINGLY_MAX)));
+      runs.push(...page.runs);
+    }
+    this.#settle({...page, runs}, Infinity, lowest);
+  }
+
+  /** Takes over what an answer says of all runs from `from` down to where it goes on, which was to be `lowest`. */
+  #settle({runs, next, looked_back_to: lookedBackTo}, from, lowest) {
+    const floor = next ? before(next) : 0, there = new Set(runs.map(run => run.id));
+    for (const run of runs) this.#keep(run);
+    for (const id of [...this.shown, ...this.fresh]) {
+      if (id > from || id < floor || there.has(id)) continue;
+      // The answer may be older than what has been heard meanwhile.
+      if (this.#heard.has(id)) this.#wanted.add(id);
+      else this.#leave(id, 'left');
+    }
+    // Of what lies between its end and what is shown from before nothing is known.
+    const isShort = floor > lowest && floor > this.#floor;
+    if (isShort) this.#cutBelow(floor);
+    if (isShort || !this.isLoaded || floor < this.#floor) [this.next, this.lookedBackTo] = [next, lookedBackTo ?? null];
+    for (const id of there) if (this.runs.has(id)) this.#place(id);
+    this.isLoaded = true;
+    this.#cut();
+  }
+
+  /** Keeps a run as an answer shows it, with what has been heard since. */
+  #keep(run) {
+    if (this.#deleted.some(is => is(run.id))) return;
+    let now = run;
+    for (const event of this.#heard.get(run.id) ?? []) {
+      if (event.seq <= now.last_seq) continue;
+      now = after(now, event);
+      // What it has changed, the event does not tell.
+      if (event.kind === 'changed') this.#wanted.add(run.id);
+    }
+    const known = this.runs.get(run.id);
+    if (!known || known.last_seq <= now.last_seq) this.runs.set(run.id, now);
   }
 }
 
-/** A run that is gone already is no trouble. */
-function forgiven(error) {
-  if (error instanceof Refused && [404, 410].includes(error.status)) return null;
-  throw error;
+/** A run after an event. */
+const after = (run, {kind, at, data, seq}) => ({...run, ...changeOf(kind, at, data), last_seq: seq});
+
+/** The list with a filter. */
+function urlOf(filter, limit) {
+  const query = new URLSearchParams({limit});
+  for (const [name, value] of Object.entries(filter)) if (value) query.set(name, value);
+  return `/v1/runs?${query}`;
 }
+
+const parsed = url => new URL(url, 'http://localhost');
+
+/** The id below which a page begins. */
+const before = url => Number(parsed(url).searchParams.get('before'));
+
+/** The same page with more or fewer runs. */
+function limited(url, limit) {
+  const {pathname, searchParams} = parsed(url);
+  searchParams.set('limit', limit);
+  return `${pathname}?${searchParams}`;
+}
+
+/** Where an id is in a falling list, or would be. */
+function placeOf(ids, id) {
+  let [low, high] = [0, ids.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ids[middle] > id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const has = (ids, id) => ids[placeOf(ids, id)] === id;

@@ -5,6 +5,7 @@ import {RunFeed} from '../feed.js';
 import {bytes, capital, command, duration, moment, number, outcome, runTook, title, words} from '../format.js';
 import {badge, confirm, empty, progress, since} from '../parts.js';
 import {html, nothing} from '../html.js';
+import {edit} from './edit.js';
 import {events, SHOWN} from './events.js';
 import {OutputView} from './output.js';
 
@@ -122,7 +123,8 @@ export class RunView {
     return html`<div class="deeds" role="group" aria-label="Actions">
       ${run.ended_at ? html`<button type="button" @click=${this.#retry}>Retry …</button>
           <button type="button" class="grave" @click=${this.#delete}>Delete …</button>`
-        : html`<button type="button" class="grave" ?disabled=${Boolean(run.cancel_requested_at)} @click=${this.#cancel}>Cancel …</button>`}
+        : html`${run.status === 'queued' ? html`<button type="button" @click=${this.#edit}>Change …</button>` : nothing}
+          <button type="button" class="grave" ?disabled=${Boolean(run.cancel_requested_at)} @click=${this.#cancel}>Cancel …</button>`}
       <button type="button" aria-pressed=${String(run.keep)} @click=${this.#keep}
         title="A run that is kept is not removed when its time is up">${run.keep ? 'Kept' : 'Keep'}</button>
     </div>`;
@@ -136,6 +138,10 @@ export class RunView {
     action: 'Cancel the run',
     isGrave: true,
   }, () => post(`/v1/runs/${this.#id}/cancel`, {}), `The cancel of run ${this.#id} was asked for.`);
+
+  #edit = () => this.#try(async () => {
+    if (await edit(this.#feed.run)) this.#page.say(`Run ${this.#id} is changed.`);
+  });
 
   #retry = () => this.#do({
     title: `Retry run ${this.#id}?`,

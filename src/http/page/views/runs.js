@@ -1,68 +1,66 @@
 // The runs, newest first: what they are, how they are, and how to find one among them.
 
-import {get} from '../api.js';
-import {bytes, capital, command, duration, outcome, plural, runTook, title, words} from '../format.js';
-import {RunList} from '../live.js';
-import {badge, empty, progress, since, STATES, trouble} from '../parts.js';
+import {get, may} from '../api.js';
+import {bytes, capital, command, duration, moment, number, outcome, plural, runTook, title, until, words} from '../format.js';
+import {RunList, ROWS_MAX} from '../live.js';
+import {badge, empty, progress, since, trouble} from '../parts.js';
+import {isInUse, LongList} from '../long_list.js';
 import {html, nothing} from '../html.js';
-import {repeat} from '../vendor/lit-html/directives/repeat.js';
+import {deedsFor, toAll} from './bulk.js';
+import {Filters} from './filters.js';
+import {FoundLines} from './found.js';
 import {strip} from './strip.js';
 
 /** Characters of a name or a command that fit into any row. */
 const SHOWN_CHARS = 200;
+/** Runs that the strip shows. */
+const RECENT = 100;
 
 export class RunsView {
   title = 'Runs';
   ticks = true;
   #page;
-  #filter;
+  #filters;
   #list;
-  #queues = [];
+  #rows;
+  /** The lines that have a text, where one is looked for. */
+  #found = null;
 
   constructor(page, {query}) {
     this.#page = page;
-    const given = new URLSearchParams(query);
-    this.#filter = {
-      status: (given.get('status') ?? '').split(',').filter(state => STATES.includes(state)),
-      queue: given.get('queue') ?? '',
-      tag: given.get('tag') ?? '',
-      name: given.get('name') ?? '',
-    };
-    this.#list = new RunList(this.#filter, mayInsert, page.update);
+    this.#filters = new Filters(query);
+    this.#list = new RunList(this.#filters.parameters, {mayChange: () => !isInUse('ol.runs'), changed: page.update});
+    if (this.#filters.given.text) this.#found = new FoundLines(this.#filters, page.update);
+    this.#rows = new LongList('ol.runs', isNow => (isNow ? page.draw() : page.update()));
+  }
+
+  /** What is asked for first. */
+  static first({query}) {
+    const filters = new Filters(query);
+    // A span of time is another one each time that it is asked for.
+    return filters.given.since || filters.given.text ? null : RunList.first(filters.parameters);
   }
 
   enter() {
-    this.#list.enter();
+    if (this.#found) this.#found.enter();
+    else this.#list.enter();
+    this.#rows.enter();
     get('/v1/queues').then(({queues}) => {
-      this.#queues = queues.map(queue => queue.name);
+      this.#filters.queues = queues.map(queue => queue.name);
       this.#page.update();
     }).catch(() => {});
   }
 
   leave() {
+    this.#found?.leave();
     this.#list.leave();
+    this.#rows.leave();
   }
 
-  #isReset = false;
-
-  /** What was typed into the filter of another list does not stand in this one's. */
   rendered(root) {
-    if (!this.#isReset) root.querySelector('form.filters').reset();
-    this.#isReset = true;
+    this.#filters.rendered(root);
+    this.#rows.rendered(root);
   }
-
-  get #isFiltered() {
-    return Object.values(this.#filter).some(value => value.length);
-  }
-
-  #narrow = event => {
-    event.preventDefault();
-    const given = new FormData(event.currentTarget.closest('form')), query = new URLSearchParams();
-    const status = given.getAll('status');
-    if (status.length) query.set('status', status.join(','));
-    for (const name of ['queue', 'tag', 'name']) if (given.get(name).trim()) query.set(name, given.get(name).trim());
-    location.hash = `#/runs${String(query) && `?${query}`}`;
-  };
 
   #letIn = () => {
     this.#list.letIn();
@@ -70,55 +68,70 @@ export class RunsView {
   };
 
   render() {
-    const list = this.#list, runs = list.shown.map(id => list.runs.get(id));
+    const list = this.#list;
+    if (this.#found) return html`<h1 tabindex="-1" class="unseen">Lines of output</h1>${this.#filters.render()}${this.#found.render()}`;
+    list.calm();
     const running = [...list.runs.values()].filter(run => run.status === 'running').length;
     this.title = running ? `Runs (${running} running)` : 'Runs';
     return html`<h1 tabindex="-1" class="unseen">Runs</h1>
-      ${strip(list.recent.map(id => list.runs.get(id)))}
-      ${this.#filters()}
+      ${strip(list.shown.slice(0, RECENT).map(id => list.runs.get(id)))}
+      ${this.#filters.render()}
+      ${this.#deeds()}
       ${trouble(list.error)}
       <div class="fresh" role="status">${list.fresh.length
         ? html`<button type="button" class="first" @click=${this.#letIn}>${plural(list.fresh.length, 'new run')}</button>` : nothing}</div>
-      ${list.isLoaded && !runs.length ? this.#nothing() : html`<ol class="runs">${repeat(runs, run => run.id, row)}</ol>`}
-      ${list.next ? html`<p class="more"><button type="button" ?disabled=${list.isLoading} @click=${() => list.more()}>Older runs</button></p>` : nothing}`;
+      ${list.isLoaded && !list.shown.length ? list.next ? nothing : this.#nothing()
+        : html`<ol class="runs">${this.#rows.describe(list.shown, (id, place, size) => row(list.runs.get(id), place, size, list.gone.get(id)), !list.next)}</ol>`}
+      ${this.#more(list)}`;
   }
 
-  #filters() {
-    const {status, queue, tag, name} = this.#filter;
-    const queues = [...new Set([...this.#queues, queue])].filter(Boolean);
-    return html`<form class="filters" aria-label="Filter" @submit=${this.#narrow} @change=${this.#narrow}>
-      <fieldset><legend class="unseen">State</legend>${STATES.map(state => html`<label class="chip">
-        <input type="checkbox" name="status" value=${state} ?checked=${status.includes(state)}>${capital(words(state))}</label>`)}
-      </fieldset>
-      <label><span>Queue</span><select name="queue"><option value="" ?selected=${!queue}>any</option>
-        ${queues.map(one => html`<option value=${one} ?selected=${one === queue}>${one}</option>`)}</select></label>
-      <label><span>Tag</span><input name="tag" type="text" size="8" autocapitalize="off" value=${tag}></label>
-      <label><span>Name</span><input name="name" type="text" size="10" autocapitalize="off" value=${name}></label>
-      ${this.#isFiltered ? html`<a class="button quiet" href="#/runs">Show all</a>` : nothing}
-      <button class="unseen">Filter</button>
-    </form>`;
+  /** What can be done to all that the filter finds. */
+  #deeds() {
+    if (this.#filters.isEmpty || !may('operator')) return nothing;
+    const {parameters} = this.#filters, labels = {cancel: 'Cancel all that fit …', retry: 'Retry all that fit …'};
+    return html`<p class="bulk" role="group" aria-label="With all that fit">${deedsFor(parameters).map(deed => html`
+      <button type="button" class="small ${deed === 'cancel' ? 'grave' : ''}" ?disabled=${this.#isBusy} @click=${() => this.#toAll(deed, parameters)}>${labels[deed]}</button>`)}</p>`;
+  }
+
+  #isBusy = false;
+
+  async #toAll(deed, parameters) {
+    this.#isBusy = true;
+    this.#page.update();
+    try {
+      this.#page.say(await toAll(deed, parameters));
+    } catch (error) {
+      this.#page.say(error.message);
+    }
+    this.#isBusy = false;
+    this.#page.update();
+  }
+
+  #more(list) {
+    if (!list.next) return nothing;
+    if (list.lookedBackTo) {
+      return html`<p class="more">Looked back to ${moment(list.lookedBackTo).slice(0, -4)}.
+        <button type="button" ?disabled=${list.isLoading} @click=${() => list.more()}>Go on</button></p>`;
+    }
+    if (list.isFull) return html`<p class="more hint">Of the older ones, a filter finds those that you look for: ${number(ROWS_MAX)} are shown at most.</p>`;
+    return html`<p class="more"><button type="button" ?disabled=${list.isLoading} @click=${() => list.more()}>Older runs</button></p>`;
   }
 
   #nothing() {
-    return this.#isFiltered
-      ? empty('Nothing fits', html`No run is like that. <a href="#/runs">Show all</a>`)
-      : empty('No runs yet', html`<a href="#/submit">Submit one</a>, or on the machine: <code>runabout run -- echo hello</code>`);
+    return this.#filters.isEmpty
+      ? empty('No runs yet', html`<a href="#/submit">Submit one</a>, or on the machine: <code>runabout run -- echo hello</code>`)
+      : empty('Nothing fits', html`Looked for: ${this.#filters.words}. <a href="#/runs">Show all</a>`);
   }
 }
 
-/** Nothing is pushed away under somebody's eyes or hands. */
-function mayInsert() {
-  const list = document.querySelector('ol.runs');
-  return scrollY < 40 && !list?.matches(':hover, :focus-within');
-}
-
-function row(run) {
-  const took = runTook(run), why = run.status === 'running' || run.status === 'queued' ? '' : outcome(run);
+function row(run, place, size, gone) {
+  const took = runTook(run), why = run.status === 'queued' ? waits(run) : run.status === 'running' ? '' : outcome(run);
   const isCanceled = run.cancel_requested_at && !run.ended_at;
-  return html`<li class="run">
+  return html`<li class="run ${gone ? 'is-gone' : ''}" data-id=${run.id} aria-posinset=${place} aria-setsize=${size}>
     ${badge(run.status)}
     <a class="what" href="#/runs/${run.id}"><span class="id">${run.id}</span> <span class="name">${title(run).slice(0, SHOWN_CHARS)}</span></a>
-    <span class="note">${isCanceled ? html`<span class="said">being canceled</span>` : nothing}
+    <span class="note">${gone === 'deleted' ? html`<span class="said">deleted</span>` : nothing}
+      ${isCanceled ? html`<span class="said">being canceled</span>` : nothing}
       ${run.status === 'running' ? progress(run) : nothing}
       ${why ? html`<span class="said">${why}</span>` : nothing}
       ${run.name ? html`<code class="cut">${command(run).slice(0, SHOWN_CHARS)}</code>` : nothing}</span>
@@ -127,4 +140,14 @@ function row(run) {
     <span class="took" title=${run.output_bytes ? `${bytes(run.output_bytes)} of output` : ''}>${took === null ? '' : duration(took)}</span>
     <span class="age">${since(run.created_at)}</span>
   </li>`;
+}
+
+/** Why a run waits, in a few words. */
+export function waits(run) {
+  const held = (run.held_by ?? []).map(why => (why === 'time' || why === 'retry') && run.not_before
+    ? `${why === 'retry' ? 'tries again' : 'starts'} in ${until(run.not_before)}`
+    : why === 'after' ? 'waits for other runs' : why === 'key' ? 'waits for another run of its key' : `held back: ${words(why)}`);
+  const waits = (run.waits_for ?? []).map(why => (why === 'drain' ? 'the daemon is being drained' : why === 'pause' ? 'its queue is paused'
+    : why === 'slot' ? run.behind ? `waits behind run ${run.behind}` : 'waits for a slot' : `waits for ${words(why)}`));
+  return capital([...held, ...waits].join(', '));
 }

@@ -1,0 +1,151 @@
+// The list of runs is what the daemon's own list says, at every moment and for every filter; and it comes quickly.
+
+import assert from 'node:assert/strict';
+
+import {goTo, line, openPage, shot, until} from './browser.mjs';
+import {slowLine} from './link.mjs';
+
+/** The daemon's list: numbers and states. */
+async function listed(api, query = '') {
+  const all = [];
+  for (let next = `/v1/runs?limit=500${query}`; next;) {
+    const page = await api.get(next);
+    all.push(...page.runs.map(run => `${run.id} ${run.status}`));
+    next = page.next;
+  }
+  return all;
+}
+
+/** Does it so many times, some at once: a client has no more than 256 connections. */
+async function many(count, act) {
+  const all = [];
+  let next = 0;
+  await Promise.all(Array.from({length: 32}, async () => {
+    while (next < count) all.push(await act(next++));
+  }));
+  return all.sort((one, other) => one - other);
+}
+
+/** The same of all rows, which a window as high as they are together shows. */
+async function shown(page) {
+  return page.$$eval('ol.runs > li[data-id]', all => all.map(one => `${one.dataset.id} ${one.querySelector('.state').classList[1]}`));
+}
+
+/** Waits until the page shows what the daemon lists, from the newest down to its own last row. */
+async function isTheList(page, api, query) {
+  let came, wanted;
+  await until('the list is what the daemon says', async () => {
+    [came, wanted] = [await shown(page), await listed(api, query)];
+    if (!came.length && wanted.length) return false;
+    wanted = wanted.slice(0, came.length);
+    return JSON.stringify(came) === JSON.stringify(wanted);
+  }).catch(error => {
+    const missing = wanted.filter(row => !came.includes(row));
+    throw new Error(`${error.message}: ${came.length} rows, of ${wanted.length} ${missing.length} are missing: ${missing.slice(0, 20)}`);
+  });
+  return came;
+}
+
+export async function a_burst_over_a_slow_line_is_shown_whole({browser, base, api}) {
+  const slow = await slowLine(base, () => 150 + Math.random() * 250);
+  try {
+    const page = await openPage(browser, slow.base, {role: 'viewer', viewport: {width: 1280, height: 24_000}});
+    await page.mouse.move(0, 0);
+    await isTheList(page, api);
+    const ids = await many(300, nth => api.submit({script: nth % 10 ? 'true' : 'exit 3', name: 'short'}));
+    for (const id of ids.slice(-20)) await api.ended(id);
+    const rows = await isTheList(page, api);
+    assert.ok(rows.length >= 300, `${rows.length} rows`);
+    await until('nothing runs, says the title', async () => !/running/.test(await page.title()) || (await listed(api, '&status=running')).length > 0);
+  } finally {
+    slow.close();
+  }
+}
+
+export async function a_flood_of_submits_leaves_no_hole({browser, base, api}) {
+  await api.call('PUT', '/v1/queues/flood', {slots: 1, paused: true});
+  const page = await openPage(browser, base, {role: 'viewer', viewport: {width: 1280, height: 60_000}});
+  await page.mouse.move(0, 0);
+  await isTheList(page, api);
+  await many(1_200, () => api.submit({command: ['true'], queue: 'flood', name: 'flooding'}));
+  const rows = await isTheList(page, api);
+  assert.ok(rows.length >= 1_200, `${rows.length} rows`);
+  // In a window of the usual height few of them are in the page, and yet each has its place.
+  await page.setViewportSize({width: 1280, height: 800});
+  const count = () => page.locator('ol.runs > li[data-id]').count();
+  await until('what is not seen has gone', async () => (await count()) < 150);
+  await page.getByText(/its queue is paused/i).first().waitFor();
+  await page.evaluate(() => scrollTo(0, document.body.scrollHeight * 0.8));
+  await until('other rows', async () => Number(await page.locator('ol.runs > li[data-id]').first().getAttribute('aria-posinset')) > 100);
+  const places = await page.$$eval('ol.runs > li[data-id]', all => all.map(one => [Number(one.getAttribute('aria-posinset')), Number(one.dataset.id)]));
+  for (const [at, id] of places) assert.ok(rows[at - 1].startsWith(`${id} `), `row ${at} is ${id}`);
+  // The row that has the focus stays, however far one scrolls.
+  await page.locator(`ol.runs > li[data-id="${places[40][1]}"] .what`).focus();
+  await page.evaluate(() => scrollTo(0, 0));
+  await until('the top', async () => await page.locator('ol.runs > li[aria-posinset="1"]').count() === 1);
+  assert.equal(await page.evaluate(() => Number(document.activeElement.closest('li')?.dataset.id)), places[40][1]);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', {name: 'flooding'}).waitFor();
+}
+
+export async function filters_and_deletions_are_live({browser, base, api}) {
+  const failed = await openPage(browser, base, {role: 'viewer'}), running = await openPage(browser, base, {role: 'viewer'});
+  await goTo(failed, '#/runs?status=failed&tag=lives');
+  await goTo(running, '#/runs?status=running&tag=lives');
+  for (const page of [failed, running]) {
+    await page.mouse.move(0, 0);
+    await page.getByText('Nothing fits').waitFor();
+  }
+  const run = await api.submit({script: 'exec sleep 600', name: 'to be ended', tags: ['lives']});
+  const row = (page, id) => page.locator(`ol.runs > li[data-id="${id}"]`);
+  await row(running, run).waitFor();
+  await api.call('POST', `/v1/runs/${run}/cancel`, {});
+  await row(running, run).waitFor({state: 'detached'});
+  const bad = await api.submit({script: 'exit 7', name: 'goes wrong', tags: ['lives']});
+  await row(failed, bad).getByText('exit code 7').waitFor();
+  // A page that shows a run which somebody deletes says so, also long after it has ended.
+  const open = await openPage(browser, base, {role: 'viewer'});
+  await goTo(open, `#/runs/${bad}`);
+  await line(open, 'Failed after');
+  await until('it listens', async () => (await api.get('/v1/system')).readers >= 3);
+  await api.call('DELETE', `/v1/runs/${bad}`);
+  await row(failed, bad).waitFor({state: 'detached'});
+  await open.getByText('It was deleted').waitFor();
+  // Under a hand nothing goes: it says that it is gone.
+  const other = await api.submit({script: 'exit 7', name: 'goes wrong', tags: ['lives']});
+  await row(failed, other).hover();
+  await api.call('DELETE', `/v1/runs/${other}`);
+  await row(failed, other).getByText('deleted').waitFor();
+  await failed.mouse.move(0, 0);
+  await row(failed, other).waitFor({state: 'detached'});
+}
+
+export async function the_first_load_is_small_and_a_reload_asks_for_little({browser, base}) {
+  const page = await openPage(browser, base, {role: 'viewer'});
+  await page.locator('ol.runs > li').first().waitFor();
+  const context = await browser.newContext({storageState: await page.context().storageState(), viewport: {width: 1280, height: 800}});
+  const first = await context.newPage(), network = await context.newCDPSession(first);
+  await network.send('Network.enable');
+  // A slow line: half a second there and back, 180 KB a second.
+  await network.send('Network.emulateNetworkConditions', {offline: false, latency: 500, downloadThroughput: 180_000, uploadThroughput: 80_000});
+  let requests = new Map();
+  network.on('Network.responseReceived', ({requestId, response}) => requests.set(requestId, {url: new URL(response.url), cached: response.fromDiskCache, bytes: 0}));
+  network.on('Network.loadingFinished', ({requestId, encodedDataLength}) => Object.assign(requests.get(requestId) ?? {}, {bytes: encodedDataLength}));
+  const load = async act => {
+    requests = new Map();
+    const begun = performance.now();
+    await act();
+    await first.locator('ol.runs > li').first().waitFor();
+    const ms = Math.round(performance.now() - begun);
+    await first.waitForLoadState('networkidle');
+    const files = [...requests.values()].filter(({url, cached, bytes}) => !url.pathname.startsWith('/v1/') && url.protocol === 'http:' && !cached && bytes);
+    return {ms, files: files.map(({url}) => url.pathname), bytes: files.reduce((sum, {bytes}) => sum + bytes, 0)};
+  };
+  const loaded = await load(() => first.goto(base));
+  console.log(`       first load: ${loaded.ms} ms to the rows, ${loaded.files.length} files, ${loaded.bytes} bytes`);
+  assert.ok(loaded.files.length <= 6 && loaded.bytes < 90_000, JSON.stringify(loaded));
+  const again = await load(() => first.reload());
+  console.log(`       again: ${again.ms} ms to the rows, ${again.files.length} files, ${again.bytes} bytes`);
+  assert.deepEqual(again.files, ['/'], 'a file is asked for twice');
+  await shot(first, 'first-load');
+}
