@@ -181,6 +181,15 @@ fn without_proc_it_says_what_it_cannot_know() {
 }
 
 #[test]
+fn without_dev_null_it_says_so() {
+    let bare = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /dev && exec \"$@\"", "sh"];
+    let Some(builder) = behind(&bare) else { return };
+    let daemon = builder.start();
+    let run = daemon.submit(&json!({"command": ["true"]}));
+    assert_eq!(daemon.wait_ended(run)["error"], "cannot start true without /dev/null");
+}
+
+#[test]
 fn a_limit_on_the_size_of_files_counts_as_a_full_disk() {
     // Of 512 bytes each.
     let limited = ["sh", "-c", "ulimit -f 8192 && exec \"$@\"", "sh"];

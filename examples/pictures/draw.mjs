@@ -64,6 +64,7 @@ async function pictured() {
   await page.waitForSelector('header');
   await page.getByText('train', {exact: true}).first().click();
   await page.getByText('epoch 40 of 60').first().waitFor();
+  await page.mouse.move(0, 0);
   await page.waitForTimeout(1000);
   await page.screenshot({path: png});
   await browser.close();

@@ -47,6 +47,7 @@ pub fn spawn_error(name: &str, program: &Path, directory: &Path, error: &io::Err
     let file = directory.join(program);
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => "no file descriptors left for another command".to_owned(),
+        Some(libc::ENOENT) if !Path::new("/dev/null").exists() => format!("cannot start {name} without /dev/null"),
         // A name without a directory was looked for in others than this.
         Some(libc::ENOENT) if program.as_os_str().as_bytes().contains(&b'/') && file.exists() => {
             format!("not executable: {name} (its interpreter is missing)")

@@ -1,4 +1,6 @@
 //! The longer texts of `--help`: examples, places, environment, exit codes.
+//!
+//! A paragraph is one line, which is wrapped to the terminal's width; what has columns fits into 80.
 
 /// After the short help.
 pub const EXAMPLES: &str = "\
@@ -23,24 +25,26 @@ Examples:
   runabout --url http://pi.local:7867 ls          over the network, with RUNABOUT_TOKEN
 
 Where the daemon is:
-  --url, else the socket in --state-dir, else RUNABOUT_URL, else the socket in RUNABOUT_STATE_DIR,
-  else what `login` saved, else the socket in the default state directory (/var/lib/runabout for
-  root, else $XDG_STATE_HOME/runabout or ~/.local/state/runabout), else
-  /run/runabout/runabout.sock.
+  --url, else the socket in --state-dir, else RUNABOUT_URL, else the socket in
+  RUNABOUT_STATE_DIR, else what `login` saved, else the socket in the default
+  state directory (/var/lib/runabout for root, else $XDG_STATE_HOME/runabout or
+  ~/.local/state/runabout), else /run/runabout/runabout.sock.
 
 Environment:
-  RUNABOUT_URL         http://HOST:PORT or https://HOST:PORT of a daemon, or unix:/path/of/its/socket
+  RUNABOUT_URL         a daemon: http://HOST:PORT, https://HOST:PORT, or
+                       unix:/path/of/its/socket
   RUNABOUT_TOKEN       the session token for it; needed over the network only
   RUNABOUT_CA          as --ca, for https
-  SSL_CERT_FILE        the system's authorities, where they are not in one of the usual places
+  SSL_CERT_FILE        the system's authorities, where they are in no usual place
   RUNABOUT_STATE_DIR   the state directory
-  RUNABOUT_RUN_TOKEN   set in a run's command, as are RUNABOUT_URL, RUNABOUT_SOCKET (the daemon's, for curl)
-                       and RUNABOUT_RUN_ID: for `progress`
+  RUNABOUT_RUN_TOKEN   set in a run's command for `progress`, as are RUNABOUT_URL,
+                       RUNABOUT_RUN_ID and, for curl, RUNABOUT_SOCKET
   NO_COLOR             no colours, also on a terminal
 
 Exit codes:
-  run, wait            the command's own; 128+N ended by signal N; 124 timed out; 143 canceled;
-                       126 not executable; 127 not found; 125 interrupted, or Runabout's own failure
+  run, wait            the command's own; 128+N ended by signal N; 124 timed out;
+                       143 canceled; 126 not executable; 127 not found;
+                       125 interrupted, or Runabout's own failure
   everything else      0 done; 1 the daemon said no
   all                  2 wrong usage; 3 no daemon there";
 
@@ -81,7 +85,7 @@ macro_rules! submit_help {
             "  runabout ",
             $name,
             " -i -- psql mydb < report.sql\n\n",
-            "Over the local socket, the caller's directory and PATH go along unless -C or -e PATH=… are given; a directory\n",
+            "Over the local socket, the caller's directory and PATH go along unless -C or -e PATH=… are given; a directory ",
             "that the command's user may not enter does not. PYTHONUNBUFFERED=1 is set, too.",
             $more
         )
@@ -93,11 +97,11 @@ pub const RUN_HELP: &str = submit_help!(
     "run",
     "
 
-Ctrl-C cancels the run; a second Ctrl-C leaves it running and exits 130. A closed output (`| head`)
-cancels it too; a lost terminal leaves it running.
+Ctrl-C cancels the run; a second Ctrl-C leaves it running and exits 130. A closed output (`| head`) \
+    cancels it too; a lost terminal leaves it running.
 
-It exits as the command did: with its own code, or 128+N ended by signal N, 124 timed out,
-143 canceled, 126 not executable, 127 not found, 125 interrupted or Runabout's own failure."
+It exits as the command did: with its own code, or 128+N ended by signal N, 124 timed out, \
+    143 canceled, 126 not executable, 127 not found, 125 interrupted or Runabout's own failure."
 );
 
 /// After the help of `add`.
@@ -105,10 +109,9 @@ pub const ADD_HELP: &str = submit_help!("add", "");
 
 /// After the help of `logs`.
 pub const LOGS_HELP: &str = "\
-Of several runs each line stands behind its run's number: `42| a line`. With -f they are followed
-together, over one connection, until all have ended; without, one is printed after the other.
-With several, --after takes `latest` or -N alone: the newest N events of all of them with -f, else
-of each.
+Of several runs each line stands behind its run's number: `42| a line`. With -f they are followed \
+together, over one connection, until all have ended; without, one is printed after the other. \
+With several, --after takes `latest` or -N alone: the newest N events of all of them with -f, else of each.
 
 Examples:
   runabout logs last                       what the newest run has printed so far

@@ -136,7 +136,7 @@ Examples, in a run's script:
   runabout progress 40 'half of it'    and this
   runabout progress --message 'almost' no figure
 
-It uses what the daemon gives to each command: RUNABOUT_URL, RUNABOUT_RUN_ID and RUNABOUT_RUN_TOKEN, which is worth
+It uses what the daemon gives to each command: RUNABOUT_URL, RUNABOUT_RUN_ID and RUNABOUT_RUN_TOKEN, which is worth \
 nothing to others and nothing after the run. From anywhere else, --run says which run."
     )]
     Progress(ProgressOptions),
@@ -173,7 +173,7 @@ It is saved in $XDG_CONFIG_HOME/runabout/login.toml (~/.config/runabout/login.to
     },
     /// End the session that `login` saved, and forget it
     #[command(after_help = "\
-From then on commands go to this machine's own daemon again. A daemon that cannot be reached keeps the session until it
+From then on commands go to this machine's own daemon again. A daemon that cannot be reached keeps the session until it \
 expires; there, `runabout sessions --revoke ID` ends it.")]
     Logout,
     /// List sessions, or revoke one

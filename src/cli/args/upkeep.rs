@@ -70,7 +70,7 @@ Examples:
   ssh pi sudo runabout backup - > pi.db           from another machine
   runabout backup - | age -r KEY > runabout.age
 
-The daemon goes on working meanwhile, and the copy is one moment of its database. It is checked before it gets its
+The daemon goes on working meanwhile, and the copy is one moment of its database. It is checked before it gets its \
 name. With `-` it is first written to TMPDIR, or /var/tmp. It holds commands, their output, env and stdin in clear.";
 
 /// After the help of `restore`.
@@ -79,8 +79,8 @@ Examples:
   systemctl stop runabout; runabout restore runabout-2026-11-25.db; systemctl start runabout
   runabout restore --pause old.db                 look first, start nothing
 
-No daemon may run on the state directory. What is there is kept beside it, under a name with the time. Readers are told
-by a new instance, ids go on where they were, and what was queued in the copy starts with the daemon, also where it has
+No daemon may run on the state directory. What is there is kept beside it, under a name with the time. Readers are told \
+by a new instance, ids go on where they were, and what was queued in the copy starts with the daemon, also where it has \
 run since. Sessions of the copy are valid again, also those that were revoked since, unless --no-sessions.";
 
 /// After the help of `doctor`.
