@@ -149,3 +149,24 @@ export async function the_first_load_is_small_and_a_reload_asks_for_little({brow
   assert.deepEqual(again.files, ['/'], 'a file is asked for twice');
   await shot(first, 'first-load');
 }
+
+export async function a_run_that_waits_is_changed({browser, base, api}) {
+  const run = await api.submit({script: 'true', name: 'to be changed', delay_s: 3_600, tags: ['one']});
+  const page = await openPage(browser, base, {role: 'operator'});
+  await goTo(page, `#/runs/${run}`);
+  await page.getByRole('button', {name: 'Change …'}).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Priority').fill('9000');
+  await dialog.getByRole('button', {name: 'Change it'}).click();
+  await dialog.getByText('must be between').waitFor();
+  await dialog.getByLabel('Priority').fill('7');
+  await dialog.getByLabel('Name').fill('has been changed');
+  await dialog.getByLabel('Tags').fill('one two');
+  await dialog.getByLabel('Timeout').fill('2h');
+  await dialog.getByRole('button', {name: 'Change it'}).click();
+  await page.getByRole('heading', {name: 'has been changed'}).waitFor();
+  const {priority, tags, timeout_s: timeout, not_before: time} = await api.get(`/v1/runs/${run}`);
+  assert.deepEqual([priority, tags, timeout], [7, ['one', 'two'], 7_200]);
+  assert.ok(time, 'what was not changed is as it was');
+  await api.call('POST', `/v1/runs/${run}/cancel`, {});
+}

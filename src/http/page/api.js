@@ -88,8 +88,8 @@ const ahead = new Map();
 /** Asks now for what `get` will be asked for in a moment. */
 export function askAhead(path) {
   const answer = ask('GET', path);
-  answer.catch(() => {});
   ahead.set(path, answer);
+  answer.catch(() => ahead.delete(path));
 }
 
 export function get(path) {

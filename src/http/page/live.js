@@ -284,7 +284,8 @@ export class RunList {
       // A daemon or a line that is slow is asked less often.
       pause = Math.max(this.#pauseMs, performance.now() - begun);
     } catch (error) {
-      [this.error, this.#isStale] = [error, true];
+      // What the daemon refuses it refuses again.
+      [this.error, this.#isStale] = [error, !(error instanceof Refused && error.status < 500 && ![408, 429].includes(error.status))];
       pause = RETRIES_MS[Math.min(this.#failures, RETRIES_MS.length - 1)];
       this.#failures += 1;
     }

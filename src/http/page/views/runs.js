@@ -1,7 +1,7 @@
 // The runs, newest first: what they are, how they are, and how to find one among them.
 
 import {get, may} from '../api.js';
-import {bytes, capital, command, duration, moment, number, outcome, plural, runTook, title, until, words} from '../format.js';
+import {bytes, capital, command, duration, moment, now, number, outcome, plural, runTook, title, until, words} from '../format.js';
 import {RunList, ROWS_MAX} from '../live.js';
 import {badge, empty, progress, since, trouble} from '../parts.js';
 import {isInUse, LongList} from '../long_list.js';
@@ -15,10 +15,11 @@ import {strip} from './strip.js';
 const SHOWN_CHARS = 200;
 /** Runs that the strip shows. */
 const RECENT = 100;
+/** A list in which nothing runs is described again after this, in milliseconds: what was a minute ago is two. */
+const TICK_MS = 20_000;
 
 export class RunsView {
   title = 'Runs';
-  ticks = true;
   #page;
   #filters;
   #list;
@@ -62,6 +63,17 @@ export class RunsView {
     this.#rows.rendered(root);
   }
 
+  #drawn = 0;
+
+  /** Seconds pass for what runs and what is new; the rest is told in minutes. */
+  get ticks() {
+    const {shown, runs, fresh, gone} = this.#list, newest = runs.get(shown[0]);
+    const isYoung = newest && now() - Date.parse(newest.created_at) < 120_000;
+    return isYoung || this.#running > 0 || fresh.length > 0 || gone.size > 0 || Date.now() - this.#drawn > TICK_MS;
+  }
+
+  #running = 0;
+
   #letIn = () => {
     this.#list.letIn();
     scrollTo({top: 0});
@@ -71,8 +83,9 @@ export class RunsView {
     const list = this.#list;
     if (this.#found) return html`<h1 tabindex="-1" class="unseen">Lines of output</h1>${this.#filters.render()}${this.#found.render()}`;
     list.calm();
-    const running = [...list.runs.values()].filter(run => run.status === 'running').length;
-    this.title = running ? `Runs (${running} running)` : 'Runs';
+    this.#drawn = Date.now();
+    this.#running = [...list.runs.values()].filter(run => run.status === 'running').length;
+    this.title = this.#running ? `Runs (${this.#running} running)` : 'Runs';
     return html`<h1 tabindex="-1" class="unseen">Runs</h1>
       ${strip(list.shown.slice(0, RECENT).map(id => list.runs.get(id)))}
       ${this.#filters.render()}
