@@ -118,6 +118,13 @@ fn of_runs(judge: &Judge, daemon: &Daemon) {
     judge.plain("GET", &of(running, ""), 200);
     judge.plain("GET", "/v1/runs?limit=2&status=running,queued,succeeded&tag=a", 200);
     judge.plain("GET", "/v1/runs?limit=2", 200);
+    judge.plain("GET", "/v1/runs?q=TRUE&since=2000-01-01T00:00:00Z&until=2100-01-01T00:00:00Z&exit=0,1", 200);
+    for what in ["cancel", "retry"] {
+        let path = format!("/v1/runs/{what}");
+        judge.plain("POST", &format!("{path}?dry_run=true&all=true"), 200);
+        judge.json("POST", &format!("{path}?queue=held&tag=none"), 200, &json!({}));
+        judge.plain("POST", &path, 422);
+    }
 
     judge.plain("GET", &of(held, "/exit_code"), 409);
     judge.plain("POST", &of(held, "/retry"), 409);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::error::{Problem, VIOLATIONS_MAX};
+use crate::clock::UnixMs;
 use crate::wire::Violation;
 
 /// Reads the parameters of one request.
@@ -14,9 +15,17 @@ pub struct Query {
 impl Query {
     /// The parameters as they came, decoded.
     pub fn of(raw: Option<&str>) -> Query {
-        let pairs = form_urlencoded::parse(raw.unwrap_or_default().as_bytes());
-        let given = pairs.map(|(key, value)| (Cow::into_owned(key), Cow::into_owned(value))).collect();
-        Query { given, violations: Vec::new() }
+        let mut query = Query { given: Vec::new(), violations: Vec::new() };
+        for pair in raw.unwrap_or_default().split('&') {
+            for (parameter, value) in form_urlencoded::parse(pair.as_bytes()) {
+                if is_utf8(pair.as_bytes()) {
+                    query.given.push((Cow::into_owned(parameter), Cow::into_owned(value)));
+                } else {
+                    query.wrong(&parameter, "value", "must be UTF-8");
+                }
+            }
+        }
+        query
     }
 
     /// Notes a violation, up to the most that are reported.
@@ -25,6 +34,11 @@ impl Query {
             return;
         }
         self.violations.push(Violation::new(parameter, reason, message));
+    }
+
+    /// Whether nothing was wrong so far.
+    pub fn is_right(&self) -> bool {
+        self.violations.is_empty()
     }
 
     /// A parameter that may come once.
@@ -88,6 +102,14 @@ impl Query {
         number(&text)
     }
 
+    /// A time, with any offset.
+    pub fn time(&mut self, parameter: &str) -> Option<UnixMs> {
+        let text = self.text(parameter, |text| {
+            UnixMs::parse(text).map(drop).ok_or_else(|| "must be a time like 2026-11-23T06:32:01Z".to_owned())
+        })?;
+        UnixMs::parse(&text)
+    }
+
     /// `true` or `false`.
     pub fn boolean(&mut self, parameter: &str) -> Option<bool> {
         let boolean = |text: &str| text.parse::<bool>().ok();
@@ -112,4 +134,21 @@ impl Query {
         }
         self.violations
     }
+}
+
+/// Whether what is percent-encoded here is UTF-8. Decoding replaces what is not by another character, which would be looked
+/// for.
+fn is_utf8(encoded: &[u8]) -> bool {
+    let digit = |at: usize| encoded.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut at = 0;
+    while let Some(byte) = encoded.get(at) {
+        let decoded = match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        };
+        bytes.push(decoded.unwrap_or(*byte));
+        at += if decoded.is_some() { 3 } else { 1 };
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }

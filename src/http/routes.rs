@@ -6,7 +6,7 @@ use tide::{Response, Server};
 
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
-use super::handlers::{all_events, drain, enrollment, events, log, openapi, queues, runs, sessions, system};
+use super::handlers::{all_events, bulk, drain, enrollment, events, log, openapi, queues, runs, search, sessions, system};
 use super::page;
 use super::server::bridge::RouteLabel;
 use crate::access::{Identity, Role};
@@ -67,6 +67,8 @@ routes! {
     Delete "/v1/drain"                 ADMIN           drain::delete;
     Get    "/v1/runs"                  VIEWER          runs::list;
     Post   "/v1/runs"                  OPERATOR        runs::submit;
+    Post   "/v1/runs/cancel"           OPERATOR        bulk::cancel;
+    Post   "/v1/runs/retry"            OPERATOR        bulk::retry;
     Get    "/v1/runs/:id"              VIEWER          runs::get;
     Patch  "/v1/runs/:id"              OPERATOR        runs::change;
     Delete "/v1/runs/:id"              OPERATOR        runs::delete;
@@ -77,6 +79,7 @@ routes! {
     Post   "/v1/runs/:id/events"       OPERATOR_OR_RUN events::append;
     Get    "/v1/runs/:id/log"          VIEWER          log::read;
     Get    "/v1/events"                VIEWER          all_events::read;
+    Get    "/v1/search"                VIEWER          search::read;
     Get    "/v1/queues"                VIEWER          queues::list;
     Get    "/v1/queues/:name"          VIEWER          queues::get;
     Put    "/v1/queues/:name"          ADMIN           queues::put;

@@ -58,6 +58,7 @@ statements! {
     META_SET = "meta/set";
     OUTPUT_APPEND = "output/append";
     OUTPUT_BEGIN_BLOCK = "output/begin_block";
+    OUTPUT_BEHIND = "output/behind";
     OUTPUT_BYTES = "output/bytes";
     OUTPUT_CONTENTS = "output/contents";
     OUTPUT_DELETE_TO = "output/delete_to";
@@ -67,12 +68,15 @@ statements! {
     OUTPUT_MEASURE = "output/measure";
     OUTPUT_NEXT_BLOCK = "output/next_block";
     OUTPUT_OF_BLOCK = "output/of_block";
+    OUTPUT_SEARCH = "output/search";
     QUEUES_DELETE = "queues/delete";
     QUEUES_LIST = "queues/list";
     QUEUES_PUT = "queues/put";
+    RUNS_AT = "runs/at";
     RUNS_COUNT_BY_STATUS = "runs/count_by_status";
     RUNS_COUNT_FRESH = "runs/count_fresh";
     RUNS_COUNT_PRUNABLE = "runs/count_prunable";
+    RUNS_ENDED_AS = "runs/ended_as";
     RUNS_FIRST_RUNNING = "runs/first_running";
     RUNS_FRESH_ENDED = "runs/fresh_ended";
     RUNS_GET = "runs/get";
@@ -94,7 +98,9 @@ statements! {
     RUNS_RUNNING = "runs/running";
     RUNS_SET_PROGRESS = "runs/set_progress";
     RUNS_TAG = "runs/tag";
+    RUNS_TEXTS = "runs/texts";
     RUNS_UNTAG = "runs/untag";
+    RUNS_WAS_RETRIED = "runs/was_retried";
     SESSIONS_BY_TOKEN = "sessions/by_token";
     SESSIONS_DELETE = "sessions/delete";
     SESSIONS_EXPIRE = "sessions/expire";

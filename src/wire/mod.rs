@@ -6,22 +6,26 @@
 
 mod access;
 mod bookmark;
+mod bulk;
 mod event;
 mod frame;
 mod outcome;
 mod problem;
 mod queue;
 mod run;
+mod search;
 mod submit;
 mod word;
 
 pub use self::access::{EnrollmentTokenBody, SessionBody, SessionsPage};
 pub use self::bookmark::{Bookmark, Heard};
+pub use self::bulk::BulkBody;
 pub use self::event::{Misfit, ReceivedEvent, ReceivedGap, What};
 pub use self::frame::{At, Frame, Last, Stands};
 pub use self::outcome::OutcomeBody;
 pub use self::problem::{ProblemBody, Violation};
 pub use self::queue::{DrainBody, QueueBody};
 pub use self::run::{RunBody, RunsPage};
+pub use self::search::{HitBody, SearchBody};
 pub use self::submit::Submit;
 pub use self::word::Word;

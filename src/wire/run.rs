@@ -196,4 +196,7 @@ pub struct RunsPage {
     pub runs: Vec<Box<RawValue>>,
     /// Path and query of the next page; `None` on the last.
     pub next: Option<String>,
+    /// Where enough was looked at before the page was full: when the last of that was submitted.
+    #[serde(default)]
+    pub looked_back_to: Option<String>,
 }

@@ -21,7 +21,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
 use self::numbers::{from_1, percent, whole};
 pub use self::queue::QueueOptions;
-pub use self::runs::{Id, LogsOptions, LsOptions};
+pub use self::runs::{CancelOptions, Filters, Id, LogsOptions, LsOptions, Many, RetryOptions, SearchOptions};
 pub use self::shell::Shell;
 pub use self::submit::SubmitOptions;
 use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
@@ -88,6 +88,12 @@ pub enum Command {
     /// Print what runs printed
     #[command(after_help = LOGS_HELP)]
     Logs(LogsOptions),
+    /// Find a text in what runs printed, the newest first
+    #[command(after_help = "\
+Examples:
+  runabout search 'no space left'
+  runabout search error -q nightly --since 1d     each line behind its run's number")]
+    Search(SearchOptions),
     /// Wait until runs have ended; exit as the first of them that failed
     Wait {
         /// Runs' numbers, or `last`
@@ -95,22 +101,19 @@ pub enum Command {
         ids: Vec<Id>,
     },
     /// Ask for the end of runs
-    Cancel {
-        /// Runs' numbers, or `last`
-        #[arg(required = true, value_name = "ID")]
-        ids: Vec<Id>,
-        /// Why, for those who read the run's events
-        #[arg(long)]
-        reason: Option<String>,
-        /// Kill at once, also what was canceled before and is still given time to end
-        #[arg(long)]
-        now: bool,
-    },
+    #[command(after_help = "\
+Examples:
+  runabout cancel 42                        SIGTERM, and SIGKILL after a while
+  runabout cancel --now 42                  SIGKILL
+  runabout cancel --all -q gpu              all that wait and run in a queue
+  runabout cancel --all --status queued --since 1h --dry-run")]
+    Cancel(CancelOptions),
     /// Queue a finished run's command again and print the new run's number
-    Retry {
-        /// A run's number, or `last`
-        id: Id,
-    },
+    #[command(after_help = "\
+Examples:
+  runabout retry last
+  runabout retry --failed --since 1h        all that failed, and were not tried again yet")]
+    Retry(RetryOptions),
     /// Delete finished runs and their events
     Rm {
         /// Runs' numbers, or `last`
@@ -293,6 +296,16 @@ impl Cli {
             _ => None,
         };
         if let Some(text) = stray {
+            return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+        }
+        let (many, all) = match &self.command {
+            Command::Cancel(options) => (Some(&options.many), ("--all", options.all)),
+            Command::Retry(options) => (Some(&options.many), ("--failed", options.failed)),
+            _ => (None, ("", false)),
+        };
+        if many.is_some_and(|many| !many.is_nothing() && !all.1) {
+            let text =
+                format!("filters, --dry-run and --yes are for many runs at once: add {}, or leave them out", all.0);
             return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
         }
         match &self.command {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::numbers::from_1;
+use crate::cli::duration;
+use crate::clock::UnixMs;
 use crate::scope::Cursor;
 
 /// A run, as a person names it.
@@ -31,9 +33,9 @@ impl FromStr for Id {
     }
 }
 
-/// Which runs to list.
-#[derive(Args, Debug)]
-pub struct LsOptions {
+/// Which runs are meant; all together.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub struct Filters {
     /// Only these, by comma: queued, running, succeeded, failed, canceled, timed_out, interrupted
     #[arg(long)]
     pub status: Option<String>,
@@ -46,9 +48,112 @@ pub struct LsOptions {
     /// Only of this name
     #[arg(short, long)]
     pub name: Option<String>,
+    /// Only with this somewhere in their name, tags or command; upper and lower case are the same
+    #[arg(long, value_name = "TEXT")]
+    pub find: Option<String>,
+    /// Only submitted since: 90s, 15m, 2h or 1d ago, or a time like 2026-11-23T06:32:01Z
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    pub since: Option<String>,
+    /// Only submitted before, in the same words
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    pub until: Option<String>,
+    /// Only with one of these exit codes, by comma
+    #[arg(long, value_name = "CODES")]
+    pub exit: Option<String>,
+}
+
+impl Filters {
+    /// Whether there is none.
+    pub fn are_none(&self) -> bool {
+        *self == Filters::default()
+    }
+}
+
+/// Which runs to list.
+#[derive(Args, Debug)]
+pub struct LsOptions {
+    #[command(flatten)]
+    pub filters: Filters,
     /// How many at most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = from_1::<u32>)]
     pub limit: u32,
+}
+
+/// What to look for, and where.
+#[derive(Args, Debug)]
+pub struct SearchOptions {
+    /// The text; letters of ASCII are found in either case
+    pub text: String,
+    /// Only in the output of this run: a number, or `last`
+    #[arg(long, value_name = "ID")]
+    pub run: Option<Id>,
+    #[command(flatten)]
+    pub filters: Filters,
+    /// How many lines at most
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = from_1::<u32>)]
+    pub limit: u32,
+}
+
+/// Which runs to cancel, and how.
+#[derive(Args, Debug)]
+pub struct CancelOptions {
+    /// Runs' numbers, or `last`
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<Id>,
+    /// Why, for those who read the run's events
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Kill at once, also what was canceled before and is still given time to end
+    #[arg(long)]
+    pub now: bool,
+    /// All that are queued or run, of those that the filters below leave
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub many: Many,
+}
+
+/// Which runs to try again.
+#[derive(Args, Debug)]
+pub struct RetryOptions {
+    /// A run's number, or `last`
+    #[arg(required_unless_present = "failed", conflicts_with = "failed")]
+    pub id: Option<Id>,
+    /// All that failed, timed out or were interrupted and were not tried again yet, of those that the filters below leave
+    #[arg(long, alias = "all")]
+    pub failed: bool,
+    #[command(flatten)]
+    pub many: Many,
+}
+
+/// What is said of many runs at once.
+#[derive(Args, Debug)]
+pub struct Many {
+    #[command(flatten)]
+    pub filters: Filters,
+    /// Only say how many that would be
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Yes, all of them: needed where there is no filter
+    #[arg(long)]
+    pub yes: bool,
+}
+
+impl Many {
+    /// Whether nothing of it was said, which is nothing for the runs that are named.
+    pub fn is_nothing(&self) -> bool {
+        self.filters.are_none() && !self.dry_run && !self.yes
+    }
+}
+
+/// A time, as RFC 3339 in UTC: so long ago, or as it was said.
+fn when(text: &str) -> Result<String, String> {
+    let now = UnixMs::now();
+    let time = UnixMs::parse(text).or_else(|| duration::parse_s(text).ok().map(|ago_s| now.plus_s(-ago_s)));
+    match time {
+        Some(time) => Ok(time.to_string()),
+        None => Err("it must be a time ago, like 90s, 15m, 2h or 1d, or a time like 2026-11-23T06:32:01Z".to_owned()),
+    }
 }
 
 /// Which part of which runs' output to print.

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::context::Context;
-use crate::cli::args::LsOptions;
+use crate::cli::args::{Filters, LsOptions};
 use crate::cli::print::{self, Colour, Paint, Table};
 use crate::cli::view::{RunView, read};
 use crate::client::connection::{Ask, encoded};
@@ -44,15 +44,23 @@ async fn pages(context: &Context, options: &LsOptions) -> Result<Vec<Box<RawValu
 }
 
 fn first_page(options: &LsOptions) -> String {
-    let mut path = format!("/v1/runs?limit={}", options.limit.min(PAGE_RUNS_MAX));
-    let filters =
-        [("status", &options.status), ("queue", &options.queue), ("tag", &options.tag), ("name", &options.name)];
-    for (name, value) in filters {
-        if let Some(value) = value {
-            path.push_str(&format!("&{name}={}", encoded(value)));
-        }
-    }
-    path
+    format!("/v1/runs?limit={}{}", options.limit.min(PAGE_RUNS_MAX), query(&options.filters))
+}
+
+/// The filters as the rest of a query.
+pub(super) fn query(filters: &Filters) -> String {
+    let Filters { status, queue, tag, name, find, since, until, exit } = filters;
+    let all = [
+        ("status", status),
+        ("queue", queue),
+        ("tag", tag),
+        ("name", name),
+        ("q", find),
+        ("since", since),
+        ("until", until),
+        ("exit", exit),
+    ];
+    all.iter().filter_map(|(name, value)| Some(format!("&{name}={}", encoded(value.as_ref()?)))).collect()
 }
 
 fn table(runs: &[RunView], now: UnixMs) -> Table {
@@ -78,13 +86,13 @@ mod tests {
 
     #[test]
     fn filters_go_into_the_query() {
-        let options = LsOptions {
+        let filters = Filters {
             status: Some("failed,timed_out".to_owned()),
-            queue: None,
             tag: Some("a&b".to_owned()),
-            name: None,
-            limit: 1_000,
+            find: Some("x y".to_owned()),
+            ..Filters::default()
         };
-        assert_eq!(first_page(&options), "/v1/runs?limit=500&status=failed,timed_out&tag=a%26b");
+        let options = LsOptions { filters, limit: 1_000 };
+        assert_eq!(first_page(&options), "/v1/runs?limit=500&status=failed,timed_out&tag=a%26b&q=x%20y");
     }
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod add;
+mod bulk;
 mod caller;
 #[cfg(feature = "daemon")]
 mod completions;
@@ -20,6 +21,7 @@ mod progress;
 mod queue;
 mod run;
 mod runs;
+mod search;
 mod show;
 mod wait;
 mod web;
@@ -64,10 +66,11 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Add(options) => add::add(&context, options).await,
         Command::Ls(options) => ls::ls(&context, options).await,
         Command::Show { id } => show::show(&context, id).await,
+        Command::Search(options) => search::search(&context, options).await,
         Command::Logs(options) => logs::logs(&context, options).await,
         Command::Wait { ids } => wait::wait(&context, &ids).await,
-        Command::Cancel { ids, reason, now } => runs::cancel(&context, &ids, reason, now).await,
-        Command::Retry { id } => runs::retry(&context, id).await,
+        Command::Cancel(options) => runs::cancel(&context, options).await,
+        Command::Retry(options) => runs::retry(&context, options).await,
         Command::Rm { ids } => runs::rm(&context, &ids).await,
         Command::Queue(options) => queue::queue(&context, options).await,
         Command::Drain(options) => drain::drain(&context, options).await,

@@ -5,8 +5,9 @@
 use hyper::Method;
 use serde_json::json;
 
+use super::bulk::{self, bulk};
 use super::context::{Context, one_value};
-use crate::cli::args::Id;
+use crate::cli::args::{CancelOptions, Id, RetryOptions};
 use crate::cli::print;
 use crate::cli::view::{RunView, read};
 use crate::client::connection::Ask;
@@ -14,7 +15,8 @@ use crate::client::failure::Failure;
 use crate::text::printable;
 
 /// Asks for their end.
-pub async fn cancel(context: &Context, ids: &[Id], reason: Option<String>, now: bool) -> Result<u8, Failure> {
+pub async fn cancel(context: &Context, options: CancelOptions) -> Result<u8, Failure> {
+    let CancelOptions { ids, reason, now, all, many } = options;
     let mut code = 0;
     let mut body = json!({});
     if let Some(reason) = reason {
@@ -23,7 +25,10 @@ pub async fn cancel(context: &Context, ids: &[Id], reason: Option<String>, now: 
     if now {
         body["now"] = true.into();
     }
-    for number in context.numbers(ids).await? {
+    if all {
+        return bulk(context, "/v1/runs/cancel", &many, &body, bulk::CANCELED).await;
+    }
+    for number in context.numbers(&ids).await? {
         let ask = Ask::new(Method::POST, format!("/v1/runs/{number}/cancel")).with(&body);
         match context.daemon.ask(&ask).await {
             Ok(body) if context.json => print::answer_json(one_value(&body)?)?,
@@ -41,7 +46,10 @@ pub async fn cancel(context: &Context, ids: &[Id], reason: Option<String>, now: 
 }
 
 /// Queues it again.
-pub async fn retry(context: &Context, id: Id) -> Result<u8, Failure> {
+pub async fn retry(context: &Context, options: RetryOptions) -> Result<u8, Failure> {
+    let Some(id) = options.id else {
+        return bulk(context, "/v1/runs/retry", &options.many, &json!({}), bulk::RETRIED).await;
+    };
     let number = context.number(id).await?;
     let body = context.daemon.ask(&Ask::new(Method::POST, format!("/v1/runs/{number}/retry"))).await?;
     if context.json {

@@ -1,6 +1,7 @@
 //! One file a resource; a handler decodes, makes one call, and encodes.
 
 pub mod all_events;
+pub mod bulk;
 pub mod drain;
 pub mod enrollment;
 pub mod events;
@@ -8,5 +9,6 @@ pub mod log;
 pub mod openapi;
 pub mod queues;
 pub mod runs;
+pub mod search;
 pub mod sessions;
 pub mod system;

@@ -18,7 +18,8 @@ use crate::http::query::Query;
 use crate::http::streams::answer::answer;
 use crate::http::streams::read_request::ReadRequest;
 use crate::http::types::fields::Fields;
-use crate::http::types::incoming::{change_from, name, queue_name, spec_from, tag};
+use crate::http::types::filter::{filter_from, parameters, path_with};
+use crate::http::types::incoming::{change_from, queue_name, spec_from, tag};
 use crate::run::{Cause, Origin, Run, RunId, Spec, Status};
 use crate::scope::Scope;
 use crate::store::{Cancel, Filter, IdempotencyKey, NewRun, Refusal, StoreError};
@@ -147,31 +148,25 @@ fn query_fields(query: &mut Query) -> Map<String, Value> {
 /// `GET /v1/runs`
 pub async fn list(request: Request) -> Answer {
     let mut query = query(&request);
-    let status = query.list("status", Status::ALL.len(), Status::parse, || {
-        let all: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
-        format!("must be a comma list of {}", all.join(", "))
-    });
+    let filter = filter_from(&mut query);
     let filter = Filter {
-        status: status.unwrap_or_default(),
-        queue: query.text("queue", queue_name),
-        tag: query.text("tag", tag),
-        name: query.text("name", name),
         limit: query.integer("limit", 1, LIST_MAX).unwrap_or(LIST_DEFAULT) as usize,
         before: query.integer("before", 1, i64::MAX).map(RunId),
+        ..filter
     };
     query.finish()?;
     let page = request.state().store.runs(filter.clone()).await?;
     let share = request.state().hub.budget().share(LIST_BYTES_MAX);
     let mut stopped = stopped(&request, page.runs.iter().map(|listed| &listed.run)).await;
     let mut waits = request.state().store.waits(page.runs.iter().map(|listed| &listed.run)).await?;
-    let (mut runs, mut next_before) = (String::new(), page.next_before);
+    let (mut runs, mut next_before, mut looked_back_to) = (String::new(), page.next_before, page.looked_back_to);
     for (at, listed) in page.runs.iter().enumerate() {
         let stopped = stopped.remove(&listed.run.id).unwrap_or_default();
         let waiting = waits.remove(&listed.run.id).unwrap_or_default();
         let run = json_text(&RunBody::listed(listed).with_stopped(stopped).with_waiting(waiting))?;
         if at > 0 {
             if runs.len() + run.len() > share.bytes() {
-                next_before = Some(page.runs[at - 1].run.id);
+                (next_before, looked_back_to) = (Some(page.runs[at - 1].run.id), None);
                 break;
             }
             runs.push(',');
@@ -179,24 +174,15 @@ pub async fn list(request: Request) -> Answer {
         runs.push_str(&run);
     }
     let next = json_text(&next_before.map(|before| next_page(&filter, before)))?;
-    Ok(shared_json(StatusCode::Ok, format!(r#"{{"runs":[{runs}],"next":{next}}}"#), share))
+    let looked_back_to = json_text(&looked_back_to.map(|at| at.to_string()))?;
+    let text = format!(r#"{{"runs":[{runs}],"next":{next},"looked_back_to":{looked_back_to}}}"#);
+    Ok(shared_json(StatusCode::Ok, text, share))
 }
 
 /// The path of the next page of the list.
 fn next_page(filter: &Filter, before: RunId) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if !filter.status.is_empty() {
-        let words: Vec<_> = filter.status.iter().map(|status| status.as_str()).collect();
-        query.append_pair("status", &words.join(","));
-    }
-    for (parameter, value) in [("queue", &filter.queue), ("tag", &filter.tag), ("name", &filter.name)] {
-        if let Some(value) = value {
-            query.append_pair(parameter, value);
-        }
-    }
-    query.append_pair("limit", &filter.limit.to_string());
-    query.append_pair("before", &before.to_string());
-    format!("/v1/runs?{}", query.finish())
+    let whence = [("limit", filter.limit.to_string()), ("before", before.to_string())];
+    path_with("/v1/runs", parameters(filter).into_iter().chain(whence))
 }
 
 /// `GET /v1/runs/:id`
@@ -259,17 +245,23 @@ pub async fn change(request: Request) -> Answer {
 pub async fn cancel(request: Request) -> Answer {
     let id = run_id(&request)?;
     no_query(&request)?;
-    let mut fields = json_body(&request).await?;
+    let how = cancel_from(&request).await?;
+    let app = request.state();
+    let (run, still_runs) = app.store.cancel(id, by(&request)?, how).await?;
+    let response = show(if still_runs { StatusCode::Accepted } else { StatusCode::Ok }, &run)?;
+    Ok(did(response, format_args!("the cancel of run {id} was asked for")))
+}
+
+/// How the body says that runs are to be canceled.
+pub(super) async fn cancel_from(request: &Request) -> Result<Cancel, Problem> {
+    let mut fields = json_body(request).await?;
     let reason = fields.text("reason", |text| {
         let fits = text.chars().count() <= REASON_CHARS_MAX;
         if fits { Ok(()) } else { Err(format!("must be at most {REASON_CHARS_MAX} characters")) }
     });
     let now = fields.boolean("now").unwrap_or(false);
     fields.finish()?;
-    let app = request.state();
-    let (run, still_runs) = app.store.cancel(id, by(&request)?, Cancel { reason, now }).await?;
-    let response = show(if still_runs { StatusCode::Accepted } else { StatusCode::Ok }, &run)?;
-    Ok(did(response, format_args!("the cancel of run {id} was asked for")))
+    Ok(Cancel { reason, now })
 }
 
 /// `POST /v1/runs/:id/retry`

@@ -2,6 +2,7 @@
 //! violations at once, unknown fields included, and nothing is guessed.
 
 pub(super) mod fields;
+pub(super) mod filter;
 pub(super) mod incoming;
 
 use std::borrow::Cow;

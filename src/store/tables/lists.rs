@@ -5,12 +5,14 @@
 
 use rusqlite::{Row, ToSql, named_params};
 
+use crate::clock::UnixMs;
 use crate::run::{Command, Run, RunId, Spec, Status};
 use crate::store::engine::snapshot::Snapshot;
 use crate::store::error::StoreError;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
-use crate::store::tables::run_row::get;
+use crate::store::tables::run_row::{get, last_run};
+use crate::store::tables::sought::{Found, Sought, submitted_at};
 
 /// Which runs a list shows.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,8 @@ pub struct Filter {
     pub tag: Option<String>,
     /// Of this name.
     pub name: Option<String>,
+    /// What no index knows.
+    pub sought: Sought,
     /// At most this many.
     pub limit: usize,
     /// Older than this one.
@@ -36,6 +40,8 @@ pub struct RunPage {
     pub runs: Vec<Listed>,
     /// Where the next page starts; `None` at the end.
     pub next_before: Option<RunId>,
+    /// Where the page ends because enough was looked at: when the last of that was submitted.
+    pub looked_back_to: Option<UnixMs>,
 }
 
 /// A run as a list shows it: without standard input and values of the environment, and with long fields cut.
@@ -57,18 +63,57 @@ const READ_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Candidates that one page looks at. Beyond them, or at its time limit, the page ends and `next` continues, so that a
 /// filter that hides almost everything costs no more than others.
 const LIST_SCAN_MAX: usize = 10_000;
+/// Candidates that one read looks at in search of what no index knows, each of which is looked up; others are let in between.
+const SEEK_ROWS: usize = 2_000;
+/// Reads that one page takes at most in such a search.
+const SEEK_READS: usize = 10;
 /// The newest runs, which are looked at before any index of statuses or queues.
 const NEWEST_ROWS: usize = 500;
 
 impl Store {
-    /// A page of runs.
+    /// A page of runs. One that is searched for is looked for among a bounded number of runs.
+    ///
+    /// # Errors
+    /// Where nothing can be read.
     pub async fn runs(&self, filter: Filter) -> Result<RunPage, StoreError> {
+        let mut page = self.read_runs(filter.clone()).await?;
+        for _ in 1..SEEK_READS {
+            let is_short = page.looked_back_to.is_some() && page.runs.len() < filter.limit;
+            if filter.sought.is_anything() || !is_short {
+                break;
+            }
+            let limit = filter.limit - page.runs.len();
+            let more = self.read_runs(Filter { limit, before: page.next_before, ..filter.clone() }).await?;
+            page.runs.extend(more.runs);
+            page = RunPage { runs: page.runs, ..more };
+        }
+        Ok(page)
+    }
+
+    async fn read_runs(&self, filter: Filter) -> Result<RunPage, StoreError> {
         self.requests.read(move |snapshot| list(snapshot, &filter)).await
+    }
+
+    /// The ids alone of at most so many runs, and where more begin.
+    ///
+    /// # Errors
+    /// Where nothing can be read.
+    pub async fn run_ids(&self, filter: Filter) -> Result<(Vec<RunId>, Option<RunId>), StoreError> {
+        self.requests.read(move |snapshot| Ok(ids(snapshot, &filter)?.0)).await
     }
 }
 
-/// A page of runs, newest first. The filter with the best index leads, the others sift.
-fn list(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
+/// Ids that the filter lets through, at most its limit, where more begin, and whether enough was looked at before the limit.
+pub type Ids = ((Vec<RunId>, Option<RunId>), bool);
+
+/// The newest ids that the filter lets through. The filter with the best index leads, the others sift.
+pub fn ids(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<Ids, StoreError> {
+    let newest = filter.sought.before(snapshot.conn, last_run(snapshot.conn)?)?;
+    let before = match (filter.before, newest) {
+        (Some(before), Some(newest)) => Some(before.min(newest)),
+        (before, newest) => before.or(newest),
+    };
+    let filter = &Filter { before, ..filter.clone() };
     let (mut ids, mut next_before) = match (&filter.tag, &filter.name) {
         (Some(tag), _) => sift(snapshot, filter, &Candidates::of(sql::RUNS_LIST_BY_TAG, &[(":tag", tag)]))?,
         (_, Some(name)) => sift(snapshot, filter, &Candidates::of(sql::RUNS_LIST_BY_NAME, &[(":name", name)]))?,
@@ -77,21 +122,32 @@ fn list(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<RunPage, StoreError>
         }
         _ => list_by_status_or_queue(snapshot, filter)?,
     };
-    if ids.len() > filter.limit {
+    let is_full = ids.len() > filter.limit;
+    if is_full {
         ids.truncate(filter.limit);
         next_before = ids.last().copied();
     }
+    Ok(((ids, next_before), next_before.is_some() && !is_full))
+}
+
+/// A page of runs, newest first.
+fn list(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<RunPage, StoreError> {
+    let ((ids, mut next_before), is_cut) = ids(snapshot, filter)?;
+    let mut looked_back_to = match next_before.filter(|_| is_cut) {
+        Some(run) => submitted_at(snapshot.conn, run)?,
+        None => None,
+    };
     let (mut runs, mut read_bytes) = (Vec::with_capacity(ids.len()), 0);
     for id in &ids {
         let run = get(snapshot.conn, *id, snapshot.printed(*id))?;
         read_bytes += stored_bytes(&run.spec);
         runs.push(shortened(run));
         if (read_bytes >= READ_BYTES_MAX || snapshot.is_over()) && runs.len() < ids.len() {
-            next_before = Some(*id);
+            (next_before, looked_back_to) = (Some(*id), None);
             break;
         }
     }
-    Ok(RunPage { runs, next_before })
+    Ok(RunPage { runs, next_before, looked_back_to })
 }
 
 /// Bytes of a specification's fields that have no small limit.
@@ -167,7 +223,9 @@ fn list_by_status_or_queue(
     if let (true, Some(queue)) = (filter.status.is_empty(), &filter.queue) {
         sources.push(Candidates::of(sql::RUNS_LIST_BY_QUEUE, &[(":queue", queue)]));
     }
-    sources.push(Candidates { statement: sql::RUNS_LIST_FRESH, keys: of_fresh.to_vec(), rows_max: filter.limit + 1 });
+    // Of what is searched for, more have to be looked at than are shown.
+    let rows_max = if filter.sought.is_anything() { filter.limit + 1 } else { SEEK_ROWS.max(filter.limit + 1) };
+    sources.push(Candidates { statement: sql::RUNS_LIST_FRESH, keys: of_fresh.to_vec(), rows_max });
     merge(snapshot, filter, &sources)
 }
 
@@ -216,6 +274,8 @@ fn sift(
     candidates: &Candidates<'_>,
 ) -> Result<(Vec<RunId>, Option<RunId>), StoreError> {
     let before = filter.before.map_or(i64::MAX, |run| run.0);
+    let seek_max = if filter.sought.is_anything() { usize::MAX } else { SEEK_ROWS };
+    let looked_at_max = candidates.rows_max.min(seek_max);
     let rows_max = candidates.rows_max as i64;
     let mut statement = snapshot.conn.prepare_cached(candidates.statement)?;
     let mut keys: Vec<(&str, &dyn ToSql)> = vec![(":before", &before)];
@@ -228,18 +288,28 @@ fn sift(
     let mut looked_at = 0;
     while let Some(row) = rows.next()? {
         let id = RunId(row.get(0)?);
-        if passes(snapshot, row, id, filter)? {
-            ids.push(id);
+        match look_at(snapshot, row, id, filter)? {
+            Found::Yes => ids.push(id),
+            Found::No => {}
+            Found::TooOld => return Ok((ids, None)),
         }
         looked_at += 1;
         if ids.len() > filter.limit {
             break;
         }
-        if looked_at == candidates.rows_max || snapshot.is_over() {
+        if looked_at == looked_at_max || snapshot.is_over() {
             return Ok((ids, Some(id)));
         }
     }
     Ok((ids, None))
+}
+
+fn look_at(snapshot: &Snapshot<'_>, row: &Row<'_>, id: RunId, filter: &Filter) -> Result<Found, StoreError> {
+    let passes = passes(snapshot, row, id, filter)?;
+    if filter.sought.is_anything() || !passes && filter.sought.since.is_none() {
+        return Ok(if passes { Found::Yes } else { Found::No });
+    }
+    filter.sought.look_at(snapshot.conn, id, passes)
 }
 
 fn passes(snapshot: &Snapshot<'_>, row: &Row<'_>, id: RunId, filter: &Filter) -> Result<bool, StoreError> {

@@ -2,6 +2,7 @@
 
 pub mod attempts;
 pub mod blocks;
+pub mod bulk;
 pub mod enrollment;
 pub mod events;
 pub mod expiry;
@@ -11,6 +12,7 @@ pub mod idempotency;
 pub mod life;
 #[cfg(test)]
 mod life_tests;
+pub mod lines;
 pub mod lists;
 pub mod output;
 pub mod pages;
@@ -20,6 +22,8 @@ pub mod retention;
 pub mod run_row;
 pub mod runs;
 pub mod runs_of_events;
+pub mod search;
 pub mod sessions;
+pub mod sought;
 pub mod waits;
 pub mod walk;

@@ -247,7 +247,7 @@ pub fn cancel(tx: &mut Writer<'_>, id: RunId, by: &str, how: &Cancel) -> Result<
 }
 
 /// Makes a new run of the same specification, without key and delay.
-fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
+pub fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
     let old = get_in(tx, id)?;
     if !old.outcome.status.is_terminal() {
         return Err(Refusal::RunNotFinished(id).into());
