@@ -84,6 +84,7 @@ mod runs_list;
 mod runs_user;
 mod scheduler_idle;
 mod schemas;
+mod search;
 mod service;
 mod session_life;
 mod shutdown;

@@ -119,6 +119,9 @@ fn of_runs(judge: &Judge, daemon: &Daemon) {
     judge.plain("GET", "/v1/runs?limit=2&status=running,queued,succeeded&tag=a", 200);
     judge.plain("GET", "/v1/runs?limit=2", 200);
     judge.plain("GET", "/v1/runs?q=TRUE&since=2000-01-01T00:00:00Z&until=2100-01-01T00:00:00Z&exit=0,1", 200);
+    judge.plain("GET", "/v1/search?text=t", 200);
+    judge.plain("GET", "/v1/search", 422);
+    judge.plain("GET", "/v1/search?text=x&run=4242", 404);
     for what in ["cancel", "retry"] {
         let path = format!("/v1/runs/{what}");
         judge.plain("POST", &format!("{path}?dry_run=true&all=true"), 200);
@@ -150,6 +153,7 @@ fn of_runs(judge: &Judge, daemon: &Daemon) {
         }
         judge.plain("GET", &of(gone, "/events"), status);
         judge.plain("GET", &of(gone, "/log"), status);
+        judge.plain("GET", &format!("/v1/search?text=x&run={gone}"), status);
         judge.json("PATCH", &of(gone, ""), status, &json!({"name": "x"}));
         judge.json("POST", &of(gone, "/events"), status, &json!({"kind": "message"}));
     }

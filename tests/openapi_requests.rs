@@ -63,11 +63,15 @@ fn every_query_parameter_is_taken_in_its_range_and_no_other() {
             let call = if is_stream { call.header("Accept", "application/x-ndjson") } else { call };
             if method == "POST" { call.body("text/x-shellscript", b"true").send() } else { call.send() }
         };
-        // Without any filter those that are about all runs want to hear that all are meant.
-        let is_of_many = method == "POST" && matches!(&*template, "/v1/runs/cancel" | "/v1/runs/retry");
+        // What has to be there beside it: those that are about all runs want a filter, and a search something to find.
+        let needed = match &*template {
+            "/v1/runs/cancel" | "/v1/runs/retry" => "tag",
+            "/v1/search" => "text",
+            _ => "",
+        };
         let ask = |query: &str| {
-            let filter = if is_of_many && !query.contains("tag=") { "&tag=none" } else { "" };
-            ask(&format!("{query}{filter}"))
+            let is_there = needed.is_empty() || query.contains(&format!("{needed}="));
+            ask(&if is_there { query.to_owned() } else { format!("{query}&{needed}=none") })
         };
         for (at, parameter) in reference.parameters(&pointer).into_iter().filter(|(_, one)| one["in"] == "query") {
             let name = parameter["name"].as_str().unwrap();

@@ -43,7 +43,7 @@ fn runs_are_found_by_text_time_and_exit_code() {
     assert_eq!(found(&format!("since={second}&until={last}")), [runs[2], runs[1]]);
     assert_eq!(found(&format!("since={last}")), [runs[3]]);
     assert_eq!(found(&format!("until={second}&status=succeeded")), [runs[0]]);
-    assert_eq!(found("until=1999-01-01T00:00:00Z"), []);
+    assert_eq!(found("until=1999-01-01T00:00:00Z"), Vec::<i64>::new());
     for (query, field) in
         [("q=", "q"), ("since=yesterday", "since"), ("exit=256", "exit"), ("exit=+1", "exit"), ("tag=%ff", "tag")]
     {
@@ -56,7 +56,7 @@ fn runs_are_found_by_text_time_and_exit_code() {
     };
     assert_eq!(listed(&["--find", "backup", "--since", "1h"]), [runs[2], runs[0]]);
     assert_eq!(listed(&["--exit", "3,4", "--until", &last]), [runs[2], runs[1]]);
-    assert_eq!(listed(&["--until", "1h"]), []);
+    assert_eq!(listed(&["--until", "1h"]), Vec::<i64>::new());
     cli(&daemon, &["ls", "--since", "yesterday"]).expect(2);
 }
 

@@ -6,7 +6,9 @@ use tide::{Response, Server};
 
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
-use super::handlers::{all_events, bulk, drain, enrollment, events, log, openapi, queues, runs, search, sessions, system};
+use super::handlers::{
+    all_events, bulk, drain, enrollment, events, log, openapi, queues, runs, search, sessions, system,
+};
 use super::page;
 use super::server::bridge::RouteLabel;
 use crate::access::{Identity, Role};

@@ -85,10 +85,15 @@ fn reads_of_runs() {
     tape.ask("some", daemon.call("GET", "/v1/runs?status=failed,succeeded&tag=t&name=done&limit=2&queue=default"));
     tape.ask("the next", daemon.call("GET", "/v1/runs?status=failed&status=succeeded&limit=2&before=2"));
     tape.ask("the head alone", daemon.call("HEAD", "/v1/runs?limit=1"));
+    tape.ask("found", daemon.call("GET", "/v1/runs?q=DONE&exit=3,4&since=2000-01-01T00:00:00Z&limit=1"));
+    tape.ask("lines of output", daemon.call("GET", "/v1/search?text=OUT&name=done"));
     daemon.delete("/v1/runs/1").expect(204);
     for path in [
         "/v1/runs?status=none&limit=0&before=x&tag=&queue=A&name=%07&x=1",
         "/v1/runs?limit=501",
+        "/v1/runs?q=&since=yesterday&until=1&exit=256&name=%ff",
+        "/v1/search",
+        "/v1/search?text=%01&run=0&before=1.x&limit=501&x=1",
         "/v1/runs/1",
         "/v1/runs/1/exit_code",
         "/v1/runs/1/log",
@@ -149,6 +154,16 @@ fn changes_of_runs() {
 
     tape.ask("retry", daemon.call("POST", &of("/retry")));
     tape.ask("retry with something", json(&daemon, "POST", &of("/retry"), &json!({"x": 1})));
+    (0..2).for_each(|_| _ = held(json!({})));
+    for query in ["queue=held&dry_run=true", "queue=held", "status=failed&x=1", "", "all=false"] {
+        tape.ask(
+            "cancel all of them",
+            json(&daemon, "POST", &format!("/v1/runs/cancel?{query}"), &json!({"reason": "r"})),
+        );
+    }
+    for query in ["status=canceled&queue=held", "status=canceled&queue=held", "status=queued", ""] {
+        tape.ask("retry all of them", daemon.call("POST", &format!("/v1/runs/retry?{query}")));
+    }
     tape.ask("delete", daemon.call("DELETE", &of("")));
     tape.ask("delete with a query", daemon.call("DELETE", &of("?x=1")));
     for gone in [running, 4_242] {

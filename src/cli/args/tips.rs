@@ -20,6 +20,7 @@ const MEANT: &[(&[&str], &str)] = &[
     (&["check"], "runabout doctor"),
     (&["token", "invite"], "runabout enroll"),
     (&["version"], "runabout --version"),
+    (&["grep", "find"], "runabout search TEXT"),
 ];
 
 /// The same mistake, with the right command where the word for one was known.

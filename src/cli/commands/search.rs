@@ -14,8 +14,6 @@ use crate::wire::{HitBody, SearchBody};
 
 /// What a page has at most.
 const PAGE_LINES_MAX: u32 = 500;
-/// Nothing was found, as grep(1) says it.
-const NOTHING: u8 = 1;
 
 /// Prints each line behind its run's number, as they are found, or all as one array.
 pub async fn search(context: &Context, options: SearchOptions) -> Result<u8, Failure> {
@@ -25,12 +23,10 @@ pub async fn search(context: &Context, options: SearchOptions) -> Result<u8, Fai
     }
     path.push_str(&format!("&limit={}{}", options.limit.min(PAGE_LINES_MAX), query(&options.filters)));
     let (mut left, mut found, mut next) = (options.limit as usize, Vec::new(), Some(path));
-    let mut count = 0;
     while let Some(path) = next.take().filter(|_| left > 0) {
         let body = context.daemon.ask(&Ask::get(path.clone())).await?;
         let page: SearchBody<'_> = read(&body)?;
         let hits = page.hits.iter().take(left);
-        count += hits.len();
         left -= hits.len();
         if context.json {
             let raw: RawPage = read(&body)?;
@@ -44,7 +40,7 @@ pub async fn search(context: &Context, options: SearchOptions) -> Result<u8, Fai
     if context.json {
         print::answer(&format!("[{}]", found.join(",\n ")))?;
     }
-    Ok(if count == 0 { NOTHING } else { 0 })
+    Ok(0)
 }
 
 #[derive(serde::Deserialize)]

@@ -56,7 +56,8 @@ fn shown(hit: &Hit) -> HitBody<'_> {
 /// Where to go on: `RUN`, `RUN.SEQ` or `RUN.SEQ.LINES`, as `next` says it.
 fn place(query: &mut Query) -> Option<Place> {
     let parse = |text: &str| {
-        let numbers: Option<Vec<i64>> = text.split('.').map(|part| part.parse().ok().filter(|number| *number >= 0)).collect();
+        let numbers: Option<Vec<i64>> =
+            text.split('.').map(|part| part.parse().ok().filter(|number| *number >= 0)).collect();
         let (run, before, skip) = match numbers?[..] {
             [run] => (run, 0, 0),
             [run, seq] => (run, seq, 0),
