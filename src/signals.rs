@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
@@ -25,13 +26,17 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Installs handlers for SIGTERM, SIGINT and SIGHUP. Under `nohup` a closed terminal does not end the daemon.
+    /// Installs handlers for SIGTERM, SIGINT and SIGHUP, and has SIGUSR1 and SIGUSR2 do nothing. Under `nohup` a closed terminal does not end the daemon.
     ///
     /// # Errors
     /// When the system has no sockets to give.
     pub fn take_over(is_nohup: bool) -> io::Result<Signals> {
         let hangup = RepeatedSignal::take_over(libc::SIGHUP)?;
         let (terminate, interrupt) = (take_over(libc::SIGTERM)?, take_over(libc::SIGINT)?);
+        for means_nothing in [libc::SIGUSR1, libc::SIGUSR2] {
+            // By a handler, which no command inherits; by itself either ends a process.
+            signal_hook::flag::register(means_nothing, Arc::default())?;
+        }
         Ok(Signals { hangup, terminate, interrupt, by_terminal: !is_nohup && has_terminal() })
     }
 

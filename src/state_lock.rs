@@ -154,13 +154,17 @@ impl StateLock {
     /// # Errors
     /// When the path is longer than the system allows.
     pub fn socket(&self, configured: Option<&Path>) -> Result<PathBuf, StateLockError> {
-        let path = configured.map_or_else(|| socket_path(self.dir.path()), Path::to_path_buf);
-        if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-            Err(StateLockError::SocketPathTooLong(path))
-        } else {
-            Ok(path)
-        }
+        socket_in(self.dir.path(), configured)
     }
+}
+
+/// The path of the Unix socket of a daemon with this state directory.
+///
+/// # Errors
+/// When the path is longer than the system allows.
+pub fn socket_in(state_dir: &Path, configured: Option<&Path>) -> Result<PathBuf, StateLockError> {
+    let path = configured.map_or_else(|| socket_path(state_dir), Path::to_path_buf);
+    if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX { Err(StateLockError::SocketPathTooLong(path)) } else { Ok(path) }
 }
 
 impl LockFile {

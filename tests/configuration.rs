@@ -42,8 +42,11 @@ fn check(dir: &TempDir, toml: &str, change: impl FnOnce(&mut Command)) -> (i32, 
     let file = dir.path().join("c.toml");
     std::fs::write(&file, toml).unwrap();
     let mut command = serve(dir.path());
-    command.arg("--check").arg("--config").arg(&file).arg("--state-dir").arg(dir.path().join("state"));
+    command.arg("--check").arg("--config").arg(&file);
     change(&mut command);
+    if !command.get_args().any(|argument| argument == "--state-dir") {
+        command.arg("--state-dir").arg(dir.path().join("state"));
+    }
     output(command)
 }
 
@@ -177,6 +180,9 @@ fn check_says_nothing_of_what_is_right_and_touches_nothing() {
     assert_eq!(check(&dir, right, |_| {}), (0, String::new(), String::new()));
     assert_eq!(check(&dir, "", |_| {}), (0, String::new(), String::new()));
     assert!(!dir.path().join("state").exists());
+    let long = dir.path().join("x".repeat(100));
+    let (code, _, said) = check(&dir, "", |command| _ = command.arg("--state-dir").arg(&long));
+    assert!(code == 2 && said.contains("107"), "{code} {said}");
     for arguments in [&["--listen"][..], &["--nonsense"], &["extra"], &["--log-format", "xml"], &["--check=1"]] {
         let mut command = serve(dir.path());
         command.args(arguments).arg("--state-dir").arg(dir.path().join("state"));

@@ -120,6 +120,19 @@ fn by_requests() -> Vec<&'static str> {
     };
     let cases = vec![
         Case::new("a key twice", keyed("{}").header("Idempotency-Key", "again"), "bad_request"),
+        Case::invalid(
+            "a field twice",
+            submit(&daemon, r#"{"script":"a","env":{"A":"1","A":"2"},"script":"b"}"#),
+            &["env.A", "script"],
+        ),
+        Case::invalid(
+            "a field of an event twice",
+            daemon.call("POST", &path(queued, "/events")).body(
+                "application/x-ndjson",
+                b"{\"kind\":\"message\"}\n{\"kind\":\"message\",\"data\":{\"a\":1,\"a\":2}}",
+            ),
+            &["[1].data.a"],
+        ),
         Case::new("half an object", submit(&daemon, r#"{"command":["#), "bad_json"),
         Case::new("two objects", submit(&daemon, "{} {}"), "bad_json"),
         Case::new(
@@ -190,13 +203,28 @@ fn by_limits() -> Vec<&'static str> {
     other.execute_batch("ROLLBACK").unwrap();
     crate::common::eventually(DEADLINE, "it writes again", || daemon.put("/v1/queues/other", &json!({})).status < 300);
     daemon.get("/readyz").expect(200);
+    // All the events that clients may give a run; what the daemon has to say of it still has room.
+    let last =
+        "INSERT INTO events (id, key, at, kind, data) VALUES (1 << 40, (2 << 32) - (1 << 20) - 1, 0, 'message', '{}')";
+    assert_eq!(other.execute(last, []).unwrap(), 1);
+    let message = daemon.post("/v1/runs/1/events", &json!({"kind": "message"}));
+    problem("a run that is full", &message, "run_full");
+    daemon.post("/v1/runs/1/cancel", &json!({})).expect(200);
 
     let daemon = Daemon::with_config("[retention]\ndb_bytes = 1\n");
     daemon.put("/v1/queues/default", &json!({"paused": true})).expect(200);
     let large = format!(r#"{{"script":"true","stdin":"{}"}}"#, "x".repeat(1_040_000));
     (0..2).for_each(|_| _ = submit(&daemon, &large).send().expect(201));
     problem("a database that is full", &submit(&daemon, &large).send(), "storage_full");
-    vec!["queue_full", "body_too_large", "body_timeout", "unavailable", "storage_unavailable", "storage_full"]
+    vec![
+        "queue_full",
+        "run_full",
+        "body_too_large",
+        "body_timeout",
+        "unavailable",
+        "storage_unavailable",
+        "storage_full",
+    ]
 }
 
 /// What is refused over TCP before it comes to the request.

@@ -29,6 +29,17 @@ fn interrupted(reason: &str) -> (String, String) {
 }
 
 #[test]
+fn signals_that_mean_nothing_to_it_do_not_end_it_nor_reach_its_commands() {
+    let daemon = Daemon::start();
+    daemon.signal(Signal::USR1);
+    daemon.signal(Signal::USR2);
+    let run = daemon.sh("kill -USR1 $$");
+    let ended = daemon.wait_ended(run);
+    assert_eq!((&ended["status"], &ended["signal"]), (&json!("failed"), &json!(10)), "as ever, they end a command");
+    daemon.get("/readyz").expect(200);
+}
+
+#[test]
 fn an_idle_daemon_ends_within_a_second_and_leaves_nothing_but_its_database() {
     let mut daemon = Daemon::start();
     let tcp = daemon.tcp_as("viewer");

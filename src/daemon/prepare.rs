@@ -13,6 +13,7 @@ use crate::config::{Config, ConfigFile, Flags};
 use crate::dir::Dir;
 use crate::http::middleware::SocketPolicy;
 use crate::http::server::Tls;
+use crate::state_lock::socket_in;
 use crate::{logging, state_dir};
 
 /// The result of [`prepare()`].
@@ -45,6 +46,8 @@ pub(super) fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
     let account = config.runs.user.as_deref().map(Account::for_runs).transpose().map_err(usage)?;
     let tls = Tls::load(&config.tls).map_err(usage)?;
     if args.check {
+        let dir = std::path::absolute(&state_dir).map_err(|error| usage(error.to_string()))?;
+        socket_in(&dir, config.access.socket.as_deref()).map_err(|error| usage(error.to_string()))?;
         // By hand it is root who checks what a service of another user will read.
         let kept = state_dir::owner(&state_dir)
             .and_then(|owner| kept_from(&owner, file.as_ref().map(|file| &*file.path), &config));

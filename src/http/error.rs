@@ -75,6 +75,7 @@ problems! {
     run_not_queued = 409,
     /// The run has ended.
     run_finished = 409,
+    run_full = 409,
     /// The queue `default` stays.
     queue_protected = 409,
     /// Runs wait or run in the queue.
@@ -197,6 +198,7 @@ impl From<Refusal> for Problem {
             Refusal::RunNotFinished(_) => Problem::run_not_finished(detail),
             Refusal::RunNotQueued(_) => Problem::run_not_queued(detail),
             Refusal::RunFinished(_) => Problem::run_finished(detail),
+            Refusal::RunFull(_) => Problem::run_full(detail),
             Refusal::QueueFull { limit } => {
                 Problem::queue_full(detail).retry_after_s(QUEUE_FULL_RETRY_S).with_details(json!({ "limit": limit }))
             }

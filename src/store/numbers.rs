@@ -30,6 +30,8 @@ impl EventKey {
     /// The highest run that has keys.
     pub const RUN_MAX: RunId = RunId((1 << 31) - 1);
     const SEQ_MAX: i64 = (1 << 32) - 1;
+    /// The last that a client may append: what the daemon itself has to say of a run, to its end, comes behind.
+    pub const CLIENTS_SEQ_MAX: Seq = Seq(EventKey::SEQ_MAX - (1 << 20));
 
     /// Of an event; a `seq` beyond all is one beyond all of that run.
     pub fn of(run: RunId, seq: Seq) -> EventKey {

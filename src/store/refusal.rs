@@ -18,6 +18,8 @@ pub enum Refusal {
     RunNotQueued(RunId),
     /// The run has ended.
     RunFinished(RunId),
+    /// The run has all the events that clients may give it.
+    RunFull(RunId),
     /// `limits.queued_runs` is reached.
     QueueFull {
         /// The limit.
@@ -82,6 +84,9 @@ impl fmt::Display for Refusal {
                 write!(out, "run {run} is no longer queued; only keep, name and tags can be changed now")
             }
             Refusal::RunFinished(run) => write!(out, "run {run} has ended; nothing can be appended to it"),
+            Refusal::RunFull(run) => {
+                write!(out, "run {run} has all the events that a run can have; nothing more can be appended to it")
+            }
             Refusal::QueueFull { limit } => {
                 write!(out, "{limit} runs are queued, which is the limit (limits.queued_runs); try again later")
             }

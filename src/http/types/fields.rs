@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use super::unique::{self, Repeated};
 use crate::clock::UnixMs;
 use crate::http::error::Problem;
 use crate::http::error::VIOLATIONS_MAX;
@@ -25,8 +26,13 @@ impl Fields {
         if body.is_empty() {
             return Ok(Fields::of(Map::new(), ""));
         }
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(given)) => Ok(Fields::of(given, "")),
+        let (mut json, repeated) = (serde_json::Deserializer::from_slice(body), Repeated::default());
+        match unique::value(&mut json, &repeated).and_then(|value| json.end().map(|()| value)) {
+            Ok(Value::Object(given)) => {
+                let mut fields = Fields::of(given, "");
+                fields.refuse_repeated(&repeated);
+                Ok(fields)
+            }
             Ok(_) => Err(Problem::violations(vec![Violation::new("", "type", "the body must be a JSON object")])),
             Err(error) => Err(bad_json(&error)),
         }
@@ -35,6 +41,13 @@ impl Fields {
     /// The fields of an object; `prefix` goes before their names in what is told.
     pub fn of(given: Map<String, Value>, prefix: impl Into<String>) -> Fields {
         Fields { given, prefix: prefix.into(), violations: Vec::new() }
+    }
+
+    /// Notes what was given twice.
+    pub(super) fn refuse_repeated(&mut self, repeated: &Repeated) {
+        for field in repeated.take() {
+            self.wrong(&field, "repeated", "may be given once");
+        }
     }
 
     /// Notes a violation, up to the most that are reported.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, bad_json};
+use super::unique::{self, Repeated};
 use crate::clock::UnixMs;
 use crate::event::{APPEND_MAX, DATA_BYTES_MAX, Kind};
 use crate::http::error::Problem;
@@ -189,10 +190,14 @@ pub fn change_from(mut fields: Fields) -> Result<Change, Problem> {
 /// # Errors
 /// All that is wrong with them at once.
 pub fn events_from(body: &[u8]) -> Result<Vec<(Kind, String)>, Problem> {
-    let mut values = Vec::new();
-    for value in serde_json::Deserializer::from_slice(body).into_iter::<Value>() {
-        values.push(value.map_err(|error| bad_json(&error))?);
+    let (mut json, repeated) = (serde_json::Deserializer::from_slice(body), Repeated::default());
+    let (mut values, mut twice) = (Vec::new(), Vec::new());
+    while json.end().is_err() {
+        let value = unique::value(&mut json, &repeated).map_err(|error| bad_json(&error))?;
+        twice.extend(repeated.take().into_iter().map(|field| (values.len(), field)));
+        values.push(value);
     }
+    let lines = values.len();
     if let [Value::Array(_)] = values.as_slice() {
         let Some(Value::Array(items)) = values.pop() else { unreachable!("it was just seen to be one array") };
         values = items;
@@ -220,6 +225,8 @@ pub fn events_from(body: &[u8]) -> Result<Vec<(Kind, String)>, Problem> {
         violations.append(&mut fields.violations);
         events.extend(event);
     }
+    let twice = twice.into_iter().map(|(nth, field)| if lines > 1 { format!("[{nth}].{field}") } else { field });
+    violations.extend(twice.map(|field| Violation::new(field, "repeated", "may be given once")));
     violations.truncate(VIOLATIONS_MAX);
     if violations.is_empty() { Ok(events) } else { Err(Problem::violations(violations)) }
 }

@@ -4,6 +4,7 @@
 pub(super) mod fields;
 pub(super) mod filter;
 pub(super) mod incoming;
+pub(super) mod unique;
 
 use std::borrow::Cow;
 

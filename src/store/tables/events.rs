@@ -39,6 +39,9 @@ fn append(tx: &mut Writer<'_>, run: RunId, events: &[(Kind, String)]) -> Result<
     if last.outcome.status.is_terminal() {
         return Err(Refusal::RunFinished(run).into());
     }
+    if last.last_seq.0 + events.len() as i64 > EventKey::CLIENTS_SEQ_MAX.0 {
+        return Err(Refusal::RunFull(run).into());
+    }
     tx.may_add()?;
     tx.room.may_append(tx.conn)?;
     for (kind, data) in events {
