@@ -439,3 +439,20 @@ fn what_is_queued_is_counted_by_an_index_that_has_all_of_it() {
     covers("runs/next_due", sql::RUNS_NEXT_DUE, "runs_due");
     covers("life/start", sql::LIFE_START, "runs_fresh");
 }
+
+/// Who looks with a shell of SQLite finds the events of a run without going through those of all.
+#[test]
+fn the_view_of_events_finds_those_of_a_run_by_their_keys() {
+    let database = filled(1);
+    for condition in ["run = 42", "run = 42 AND kind = 'output'", "run = 42 AND seq > 7 ORDER BY seq", "run IN (1, 2)"]
+    {
+        let plan = plan(&database, condition, &format!("SELECT * FROM run_events WHERE {condition}"));
+        let is_scan = |step: &&String| step.starts_with("SCAN events") || step.starts_with("SCAN output");
+        assert!(!plan.iter().any(|step| is_scan(&step)), "{condition}: {plan:?}");
+    }
+    // And nothing else makes an index of its own for each run.
+    for condition in ["kind = 'queued'", "id = 42", "at > 0 AND stream = 'stderr'", "true"] {
+        let plan = plan(&database, condition, &format!("SELECT * FROM run_events WHERE {condition}"));
+        assert!(!plan.iter().any(|step| step.contains("AUTOMATIC")), "{condition}: {plan:?}");
+    }
+}
