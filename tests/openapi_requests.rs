@@ -222,9 +222,13 @@ fn bodies() -> Vec<(&'static str, &'static str, Vec<Value>)> {
         json!({"reason": "é".repeat(1_000)}),
         json!({"reason": "x".repeat(1_001)}),
         json!({"reason": 1}),
+        json!({"now": true}),
+        json!({"now": null}),
+        json!({"now": "yes"}),
         json!({"x": 1}),
         json!([]),
     ];
+    let cancels_of_many = cancels.clone();
     let event = |data: Value| json!({"kind": "progress", "data": data});
     let appends = vec![
         json!({}),
@@ -249,6 +253,8 @@ fn bodies() -> Vec<(&'static str, &'static str, Vec<Value>)> {
         ("POST", "/v1/runs", submits),
         ("PATCH", "/v1/runs/{id}", changes),
         ("POST", "/v1/runs/{id}/cancel", cancels),
+        ("POST", "/v1/runs/cancel", cancels_of_many),
+        ("POST", "/v1/runs/retry", vec![json!({}), json!({"x": null}), json!([])]),
         ("POST", "/v1/runs/{id}/retry", vec![json!({}), json!({"x": null}), json!([])]),
         ("POST", "/v1/runs/{id}/events", appends),
         ("PUT", "/v1/queues/{name}", queues),
@@ -275,6 +281,8 @@ fn a_body_is_refused_exactly_where_its_schema_refuses_it() {
         assert_eq!(body.is_some(), given.is_some(), "{method} {template}: no bodies are tried here");
         let (Some((body, _)), Some((_, _, given))) = (body, given) else { continue };
         let path = template.replace("{id}", &run.to_string()).replace("{name}", "other");
+        let is_of_many = matches!(&*template, "/v1/runs/cancel" | "/v1/runs/retry");
+        let path = if is_of_many { path + "?tag=none" } else { path };
         for value in given {
             let judged = reference.allows(&format!("{body}/content/application~1json/schema"), value);
             let answer = daemon.call(&method, &path).json(value).send();

@@ -32,8 +32,12 @@ fn a_run_is_given_back_with_every_field_and_without_its_secrets() {
         "on_interrupt": "requeue", "keep": true,
     });
     assert_eq!(run, wanted);
+    // What it waits for is told to who asks.
+    let mut wanted = wanted;
+    wanted["waits_for"] = json!(["pause"]);
     assert_eq!(daemon.run(id), wanted);
-    assert_eq!(daemon.get("/v1/runs").json(), json!({"runs": [wanted], "next": null}));
+    let page = daemon.get("/v1/runs").json();
+    assert_eq!(page, json!({"runs": [wanted], "next": null, "looked_back_to": null}));
     for path in ["/v1/runs", &format!("/v1/runs/{id}"), &format!("/v1/runs/{id}/events"), "/metrics", "/v1/system"] {
         let text = daemon.get(path).expect(200).text();
         assert!(!text.contains("hush"), "{path} tells a secret: {text}");

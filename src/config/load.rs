@@ -71,6 +71,8 @@ impl Config {
             listen_said_by: "default".to_owned(),
             tls_said_by: String::new(),
         };
+        let env: Vec<(OsString, OsString)> = env.into_iter().collect();
+        loading.take_default(&env);
         if let Some(file) = file {
             loading.take_file(file);
         }
@@ -98,7 +100,18 @@ struct Loading {
     tls_said_by: String,
 }
 
+/// Where to listen unless something else says so: for a unit, whose word the file is to beat.
+const DEFAULT_LISTEN: &str = "RUNABOUT_DEFAULT_LISTEN";
+
 impl Loading {
+    fn take_default(&mut self, env: &[(OsString, OsString)]) {
+        let found = env.iter().find(|(name, _)| name == DEFAULT_LISTEN).and_then(|(_, value)| value.to_str());
+        let key = KEYS.iter().find(|key| key.table.is_empty() && key.name == "listen");
+        if let (Some(value), Some(key)) = (found, key) {
+            self.set(&format!("environment, {DEFAULT_LISTEN}"), key, &Value::String(value.to_owned()));
+        }
+    }
+
     fn take_file(&mut self, file: &ConfigFile) {
         let source = file.path.display().to_string();
         let text = match &file.text {
@@ -357,6 +370,11 @@ mod tests {
         assert!(!overruled("log") && config.overridden.len() == 3, "{:?}", config.overridden);
         assert_eq!((config.listen, config.log, config.runs.kill_grace_s), (Listen::Nowhere, log::LevelFilter::Warn, 2));
         assert_eq!(config.access.allowed_hosts, ["b.example", "c"]);
+        // What a unit says is beaten by the file, too.
+        let unit = env(&[("RUNABOUT_DEFAULT_LISTEN", "none")]);
+        assert_eq!(load(&Flags::default(), unit.clone(), None).map(|config| config.listen), Ok(Listen::Nowhere));
+        let config = load(&Flags::default(), unit, Some(&path)).expect("valid");
+        assert!(matches!(config.listen, Listen::At(address) if address.port() == 1) && config.overridden.is_empty());
     }
 
     #[test]

@@ -75,6 +75,7 @@ problems! {
     run_not_queued = 409,
     /// The run has ended.
     run_finished = 409,
+    /// The run has all the events that it can have.
     run_full = 409,
     /// The queue `default` stays.
     queue_protected = 409,

@@ -72,6 +72,7 @@ impl Filters {
 /// Which runs to list.
 #[derive(Args, Debug)]
 pub struct LsOptions {
+    /// Which runs.
     #[command(flatten)]
     pub filters: Filters,
     /// How many at most
@@ -87,6 +88,7 @@ pub struct SearchOptions {
     /// Only in the output of this run: a number, or `last`
     #[arg(long, value_name = "ID")]
     pub run: Option<Id>,
+    /// Which runs.
     #[command(flatten)]
     pub filters: Filters,
     /// How many lines at most
@@ -109,6 +111,7 @@ pub struct CancelOptions {
     /// All that are queued or run, of those that the filters below leave
     #[arg(long)]
     pub all: bool,
+    /// Which of many, and whether it is meant.
     #[command(flatten)]
     pub many: Many,
 }
@@ -122,6 +125,7 @@ pub struct RetryOptions {
     /// All that failed, timed out or were interrupted and were not tried again yet, of those that the filters below leave
     #[arg(long, alias = "all")]
     pub failed: bool,
+    /// Which of many, and whether it is meant.
     #[command(flatten)]
     pub many: Many,
 }
@@ -129,6 +133,7 @@ pub struct RetryOptions {
 /// What is said of many runs at once.
 #[derive(Args, Debug)]
 pub struct Many {
+    /// Which runs.
     #[command(flatten)]
     pub filters: Filters,
     /// Only say how many that would be

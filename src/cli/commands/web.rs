@@ -34,8 +34,7 @@ pub async fn page_url(context: &Context) -> Result<String, Failure> {
     let url = read::<System>(&body)?.url.ok_or_else(|| {
         Failure::Refused(Box::new(Problem {
             detail: "the daemon listens on no TCP address, so that no browser reaches it: start it with --listen \
-                     ADDR:PORT (the units of a person's daemon set RUNABOUT_LISTEN=none: systemctl edit, \
-                     Environment=RUNABOUT_LISTEN=127.0.0.1:7868), or name the address of a proxy before it with --url"
+                     ADDR:PORT, or with such a `listen` in its config.toml, or name the address of a proxy before it with --url"
                 .into(),
             ..Problem::default()
         }))

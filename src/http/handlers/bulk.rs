@@ -15,7 +15,7 @@ use crate::http::query::Query;
 use crate::http::types::filter::{filter_from, parameters, path_with};
 use crate::run::{RunId, Status};
 use crate::store::{BULK_RUNS, Bulk, BulkDone, Filter};
-use crate::wire::BulkBody;
+use crate::wire::{BulkBody, Violation};
 
 /// How long one request goes on, so that no client or proxy gives it up.
 const BULK_TIME: Duration = Duration::from_secs(5);
@@ -30,12 +30,15 @@ const FAILED: &[Status] = &[Status::Failed, Status::TimedOut, Status::Interrupte
 struct About {
     filter: Filter,
     dry_run: bool,
+    /// Neither a filter was given, nor that all are meant.
+    is_of_everything: bool,
 }
 
 /// `POST /v1/runs/cancel`
 pub async fn cancel(request: Request) -> Answer {
     let about = about(query(&request), LIVE, |status| !status.is_terminal())?;
     let how = cancel_from(&request).await?;
+    about.must_be_meant()?;
     over_all(request, about, "/v1/runs/cancel", Bulk::Cancel(how)).await
 }
 
@@ -43,7 +46,19 @@ pub async fn cancel(request: Request) -> Answer {
 pub async fn retry(request: Request) -> Answer {
     let about = about(query(&request), FAILED, Status::is_terminal)?;
     json_body(&request).await?.finish()?;
+    about.must_be_meant()?;
     over_all(request, about, "/v1/runs/retry", Bulk::Retry).await
+}
+
+impl About {
+    fn must_be_meant(&self) -> Result<(), Problem> {
+        let message = "give a filter, or all=true for every one of them";
+        if self.is_of_everything {
+            Err(Problem::violations(vec![Violation::new("all", "required", message)]))
+        } else {
+            Ok(())
+        }
+    }
 }
 
 fn about(mut query: Query, usual: &[Status], may_be: fn(Status) -> bool) -> Result<About, Problem> {
@@ -56,18 +71,16 @@ fn about(mut query: Query, usual: &[Status], may_be: fn(Status) -> bool) -> Resu
         query.wrong("status", "value", format!("must be a comma list of {}", words.join(", ")));
     }
     filter.before = query.integer("before", 1, i64::MAX).map(RunId);
-    if parameters(&filter).is_empty() && !all && query.is_right() {
-        query.wrong("all", "required", "give a filter, or all=true for every one of them");
-    }
     query.finish()?;
+    let is_of_everything = parameters(&filter).is_empty() && !all;
     if filter.status.is_empty() {
         filter.status = usual.to_vec();
     }
-    Ok(About { filter: Filter { limit: FOUND_AT_ONCE, ..filter }, dry_run })
+    Ok(About { filter: Filter { limit: FOUND_AT_ONCE, ..filter }, dry_run, is_of_everything })
 }
 
 async fn over_all(request: Request, about: About, path: &str, bulk: Bulk) -> Answer {
-    let About { mut filter, dry_run } = about;
+    let About { mut filter, dry_run, .. } = about;
     let (store, by, until) = (&request.state().store, by(&request)?, Instant::now() + BULK_TIME);
     let (mut done, mut is_over) = (BulkDone::default(), false);
     while !is_over {
