@@ -74,6 +74,11 @@ export async function a_flood_of_submits_leaves_no_hole({browser, base, api}) {
   await page.setViewportSize({width: 1280, height: 800});
   const count = () => page.locator('ol.runs > li[data-id]').count();
   await until('what is not seen has gone', async () => (await count()) < 150);
+  // On paper there is more of it.
+  await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
+  assert.equal(await count(), 1_000);
+  await page.evaluate(() => dispatchEvent(new Event('afterprint')));
+  await until('what is not seen has gone again', async () => (await count()) < 150);
   await page.getByText(/its queue is paused/i).first().waitFor();
   await page.evaluate(() => scrollTo(0, document.body.scrollHeight * 0.8));
   await until('other rows', async () => Number(await page.locator('ol.runs > li[data-id]').first().getAttribute('aria-posinset')) > 100);
@@ -148,6 +153,51 @@ export async function the_first_load_is_small_and_a_reload_asks_for_little({brow
   console.log(`       again: ${again.ms} ms to the rows, ${again.files.length} files, ${again.bytes} bytes`);
   assert.deepEqual(again.files, ['/'], 'a file is asked for twice');
   await shot(first, 'first-load');
+}
+
+export async function runs_are_found_and_dealt_with_together({browser, base, api}) {
+  const page = await openPage(browser, base, {role: 'operator'});
+  const failed = [];
+  for (const nth of [1, 2, 3]) failed.push(await api.submit({script: `echo "the needle of ${nth}"; exit 4`, name: `Zephyr Report ${nth}`, tags: ['found']}));
+  for (const id of failed) await api.ended(id);
+  const waiting = [await api.submit({script: 'true', name: 'zephyr later', delay_s: 3_600}), await api.submit({script: 'true', name: 'zephyr much later', delay_s: 7_200})];
+  const ids = () => page.$$eval('ol.runs > li[data-id]', all => all.map(one => Number(one.dataset.id)));
+  const are = wanted => until(`the runs ${wanted}`, async () => JSON.stringify(await ids()) === JSON.stringify(wanted));
+  const find = page.getByRole('searchbox', {name: 'Find by name, command or tag'});
+  // A part of the name is enough, in any case; a run that comes is found as well.
+  await find.fill('ZEPHYR');
+  await find.press('Enter');
+  await are([...waiting.toReversed(), ...failed.toReversed()]);
+  await page.locator('ol.runs > li').first().getByText(/^Starts in/).waitFor();
+  await page.mouse.move(0, 0);
+  waiting.push(await api.submit({script: 'true', name: 'unlike', tags: ['zephyr-tag'], delay_s: 3_600}));
+  await are([...waiting.toReversed(), ...failed.toReversed()]);
+  await shot(page, 'found');
+  await page.getByRole('link', {name: 'Problems'}).click();
+  await are(failed.toReversed());
+  // All that fit, at once, when somebody has said yes to how many that is.
+  await page.getByRole('button', {name: 'Retry all that fit …'}).click();
+  await page.getByRole('dialog').getByText('Queue 3 runs again?').waitFor();
+  await page.getByRole('button', {name: 'Queue them again'}).click();
+  await page.getByText('3 runs queued again.').waitFor();
+  await until('the three retries have ended', async () => (await ids()).length === 6);
+  await page.getByRole('link', {name: 'Active'}).click();
+  await are(waiting.toReversed());
+  await page.getByRole('button', {name: 'Cancel all that fit …'}).click();
+  await page.getByRole('dialog').getByText('Cancel 3 runs?').waitFor();
+  await shot(page, 'cancel-all');
+  await page.getByRole('button', {name: 'Cancel them'}).click();
+  await page.getByText('Nothing fits').waitFor();
+  // By exit code, and by what was printed.
+  await goTo(page, '#/runs?exit=4&tag=found');
+  await until('those with this exit code', async () => (await ids()).length === 6);
+  await goTo(page, '#/runs?tag=found&text=needle+of+2');
+  await until('the lines', async () => (await page.locator('.found li').count()) === 2);
+  await page.locator('.found mark', {hasText: 'needle of 2'}).first().waitFor();
+  await page.getByText('2 lines: all that there are.').waitFor();
+  await shot(page, 'found-lines');
+  await page.locator('.found a').last().click();
+  await line(page, 'the needle of 2');
 }
 
 export async function a_run_that_waits_is_changed({browser, base, api}) {

@@ -35,7 +35,7 @@ export async function looks({browser, base, api}) {
   const views = {
     runs: ['#/runs', '.bar'], nothing: ['#/runs?name=nobody', '.empty'], running: [`#/runs/${running}`, '.log .line'],
     failed: [`#/runs/${failed}`, '.log .bad'], events: [`#/runs/${failed}/events`, '.events li'],
-    details: [`#/runs/${failed}/details`, '.details'], gone: ['#/runs/999999', '.empty'], submit: ['#/submit', 'form.submit'],
+    details: [`#/runs/${failed}/details`, '.details'], gone: ['#/runs/999999', '.empty'], found: ['#/runs?text=warning', '.found li'], narrowed: ['#/runs?status=failed&exit=3', '.bulk'], submit: ['#/submit', 'form.submit'],
     queues: ['#/queues', 'li.queue .waits'], access: ['#/access', '.list li'],
   };
   const page = await openPage(browser, base);

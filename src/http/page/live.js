@@ -52,6 +52,7 @@ export class RunList {
   #open;
   #pauseMs;
   #stream = null;
+  #isHearing = false;
   /** Ids of runs to ask for, and whether to ask for the whole list. */
   #wanted = new Set();
   #isStale = false;
@@ -74,6 +75,7 @@ export class RunList {
   }
 
   enter() {
+    this.#isHearing = false;
     this.#readAgain(0);
     const on = {
       frame: frame => this.#take(frame),
@@ -138,15 +140,22 @@ export class RunList {
   #forget() {
     this.runs.clear();
     [this.shown, this.fresh, this.gone, this.next, this.isLoaded] = [[], [], new Map(), null, false];
+    this.#isHearing = false;
     this.#readAgain(0);
   }
 
   // What is heard
 
   #take(frame) {
-    // Nothing is missed from the hello on; what happened before it is in a list that is asked for after it.
-    if (frame.type === 'hello' || frame.type === 'gap') this.#readAgain(this.#pauseMs);
-    else if (frame.type === 'event' && frame.kind === 'removed') this.#remove(frame.data);
+    // Nothing is missed from the first hello on, whatever happens to the connection; what happened before it is in a list
+    // that is asked for after it.
+    if (frame.type === 'gap' || (frame.type === 'hello' && !this.#isHearing)) this.#readAgain(this.#pauseMs);
+    if (frame.type === 'hello') {
+      this.#isHearing = true;
+      if (this.error) this.#askNow();
+      this.#lookAtWaiting();
+    }
+    if (frame.type === 'event' && frame.kind === 'removed') this.#remove(frame.data);
     else if (frame.type === 'event') this.#hear(frame);
   }
 
@@ -261,6 +270,13 @@ export class RunList {
     this.#plan(ms);
   }
 
+  /** Asks again now for what could not be had. */
+  #askNow() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.#readAgain(0);
+  }
+
   #plan(ms) {
     if (this.#isAsking) return;
     this.#timer ||= setTimeout(() => {
@@ -370,16 +386,14 @@ function urlOf(filter, limit) {
   return `/v1/runs?${query}`;
 }
 
-const parsed = url => new URL(url, 'http://localhost');
-
 /** The id below which a page begins. */
-const before = url => Number(parsed(url).searchParams.get('before'));
+const before = url => Number(new URLSearchParams(url.split('?')[1]).get('before'));
 
 /** The same page with more or fewer runs. */
 function limited(url, limit) {
-  const {pathname, searchParams} = parsed(url);
-  searchParams.set('limit', limit);
-  return `${pathname}?${searchParams}`;
+  const [path, query] = url.split('?'), parameters = new URLSearchParams(query);
+  parameters.set('limit', limit);
+  return `${path}?${parameters}`;
 }
 
 /** Where an id is in a falling list, or would be. */

@@ -28,14 +28,14 @@ export class LongList {
 
   enter() {
     addEventListener('scroll', this.#look, {passive: true});
-    addEventListener('resize', this.#look);
+    addEventListener('resize', this.#resized);
     addEventListener('beforeprint', this.#print);
     addEventListener('afterprint', this.#print);
   }
 
   leave() {
     removeEventListener('scroll', this.#look);
-    removeEventListener('resize', this.#look);
+    removeEventListener('resize', this.#resized);
     removeEventListener('beforeprint', this.#print);
     removeEventListener('afterprint', this.#print);
   }
@@ -91,6 +91,9 @@ export class LongList {
     [this.#first, this.#last] = [first, last];
     this.#changed();
   };
+
+  /** Rows may be higher in another window. */
+  #resized = () => this.#changed();
 
   #print = event => {
     this.#isPrinted = event.type === 'beforeprint';
