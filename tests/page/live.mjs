@@ -198,6 +198,7 @@ export async function runs_are_found_and_dealt_with_together({browser, base, api
   await shot(page, 'found-lines');
   await page.locator('.found a').last().click();
   await line(page, 'the needle of 2');
+  await page.getByText('1 of 1 line').waitFor();
 }
 
 export async function a_run_that_waits_is_changed({browser, base, api}) {

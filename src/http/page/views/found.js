@@ -59,7 +59,7 @@ export class FoundLines {
     return html`${trouble(this.#error)}
       ${hits.length || this.#isLooking || this.#next ? nothing : empty('No line has it', html`Nothing that is kept of what was printed has “${text}”.`)}
       <ol class="found">${hits.map(hit => html`<li>
-        <a href="#/runs/${hit.run}"><span class="id">${hit.run}</span> ${hit.name ?? ''}</a>
+        <a href="#/runs/${hit.run}?${new URLSearchParams({find: text})}"><span class="id">${hit.run}</span> ${hit.name ?? ''}</a>
         <code class=${hit.stream}>${marked(hit.line, text)}${hit.cut ? ' …' : ''}</code>
         <span class="age">${since(hit.at)}</span></li>`)}</ol>
       <p class="more" role="status">${this.#isLooking ? 'Looking …' : this.#next

@@ -44,6 +44,9 @@ export class OutputView {
   #linked;
   /** Whether what is linked to has yet to come. */
   #isAwaited;
+  /** What the address has looked for; empty once that is shown. */
+  #sought;
+  #given;
   #isExpression = false;
   #isFiltered = false;
   #isFolded = false;
@@ -53,6 +56,7 @@ export class OutputView {
   constructor(page, feed, query) {
     [this.#page, this.#feed, this.#linked] = [page, feed, linesOf(query)];
     this.#isAwaited = this.#linked !== null;
+    this.#given = this.#sought = new URLSearchParams(query).get('find') ?? '';
     this.#search = this.#newSearch();
     document.addEventListener('keydown', this.#pressed, {signal: this.#keys.signal});
   }
@@ -76,6 +80,7 @@ export class OutputView {
   #newSearch() {
     return new Search(this.#feed.lines, () => {
       if (this.#isFiltered) this.#log?.update();
+      this.#seek();
       this.#page.update();
     });
   }
@@ -85,6 +90,7 @@ export class OutputView {
     this.#log?.update();
     this.#search.goOn();
     this.#await();
+    this.#seek();
   }
 
   /** Shows what is linked to once it is there. */
@@ -116,6 +122,15 @@ export class OutputView {
     this.#log.wrap(shown.isWrapped);
     this.#log.filter(this.#isFiltered);
     this.#await();
+    if (this.#sought) this.#find();
+  }
+
+  /** Shows the first line that has what the address looks for, once it is known which that is. */
+  #seek() {
+    if (!this.#sought || !this.#log || !this.#feed.isCaughtUp || !this.#search.isOn || !this.#search.isDone) return;
+    this.#sought = '';
+    if (this.#search.hits.length) this.#log.show(this.#search.step(1, this.#search.hits[0]));
+    this.#page.update();
   }
 
   /** What it printed, with what is done with it; hidden where another part of the run is looked at. */
@@ -153,7 +168,7 @@ export class OutputView {
     const found = !search.isOn ? '' : search.current >= 0 ? `${number(search.current + 1)} of ${plural(count, 'line')}` : plural(count, 'line');
     return html`<form class="search" role="search" @submit=${this.#next}>
       <label class="unseen" for="find">Find in the output</label>
-      <input id="find" type="search" placeholder="Find in the output" autocomplete="off" autocapitalize="off" spellcheck="false"
+      <input id="find" type="search" placeholder="Find in the output" autocomplete="off" autocapitalize="off" spellcheck="false" value=${this.#given}
         aria-invalid=${String(Boolean(search.error))} @input=${this.#find} @keydown=${this.#inFinder}>
       <button type="button" class="expression" aria-pressed=${String(this.#isExpression)} aria-label="As an expression" title="As a regular expression" @click=${this.#asExpression}>.*</button>
       <button type="button" aria-pressed=${String(this.#isFiltered)} title="Show only the lines that are found" @click=${this.#filter}>Filter</button>
