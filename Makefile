@@ -39,11 +39,11 @@ run: ## Start a daemon on scratch state in ./.scratch, on a free port (SCRATCH=D
 	$(CARGO) run --locked -- serve --state-dir '$(SCRATCH)' --listen 127.0.0.1:0
 
 test: ## Run all tests
-	@tests/setup cargo cc curl jq browser strace page
+	@tests/setup cargo cc curl jq browser engines strace page
 	$(CARGO) test --locked
 
 check: ## Do what CI does: format, lints, tests, documentation, Rust 1.85, the client alone, a minute of fuzz
-	@tests/setup cargo cc curl jq cargo-fmt cargo-clippy browser strace page
+	@tests/setup cargo cc curl jq cargo-fmt cargo-clippy browser engines strace page
 	$(CARGO) fmt --check
 	@tests/lint
 	$(CARGO) clippy --locked --all-targets -- -D warnings

@@ -61,6 +61,7 @@ mod other_systems;
 mod pacing;
 mod packages;
 mod page;
+mod page_engines;
 mod pages_a_commit;
 mod process_tree;
 #[cfg(feature = "tls")]

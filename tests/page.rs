@@ -25,10 +25,12 @@ mod modules;
 
 /// All files of the page together, as they cross the wire.
 const COMPRESSED_BYTES_MAX: usize = 90_000;
+/// How long scenarios that are ended may take to end what they started.
+const LEAVING: Duration = Duration::from_secs(10);
 /// All scenarios together, on a loaded machine.
 const SCENARIOS: Duration = Duration::from_secs(300);
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -222,7 +224,7 @@ fn modules_are_linked_in_the_order_in_which_they_need_each_other() {
 }
 
 /// The first number of node's version, `v20.1.0`; `None` where there is no node.
-fn node_version() -> Option<u32> {
+pub fn node_version() -> Option<u32> {
     let output = Command::new("node").arg("--version").output().ok()?;
     let version = String::from_utf8(output.stdout).ok()?;
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
@@ -272,16 +274,12 @@ fn the_list_is_what_the_daemon_says_whatever_comes_in_which_order() {
 struct Scenarios(Child);
 
 impl Scenarios {
-    fn start(daemon: &Daemon, base: &str, browser: &str, elsewhere: &str) -> Scenarios {
-        let mut command = Command::new("node");
-        command.arg("tests/page/main.mjs").current_dir(root());
-        if let Ok(wanted) = std::env::var("SCENARIOS") {
-            command.args(wanted.split_whitespace());
+    fn start(daemon: &Daemon, mut command: Command) -> Scenarios {
+        command.current_dir(root()).env("SHOTS", root().join("target/page-shots"));
+        // The browser writes to its home, and has a profile beside it.
+        for place in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR"] {
+            command.env(place, daemon.dir());
         }
-        command.env("BASE", base).env("TOKEN", daemon.enroll("admin")).env("ELSEWHERE", elsewhere);
-        command.env("BROWSER", path_of(browser)).env("SHOTS", root().join("target/page-shots"));
-        // The browser writes to its home.
-        command.env("HOME", daemon.dir()).env("XDG_CONFIG_HOME", daemon.dir()).env("XDG_CACHE_HOME", daemon.dir());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         Scenarios(command.spawn().unwrap())
     }
@@ -289,14 +287,49 @@ impl Scenarios {
 
 impl Drop for Scenarios {
     fn drop(&mut self) {
-        if let Some(group) = Pid::from_raw(self.0.id() as i32) {
-            let _ = kill_process_group(group, Signal::KILL);
+        let signal = |signal| Pid::from_raw(self.0.id() as i32).map(|group| kill_process_group(group, signal));
+        // Asked first: a browser in a group of its own is ended by who started it.
+        signal(Signal::TERM);
+        let until = Instant::now() + LEAVING;
+        while Instant::now() < until && matches!(self.0.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
         }
+        let _ = Pid::from_raw(self.0.id() as i32).map(|group| kill_process_group(group, Signal::KILL));
         let _ = self.0.wait();
     }
 }
 
-fn path_of(program: &str) -> PathBuf {
+/// Runs scenarios over a daemon on TCP, for which they ask by their standard output, and sees them succeed. The command is
+/// the program of the scenarios with what it needs besides.
+pub fn play(daemon: &mut Daemon, mut command: Command) {
+    daemon.put("/v1/queues/default", &json!({"slots": 4})).expect(200);
+    let Address::Tcp(address) = daemon.tcp().address().clone() else { unreachable!() };
+    // It comes back where the open page looks for it.
+    daemon.rebuild(|builder| builder.listen(&address.to_string()));
+    command.env("BASE", format!("http://{address}")).env("TOKEN", daemon.enroll("admin"));
+    let mut scenarios = Scenarios::start(daemon, command);
+    let (mut say, said) = (scenarios.0.stdin.take().unwrap(), BufReader::new(scenarios.0.stdout.take().unwrap()));
+    let (sender, lines) = channel();
+    // Ends with the scenarios' standard output.
+    std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let until = Instant::now() + SCENARIOS;
+    let mut report = String::new();
+    while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match line.strip_prefix('@') {
+            Some(words) => writeln!(say, "{}", obey(daemon, words)).unwrap(),
+            None => {
+                println!("{line}");
+                report.push_str(&line);
+                report.push('\n');
+            }
+        }
+    }
+    assert!(Instant::now() < until, "the scenarios have not ended within {SCENARIOS:?}:\n{report}");
+    let status = scenarios.0.wait().unwrap();
+    assert!(status.success(), "{status}:\n{report}");
+}
+
+pub fn path_of(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file());
     found.unwrap_or_else(|| Path::new(program).to_owned())
@@ -348,28 +381,10 @@ fn the_page_works_in_a_browser() {
         "[runs]\nkill_grace_s = 2\n[limits]\noutput_bytes_per_run = 10_485_760\n[access]\nallowed_origins = [\"{elsewhere}\"]\n"
     );
     let mut daemon = Daemon::with_config(&config);
-    daemon.put("/v1/queues/default", &json!({"slots": 4})).expect(200);
-    let Address::Tcp(address) = daemon.tcp().address().clone() else { unreachable!() };
-    // It comes back where the open page looks for it.
-    daemon.rebuild(|builder| builder.listen(&address.to_string()));
-    let mut scenarios = Scenarios::start(&daemon, &format!("http://{address}"), browser, &elsewhere);
-    let (mut say, said) = (scenarios.0.stdin.take().unwrap(), BufReader::new(scenarios.0.stdout.take().unwrap()));
-    let (sender, lines) = channel();
-    // Ends with the scenarios' standard output.
-    std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    let until = Instant::now() + SCENARIOS;
-    let mut report = String::new();
-    while let Ok(line) = lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-        match line.strip_prefix('@') {
-            Some(words) => writeln!(say, "{}", obey(&mut daemon, words)).unwrap(),
-            None => {
-                println!("{line}");
-                report.push_str(&line);
-                report.push('\n');
-            }
-        }
+    let mut command = Command::new("node");
+    command.arg("tests/page/main.mjs").env("ELSEWHERE", &elsewhere).env("BROWSER", path_of(browser));
+    if let Ok(wanted) = std::env::var("SCENARIOS") {
+        command.args(wanted.split_whitespace());
     }
-    assert!(Instant::now() < until, "the scenarios have not ended within {SCENARIOS:?}:\n{report}");
-    let status = scenarios.0.wait().unwrap();
-    assert!(status.success(), "{status}:\n{report}");
+    play(&mut daemon, command);
 }
