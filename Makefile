@@ -120,7 +120,7 @@ cross: $(RELEASE) ## The same for 64-bit ARM and for every 32-bit Raspberry Pi, 
 	@failed=0; for target in aarch64-unknown-linux-musl arm-unknown-linux-musleabihf; do \
 		dist/build $$target $(RELEASE) || failed=$$?; done; exit $$failed
 
-bare: ## Try all that the README says in a new Debian 13 with systemd (as root; BARE=DIR keeps it for the next time)
+bare: ## Try all that README and docs say in a new Debian 13 with systemd (as root; BARE=DIR keeps it for the next time)
 	@tests/bare/run '$(BARE)'
 
 clean: ## Remove what was built, and the scratch state
