@@ -111,11 +111,11 @@ class Daemon {
   };
 }
 
-async function lives({seed, filter, delayMs, steps, burst = 1, isInTheWay = false}) {
+async function lives({seed, filter, delayMs, steps, burst = 1, isInTheWay = false, rowsMax}) {
   const random = randoms(seed), daemon = new Daemon(random, delayMs), live = [];
   for (let count = 0; count < 30; count += 1) daemon.finish(daemon.submit(`old ${count % 3}`), 'succeeded');
   let mayChange = true, changes = 0;
-  const list = new RunList(filter, {mayChange: () => mayChange, changed: () => (changes += 1), get: daemon.get, open: daemon.open, pauseMs: 2});
+  const list = new RunList(filter, {mayChange: () => mayChange, changed: () => (changes += 1), get: daemon.get, open: daemon.open, pauseMs: 2, rowsMax});
   list.enter();
   // What happens while the list is asked for the first time, and what happens after.
   if (random() < 0.7) await after(delayMs * 5 + 20);
@@ -153,7 +153,7 @@ test('the list is what the daemon says, whatever comes in which order', async ()
   const filters = [{}, {status: 'failed'}, {status: 'queued,running'}, {queue: 'gpu'}, {name: 'run 3'}, {q: 'run 2'}, {exit: '1'}];
   // Many short ones: in a long one what was missed is often asked for again.
   const worlds = filters.flatMap((filter, nth) => Array.from({length: 60}, (_, part) => ({
-    filter, seed: nth * 100 + part, delayMs: [2, 8, 25, 60][part % 4], steps: 4 + part % 40, burst: 1 + part % 3, isInTheWay: part % 3 === 0,
+    filter, seed: nth * 100 + part, delayMs: [2, 8, 25, 60][part % 4], steps: 4 + part % 40, burst: 1 + part % 3, isInTheWay: part % 3 === 0, rowsMax: part % 5 === 0 ? 12 : undefined,
   })));
   await Promise.all(worlds.map(lives));
 });

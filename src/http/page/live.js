@@ -51,8 +51,11 @@ export class RunList {
   #get;
   #open;
   #pauseMs;
+  #rowsMax;
   #stream = null;
   #isHearing = false;
+  /** Whether some of what waits was let go. */
+  #hasHole = false;
   /** Ids of runs to ask for, and whether to ask for the whole list. */
   #wanted = new Set();
   #isStale = false;
@@ -67,11 +70,11 @@ export class RunList {
 
   /**
    * `filter` has the parameters of `GET /v1/runs` as texts; `mayChange` says whether rows may come and go; `changed` is
-   * called when something has. `get`, `open` and `pauseMs` are for tests.
+   * called when something has. The rest is for tests.
    */
-  constructor(filter, {mayChange, changed, get: ask = get, open = options => new Stream(options), pauseMs = PAUSE_MS}) {
+  constructor(filter, {mayChange, changed, get: ask = get, open = options => new Stream(options), pauseMs = PAUSE_MS, rowsMax = ROWS_MAX}) {
     [this.#filter, this.#mayChange, this.#changed] = [filter, mayChange, changed];
-    [this.#get, this.#open, this.#pauseMs] = [ask, open, pauseMs];
+    [this.#get, this.#open, this.#pauseMs, this.#rowsMax] = [ask, open, pauseMs, rowsMax];
   }
 
   enter() {
@@ -97,13 +100,13 @@ export class RunList {
   more() {
     if (!this.next || this.isFull) return;
     this.isLoading = true;
-    this.#plan(0);
+    this.#askNow();
     this.#changed();
   }
 
   /** Whether no more can be kept. */
   get isFull() {
-    return this.shown.length >= ROWS_MAX;
+    return this.shown.length >= this.#rowsMax;
   }
 
   /** Lets in what waits, and lets go what has left, when nobody is in the way. */
@@ -113,11 +116,11 @@ export class RunList {
 
   /** Lets in what waits, and lets go what has left. */
   letIn() {
-    const gone = this.gone;
+    const gone = this.gone, lowest = this.#hasHole ? this.fresh.at(-1) : 0;
     this.shown = [...this.fresh, ...this.shown.filter(id => !gone.has(id))].sort((one, other) => other - one);
     for (const id of gone.keys()) this.runs.delete(id);
-    [this.fresh, this.gone] = [[], new Map()];
-    this.#cut();
+    [this.fresh, this.gone, this.#hasHole] = [[], new Map(), false];
+    this.#cut(lowest);
     this.#changed();
   }
 
@@ -152,7 +155,10 @@ export class RunList {
     if (frame.type === 'gap' || (frame.type === 'hello' && !this.#isHearing)) this.#readAgain(this.#pauseMs);
     if (frame.type === 'hello') {
       this.#isHearing = true;
-      if (this.error) this.#askNow();
+      if (this.error) {
+        this.#isStale = true;
+        this.#askNow();
+      }
       this.#lookAtWaiting();
     }
     if (frame.type === 'event' && frame.kind === 'removed') this.#remove(frame.data);
@@ -192,8 +198,9 @@ export class RunList {
   }
 
   /** Whether a run that is not known may belong here after this event. */
-  #mayBelong({kind, data}) {
-    const {status, queue, tag, name, exit, q} = this.#filter;
+  #mayBelong({kind, at, data}) {
+    const {status, queue, tag, name, exit, q, until} = this.#filter;
+    if (kind === 'queued' && data.attempt === 1 && until && Date.parse(at) >= Date.parse(until)) return false;
     if (kind === 'changed') return Boolean(queue || tag || name || q);
     if (kind === 'finished') {
       return Boolean(status || exit) && this.#fits({exit_code: null, ...data, queue: data.queue ?? queue, tags: data.tags ?? [tag], name: data.name ?? name});
@@ -232,6 +239,10 @@ export class RunList {
     // What comes after the rest moves nothing.
     const ids = !this.shown.length || id < this.shown.at(-1) || this.#mayChange() ? this.shown : this.fresh;
     ids.splice(placeOf(ids, id), 0, id);
+    if (this.fresh.length <= this.#rowsMax) return;
+    // What waits is kept within the bounds of the list; when it is let in, the list ends where it does.
+    this.runs.delete(this.fresh.pop());
+    this.#hasHole = true;
   }
 
   #leave(id, how) {
@@ -244,10 +255,10 @@ export class RunList {
     this.runs.delete(id);
   }
 
-  /** Keeps no more than can be kept: the oldest go. */
-  #cut() {
-    if (this.shown.length <= ROWS_MAX) return;
-    const last = this.shown[ROWS_MAX - 1];
+  /** Keeps nothing below an id, and no more than can be kept: the oldest go. */
+  #cut(lowest = 0) {
+    const last = Math.max(lowest, this.shown[this.#rowsMax - 1] ?? 0);
+    if (!this.shown.some(id => id < last) && !lowest) return;
     this.#cutBelow(last);
     [this.next, this.lookedBackTo] = [`${urlOf(this.#filter, PAGE)}&before=${last}`, null];
   }
@@ -270,11 +281,11 @@ export class RunList {
     this.#plan(ms);
   }
 
-  /** Asks again now for what could not be had. */
+  /** Does not wait for the end of a pause. */
   #askNow() {
     clearTimeout(this.#timer);
     this.#timer = 0;
-    this.#readAgain(0);
+    this.#plan(0);
   }
 
   #plan(ms) {
@@ -335,7 +346,7 @@ export class RunList {
     const known = below => (lowest === Infinity ? 0 : placeOf(this.shown, lowest - 1) - placeOf(this.shown, below));
     let page = await this.#get(urlOf(this.#filter, Math.min(PAGE_MAX, Math.max(FIRST, known(Infinity) + count))));
     const runs = [...page.runs];
-    while (page.next && before(page.next) > lowest && runs.length < ROWS_MAX) {
+    while (page.next && before(page.next) > lowest && runs.length < this.#rowsMax) {
       page = await this.#get(limited(page.next, Math.min(PAGE_MAX, known(before(page.next)) + SINGLY_MAX)));
       runs.push(...page.runs);
     }
