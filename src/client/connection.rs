@@ -263,7 +263,8 @@ impl Daemon {
         match &self.target {
             #[cfg(not(unix))]
             Target::Socket { path, .. } => {
-                Err(Failure::Usage(format!("{}: this system has no Unix sockets; use --url", path.display())))
+                let why = "this system has no Unix sockets: `runabout login URL`, or --url";
+                Err(Failure::Usage(format!("{}: {why}", path.display())))
             }
             #[cfg(unix)]
             Target::Socket { path, start } => match UnixStream::connect(path).await {
