@@ -64,19 +64,19 @@ export async function a_burst_over_a_slow_line_is_shown_whole({browser, base, ap
 
 export async function a_flood_of_submits_leaves_no_hole({browser, base, api}) {
   await api.call('PUT', '/v1/queues/flood', {slots: 1, paused: true});
-  const page = await openPage(browser, base, {role: 'viewer', viewport: {width: 1280, height: 60_000}});
+  const page = await openPage(browser, base, {role: 'viewer', viewport: {width: 1280, height: 40_000}});
   await page.mouse.move(0, 0);
   await isTheList(page, api);
-  await many(1_200, () => api.submit({command: ['true'], queue: 'flood', name: 'flooding'}));
+  await many(800, () => api.submit({command: ['true'], queue: 'flood', name: 'flooding'}));
   const rows = await isTheList(page, api);
-  assert.ok(rows.length >= 1_200, `${rows.length} rows`);
+  assert.ok(rows.length >= 800, `${rows.length} rows`);
   // In a window of the usual height few of them are in the page, and yet each has its place.
   await page.setViewportSize({width: 1280, height: 800});
   const count = () => page.locator('ol.runs > li[data-id]').count();
   await until('what is not seen has gone', async () => (await count()) < 150);
   // On paper there is more of it.
   await page.evaluate(() => dispatchEvent(new Event('beforeprint')));
-  assert.equal(await count(), 1_000);
+  assert.equal(await count(), Math.min(1_000, rows.length));
   await page.evaluate(() => dispatchEvent(new Event('afterprint')));
   await until('what is not seen has gone again', async () => (await count()) < 150);
   await page.getByText(/its queue is paused/i).first().waitFor();

@@ -101,7 +101,7 @@ class Daemon {
     let line = Promise.resolve();
     const tell = frame => {
       const due = performance.now() + this.random() * this.delayMs;
-      line = line.then(() => after(Math.max(0, due - performance.now()))).then(() => this.#readers.has(tell) && on.frame(frame));
+      line = line.then(() => due > performance.now() && after(due - performance.now())).then(() => this.#readers.has(tell) && on.frame(frame));
     };
     setTimeout(() => {
       this.#readers.add(tell);
