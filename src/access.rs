@@ -3,6 +3,7 @@
 //! No I/O except for the system's random bytes. A token in clear text is never stored or logged; only its SHA-256 is.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -10,8 +11,10 @@ use crate::run::RunId;
 use crate::words::words;
 
 words! {
-    /// What a client may do; each role includes the ones before it.
+    /// What a client may do; each role includes the ones before it, but `trigger`, which is bound to jobs and stands apart.
     Role {
+        /// Starts the jobs that it is bound to and follows their runs.
+        Trigger = "trigger",
         /// Reads.
         Viewer = "viewer",
         /// Also submits, changes, cancels, retries, appends events, deletes finished runs.
@@ -51,6 +54,8 @@ pub struct Identity {
     pub name: String,
     /// With a run token: the run to which it may append events. It may do nothing else, whatever its role.
     pub scope: Option<RunId>,
+    /// With the role `trigger`: the jobs that it may start. It may do nothing else.
+    pub jobs: Option<Arc<[String]>>,
     /// The session's id, if there is a session.
     pub session: Option<i64>,
     /// How it was authenticated.
@@ -67,6 +72,7 @@ impl Identity {
             role: Role::Viewer,
             name: format!("run:{run}"),
             scope: Some(run),
+            jobs: None,
             session: None,
             how: How::Bearer,
             renewed_s: None,

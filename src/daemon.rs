@@ -47,6 +47,7 @@ use crate::store::{Store, StoreConfig};
 use crate::systemd::InheritedSockets;
 use crate::timer::within;
 use crate::wake::{Bell, Phase, Stop};
+use crate::zone_changes::ZoneChanges;
 use crate::{logging, scheduler, system, systemd};
 
 /// How long streams may take for the last events once all runs are settled.
@@ -107,6 +108,7 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
         page: place.page,
     };
     let _clock = executor.spawn(daemon.follow_clock(steps));
+    let _zones = ZoneChanges::watch().ok().map(|changes| executor.spawn(daemon.follow_zones(changes)));
     let _socket = place.socket.clone().map(|(own, again)| executor.spawn(own.keep(again)));
     // One thread: the executor, the reactor when it has nothing to do, and every task of the daemon.
     let code = smol::block_on(executor.run(daemon.serve(listeners, policy, signals, &place.said)));
@@ -167,6 +169,8 @@ impl Daemon {
         // What a dead daemon left is told while this one serves already: its slots stay taken until it is gone.
         runner::warn_of_what_is_missing();
         let orphans = self.take_over(&context).await;
+        // Zones may have new data since.
+        maintenance::look_at_schedules(&self.store).await;
         let fan_out = self.keep("push", self.fan_out(&hub));
         let appender = self.keep("output", appender::append(self.store.clone(), self.pace()));
         let (ends, hangup) = signals.split();
@@ -310,6 +314,12 @@ impl Daemon {
                 Err(error) => log::warn!("whether the clock is set cannot be told: {error}"),
             }
         }
+    }
+
+    /// Watches for new data of zones. A system without any has none that could change: what it has is in the binary.
+    fn follow_zones(&self, changes: ZoneChanges) -> impl Future<Output = ()> + Send + 'static {
+        let (store, bell) = (self.store.clone(), self.bell.clone());
+        async move { maintenance::follow_zones(changes, &store, &bell).await }
     }
 
     fn schedule(&self, context: runner::Context) -> impl Future<Output = ()> + Send + 'static {

@@ -47,6 +47,12 @@ words! {
         Finished = "finished",
         /// Runs were removed, with their events; belongs to none of them.
         Removed = "removed",
+        /// A job's schedule was due and made a run; belongs to no single run, as the other two of jobs.
+        JobFired = "job_fired",
+        /// A job's schedule was due, and there is no run for it.
+        JobSkipped = "job_skipped",
+        /// A job was made, changed or removed.
+        JobChanged = "job_changed",
     }
 }
 

@@ -20,7 +20,7 @@
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
-//! - The domain ([`numbers`], [`run`], [`event`], [`scope`], [`access`], [`run_tokens`], [`text`], [`clock`]): types and
+//! - The domain ([`numbers`], [`run`], [`job`], [`schedule`], [`event`], [`scope`], [`access`], [`run_tokens`], [`text`], [`clock`]): types and
 //!   rules, without I/O.
 //! - [`store`] is the only part that names SQLite. It knows neither readers nor processes.
 //! - [`http`] is the only part that names tide, hyper and tungstenite. It does not know what runs.
@@ -68,6 +68,8 @@
 //! - **Submit**: handler → [`store::Store::submit`] (run and event `queued`, one transaction) → 201.
 //! - **Authentication**: the gate finds the session in the store's memory, else reads it. A use renews the session in memory
 //!   at once and is written now and then. A revocation ends the session and its streams right after its COMMIT.
+//! - **Firing**: the scheduler sleeps until the first job is due → [`store::Store::fire`]: the firing, its run or the reason why
+//!   there is none, and when the job is due next, in one transaction. What was fired stands in a table that no clock changes.
 //! - **Claim**: a commit rings; the scheduler asks for claims. A commit that ends a run also claims the next one.
 //! - **Orders**: after its COMMIT a claim becomes an order to start, and a cancel of a running command an order to stop. One
 //!   channel carries them in commit order, so that no stop comes before its start.
@@ -129,6 +131,7 @@ pub mod free_space;
 pub mod holder;
 #[cfg(feature = "daemon")]
 pub mod http;
+pub mod job;
 #[cfg(feature = "daemon")]
 pub mod logging;
 #[cfg(feature = "daemon")]
@@ -143,6 +146,8 @@ pub mod run;
 pub mod run_tokens;
 #[cfg(feature = "daemon")]
 pub mod runner;
+#[cfg(feature = "daemon")]
+pub mod schedule;
 #[cfg(feature = "daemon")]
 pub mod scheduler;
 pub mod scope;
@@ -169,3 +174,5 @@ pub mod upkeep;
 pub mod wake;
 pub mod wire;
 mod words;
+#[cfg(feature = "daemon")]
+pub mod zone_changes;

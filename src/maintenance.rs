@@ -14,8 +14,10 @@ use log::Level;
 use crate::clock::UnixMs;
 use crate::clock_steps::ClockSteps;
 use crate::metrics::{Metrics, OfWhat};
+use crate::schedule::Zone;
 use crate::store::{Fault, FaultLog, Removed, Store, StoreError, Vacuum};
 use crate::wake::{Bell, Phase, Stop};
+use crate::zone_changes::ZoneChanges;
 
 /// Requests that may wait for a pass; further ones wait for a place.
 const REQUESTS_MAX: usize = 16;
@@ -127,7 +129,30 @@ pub async fn follow_clock(mut steps: ClockSteps, store: &Store, bell: &Bell) {
         }
         since = step.to;
         store.clock_was_set();
+        look_at_schedules(store).await;
         bell.ring();
+    }
+}
+
+/// Looks anew when each job is due whenever the system's data of zones is replaced. Returns only when the system cannot notify
+/// of that.
+pub async fn follow_zones(mut changes: ZoneChanges, store: &Store, bell: &Bell) {
+    while let Ok(()) = changes.next().await {
+        Zone::forget_all();
+        look_at_schedules(store).await;
+        bell.ring();
+    }
+    log::warn!("whether the data of zones is replaced cannot be told any more");
+}
+
+/// Looks anew when each job is due.
+pub async fn look_at_schedules(store: &Store) {
+    let mut after = Some(String::new());
+    while let Some(from) = after {
+        after = match store.look_at_schedules(from).await {
+            Ok(after) => after,
+            Err(error) => return log::warn!("when jobs are due could not be looked up: {error:?}"),
+        };
     }
 }
 
@@ -219,6 +244,7 @@ impl Task<'_> {
             ("sessions", removed.sessions),
             ("enrollment_tokens", removed.enrollment_tokens),
             ("idempotency_keys", removed.idempotency_keys),
+            ("firings", removed.firings),
         ] {
             self.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
         }

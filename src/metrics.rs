@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::event::Kind;
+use crate::job::Skipped;
 use crate::run::Status;
 
 /// The transports of readers.
@@ -46,6 +47,7 @@ labels! {
     OfRoute { route: &'static str, status: u16 }
     OfCause { cause: &'static str }
     OfWhat { what: &'static str }
+    OfOutcome { outcome: &'static str }
 }
 
 /// All metrics of the daemon.
@@ -75,6 +77,12 @@ pub struct Metrics {
     pub http_requests: Family<OfRoute, Counter>,
     /// Wake-ups of the scheduler by cause: `signal`, `due` or `safety`.
     pub scheduler_wakeups: Family<OfCause, Counter>,
+    /// Times at which jobs were due, by what became of them: `run`, or why there was none.
+    pub job_firings: Family<OfOutcome, Counter>,
+    /// Seconds from the time at which a job was due to its firing.
+    pub job_late: Histogram,
+    /// When the first job is due, in seconds since 1970; 0: none is.
+    pub job_next: Gauge,
     /// Rows that were removed because they expired.
     pub pruned: Family<OfWhat, Counter>,
     /// Size of the database file, in bytes.
@@ -114,6 +122,9 @@ impl Metrics {
             reader_resyncs: Counter::default(),
             http_requests: Family::default(),
             scheduler_wakeups: Family::default(),
+            job_firings: Family::default(),
+            job_late: seconds(),
+            job_next: Gauge::default(),
             pruned: Family::default(),
             database_bytes: Gauge::default(),
             disk_free_bytes: Gauge::default(),
@@ -139,6 +150,9 @@ impl Metrics {
         r.register("reader_resyncs", "Readers sent back to SQLite", self.reader_resyncs.clone());
         r.register("http_requests", "Answered requests", self.http_requests.clone());
         r.register("scheduler_wakeups", "Why the scheduler woke", self.scheduler_wakeups.clone());
+        r.register("job_firings", "Times at which jobs were due", self.job_firings.clone());
+        r.register_with_unit("job_late", "From due to fired", Unit::Seconds, self.job_late.clone());
+        r.register_with_unit("job_next", "When the first job is due, since 1970", Unit::Seconds, self.job_next.clone());
         r.register("pruned", "Rows that expired", self.pruned.clone());
         r.register_with_unit("database", "Size of the database file", Unit::Bytes, self.database_bytes.clone());
         let free = self.disk_free_bytes.clone();
@@ -164,10 +178,13 @@ impl Metrics {
         for cause in ["signal", "due", "safety"] {
             drop(self.scheduler_wakeups.get_or_create(&OfCause { cause }));
         }
+        for outcome in std::iter::once("run").chain(Skipped::ALL.iter().map(|why| why.as_str())) {
+            drop(self.job_firings.get_or_create(&OfOutcome { outcome }));
+        }
         for transport in TRANSPORTS {
             drop(self.readers.get_or_create(&OfTransport { transport }));
         }
-        for what in ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events"] {
+        for what in ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events", "firings"] {
             drop(self.pruned.get_or_create(&OfWhat { what }));
         }
     }

@@ -10,6 +10,8 @@ mod waiting;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::hold::{HeldBy, Hold};
 pub use self::options::Options;
 pub use self::origin::{Cause, Origin};
@@ -39,7 +41,8 @@ pub const fn may_follow(from: Option<Status>, to: Option<Status>) -> bool {
 }
 
 /// The command of a run: an argument vector without a shell, or a script for `/bin/sh -c`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Command {
     /// Program and arguments; never empty.
     Argv(Vec<String>),
@@ -48,7 +51,9 @@ pub enum Command {
 }
 
 /// The specification of a run, as submitted. Requests are validated before one is made.
-#[derive(Clone, Debug)]
+///
+/// A job stores one as JSON, so that a field which is added here has a default there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
     /// What is executed.
     pub command: Command,
@@ -68,7 +73,8 @@ pub struct Spec {
     pub stdin: Option<String>,
     /// Seconds from the start of an attempt to SIGTERM; `None`: no limit.
     pub timeout_s: Option<i64>,
-    /// Not started before this time.
+    /// Not started before this time; a job's runs have their own.
+    #[serde(skip)]
     pub not_before: Option<UnixMs>,
     /// What happens when the daemon's end interrupts it.
     pub on_interrupt: OnInterrupt,

@@ -1,4 +1,5 @@
-//! Claims ready runs for free slots. It does not poll: it waits for a commit, the next due time, or the safety timeout.
+//! Claims ready runs for free slots, and fires jobs that are due. It does not poll: it waits for a commit, the next due time,
+//! or the safety timeout.
 //!
 //! The store decides what is claimed, in one statement each; this task decides when to ask, and passes the store's orders
 //! on while it waits. It never holds a run back that the store has claimed.
@@ -70,7 +71,19 @@ async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held:
     let faults = FaultLog::new(Level::Warn);
     while !stop.reached(Phase::Stopping) {
         let rung = bell.listen();
-        let due_in = store.next_due().map(|due| Duration::from_millis((due.0 - UnixMs::now().0).max(0) as u64));
+        let until = |due: UnixMs| Duration::from_millis((due.0 - UnixMs::now().0).max(0) as u64);
+        let fires_in = store.next_firing().map(until);
+        if fires_in == Some(Duration::ZERO) {
+            match store.fire().await {
+                Ok(()) => faults.over(),
+                Err(error) => {
+                    faults.failed(&error, format_args!("jobs that are due were not started, trying again"));
+                    stop.wait_at_most(Phase::Stopping, RETRY).await;
+                }
+            }
+            continue;
+        }
+        let due_in = store.next_due().map(until);
         let held_for = held();
         if held_for.is_none() && (store.claimable() || due_in == Some(Duration::ZERO)) {
             match store.claim().await {
@@ -85,19 +98,23 @@ async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held:
         if stop.reached(Phase::Stopping) {
             break;
         }
-        let (sleep, on_time) = match held_for.or(due_in) {
+        let (sleep, on_time) = match held_for.or(due_in).into_iter().chain(fires_in).min() {
             Some(due_in) if due_in < SAFETY => (due_in, Cause::Due),
             _ => (SAFETY, Cause::Safety),
         };
         let cause = match within(sleep, rung).await.map_or(on_time, |()| Cause::Signal) {
-            // Only a ring that leaves something to claim counts as one: every commit rings.
-            Cause::Signal if !store.claimable() || held().is_some() => continue,
+            // Only a ring that leaves something to do counts as one: every commit rings.
+            Cause::Signal if (!store.claimable() || held().is_some()) && !is_due(store.next_firing()) => continue,
             Cause::Signal => "signal",
             Cause::Due => "due",
             Cause::Safety => "safety",
         };
         metrics.scheduler_wakeups.get_or_create(&OfCause { cause }).inc();
     }
+}
+
+fn is_due(at: Option<UnixMs>) -> bool {
+    at.is_some_and(|at| at <= UnixMs::now())
 }
 
 #[cfg(test)]

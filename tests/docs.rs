@@ -274,6 +274,9 @@ fn assert_options(at: &str, words: &[&str]) {
     // Options for all commands stand before it, too, with what they take.
     let mut own = words.iter().copied().skip_while(|word| word.starts_with('-') || word.contains('/'));
     let Some(command) = own.next().filter(|word| word.chars().all(|c| c.is_ascii_lowercase())) else { return };
+    // Of a command with commands of its own that one is meant.
+    let inner = own.next().filter(|_| command == "job").map(|inner| format!("{command} {inner}"));
+    let command = inner.as_deref().unwrap_or(command);
     let flags = flags_of(command).unwrap_or_else(|| panic!("{at}: runabout {command}: there is no such command"));
     for word in words.iter().filter(|word| word.starts_with('-') && word.len() > 1) {
         let flag = word.split(['=', '\'', '"', ',']).next().unwrap();
@@ -286,7 +289,7 @@ fn assert_options(at: &str, words: &[&str]) {
 fn flags_of(command: &str) -> Option<HashSet<String>> {
     static KNOWN: LazyLock<Mutex<HashMap<String, Option<HashSet<String>>>>> = LazyLock::new(Mutex::default);
     let ask = || {
-        let help = Command::new(binary()).args([command, "--help"]).output().unwrap();
+        let help = Command::new(binary()).args(command.split(' ').chain(["--help"])).output().unwrap();
         let text = String::from_utf8(help.stdout).unwrap();
         let word = |c: char| c.is_whitespace() || ",[]".contains(c);
         let flags = text.split(word).filter(|word| word.starts_with('-')).map(str::to_owned);

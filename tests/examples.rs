@@ -145,21 +145,24 @@ fn the_websocket_reader_in_rust_prints_what_the_run_printed() {
 }
 
 #[test]
-fn the_timers_unit_submits_once_a_day() {
+fn the_nightly_job_is_applied_from_its_file() {
     let daemon = Daemon::start();
-    let unit = text_of(&example("nightly.service"));
-    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/bin/sh -c ")).unwrap();
-    // As systemd reads it: a quoted argument in which %% is a percent sign.
-    let script = line.trim_matches('\'').replace("%%", "%");
-    for _ in 0..2 {
-        let mut command = of(&daemon, Path::new("/bin/sh"));
-        command.args(["-c", &script]);
-        assert_eq!(Running::start(command).ended().expect(0).text(), "1\n");
+    let dir = daemon.dir().join("jobs");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("nightly.toml"), text_of(&example("nightly.toml"))).unwrap();
+    let dir = dir.to_str().unwrap();
+    for (arguments, said) in [
+        (&["job", "apply", dir, "--dry-run"][..], "+ nightly\n"),
+        (&["job", "apply", dir], "+ nightly\n"),
+        (&["job", "apply", dir], ""),
+    ] {
+        assert_eq!(cli(&daemon, arguments).expect(0).text(), said, "{arguments:?}");
     }
-    let run = daemon.run(1);
-    assert_eq!((&run["name"], &run["timeout_s"]), (&json!("nightly"), &json!(7_200)));
-    assert!(text_of(&example("nightly.timer")).contains("Persistent=true"));
-    cli(&daemon, &["wait", "1"]);
+    let job = daemon.get("/v1/jobs/nightly").expect(200).json();
+    assert_eq!(
+        (&job["run"]["timeout_s"], &job["catch_up"], &job["broken"]),
+        (&json!(7_200), &json!("latest"), &json!(null))
+    );
 }
 
 #[test]

@@ -16,6 +16,8 @@ const ORDER: &[&str] = &[
     "numbers",
     "text",
     "run",
+    "job",
+    "schedule",
     "event",
     "scope",
     "queue",
@@ -37,6 +39,7 @@ const ORDER: &[&str] = &[
     "metrics",
     "wake",
     "clock_steps",
+    "zone_changes",
     "signals",
     "systemd",
     "holder",
@@ -86,6 +89,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
+    ("croner", &["schedule"]),
     ("toml", &["config", "cli"]),
     ("sd_notify", &["system", "systemd"]),
     ("prometheus_client", &["metrics"]),
@@ -94,7 +98,7 @@ const KEPT: &[(&str, &[&str])] = &[
 /// What the domain does without: it does no I/O.
 const NOT_IN_THE_DOMAIN: &[&str] =
     &["std::fs", "std::net", "std::process", "std::thread", "smol", "async_io", "rustix", "libc"];
-const DOMAIN: &[&str] = &["words", "text", "run", "event", "scope", "queue", "access", "run_tokens", "wire"];
+const DOMAIN: &[&str] = &["words", "text", "run", "job", "event", "scope", "queue", "access", "run_tokens", "wire"];
 
 /// The only files with `unsafe`; each gives its reason on top.
 const UNSAFE: &[&str] = &["runner/exec.rs", "store/file/by_descriptor.rs", "system.rs"];

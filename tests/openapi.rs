@@ -18,7 +18,7 @@ fn table() -> BTreeMap<(String, String), &'static str> {
     let written = |path: &str| path.replace(":id", "{id}").replace(":name", "{name}").replace('*', "{file}");
     let role = |needs: Needs| match needs {
         Needs::Nothing => "",
-        Needs::Role(role) | Needs::RoleOrRun(role) => role.as_str(),
+        Needs::Role(role) | Needs::RoleOrRun(role) | Needs::RoleOrJob(role) => role.as_str(),
     };
     ROUTES.iter().map(|route| ((route.method.to_string(), written(route.path)), role(route.needs))).collect()
 }
@@ -109,7 +109,9 @@ fn examples(reference: &Reference, pointer: &str, value: &Value, count: &mut usi
         named.for_each(|(_, example)| judge(&schema, &example["value"]));
     }
     value.get("examples").and_then(Value::as_array).into_iter().flatten().for_each(|example| judge(pointer, example));
-    value.get("default").into_iter().for_each(|default| judge(pointer, default));
+    // A property may be called so, too.
+    let default = value.get("default").filter(|_| !pointer.ends_with("/properties"));
+    default.into_iter().for_each(|default| judge(pointer, default));
     let inner: Vec<(String, &Value)> = match value {
         Value::Object(fields) => {
             let schemas =

@@ -58,6 +58,7 @@ fn every_documented_status_is_answered_as_documented() {
     of_runs(&judge, &daemon);
     of_events(&judge, &daemon);
     of_all_runs(&judge, &daemon);
+    of_jobs(&judge);
     of_queues_and_access(&judge, &daemon);
     of_the_system(&judge, &mut daemon);
     of_all_alike(&judge, &daemon);
@@ -257,6 +258,40 @@ fn of_all_runs(judge: &Judge, daemon: &Daemon) {
 }
 
 /// Queues, tokens, sessions.
+/// Make, look, change, start, delete.
+fn of_jobs(judge: &Judge) {
+    let job =
+        json!({"run": {"script": "true"}, "schedule": "@every 1h", "params": {"n": {"type": "integer", "default": 1}}});
+    judge.json("PUT", "/v1/jobs/held", 201, &job);
+    let tag = judge.json("PUT", "/v1/jobs/held", 200, &job).header("etag").unwrap().to_owned();
+    judge.plain("GET", "/v1/jobs", 200);
+    judge.plain("GET", "/v1/jobs/held", 200);
+    judge.plain("GET", "/v1/jobs/none", 404);
+    for method in ["PUT", "PATCH", "DELETE"] {
+        let body = if method == "PUT" { job.clone() } else { json!({"enabled": true}) };
+        judge.send(method, "/v1/jobs/held", 412, |call| {
+            let call = call.header("If-Match", "\"0\"");
+            if method == "DELETE" { call } else { call.json(&body) }
+        });
+    }
+    judge.send("PATCH", "/v1/jobs/held", 200, |call| call.json(&json!({"enabled": false})).header("If-Match", &tag));
+    judge.json("PATCH", "/v1/jobs/none", 404, &json!({"enabled": false}));
+    let start = |status, body: Value| {
+        judge.send("POST", "/v1/jobs/held/runs", status, |call| call.json(&body).header("Idempotency-Key", "of-a-job"))
+    };
+    start(201, json!({"params": {"n": 2}}));
+    start(200, json!({"params": {"n": 2}}));
+    start(422, json!({"params": {"n": "two"}}));
+    judge.json("POST", "/v1/jobs/none/runs", 404, &json!({}));
+    judge.plain("GET", "/v1/jobs/held/firings", 200);
+    judge.plain("GET", "/v1/jobs/none/firings", 404);
+    judge.json("POST", "/v1/jobs/preview", 200, &json!({"schedule": "30 2 * * *", "zone": "Europe/Berlin"}));
+    judge.json("PUT", "/v1/jobs/next", 201, &json!({"run": {"script": "true"}, "after_job": "held"}));
+    judge.plain("DELETE", "/v1/jobs/held", 409);
+    judge.plain("DELETE", "/v1/jobs/next", 204);
+    judge.plain("DELETE", "/v1/jobs/next", 404);
+}
+
 fn of_queues_and_access(judge: &Judge, daemon: &Daemon) {
     judge.plain("GET", "/v1/queues", 200);
     judge.plain("GET", "/v1/queues/default", 200);

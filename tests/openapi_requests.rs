@@ -249,6 +249,50 @@ fn bodies() -> Vec<(&'static str, &'static str, Vec<Value>)> {
         json!(vec![event(json!({})); 1_001]),
         json!("x"),
     ];
+    let job = |key: &str, value: Value| {
+        let mut body = json!({"run": {"script": "true"}});
+        body[key] = value;
+        body
+    };
+    let jobs = vec![
+        json!({}),
+        json!([]),
+        job("run", json!("true")),
+        job("schedule", json!("30 2 * * *")),
+        job("schedule", json!(["@daily", "0 12 * * 1-5"])),
+        job("schedule", json!(1)),
+        job("schedule", json!([1])),
+        job("schedule", json!(null)),
+        job("zone", json!("Europe/Berlin")),
+        job("zone", json!(1)),
+        job("enabled", json!(false)),
+        job("enabled", json!("no")),
+        job("catch_up", json!("all")),
+        job("catch_up", json!("some")),
+        job("overlap", json!("cancel")),
+        job("overlap", json!("two")),
+        job("jitter_s", json!(86_400)),
+        job("jitter_s", json!(86_401)),
+        job("start_deadline_s", json!(1)),
+        job("start_deadline_s", json!(0)),
+        job("params", json!({"room": {"type": "choice", "of": ["a", "b"]}, "n": {"type": "integer", "min": 0}})),
+        job("params", json!({"note": {"type": "text", "max": 200}, "dry": {"type": "boolean", "default": true}})),
+        job("params", json!({"room": {"type": "choice", "of": []}})),
+        job("params", json!({"room": {"type": "colour"}})),
+        job("params", json!({"Room": {"type": "boolean"}})),
+        job("params", json!({"n": {"type": "integer", "of": [1]}})),
+        job("after_job", json!(1)),
+        job("after_job", json!({"job": "x", "when": "never"})),
+    ];
+    let previews = vec![
+        json!({}),
+        json!({"schedule": "@hourly"}),
+        json!({"schedule": "@hourly", "count": 1_000, "from": "2026-11-23T06:32:01Z", "zone": "UTC"}),
+        json!({"schedule": "@hourly", "count": 1_001}),
+        json!({"schedule": "@hourly", "count": 0}),
+        json!({"schedule": "@hourly", "from": "now"}),
+        json!({"schedule": "@hourly", "x": 1}),
+    ];
     vec![
         ("POST", "/v1/runs", submits),
         ("PATCH", "/v1/runs/{id}", changes),
@@ -257,6 +301,14 @@ fn bodies() -> Vec<(&'static str, &'static str, Vec<Value>)> {
         ("POST", "/v1/runs/retry", vec![json!({}), json!({"x": null}), json!([])]),
         ("POST", "/v1/runs/{id}/retry", vec![json!({}), json!({"x": null}), json!([])]),
         ("POST", "/v1/runs/{id}/events", appends),
+        ("POST", "/v1/jobs/preview", previews),
+        ("PUT", "/v1/jobs/{name}", jobs),
+        ("PATCH", "/v1/jobs/{name}", vec![json!({}), json!({"enabled": null}), json!({"enabled": true}), json!([])]),
+        (
+            "POST",
+            "/v1/jobs/{name}/runs",
+            vec![json!({}), json!({"params": null}), json!({"params": {}}), json!({"x": 1})],
+        ),
         ("PUT", "/v1/queues/{name}", queues),
         ("POST", "/v1/enrollment-tokens", tokens.concat()),
         ("POST", "/v1/enroll", enrolls),
@@ -283,6 +335,9 @@ fn a_body_is_refused_exactly_where_its_schema_refuses_it() {
         let path = template.replace("{id}", &run.to_string()).replace("{name}", "other");
         let is_of_many = matches!(&*template, "/v1/runs/cancel" | "/v1/runs/retry");
         let path = if is_of_many { path + "?tag=none" } else { path };
+        if template == "/v1/jobs/{name}" && method == "PATCH" {
+            daemon.put(&path, &json!({"run": {"script": "true"}})).expect(200);
+        }
         for value in given {
             let judged = reference.allows(&format!("{body}/content/application~1json/schema"), value);
             let answer = daemon.call(&method, &path).json(value).send();

@@ -126,7 +126,7 @@ fn the_tarball_has_the_documentation_and_the_examples() {
     done(Command::new(dist("stage")).arg(binary()).arg(manual(&dir)).arg(&stage));
     let source = Path::new(env!("CARGO_MANIFEST_DIR"));
     let package = std::fs::read_to_string(source.join("Cargo.toml")).unwrap();
-    for name in ["README.md", "docs/service.md", "examples/watch.sh", "examples/client.rs", "examples/nightly.timer"] {
+    for name in ["README.md", "docs/service.md", "examples/watch.sh", "examples/client.rs", "examples/nightly.toml"] {
         assert!(stage.join(name).exists(), "{name}");
     }
     for asset in [

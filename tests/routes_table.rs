@@ -68,6 +68,14 @@ fn routes() -> Vec<Route> {
         with("POST", "/v1/runs/1/events", json!({"kind": "message", "data": {}}), Operator, 409),
         route("GET", "/v1/events", Viewer, 200),
         route("STREAM", "/v1/events", Viewer, 101),
+        route("GET", "/v1/jobs", Viewer, 200),
+        with("POST", "/v1/jobs/preview", json!({"schedule": "@daily"}), Viewer, 200),
+        with("PUT", "/v1/jobs/job", json!({"run": {"script": "true"}}), Operator, 200),
+        route("GET", "/v1/jobs/job", Viewer, 200),
+        with("PATCH", "/v1/jobs/job", json!({"enabled": false}), Operator, 200),
+        route("POST", "/v1/jobs/job/runs", Operator, 201),
+        route("GET", "/v1/jobs/job/firings", Viewer, 200),
+        route("DELETE", "/v1/jobs/none", Operator, 404),
         route("GET", "/v1/queues", Viewer, 200),
         route("GET", "/v1/queues/default", Viewer, 200),
         with("PUT", "/v1/queues/default", json!({"paused": false}), Admin, 200),
@@ -148,6 +156,7 @@ fn every_route_answers_everybody_by_their_role() {
     let daemon = Daemon::with_config("[access]\ntrusted_proxies = [\"127.0.0.1\"]\n");
     assert_eq!(daemon.sh("true"), 1);
     daemon.wait_ended(1);
+    daemon.put("/v1/jobs/job", &json!({"run": {"script": "true"}})).expect(201);
     let (mut wrong, mut address) = (Vec::new(), 0);
     for asker in askers(&daemon) {
         for route in routes() {
@@ -199,8 +208,11 @@ fn no_route_is_missing_in_the_table() {
         }
         let parent = segments.get(2).copied().unwrap_or_default();
         let is_of_many = parent == "runs" && segments.len() == 4 && matches!(segments[3], "cancel" | "retry");
-        if segments.len() > 3 && !is_of_many && matches!(parent, "runs" | "queues" | "sessions" | "enrollment-tokens") {
-            segments[3] = "N";
+        if segments.len() > 3
+            && !is_of_many
+            && matches!(parent, "runs" | "jobs" | "queues" | "sessions" | "enrollment-tokens")
+        {
+            segments[3] = if segments[3] == "preview" { "preview" } else { "N" };
         }
         asked.insert((route.method.to_owned(), segments.join("/")));
     }

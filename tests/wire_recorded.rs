@@ -4,6 +4,7 @@
 mod access;
 mod events;
 mod http;
+mod jobs;
 mod runs;
 mod streams;
 mod system;

@@ -179,7 +179,7 @@ fn can_be_account(text: &str) -> bool {
 }
 
 fn socket_role(config: &mut Config, text: &str) -> bool {
-    let role = Role::parse(text);
+    let role = Role::parse(text).filter(|role| *role != Role::Trigger);
     config.access.socket_role = role.map_or(config.access.socket_role, SocketRole);
     role.is_some()
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::job::ParamError;
 use crate::store::{Fault, Refusal, Shortage, StoreError};
 use crate::text;
 use crate::wire::ProblemBody;
@@ -65,6 +66,8 @@ problems! {
     run_not_found = 404,
     /// No such queue.
     queue_not_found = 404,
+    /// No such job.
+    job_not_found = 404,
     /// A known path; `Allow` says what may be done there.
     method_not_allowed = 405,
     /// A body that took too long.
@@ -81,12 +84,16 @@ problems! {
     queue_protected = 409,
     /// Runs wait or run in the queue.
     queue_not_empty = 409,
+    /// Another job follows it.
+    job_followed = 409,
     /// A cursor beyond the newest event.
     cursor_ahead = 409,
     /// A cursor of another database.
     instance_changed = 409,
     /// The run was there and is gone.
     run_pruned = 410,
+    /// It is not what `If-Match` says.
+    precondition_failed = 412,
     /// A body that is too long.
     body_too_large = 413,
     /// A body of a type that is not read here.
@@ -101,6 +108,8 @@ problems! {
     upgrade_required = 426,
     /// Too many runs wait.
     queue_full = 429,
+    /// As many jobs as there may be.
+    too_many_jobs = 429,
     /// Too many bad tokens from one address.
     rate_limited = 429,
     /// A fault of the daemon; its log says more.
@@ -210,6 +219,21 @@ impl From<Refusal> for Problem {
             Refusal::IdempotencyMismatch => Problem::idempotency_mismatch(detail),
             Refusal::EnrollmentInvalid => Problem::enrollment_invalid(detail).with_header("www-authenticate", "Bearer"),
             Refusal::EnrollmentTokenNotFound(_) | Refusal::SessionNotFound(_) => Problem::not_found(detail),
+            Refusal::JobNotFound(_) => Problem::job_not_found(detail),
+            Refusal::JobChanged(_) => Problem::precondition_failed(detail),
+            Refusal::JobFollowsItself(_) | Refusal::JobToFollowUnknown(_) | Refusal::JobFollowsTooMany { .. } => {
+                Problem::violations(vec![Violation::new("after_job", "value", detail)])
+            }
+            Refusal::JobFollowed { .. } => Problem::job_followed(detail),
+            Refusal::TooManyJobs { limit } => {
+                Problem::too_many_jobs(detail).retry_after_s(ROOM_RETRY_S).with_details(json!({ "limit": limit }))
+            }
+            Refusal::ParamsInvalid(wrong) => {
+                let told = |error: &ParamError| {
+                    Violation::new(format!("params.{}", error.name), error.reason, error.message.clone())
+                };
+                Problem::violations(wrong.iter().map(told).collect())
+            }
             Refusal::NoRoom(shortage) => {
                 Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S).with_details(match shortage {
                     Shortage::Disk { free_bytes, needed_bytes, .. } => {

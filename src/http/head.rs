@@ -3,8 +3,8 @@
 //! A value that is not visible ASCII, or a header that came twice, never reaches a handler: it gets a 400 to answer with.
 
 use hyper::http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, IF_NONE_MATCH, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -47,6 +47,14 @@ impl Head {
     /// See [`Head::accept`].
     pub fn content_type(&self) -> Result<Option<&str>, Problem> {
         once(&self.headers, &CONTENT_TYPE)
+    }
+
+    /// `If-Match`.
+    ///
+    /// # Errors
+    /// See [`Head::accept`].
+    pub fn if_match(&self) -> Result<Option<&str>, Problem> {
+        once(&self.headers, &IF_MATCH)
     }
 
     fn if_none_match(&self) -> Result<Option<&str>, Problem> {

@@ -7,7 +7,7 @@ use tide::{Response, Server};
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
 use super::handlers::{
-    all_events, bulk, drain, enrollment, events, log, openapi, queues, runs, search, sessions, system,
+    all_events, bulk, drain, enrollment, events, jobs, log, openapi, queues, runs, search, sessions, system,
 };
 use super::page;
 use super::server::bridge::RouteLabel;
@@ -23,11 +23,15 @@ pub enum Needs {
     Role(Role),
     /// The same, or the command of the run in the path, by its run token.
     RoleOrRun(Role),
+    /// The same, or somebody who may start some jobs, where the path names one of them, a run of one, or neither.
+    RoleOrJob(Role),
 }
 
 const VIEWER: Needs = Needs::Role(Role::Viewer);
 const OPERATOR: Needs = Needs::Role(Role::Operator);
 const OPERATOR_OR_RUN: Needs = Needs::RoleOrRun(Role::Operator);
+const VIEWER_OR_JOB: Needs = Needs::RoleOrJob(Role::Viewer);
+const OPERATOR_OR_JOB: Needs = Needs::RoleOrJob(Role::Operator);
 const ADMIN: Needs = Needs::Role(Role::Admin);
 const ANYONE: Needs = Needs::Nothing;
 
@@ -71,17 +75,25 @@ routes! {
     Post   "/v1/runs"                  OPERATOR        runs::submit;
     Post   "/v1/runs/cancel"           OPERATOR        bulk::cancel;
     Post   "/v1/runs/retry"            OPERATOR        bulk::retry;
-    Get    "/v1/runs/:id"              VIEWER          runs::get;
+    Get    "/v1/runs/:id"              VIEWER_OR_JOB   runs::get;
     Patch  "/v1/runs/:id"              OPERATOR        runs::change;
     Delete "/v1/runs/:id"              OPERATOR        runs::delete;
-    Get    "/v1/runs/:id/exit_code"    VIEWER          runs::exit_code;
+    Get    "/v1/runs/:id/exit_code"    VIEWER_OR_JOB   runs::exit_code;
     Post   "/v1/runs/:id/cancel"       OPERATOR        runs::cancel;
     Post   "/v1/runs/:id/retry"        OPERATOR        runs::retry;
-    Get    "/v1/runs/:id/events"       VIEWER          events::read;
+    Get    "/v1/runs/:id/events"       VIEWER_OR_JOB   events::read;
     Post   "/v1/runs/:id/events"       OPERATOR_OR_RUN events::append;
-    Get    "/v1/runs/:id/log"          VIEWER          log::read;
+    Get    "/v1/runs/:id/log"          VIEWER_OR_JOB   log::read;
     Get    "/v1/events"                VIEWER          all_events::read;
     Get    "/v1/search"                VIEWER          search::read;
+    Get    "/v1/jobs"                  VIEWER_OR_JOB   jobs::list;
+    Post   "/v1/jobs/preview"          VIEWER          jobs::preview;
+    Get    "/v1/jobs/:name"            VIEWER_OR_JOB   jobs::get;
+    Put    "/v1/jobs/:name"            OPERATOR        jobs::put;
+    Patch  "/v1/jobs/:name"            OPERATOR        jobs::change;
+    Delete "/v1/jobs/:name"            OPERATOR        jobs::delete;
+    Post   "/v1/jobs/:name/runs"       OPERATOR_OR_JOB jobs::start;
+    Get    "/v1/jobs/:name/firings"    VIEWER_OR_JOB   jobs::firings;
     Get    "/v1/queues"                VIEWER          queues::list;
     Get    "/v1/queues/:name"          VIEWER          queues::get;
     Put    "/v1/queues/:name"          ADMIN           queues::put;
@@ -92,8 +104,8 @@ routes! {
     Post   "/v1/enroll"                ANYONE          enrollment::enroll;
     Get    "/v1/sessions"              ADMIN           sessions::list;
     Delete "/v1/sessions/:id"          ADMIN           sessions::revoke;
-    Get    "/v1/session"               VIEWER          sessions::who_am_i;
-    Delete "/v1/session"               VIEWER          sessions::log_out;
+    Get    "/v1/session"               VIEWER_OR_JOB   sessions::who_am_i;
+    Delete "/v1/session"               VIEWER_OR_JOB   sessions::log_out;
 }
 
 /// Answers by [`ROUTES`].
@@ -139,7 +151,7 @@ fn allow(path: &str) -> String {
 
 async fn answer(route: &'static Route, request: Request) -> tide::Result {
     let asker = (route.method != Method::Get).then(|| Asker::of(&request));
-    let answer = match allowed(&request, route.needs) {
+    let answer = match allowed(&request, route.needs).await {
         Ok(()) => (route.handler)(request).await,
         Err(problem) => Err(problem),
     };
@@ -161,24 +173,42 @@ fn labeled(mut response: Response, path: &'static str) -> Response {
     response
 }
 
-/// Checks the role. A run token is let through only where the route names it.
-fn allowed(request: &Request, needs: Needs) -> Result<(), Problem> {
-    let (needed, is_open_to_run) = match needs {
+/// Checks the role. A run token, and a session that is bound to jobs, are let through only where the route names them.
+async fn allowed(request: &Request, needs: Needs) -> Result<(), Problem> {
+    let needed = match needs {
         Needs::Nothing => return Ok(()),
-        Needs::Role(role) => (role, false),
-        Needs::RoleOrRun(role) => (role, true),
+        Needs::Role(role) | Needs::RoleOrRun(role) | Needs::RoleOrJob(role) => role,
     };
-    let Identity { role, scope, .. } = identity(request)?;
+    let Identity { role, scope, jobs, .. } = identity(request)?;
     if let Some(own) = scope {
-        if is_open_to_run && run_id(request).is_ok_and(|run| run == *own) {
+        if matches!(needs, Needs::RoleOrRun(_)) && run_id(request).is_ok_and(|run| run == *own) {
             return Ok(());
         }
         return Err(Problem::forbidden(format!(
             "the token of run {own} appends events to that run, and does nothing else"
         )));
     }
+    if let Some(own) = jobs {
+        if matches!(needs, Needs::RoleOrJob(_)) && is_of(request, own).await? {
+            return Ok(());
+        }
+        return Err(Problem::forbidden(format!("this may start and follow {}, and do nothing else", own.join(", "))));
+    }
     if role.may(needed) {
         return Ok(());
     }
     Err(Problem::forbidden(format!("this needs the role {needed}; yours is {role}")))
+}
+
+/// Whether the path names one of these jobs, a run of one of them, or neither job nor run.
+async fn is_of(request: &Request, own: &[String]) -> Result<bool, Problem> {
+    if let Ok(name) = request.param("name") {
+        return Ok(own.iter().any(|job| job == name));
+    }
+    if request.param("id").is_err() {
+        return Ok(true);
+    }
+    // A run that is not there is refused like one of somebody else's.
+    let Ok(run) = run_id(request) else { return Ok(false) };
+    Ok(request.state().store.job_of_run(run).await?.is_some_and(|job| own.contains(&job)))
 }

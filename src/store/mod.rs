@@ -33,6 +33,7 @@ pub use tables::expiry::{Removed, Vacuum};
 pub use tables::handle::Store;
 pub use tables::heads::{AllHead, Head, RunHead, partial_gap};
 pub use tables::idempotency::IdempotencyKey;
+pub use tables::jobs::{IfMatch, PutJob, next_after, schedule_of};
 pub use tables::life::NewRun;
 pub use tables::lists::{Filter, Listed, RunPage};
 pub use tables::pages::{EventPage, PAGE_BYTES_MAX, PAGE_ROWS_MAX, PageLimits};

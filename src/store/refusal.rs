@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::job::ParamError;
 use crate::run::RunId;
 
 /// Why the store refuses a request; nothing was written.
@@ -41,6 +42,33 @@ pub enum Refusal {
     EnrollmentTokenNotFound(i64),
     /// No such session.
     SessionNotFound(i64),
+    /// No such job.
+    JobNotFound(String),
+    /// The job is not what `If-Match` says.
+    JobChanged(String),
+    /// The job would follow itself, by way of others.
+    JobFollowsItself(String),
+    /// The job is to follow one that does not exist.
+    JobToFollowUnknown(String),
+    /// Too many jobs follow one another.
+    JobFollowsTooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// Another job follows it.
+    JobFollowed {
+        /// The job.
+        job: String,
+        /// The one that follows.
+        follower: String,
+    },
+    /// There are as many jobs as there may be.
+    TooManyJobs {
+        /// The limit.
+        limit: i64,
+    },
+    /// The values of a job's parameters are wrong.
+    ParamsInvalid(Vec<ParamError>),
     /// There is too little room for it; nothing was written.
     NoRoom(Shortage),
     /// The file system takes no writes; nothing was written.
@@ -105,6 +133,21 @@ impl fmt::Display for Refusal {
             }
             Refusal::EnrollmentTokenNotFound(id) => write!(out, "no enrollment token {id}"),
             Refusal::SessionNotFound(id) => write!(out, "no session {id}"),
+            Refusal::JobNotFound(job) => write!(out, "no job \"{job}\""),
+            Refusal::JobChanged(job) => {
+                write!(out, "job \"{job}\" is not what If-Match says; read it again, and change what it is now")
+            }
+            Refusal::JobFollowsItself(job) => write!(out, "job \"{job}\" would follow itself"),
+            Refusal::JobToFollowUnknown(job) => write!(out, "no job \"{job}\" to follow"),
+            Refusal::JobFollowsTooMany { limit } => write!(out, "at most {limit} jobs follow one another"),
+            Refusal::JobFollowed { job, follower } => {
+                write!(out, "job \"{follower}\" follows job \"{job}\"; remove or change that one first")
+            }
+            Refusal::TooManyJobs { limit } => write!(out, "there are {limit} jobs, which is the limit"),
+            Refusal::ParamsInvalid(wrong) => {
+                let all: Vec<String> = wrong.iter().map(|error| format!("params.{error}")).collect();
+                out.write_str(&all.join("; "))
+            }
             Refusal::NoRoom(shortage) => write!(out, "{shortage}"),
             Refusal::ReadOnly => out.write_str(READ_ONLY),
         }

@@ -13,8 +13,10 @@ pub struct SessionBody<'a> {
     pub id: Option<i64>,
     /// Whose it is, for people.
     pub name: Cow<'a, str>,
-    /// `viewer`, `operator` or `admin`.
+    /// `trigger`, `viewer`, `operator` or `admin`.
     pub role: Cow<'a, str>,
+    /// With the role `trigger`: the jobs that it may start.
+    pub jobs: Option<Cow<'a, [String]>>,
     /// When it was made.
     pub created_at: Option<String>,
     /// When it was last used.
@@ -47,6 +49,8 @@ pub struct EnrollmentTokenBody<'a> {
     pub token: Option<Cow<'a, str>>,
     /// What its sessions may do.
     pub role: Cow<'a, str>,
+    /// With the role `trigger`: the jobs that they may start.
+    pub jobs: Option<Cow<'a, [String]>>,
     /// A note, for people.
     pub label: Option<Cow<'a, str>>,
     /// How often it can be used.

@@ -33,6 +33,11 @@ impl Clock {
         eventually(DEADLINE, "it notices that the clock was set", || jumps() > before);
     }
 
+    /// Has the daemon start next with this time.
+    pub fn write_for_next_start(&self, at_ms: i64) {
+        self.write(at_ms);
+    }
+
     fn write(&self, at_ms: i64) {
         std::fs::write(&self.0, (at_ms - now_ms()).to_string()).unwrap();
     }

@@ -3,6 +3,7 @@
 //! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
 
 mod help;
+mod job;
 mod numbers;
 mod queue;
 mod runs;
@@ -19,6 +20,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use self::help::{ADD_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
+use self::job::JOB_HELP;
+pub use self::job::{JobCommand, SetOptions};
 use self::numbers::{from_1, percent, whole};
 pub use self::queue::QueueOptions;
 pub use self::runs::{CancelOptions, Filters, Id, LogsOptions, LsOptions, Many, RetryOptions, SearchOptions};
@@ -128,6 +131,13 @@ Examples:
   runabout queue gpu --pause          start nothing more from it; what runs goes on
   runabout queue gpu --delete")]
     Queue(QueueOptions),
+    /// List, make, change, start or delete jobs
+    #[command(after_help = JOB_HELP, arg_required_else_help = true, subcommand_required = true)]
+    Job {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: JobCommand,
+    },
     /// Say how far the run is whose command calls this
     #[command(
         override_usage = "\
@@ -243,9 +253,12 @@ pub struct ProgressOptions {
 /// What the new enrollment token allows.
 #[derive(Args, Debug)]
 pub struct EnrollOptions {
-    /// What its session may do
-    #[arg(long, default_value = "operator", value_parser = ["viewer", "operator", "admin"])]
-    pub role: String,
+    /// What its session may do [default: operator; trigger with --job]
+    #[arg(long, value_parser = ["trigger", "viewer", "operator", "admin"])]
+    pub role: Option<String>,
+    /// A job that it may start, and nothing else (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub job: Vec<String>,
     /// How long it can be used: 90, 90s, 15m, 2h, 1d [default: 15m]
     #[arg(long, value_name = "TIME", value_parser = duration::parse_s)]
     pub ttl: Option<i64>,

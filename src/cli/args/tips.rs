@@ -5,7 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// What other queues, shells and service managers call it, and what it is here.
 const MEANT: &[(&[&str], &str)] = &[
     (&["help", "man", "usage"], "runabout --help"),
-    (&["ps", "status", "list", "jobs", "top"], "runabout ls"),
+    (&["ps", "status", "list", "top"], "runabout ls"),
     (&["info", "get", "describe", "inspect"], "runabout show ID"),
     (&["log", "tail", "output", "cat", "follow", "attach"], "runabout logs -f ID"),
     (&["kill", "stop", "abort", "term"], "runabout cancel ID"),
@@ -13,6 +13,7 @@ const MEANT: &[(&[&str], &str)] = &[
     (&["submit", "enqueue", "push", "new"], "runabout add -- CMD..."),
     (&["exec", "execute"], "runabout run -- CMD..."),
     (&["rerun", "restart", "again", "redo"], "runabout retry ID"),
+    (&["jobs", "cron", "schedule", "timer", "crontab"], "runabout job ls"),
     (&["queues", "pause", "resume"], "runabout queue"),
     (&["start", "daemon", "server"], "runabout serve"),
     (&["session", "users"], "runabout sessions"),

@@ -24,11 +24,13 @@ pub async fn enroll(context: &Context, options: EnrollOptions) -> Result<u8, Fai
     // Before there is a token that nobody could use.
     let url = if options.web { Some(web::page_url(context).await?) } else { None };
     let mut wish = Map::new();
-    wish.insert("role".to_owned(), options.role.into());
+    let role = options.role.unwrap_or_else(|| if options.job.is_empty() { "operator" } else { "trigger" }.to_owned());
+    wish.insert("role".to_owned(), role.into());
     let more = [
         ("ttl_s", options.ttl.map(Value::from)),
         ("max_uses", options.uses.map(Value::from)),
         ("label", options.label.map(Value::from)),
+        ("jobs", (!options.job.is_empty()).then(|| options.job.into())),
     ];
     wish.extend(more.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))));
     let ask = Ask::new(Method::POST, "/v1/enrollment-tokens").with(&Value::Object(wish));

@@ -48,23 +48,11 @@ pub struct Submission {
 impl Submission {
     /// From the words, the files they name and, for a daemon on this machine, the caller's world.
     pub async fn new(options: SubmitOptions, daemon: &Daemon) -> Result<Submission, Failure> {
-        let script = match (&options.script, &options.file) {
-            (Some(script), _) => Some(script.clone()),
-            (None, Some(path)) => Some(script_from(path)?),
-            (None, None) => None,
-        };
-        let from_stdin = options.file.as_deref() == Some(Path::new("-"));
-        let stdin = match (options.stdin, from_stdin) {
-            (true, true) => return Err(Failure::Usage("standard input is the script already: no -i".to_owned())),
-            (true, false) => Some(text_of(io::stdin().lock(), "standard input")?),
-            (false, _) => None,
-        };
-        let caller = Caller::of(daemon, &options).await?;
         let (key, own_key) = match &options.key {
             Some(key) => (key.clone(), true),
             None => (random_key("cli")?, false),
         };
-        let submit = submit_of(options, script, stdin, caller);
+        let submit = submit_from(options, daemon).await?;
         let ask = Ask { key: Some(key), ..Ask::new(Method::POST, "/v1/runs").with(&submit) };
         Ok(Submission { ask, own_key })
     }
@@ -85,6 +73,23 @@ impl Submission {
             }
         })
     }
+}
+
+/// What the words say, with the files that they name and the caller's world.
+pub(super) async fn submit_from(options: SubmitOptions, daemon: &Daemon) -> Result<Submit, Failure> {
+    let script = match (&options.script, &options.file) {
+        (Some(script), _) => Some(script.clone()),
+        (None, Some(path)) => Some(script_from(path)?),
+        (None, None) => None,
+    };
+    let from_stdin = options.file.as_deref() == Some(Path::new("-"));
+    let stdin = match (options.stdin, from_stdin) {
+        (true, true) => return Err(Failure::Usage("standard input is the script already: no -i".to_owned())),
+        (true, false) => Some(text_of(io::stdin().lock(), "standard input")?),
+        (false, _) => None,
+    };
+    let caller = Caller::of(daemon, &options).await?;
+    Ok(submit_of(options, script, stdin, caller))
 }
 
 fn submit_of(options: SubmitOptions, script: Option<String>, stdin: Option<String>, caller: Caller) -> Submit {

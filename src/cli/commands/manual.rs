@@ -28,7 +28,11 @@ fn write(dir: &Path) -> io::Result<()> {
     whole.build();
     page(&pages, &whole, "runabout")?;
     for sub in shown(&whole) {
-        page(&pages, sub, &format!("runabout-{}", sub.get_name()))?;
+        let name = format!("runabout-{}", sub.get_name());
+        page(&pages, sub, &name)?;
+        for inner in shown(sub) {
+            page(&pages, inner, &format!("{name}-{}", inner.get_name()))?;
+        }
     }
     for shell in Shell::ALL {
         generate_to(shell.generator(), &mut Cli::command(), "runabout", &completions)?;
@@ -56,7 +60,7 @@ fn page(dir: &Path, command: &clap::Command, name: &str) -> io::Result<()> {
     if let Some(text) = command.get_after_long_help().or(command.get_after_help()) {
         let _ = write!(roff, ".SH EXAMPLES AND MORE\n.nf\n{}\n.fi\n", escaped(&text.to_string()));
     }
-    let see: String = shown(command).map(|sub| format!(".BR runabout-{} (1),\n", sub.get_name())).collect();
+    let see: String = shown(command).map(|sub| format!(".BR {name}-{} (1),\n", sub.get_name())).collect();
     let _ = write!(roff, ".SH SEE ALSO\n{see}.BR runabout (1),\n.BR runabout.toml (5)\n");
     fs::write(dir.join(format!("{name}.1")), roff)
 }

@@ -10,6 +10,7 @@ mod caller;
 mod completions;
 mod context;
 mod drain;
+mod job;
 mod login;
 mod logs;
 mod logs_of_several;
@@ -73,6 +74,7 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Retry(options) => runs::retry(&context, options).await,
         Command::Rm { ids } => runs::rm(&context, &ids).await,
         Command::Queue(options) => queue::queue(&context, options).await,
+        Command::Job { command } => job::job(&context, command).await,
         Command::Drain(options) => drain::drain(&context, options).await,
         Command::Prune => access::prune(&context).await,
         Command::Enroll(options) => access::enroll(&context, options).await,

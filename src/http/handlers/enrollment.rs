@@ -10,7 +10,9 @@ use crate::http::app::{self, Answer, Request, json_body, no_query, nothing};
 use crate::http::audit::{did, did_as};
 use crate::http::error::Problem;
 use crate::http::middleware::who::{Peer, cookie_max_age_s, cookie_name, session_cookie};
+use crate::http::types::fields::Fields;
 use crate::http::types::incoming::name;
+use crate::http::types::jobs::job_name;
 use crate::store::{NewEnrollmentToken, Redeem, Refusal, StoreError};
 use crate::wire::{EnrollmentTokenBody, SessionBody};
 
@@ -19,15 +21,19 @@ const TTL_MAX_S: i64 = 604_800;
 /// Sessions that one token makes, at most.
 const USES_MAX: i64 = 1_000;
 
+/// Jobs that a session may be bound to.
+const JOBS_MAX: usize = 100;
+
 /// `POST /v1/enrollment-tokens`
 pub async fn make(request: Request) -> Answer {
     no_query(&request)?;
     let app = request.state();
     let mut fields = json_body(&request).await?;
     if !fields.gives("role") {
-        fields.wrong("role", "required", "must be one of viewer, operator, admin");
+        fields.wrong("role", "required", "must be one of trigger, viewer, operator, admin");
     }
     let role = fields.word("role", Role::ALL, Role::as_str);
+    let jobs = jobs_of(&mut fields, role);
     let ttl_s = fields.integer("ttl_s", 1, TTL_MAX_S).unwrap_or(app.config.sessions.enrollment_ttl_s as i64);
     let max_uses = fields.integer("max_uses", 1, USES_MAX).unwrap_or(1);
     let label = fields.text("label", name);
@@ -37,6 +43,7 @@ pub async fn make(request: Request) -> Answer {
     let new = NewEnrollmentToken {
         token_sha256: token.sha256(),
         role: role.unwrap_or(Role::Viewer),
+        jobs,
         label,
         max_uses,
         ttl_s,
@@ -45,6 +52,22 @@ pub async fn make(request: Request) -> Answer {
     let made = app.store.make_enrollment_token(new).await?;
     let response = app::json(StatusCode::Created, &EnrollmentTokenBody::new(&made, Some(token.reveal())))?;
     Ok(did(response, format_args!("enrollment token {} for the role {} was made", made.id, made.role)))
+}
+
+/// The jobs that the role `trigger` is bound to; no other role has any. They need not exist yet.
+fn jobs_of(fields: &mut Fields, role: Option<Role>) -> Option<Vec<String>> {
+    let jobs = fields.texts("jobs", JOBS_MAX, job_name);
+    match (role, &jobs) {
+        (Some(Role::Trigger), None) => {
+            fields.wrong("jobs", "required", "the role trigger is bound to jobs: give their names");
+        }
+        (Some(Role::Trigger), Some(jobs)) if jobs.is_empty() => {
+            fields.wrong("jobs", "range", "must name a job at least");
+        }
+        (Some(Role::Trigger), _) | (_, None) => {}
+        (_, Some(_)) => fields.wrong("jobs", "exclusive", "is for the role trigger alone"),
+    }
+    jobs
 }
 
 /// `GET /v1/enrollment-tokens`

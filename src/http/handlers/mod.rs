@@ -5,6 +5,7 @@ pub mod bulk;
 pub mod drain;
 pub mod enrollment;
 pub mod events;
+pub mod jobs;
 pub mod log;
 pub mod openapi;
 pub mod queues;

@@ -68,7 +68,7 @@ pub async fn submit(request: Request) -> Answer {
 }
 
 /// The idempotency key with a hash of what it stands for: type, query and body of the request.
-fn idempotency_of(key: String, request: &Request, content_type: &str, body: &[u8]) -> IdempotencyKey {
+pub(super) fn idempotency_of(key: String, request: &Request, content_type: &str, body: &[u8]) -> IdempotencyKey {
     let mut sha = Sha256::new();
     // Lengths first: no two requests run together into the same bytes.
     for part in [content_type.as_bytes(), request.url().query().unwrap_or_default().as_bytes(), body] {
@@ -79,7 +79,7 @@ fn idempotency_of(key: String, request: &Request, content_type: &str, body: &[u8
 }
 
 /// A run that was submitted: as it is, or its number alone.
-fn shown(request: &Request, run: &Run) -> Answer {
+pub(super) fn shown(request: &Request, run: &Run) -> Answer {
     if app::head(request)?.accept()?.is_some_and(prefers_text) {
         return Ok(text(StatusCode::Ok, format!("{}\n", run.id)));
     }
@@ -93,7 +93,7 @@ fn prefers_text(accept: &str) -> bool {
         && !types.any(|item| item.eq_ignore_ascii_case("application/json"))
 }
 
-fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
+pub(super) fn idempotency_key(request: &Request) -> Result<Option<String>, Problem> {
     let Some(key) = app::head(request)?.idempotency_key()? else { return Ok(None) };
     if key.is_empty() || key.len() > KEY_CHARS_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         let detail = format!("Idempotency-Key must be 1 to {KEY_CHARS_MAX} visible ASCII characters");

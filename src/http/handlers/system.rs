@@ -60,6 +60,7 @@ pub async fn metrics(request: Request) -> Answer {
     let app = request.state();
     app.metrics.database_bytes.set(app.database_bytes());
     app.metrics.disk_free_bytes.set(app.disk_free_bytes());
+    app.metrics.job_next.set(app.store.next_firing().map_or(0, |at| at.0 / 1_000));
     app.metrics.draining.set(app.store.draining().into());
     // The first who asks finds every figure, too: this request is counted when it has been answered.
     drop(app.metrics.http_requests.get_or_create(&OfRoute { route: "/metrics", status: 200 }));

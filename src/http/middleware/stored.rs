@@ -1,7 +1,7 @@
 //! Sessions as the gate asks for them, from the store.
 
 use super::who::{Lookup, Sessions, cookie_max_age_s};
-use crate::access::{How, Identity};
+use crate::access::{How, Identity, Role};
 use crate::http::middleware::grant::Grant;
 use crate::store::{SessionUse, Store};
 
@@ -25,6 +25,8 @@ impl Sessions for StoredSessions {
                     role: session.role,
                     name: format!("session:{}", session.name),
                     scope: None,
+                    // Also where the row names no job: then it may start none.
+                    jobs: (session.role == Role::Trigger).then(|| session.jobs.unwrap_or_default().into()),
                     session: Some(session.id),
                     how: How::Bearer,
                     renewed_s: has_moved.then(|| cookie_max_age_s(session.ttl_s)),

@@ -121,6 +121,7 @@ impl SocketPolicy {
             role,
             name: format!("local:{user}"),
             scope: None,
+            jobs: None,
             session: None,
             how: How::Local,
             renewed_s: None,

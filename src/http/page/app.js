@@ -11,6 +11,7 @@ import {link} from './stream.js';
 import {html, nothing, render} from './html.js';
 import {AccessView} from './views/access.js';
 import {EnterView} from './views/enter.js';
+import {JobsView} from './views/jobs.js';
 import {QueuesView} from './views/queues.js';
 import {RunView} from './views/run.js';
 import {RunsView} from './views/runs.js';
@@ -57,6 +58,8 @@ function routed() {
   const [first = '', second = '', third = ''] = path.split('/');
   if (first === 'runs' && /^\d+$/.test(second)) return [`run ${second}`, RunView, {id: Number(second), part: third, query}];
   if (first === 'submit') return [`submit ${query}`, SubmitView, {query}];
+  // A session that is bound to jobs may see those and their runs.
+  if (first === 'jobs' || session.value.role === 'trigger') return ['jobs', JobsView, {}];
   if (first === 'queues') return ['queues', QueuesView, {}];
   if (first === 'access') return ['access', AccessView, {}];
   return [`runs ${query}`, RunsView, {query}];
@@ -100,9 +103,10 @@ const frame = () => html`
 const header = () => html`<header>
   <a class="brand" href="#/runs"><img src="/page/icon.svg" alt="" width="22" height="22">Runabout</a>
   <nav aria-label="Main">
-    ${tab('runs', 'Runs')}
+    ${session.value.role === 'trigger' ? nothing : tab('runs', 'Runs')}
+    ${tab('jobs', 'Jobs')}
     ${may('operator') ? tab('submit', 'Submit') : nothing}
-    ${tab('queues', 'Queues')}
+    ${session.value.role === 'trigger' ? nothing : tab('queues', 'Queues')}
     ${may('admin') ? tab('access', 'Access') : nothing}
   </nav>
   <div class="who">

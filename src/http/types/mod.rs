@@ -4,6 +4,7 @@
 pub(super) mod fields;
 pub(super) mod filter;
 pub(super) mod incoming;
+pub(super) mod jobs;
 pub(super) mod unique;
 
 use std::borrow::Cow;
@@ -37,6 +38,7 @@ impl<'a> SessionBody<'a> {
             id: Some(session.id),
             name: session.name.as_str().into(),
             role: session.role.as_str().into(),
+            jobs: session.jobs.as_deref().map(Cow::Borrowed),
             created_at: Some(session.created_at.to_string()),
             last_used_at: Some(session.last_used_at.to_string()),
             expires_at: session.expires_at.map(|at| at.to_string()),
@@ -58,6 +60,7 @@ impl<'a> EnrollmentTokenBody<'a> {
             id: made.id,
             token: token.map(Cow::from),
             role: made.role.as_str().into(),
+            jobs: made.jobs.as_deref().map(Cow::Borrowed),
             label: made.label.as_deref().map(Cow::from),
             max_uses: made.max_uses,
             uses: made.uses,

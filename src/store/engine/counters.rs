@@ -3,9 +3,9 @@
 //! All of it is found in the database again, also after a rollback. It is never the only place of a fact.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params};
 
 use crate::clock::{BUILT, UnixMs};
 use crate::event::HighWater;
@@ -80,6 +80,16 @@ pub struct Counters {
     pub next_due: Option<UnixMs>,
     /// Whether `next_due` has to be looked up again before the commit.
     pub due_changed: bool,
+    /// When the first job is due; 0: a job follows a run that has ended.
+    pub next_firing: Option<UnixMs>,
+    /// Number of jobs.
+    pub jobs: i64,
+    /// Jobs that others follow.
+    pub followed: BTreeSet<String>,
+    /// Number of firings.
+    pub firings: i64,
+    /// When the first of them was written down.
+    pub oldest_firing: Option<UnixMs>,
     /// Whether events of deleted runs are still to be removed.
     pub deleting: bool,
     /// When the next session, token or key expires, or earlier; `None`: never.
@@ -119,6 +129,11 @@ impl Counters {
             fresh_ended: BTreeMap::new(),
             next_due: None,
             due_changed: true,
+            next_firing: None,
+            jobs: 0,
+            followed: BTreeSet::new(),
+            firings: 0,
+            oldest_firing: None,
             next_expiry: None,
             deleting: true,
             prunable: 0,
@@ -130,6 +145,8 @@ impl Counters {
         };
         counters.count(conn)?;
         counters.look_up_due(conn)?;
+        counters.look_up_jobs(conn)?;
+        counters.look_up_firings(conn)?;
         counters.look_up_prunable(conn)?;
         counters.look_up_expiry(conn)?;
         Ok(counters)
@@ -217,9 +234,31 @@ impl Counters {
     /// Looks up when the next delayed run is due, if that may have changed.
     pub fn look_up_due(&mut self, conn: &Connection) -> Result<(), Fault> {
         if std::mem::take(&mut self.due_changed) {
-            let next: Option<i64> = conn.prepare_cached(sql::RUNS_NEXT_DUE)?.query_row([], |row| row.get(0))?;
-            self.next_due = next.map(UnixMs);
+            let next = first(conn, sql::RUNS_NEXT_DUE)?;
+            self.next_due = next.into_iter().chain(first(conn, sql::RUNS_NEXT_EXPIRE)?).min();
         }
+        Ok(())
+    }
+
+    /// Looks up how many jobs there are, which are followed, and when the first is due.
+    pub fn look_up_jobs(&mut self, conn: &Connection) -> Result<(), Fault> {
+        self.jobs = conn.prepare_cached(sql::JOBS_COUNT)?.query_row([], |row| row.get(0))?;
+        let mut followed = conn.prepare_cached(sql::JOBS_FOLLOWED)?;
+        self.followed = followed.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        self.look_up_firing(conn)
+    }
+
+    /// Looks up when the first job is due.
+    pub fn look_up_firing(&mut self, conn: &Connection) -> Result<(), Fault> {
+        let follows = first(conn, sql::JOBS_NEXT_FOLLOWED_END)?.map(|_| UnixMs(0));
+        self.next_firing = follows.map_or_else(|| first(conn, sql::JOBS_NEXT_DUE), |now| Ok(Some(now)))?;
+        Ok(())
+    }
+
+    /// Counts the firings, and looks up the first.
+    pub fn look_up_firings(&mut self, conn: &Connection) -> Result<(), Fault> {
+        self.firings = conn.prepare_cached(sql::FIRINGS_COUNT)?.query_row([], |row| row.get(0))?;
+        self.oldest_firing = first(conn, sql::FIRINGS_OLDEST)?;
         Ok(())
     }
 
@@ -280,4 +319,10 @@ impl Counters {
     pub fn claimable(&self) -> bool {
         self.queues.values().any(|queue| queue.claimable() > 0)
     }
+}
+
+/// The time that a statement finds first.
+fn first(conn: &Connection, statement: &str) -> Result<Option<UnixMs>, rusqlite::Error> {
+    let found: Option<i64> = conn.prepare_cached(statement)?.query_row([], |row| row.get(0)).optional()?.flatten();
+    Ok(found.map(UnixMs))
 }

@@ -25,6 +25,8 @@ pub struct Published {
     claims_open: AtomicBool,
     draining: AtomicBool,
     next_due: AtomicI64,
+    next_firing: AtomicI64,
+    jobs: AtomicI64,
     next_removal: AtomicI64,
     /// Rung when something is to be removed earlier than `next_removal` said, and when the clock was set.
     sooner: Event,
@@ -42,6 +44,8 @@ impl Published {
     pub fn publish(&self, counters: &Counters, rules: &Rules) {
         self.claimable.store(counters.claimable(), Ordering::SeqCst);
         self.next_due.store(counters.next_due.map_or(NEVER, |at| at.0), Ordering::SeqCst);
+        self.next_firing.store(counters.next_firing.map_or(NEVER, |at| at.0), Ordering::SeqCst);
+        self.jobs.store(counters.jobs, Ordering::SeqCst);
         let removal = rules.next_removal(counters).map_or(NEVER, |at| at.0);
         if removal < self.next_removal.swap(removal, Ordering::SeqCst) {
             self.sooner.notify(usize::MAX);
@@ -112,6 +116,16 @@ impl Published {
             return None;
         }
         Some(self.next_due.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    }
+
+    /// When the first job is due.
+    pub fn next_firing(&self) -> Option<UnixMs> {
+        Some(self.next_firing.load(Ordering::SeqCst)).filter(|at| *at != NEVER).map(UnixMs)
+    }
+
+    /// Whether there are jobs.
+    pub fn has_jobs(&self) -> bool {
+        self.jobs.load(Ordering::SeqCst) > 0
     }
 
     pub fn next_removal(&self) -> Option<UnixMs> {

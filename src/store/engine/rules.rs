@@ -69,12 +69,22 @@ impl Rules {
                 || counters.pages_used > limit(self.pages))
     }
 
+    /// How many of the oldest firings are too many: as many stay as runs.
+    pub fn firings_excess(&self, counters: &Counters) -> i64 {
+        match self.count {
+            Some(count) if counters.firings > count => counters.firings - (count - count / SLACK),
+            _ => 0,
+        }
+    }
+
     /// When the next thing is to be removed; 0: now.
     pub fn next_removal(&self, counters: &Counters) -> Option<UnixMs> {
-        if counters.deleting || counters.live_excess || self.are_exceeded(counters) {
+        if counters.deleting || counters.live_excess || self.are_exceeded(counters) || self.firings_excess(counters) > 0
+        {
             return Some(UnixMs(0));
         }
         let aged = self.age_ms.zip(counters.oldest_ended).map(|(age, ended)| UnixMs(ended.0.saturating_add(age)));
-        [counters.next_expiry, aged].into_iter().flatten().min()
+        let fired = self.age_ms.zip(counters.oldest_firing).map(|(age, fired)| UnixMs(fired.0.saturating_add(age)));
+        [counters.next_expiry, aged, fired].into_iter().flatten().min()
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::UnixMs;
 use crate::event::{Data, Event};
-use crate::metrics::{OfKind, OfStatus, OfWhat};
+use crate::metrics::{OfKind, OfOutcome, OfStatus, OfWhat};
 use crate::run::Status;
 use crate::store::engine::backlog::Piece;
 use crate::store::engine::counters::Counters;
@@ -16,7 +16,7 @@ use crate::store::engine::job::Write;
 use crate::store::engine::orders::Order;
 use crate::store::engine::recovery::refined;
 use crate::store::engine::room::Load;
-use crate::store::engine::writer::Writer;
+use crate::store::engine::writer::{Fired, Writer};
 use crate::store::error::{Fault, StoreError};
 use crate::store::file::pages::pages_used;
 use crate::store::refusal::Refusal;
@@ -105,6 +105,7 @@ impl Database {
             events: Vec::new(),
             pieces: Vec::new(),
             ended: Vec::new(),
+            fired: Vec::new(),
             removed_events: 0,
             removed_runs: Vec::new(),
             claim_wanted: false,
@@ -113,7 +114,7 @@ impl Database {
         };
         let may_claim = || self.outside.published.claims_open();
         let worked = begun.and_then(|()| work(&mut tx, is_whole, writes, steps, started, may_claim));
-        let Writer { events, pieces, ended, removed_events, removed_runs, orders, after_commit, .. } = tx;
+        let Writer { events, pieces, ended, fired, removed_events, removed_runs, orders, after_commit, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             self.conn.prepare_cached("COMMIT")?.execute([])?;
             Ok(outcomes)
@@ -125,6 +126,7 @@ impl Database {
                     self.disk.room.release();
                     self.tell_writable(true);
                 }
+                self.count_firings(&fired);
                 let removed = [("events", removed_events), ("runs", removed_runs.len())];
                 self.count(started.elapsed(), &events, &ended, removed);
                 after_commit.into_iter().for_each(|change| change());
@@ -185,6 +187,15 @@ impl Database {
             self.outside.metrics.runs_finished.get_or_create(&OfStatus { status: *status }).inc();
             if let Some(ms) = duration_ms {
                 self.outside.metrics.run_duration.observe(*ms as f64 / 1_000.0);
+            }
+        }
+    }
+
+    fn count_firings(&self, fired: &[Fired]) {
+        for Fired { outcome, late_ms } in fired {
+            self.outside.metrics.job_firings.get_or_create(&OfOutcome { outcome }).inc();
+            if *outcome == "run" {
+                self.outside.metrics.job_late.observe(*late_ms as f64 / 1_000.0);
             }
         }
     }

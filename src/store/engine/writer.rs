@@ -19,6 +19,15 @@ use crate::store::numbers::EventKey;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
 
+/// What a time at which a job was due came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Fired {
+    /// `run`, or why there was none.
+    pub outcome: &'static str,
+    /// How late it was, in milliseconds.
+    pub late_ms: i64,
+}
+
 /// What a job works with.
 pub struct Writer<'a> {
     pub conn: &'a Connection,
@@ -39,6 +48,8 @@ pub struct Writer<'a> {
     pub pieces: Vec<Piece>,
     /// Runs that ended, each with the milliseconds since its last attempt began, if one did.
     pub ended: Vec<(Status, Option<i64>)>,
+    /// Times at which jobs were due, and what became of them.
+    pub fired: Vec<Fired>,
     /// Number of events that were removed.
     pub removed_events: usize,
     /// Runs that were removed.

@@ -106,6 +106,9 @@ fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
 
 /// Admits due runs, then claims for every free slot.
 pub fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    if tx.counters.next_due.is_some_and(|due| due <= tx.now) {
+        life::expire(tx)?;
+    }
     life::admit(tx)?;
     let free: Vec<(String, i64)> = tx
         .counters

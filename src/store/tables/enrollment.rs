@@ -5,13 +5,13 @@ use rusqlite::{OptionalExtension, named_params};
 use crate::access::Role;
 use crate::clock::UnixMs;
 use crate::store::engine::snapshot::Snapshot;
-use crate::store::engine::writer::Writer;
+use crate::store::engine::writer::{Writer, json};
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
 use crate::store::tables::sessions::session::{Session, TokenSha256};
-use crate::store::tables::sessions::table::{self, NewSession};
+use crate::store::tables::sessions::table::{self, NewSession, jobs_from};
 
 /// Most tokens in a list.
 const LIST_MAX: i64 = 1_000;
@@ -23,6 +23,8 @@ pub struct EnrollmentToken {
     pub id: i64,
     /// The role of the sessions it makes.
     pub role: Role,
+    /// With the role `trigger`: the jobs that they may start.
+    pub jobs: Option<Vec<String>>,
     /// Label for people.
     pub label: Option<String>,
     /// Number of sessions that it may make.
@@ -44,6 +46,8 @@ pub struct NewEnrollmentToken {
     pub token_sha256: TokenSha256,
     /// The role of the sessions it makes.
     pub role: Role,
+    /// With the role `trigger`: the jobs that they may start.
+    pub jobs: Option<Vec<String>>,
     /// What it is for.
     pub label: Option<String>,
     /// How many sessions it makes.
@@ -96,7 +100,7 @@ fn make(tx: &mut Writer<'_>, new: &NewEnrollmentToken) -> Result<EnrollmentToken
     let expires_at = tx.now.plus_s(new.ttl_s);
     let id = tx.prepare(sql::ENROLLMENT_INSERT)?.query_row(
         named_params! {
-            ":token_sha256": new.token_sha256, ":role": new.role.as_str(), ":label": new.label,
+            ":token_sha256": new.token_sha256, ":role": new.role.as_str(), ":jobs": new.jobs.as_ref().map(json), ":label": new.label,
             ":max_uses": new.max_uses, ":session_ttl_s": new.session_ttl_s, ":now": tx.now.0,
             ":expires_at": expires_at.0,
         },
@@ -107,6 +111,7 @@ fn make(tx: &mut Writer<'_>, new: &NewEnrollmentToken) -> Result<EnrollmentToken
     Ok(EnrollmentToken {
         id,
         role: new.role,
+        jobs: new.jobs.clone(),
         label: new.label.clone(),
         max_uses: new.max_uses,
         uses: 0,
@@ -122,14 +127,15 @@ fn redeem(tx: &mut Writer<'_>, redeem: &Redeem) -> Result<Session, StoreError> {
         .prepare(sql::ENROLLMENT_REDEEM)?
         .query_row(named_params! {":token_sha256": redeem.enrollment_sha256, ":now": tx.now.0}, |row| {
             let role = Role::parse(row.get_ref(0)?.as_str()?).unwrap_or(Role::Viewer);
-            Ok((role, row.get::<_, Option<String>>(1)?, row.get::<_, Option<i64>>(2)?))
+            Ok((role, row.get::<_, Option<String>>(1)?, row.get::<_, Option<i64>>(2)?, jobs_from(row)?))
         })
         .optional()?;
-    let (role, label, session_ttl_s) = spent.ok_or(Refusal::EnrollmentInvalid)?;
+    let (role, label, session_ttl_s, jobs) = spent.ok_or(Refusal::EnrollmentInvalid)?;
     let new = NewSession {
         token_sha256: redeem.session_sha256,
         name: redeem.name.clone().or(label).unwrap_or_else(|| role.to_string()),
         role,
+        jobs,
         ttl_s: session_ttl_s.unwrap_or(redeem.default_ttl_s),
         address: redeem.address.clone(),
     };
@@ -143,6 +149,7 @@ fn list(snapshot: &Snapshot<'_>) -> Result<Vec<EnrollmentToken>, StoreError> {
         Ok(EnrollmentToken {
             id: row.get("id")?,
             role: Role::parse(row.get_ref("role")?.as_str()?).unwrap_or(Role::Viewer),
+            jobs: jobs_from(row)?,
             label: row.get("label")?,
             max_uses: row.get("max_uses")?,
             uses: row.get("uses")?,

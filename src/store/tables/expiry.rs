@@ -18,7 +18,7 @@ use crate::store::tables::events::{Budget, PIECE_BYTES, PIECE_ROWS};
 use crate::store::tables::handle::Store;
 use crate::store::tables::sessions::live::Sessions;
 use crate::store::tables::sessions::table as sessions;
-use crate::store::tables::{enrollment, events, idempotency, quota, retention, runs};
+use crate::store::tables::{enrollment, events, firings_expiry, idempotency, quota, retention, runs};
 
 /// Most runs that one transaction removes: each has rows in some ten tables and indexes.
 const PIECE_RUNS: usize = 50;
@@ -44,6 +44,8 @@ pub struct Removed {
     pub runs: usize,
     /// Events of runs that are gone.
     pub events: usize,
+    /// What became of times at which jobs were due, too old or too many.
+    pub firings: usize,
     /// Bytes by which the file became shorter.
     pub freed_bytes: u64,
 }
@@ -51,7 +53,7 @@ pub struct Removed {
 impl Removed {
     /// Number of all rows.
     pub fn total(&self) -> usize {
-        self.sessions + self.enrollment_tokens + self.idempotency_keys + self.runs + self.events
+        self.sessions + self.enrollment_tokens + self.idempotency_keys + self.runs + self.events + self.firings
     }
 
     /// Adds another piece.
@@ -61,6 +63,7 @@ impl Removed {
         self.idempotency_keys += piece.idempotency_keys;
         self.runs += piece.runs;
         self.events += piece.events;
+        self.firings += piece.firings;
         self.freed_bytes += piece.freed_bytes;
     }
 }
@@ -118,6 +121,7 @@ fn remove_piece(tx: &mut Writer<'_>, live: &Arc<Sessions>) -> Result<Removed, St
         idempotency_keys: idempotency::expire(tx, PIECE_ROWS)?,
         ..Removed::default()
     };
+    removed.firings += firings_expiry::expire(tx)?;
     // Each run's events before the next run: what is in use is known only then, and little is ever half done.
     let mut budget = Budget::new();
     loop {

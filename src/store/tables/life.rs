@@ -5,14 +5,16 @@
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
+use crate::clock::UnixMs;
 use crate::event::{Finished, Kind};
 use crate::numbers::Seq;
-use crate::run::{Command, HeldBy, Hold, Origin, Outcome, Run, RunId, Spec, Status, may_follow};
+use crate::run::{Command, HeldBy, Hold, Origin, Outcome, Reason, Run, RunId, Spec, Status, may_follow};
 use crate::store::engine::counters::Standing;
 use crate::store::engine::writer::{Writer, json};
 use crate::store::error::{Fault, StoreError};
 use crate::store::sql;
 use crate::store::tables::idempotency::IdempotencyKey;
+use crate::store::tables::run_row::get_in;
 use crate::text::json_string;
 
 /// Runs that have ended are filed so many at a time: three indexes have then a page or two for all of them together, and
@@ -109,6 +111,25 @@ pub fn admit(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Expire: queued runs that were to start by now are not started any more.
+pub fn expire(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    loop {
+        let expired: Vec<RunId> = {
+            let mut statement = tx.prepare(sql::RUNS_EXPIRED)?;
+            let rows = statement.query_map(named_params! {":now": tx.now.0}, |row| row.get(0))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        for run in &expired {
+            let run = get_in(tx, *run)?;
+            end(tx, &run, &Outcome { reason: Some(Reason::Expired), ..Outcome::CANCELED_IN_QUEUE })?;
+            tx.counters.due_changed = true;
+        }
+        if expired.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
 /// Claim: begins the next attempt of the first ready run of a queue; returns what `read` makes of its row, or `None`
 /// where no run is ready.
 pub fn start<T>(
@@ -177,6 +198,10 @@ pub fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), Stor
     let Spec { name, queue, tags, .. } = run.spec.clone();
     let finished = Finished { outcome: outcome.clone(), duration_ms, name, queue, tags };
     tx.append(run.id, Kind::Finished, json(&finished))?;
+    if run.origin.job.as_ref().is_some_and(|job| tx.counters.followed.contains(job)) {
+        tx.prepare(sql::JOBS_FOLLOWED_END)?.execute(named_params! {":run": run.id})?;
+        tx.counters.next_firing = Some(UnixMs(0));
+    }
     tx.counters.fresh_ended.insert(run.id, tx.now);
     // Where there is no room an end takes no more of it than it must.
     let is_due = tx.counters.fresh_ended.len() >= FILED_TOGETHER && tx.may_add().is_ok();

@@ -95,7 +95,7 @@ impl Store {
 }
 
 /// Makes a run with its first event, or finds the one of its idempotency key.
-fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, StoreError> {
+pub fn submit(tx: &mut Writer<'_>, new: &NewRun) -> Result<Submitted, StoreError> {
     if let Some(key) = &new.idempotency {
         if let Some(found) = idempotency::find(tx, key)? {
             return Ok(Submitted { run: get_in(tx, found)?, created: false });

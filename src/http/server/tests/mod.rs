@@ -54,6 +54,7 @@ impl Sessions for OneSession {
             role: Role::Operator,
             name: "session:x".to_owned(),
             scope: None,
+            jobs: None,
             session: Some(1),
             how: How::Local,
             renewed_s,

@@ -15,6 +15,8 @@ pub struct Session {
     pub name: String,
     /// Role.
     pub role: Role,
+    /// With the role `trigger`: the jobs that it may start.
+    pub jobs: Option<Vec<String>>,
     /// Seconds that it lives from its last use; 0: it never expires.
     pub ttl_s: i64,
     /// Where it was enrolled from.

@@ -9,10 +9,11 @@ use super::session::{Session, TokenSha256, expiry};
 use crate::access::Role;
 use crate::clock::UnixMs;
 use crate::store::engine::snapshot::Snapshot;
-use crate::store::engine::writer::Writer;
+use crate::store::engine::writer::{Writer, json};
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
+use crate::store::tables::run_row::parsed;
 
 /// A session to be made.
 #[derive(Clone, Debug)]
@@ -20,24 +21,25 @@ pub struct NewSession {
     pub token_sha256: TokenSha256,
     pub name: String,
     pub role: Role,
+    pub jobs: Option<Vec<String>>,
     pub ttl_s: i64,
     pub address: Option<String>,
 }
 
 /// Makes a session.
 pub fn insert(tx: &mut Writer<'_>, new: NewSession) -> Result<Session, StoreError> {
-    let NewSession { token_sha256, name, role, ttl_s, address } = new;
+    let NewSession { token_sha256, name, role, jobs, ttl_s, address } = new;
     let expires_at = expiry(tx.now, ttl_s);
     let id = tx.prepare(sql::SESSIONS_INSERT)?.query_row(
         named_params! {
             ":token_sha256": token_sha256, ":name": name, ":role": role.as_str(), ":ttl_s": ttl_s,
-            ":address": address, ":now": tx.now.0, ":expires_at": expires_at.map(|at| at.0),
+            ":jobs": jobs.as_ref().map(json), ":address": address, ":now": tx.now.0, ":expires_at": expires_at.map(|at| at.0),
         },
         |row| row.get(0),
     )?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "last_session_id", ":value": id})?;
     tx.counters.expires(expires_at);
-    Ok(Session { id, name, role, ttl_s, address, created_at: tx.now, last_used_at: tx.now, expires_at })
+    Ok(Session { id, name, role, jobs, ttl_s, address, created_at: tx.now, last_used_at: tx.now, expires_at })
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
@@ -45,12 +47,18 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
         id: row.get("id")?,
         name: row.get("name")?,
         role: Role::parse(row.get_ref("role")?.as_str()?).unwrap_or(Role::Viewer),
+        jobs: jobs_from(row)?,
         ttl_s: row.get("ttl_s")?,
         address: row.get("address")?,
         created_at: UnixMs(row.get("created_at")?),
         last_used_at: UnixMs(row.get("last_used_at")?),
         expires_at: row.get::<_, Option<i64>>("expires_at")?.map(UnixMs),
     })
+}
+
+/// The jobs of a row that has such a column. What cannot be read names none.
+pub fn jobs_from(row: &Row<'_>) -> rusqlite::Result<Option<Vec<String>>> {
+    Ok(row.get_ref("jobs")?.as_str_or_null()?.map(parsed))
 }
 
 /// Finds the session of a token, expired or not.

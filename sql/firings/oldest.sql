@@ -1,0 +1,2 @@
+-- When the oldest firing was written down.
+SELECT MIN(at) FROM firings
