@@ -140,6 +140,9 @@ fn the_tarball_has_the_documentation_and_the_examples() {
         assert!(package.contains(&format!("[\"{asset}\", \"usr/share/doc/runabout/")), "{asset}");
     }
     assert!(!stage.join("examples/demo.sh").exists(), "it is for the source tree");
+    let recipe = std::fs::read_to_string(stage.join("examples/Containerfile")).unwrap();
+    let copied: Vec<&str> = recipe.lines().filter_map(|line| line.strip_prefix("COPY ")?.split(' ').next()).collect();
+    assert!(!copied.is_empty() && copied.iter().all(|name| stage.join(name).exists()), "{copied:?}");
     // A link that leads nowhere is found by the first who follows it; what is packed has fewer files than the source.
     let docs = std::fs::read_dir(stage.join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let docs = docs.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
