@@ -99,6 +99,12 @@ fn filled(scale: i64) -> Connection {
              INSERT INTO events (id, key, at, kind, data) SELECT id, id << 32 | 1000001, id, 'queued', '{{}}' FROM runs;
              INSERT INTO doomed_runs (run) SELECT id + 1000000 FROM runs;
              INSERT INTO trimmed_runs (run, after_seq, to_seq, events, bytes) SELECT id, 1, 2, 1, 1 FROM runs;
+             UPDATE runs SET job = 'name' || (id % 10), start_before = id WHERE id % 3 = 0;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {few})
+             INSERT INTO jobs (name, definition, after_job, version, created_at, changed_at, accounted_at, highest_at, next_at)
+             SELECT 'name' || i, '{{}}', 'after' || i, i, i, i, i, i, i FROM n;
+             INSERT INTO firings (job, scheduled_for, at, run, count) SELECT 'name' || (id % 10), id, id, id, 1 FROM runs;
+             INSERT INTO followed_ends (run) SELECT id FROM runs;
              INSERT INTO queues (name, slots, paused) VALUES ('other', 1, 0);"
         ))
         .unwrap();
@@ -208,7 +214,7 @@ fn some_value(parameter: &str) -> Value {
         ":role" => text("viewer"),
         ":tag" => text("tag"),
         ":tags" => text("[]"),
-        ":name" => text("name3"),
+        ":name" | ":job" => text("name3"),
         ":key" => text("key1"),
         ":data" | ":env" => text("{}"),
         ":kind" => text("message"),
@@ -216,7 +222,7 @@ fn some_value(parameter: &str) -> Value {
         ":script" | ":value" => text("true"),
         ":token_sha256" => Value::Blob(b"s1".to_vec()),
         ":request_sha256" => Value::Blob(vec![0]),
-        ":stream" | ":command" | ":stdin" | ":cwd" | ":timeout_s" | ":not_before" | ":retry_of" | ":job" => Value::Null,
+        ":stream" | ":command" | ":stdin" | ":cwd" | ":timeout_s" | ":not_before" | ":retry_of" => Value::Null,
         // Of the things that have a number, the first.
         _ => Value::Integer(1),
     }

@@ -5,6 +5,7 @@
 import * as access from './access.mjs';
 import {Api, startBrowser} from './browser.mjs';
 import * as elsewhere from './elsewhere.mjs';
+import * as jobs from './jobs.mjs';
 import * as live from './live.mjs';
 import * as log from './log.mjs';
 import * as looks from './looks.mjs';
@@ -12,7 +13,7 @@ import * as output from './output.mjs';
 import * as resume from './resume.mjs';
 import * as runs from './runs.mjs';
 
-const scenarios = Object.entries({...access, ...runs, ...output, ...log, ...resume, ...elsewhere, ...looks, ...live});
+const scenarios = Object.entries({...access, ...runs, ...output, ...log, ...resume, ...elsewhere, ...jobs, ...looks, ...live});
 const wanted = process.argv.slice(2);
 const browser = await startBrowser();
 const api = new Api(process.env.BASE, process.env.TOKEN);

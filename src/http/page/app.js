@@ -59,7 +59,7 @@ function routed() {
   if (first === 'runs' && /^\d+$/.test(second)) return [`run ${second}`, RunView, {id: Number(second), part: third, query}];
   if (first === 'submit') return [`submit ${query}`, SubmitView, {query}];
   // A session that is bound to jobs may see those and their runs.
-  if (first === 'jobs' || session.value.role === 'trigger') return ['jobs', JobsView, {}];
+  if (first === 'jobs' || session.value?.role === 'trigger') return ['jobs', JobsView, {}];
   if (first === 'queues') return ['queues', QueuesView, {}];
   if (first === 'access') return ['access', AccessView, {}];
   return [`runs ${query}`, RunsView, {query}];
