@@ -2,6 +2,7 @@
 //! zone's changes.
 
 use super::*;
+use crate::clock::UnixMs;
 
 struct Row {
     zone: &'static str,
