@@ -99,3 +99,18 @@ fn a_kill_does_not_wait_for_the_grace_of_a_cancel_or_a_timeout() {
     daemon.post(&format!("/v1/runs/{queued}/cancel"), &json!({"now": true})).expect(200);
     assert_eq!(daemon.events(queued)[1]["data"]["now"], json!(null));
 }
+
+#[test]
+fn what_a_dead_daemon_left_is_killed_at_once_as_well() {
+    let mut daemon = Daemon::with_config("[runs]\nkill_grace_s = 3600\n");
+    let run = daemon.sh(STUBBORN);
+    eventually(DEADLINE, "its trap is set", || daemon.run(run)["last_seq"].as_i64() >= Some(3));
+    daemon.wait_running(run);
+    daemon.kill9();
+    daemon.start_again();
+    daemon.post(&format!("/v1/runs/{run}/cancel"), &json!({})).expect(202);
+    daemon.post(&format!("/v1/runs/{run}/cancel"), &json!({"now": true})).expect(202);
+    let ended = daemon.wait_ended(run);
+    // The next daemon asked for its end before anybody else could.
+    assert_eq!((&ended["status"], &ended["reason"]), (&json!("interrupted"), &json!("daemon_lost")));
+}

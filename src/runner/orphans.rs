@@ -79,10 +79,11 @@ impl Orphan {
 
     async fn execute(mut self, context: Context, switch: Switch) {
         let (run, attempt) = (self.left.run, self.left.attempt);
-        let expedited = async {
+        let stopped = async {
             switch.expedited().await;
             Timer::after(context.graces.shutdown).await;
         };
+        let expedited = future::or(stopped, switch.hurried());
         let left = self.end(context.environment.instance(), context.graces.kill, expedited).await;
         left_behind::report(&context, run, &left).await;
         let end = End { run, attempt, process: None, asked: switch.asked_now(), exit: Exit::Unknown };
