@@ -69,6 +69,7 @@ fn lines_are_found_in_the_runs_that_filters_leave() {
         ("text=", "text"),
         ("text=x&before=0", "before"),
         ("text=x&before=1.2.3.4", "before"),
+        ("text=x&before=%2B1", "before"),
         ("text=x&limit=501", "limit"),
     ] {
         let problem = daemon.get(&format!("/v1/search?{query}")).expect_problem(422, "invalid");

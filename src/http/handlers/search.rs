@@ -55,16 +55,20 @@ fn shown(hit: &Hit) -> HitBody<'_> {
 
 /// Where to go on: `RUN`, `RUN.SEQ` or `RUN.SEQ.LINES`, as `next` says it.
 fn place(query: &mut Query) -> Option<Place> {
+    let number = |text: &str| -> Option<i64> {
+        let is_plain = text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_plain.then(|| text.parse().ok()).flatten()
+    };
     let parse = |text: &str| {
-        let numbers: Option<Vec<i64>> =
-            text.split('.').map(|part| part.parse().ok().filter(|number| *number >= 0)).collect();
+        let numbers: Option<Vec<i64>> = text.split('.').map(number).collect();
         let (run, before, skip) = match numbers?[..] {
             [run] => (run, 0, 0),
             [run, seq] => (run, seq, 0),
             [run, seq, lines] => (run, seq, lines),
             _ => return None,
         };
-        Some(Place { run: RunId(run), before: Seq(before), skip: usize::try_from(skip).ok()? }).filter(|_| run > 0)
+        let is_named = run > 0 && !text.starts_with('0');
+        Some(Place { run: RunId(run), before: Seq(before), skip: usize::try_from(skip).ok()? }).filter(|_| is_named)
     };
     let text = query.text("before", |text| {
         parse(text).map(drop).ok_or_else(|| "must be a run's number, or what `next` says".to_owned())
