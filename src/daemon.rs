@@ -28,7 +28,7 @@ use crate::clock_steps::ClockSteps;
 use crate::config::{CHECK_MS_MAX, Config};
 use crate::feed::{Hub, HubLimits};
 use crate::http::address::PageAddress;
-use crate::http::app::{App, AppParts, WHOLE_RUNS_MAX};
+use crate::http::app::{App, AppParts, SEARCHES_MAX, WHOLE_RUNS_MAX};
 use crate::http::middleware::SocketPolicy;
 use crate::http::middleware::cookie_name;
 use crate::http::middleware::{Gate, StoredSessions};
@@ -242,6 +242,7 @@ impl Daemon {
             stop: self.stop.clone(),
             streams: streams.clone(),
             whole_runs: Semaphore::new(WHOLE_RUNS_MAX),
+            searches: Semaphore::new(SEARCHES_MAX),
             // A stream belongs to its client; it ends with it, or when the hub closes.
             spawn: Arc::new(move |stream: Boxed<()>| {
                 if let Some(executor) = executor.upgrade() {

@@ -62,6 +62,8 @@ pub struct AppParts {
     pub streams: OpenStreams,
     /// Limits answers that hold a whole run, to [`WHOLE_RUNS_MAX`].
     pub whole_runs: Semaphore,
+    /// Limits what is looked for without an index, to [`SEARCHES_MAX`].
+    pub searches: Semaphore,
     /// Spawns the task of a stream.
     pub spawn: Spawn,
     /// The user that commands run as.
@@ -76,6 +78,9 @@ pub struct AppParts {
 
 /// Answers with a whole run that are made at once; each may be as long as a request's body.
 pub const WHOLE_RUNS_MAX: usize = 4;
+/// Searches at once, of runs and of output; the next waits its turn. Each has the reading thread for some milliseconds at a
+/// time, and what others ask waits for all of them.
+pub const SEARCHES_MAX: usize = 2;
 
 /// Says which processes of these runs are stopped, as by SIGSTOP. Runs without any are left out.
 pub type StoppedProcesses = Arc<dyn Fn(BTreeSet<RunId>) -> Boxed<BTreeMap<RunId, Vec<i32>>> + Send + Sync>;

@@ -84,7 +84,9 @@ async fn over_all(request: Request, about: About, path: &str, bulk: Bulk) -> Ans
     let (store, by, until) = (&request.state().store, by(&request)?, Instant::now() + BULK_TIME);
     let (mut done, mut is_over) = (BulkDone::default(), false);
     while !is_over {
+        let turn = request.state().searches.acquire().await;
         let (ids, before) = store.run_ids(filter.clone()).await?;
+        drop(turn);
         filter.before = before;
         // Also where nothing is found for long.
         is_over = before.is_none() || Instant::now() >= until;

@@ -155,7 +155,10 @@ pub async fn list(request: Request) -> Answer {
         ..filter
     };
     query.finish()?;
-    let page = request.state().store.runs(filter.clone()).await?;
+    let app = request.state();
+    let turn = if filter.sought.is_anything() { None } else { Some(app.searches.acquire().await) };
+    let page = app.store.runs(filter.clone()).await?;
+    drop(turn);
     let share = request.state().hub.budget().share(LIST_BYTES_MAX);
     let mut stopped = stopped(&request, page.runs.iter().map(|listed| &listed.run)).await;
     let mut waits = request.state().store.waits(page.runs.iter().map(|listed| &listed.run)).await?;

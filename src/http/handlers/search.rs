@@ -32,7 +32,9 @@ pub async fn read(request: Request) -> Answer {
         limit: query.integer("limit", 1, LIMIT_MAX).unwrap_or(LIMIT_DEFAULT) as usize,
     };
     query.finish()?;
-    let page = request.state().store.search(search.clone()).await?;
+    let app = request.state();
+    let _turn = app.searches.acquire().await;
+    let page = app.store.search(search.clone()).await?;
     let body = SearchBody {
         hits: page.hits.iter().map(shown).collect(),
         next: page.next.map(|place| next_page(&search, place)),
