@@ -8,8 +8,10 @@ import {get, Refused} from './api.js';
 import {changeOf} from './feed.js';
 import {Stream} from './stream.js';
 
-/** Runs that are asked for first: more than a window shows. */
-const FIRST = 50;
+/** Runs that are asked for first, so that they are soon there: what a window shows. */
+const FIRST = 25;
+/** Runs of the list when it is asked for again, which it is once it is live. */
+const SECOND = 50;
 /** Runs of a further page. */
 const PAGE = 200;
 /** Runs of a page at most, for the daemon. */
@@ -344,7 +346,7 @@ export class RunList {
   async #walk(lowest, count) {
     // As many as there are down to there, if no more have come.
     const known = below => (lowest === Infinity ? 0 : placeOf(this.shown, lowest - 1) - placeOf(this.shown, below));
-    let page = await this.#get(urlOf(this.#filter, Math.min(PAGE_MAX, Math.max(FIRST, known(Infinity) + count))));
+    let page = await this.#get(urlOf(this.#filter, Math.min(PAGE_MAX, Math.max(this.isLoaded ? SECOND : FIRST, known(Infinity) + count))));
     const runs = [...page.runs];
     while (page.next && before(page.next) > lowest && runs.length < this.#rowsMax) {
       page = await this.#get(limited(page.next, Math.min(PAGE_MAX, known(before(page.next)) + SINGLY_MAX)));
