@@ -97,6 +97,20 @@ async function a_wrapped_log(engine) {
   assert.ok(moved > 14_000, `scrolled by ${moved}`);
   await engine.press('g');
   await until('the beginning', async () => (await engine.run(seenLines))[0]?.nr === 1);
+  // What is not drawn is thought to be about as high as it is: letters are as wide as these.
+  const [high, thought] = await engine.run(() => {
+    const log = document.querySelector('.log');
+    const widest = [...log.querySelectorAll('.text')].sort((a, b) => b.textContent.length - a.textContent.length)[0];
+    const columns = widest.textContent.length / (widest.getBoundingClientRect().height / 20);
+    let rows = 0;
+    for (let i = 1; i <= 3_000; i += 1) {
+      let length = `line ${i}:`.length;
+      for (let j = 0; j < (i * 37) % 120; j += 1) length += ` word${j}`.length;
+      rows += Math.ceil(length / columns);
+    }
+    return [rows * 20, log.scrollHeight];
+  });
+  assert.ok(Math.abs(thought / high - 1) < 0.15, `${thought} pixels for ${high}`);
   await press(engine, 'Wrap');
 }
 

@@ -197,6 +197,9 @@ test('a search counts all that it finds, by text and by expression', async () =>
   assert.deepEqual(search.ranges('a line 17'), [[2, 9]]);
   search.find('^x*', true);
   assert.deepEqual(search.ranges('abc'), []);
+  // What the strict form refuses is taken as others take it.
+  search.find('line\\-?\\ 7', true);
+  assert.deepEqual([search.error, search.ranges('line 7')], ['', [[0, 6]]]);
   search.find('(', true);
   assert.match(search.error, /group/i);
   assert.deepEqual([search.isOn, search.hits.length], [false, 0]);

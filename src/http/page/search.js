@@ -48,11 +48,7 @@ export class Search {
     [this.#needle, this.hits, this.current, this.#next] = [text.toLowerCase(), [], -1, this.#lines.first];
     [this.#expression, this.error] = [null, ''];
     if (isExpression && text) {
-      try {
-        this.#expression = new RegExp(text, 'giu');
-      } catch (error) {
-        this.error = error.message.replace(/^.*?:\s*(?:\/.*\/[a-z]*:\s*)?/s, '');
-      }
+      this.#expression = compiled(text, 'giu') ?? compiled(text, 'gi', error => { this.error = error; });
     }
     this.#unfinished.clear();
     this.version += 1;
@@ -162,5 +158,15 @@ export class Search {
       if (found.length >= RANGES_MAX) break;
     }
     return found;
+  }
+}
+
+/** An expression; null for what is none, of which it tells what is wrong. The strict form knows letters of all scripts. */
+function compiled(text, flags, tell = () => {}) {
+  try {
+    return new RegExp(text, flags);
+  } catch (error) {
+    tell(error.message.replace(/^.*?:\s*(?:\/.*\/[a-z]*:\s*)?/s, ''));
+    return null;
   }
 }
