@@ -56,7 +56,7 @@ async function a_million_lines(engine) {
   await go(engine, `#/runs/${id}?line=950123`);
   await until('a line that is linked to', async () => (await engine.run(seenLines)).some(({nr}) => nr === 950_123));
   await type(engine, '99999');
-  await shown(engine, '.found', '19 lines');
+  await shown(engine, '.tally', '19 lines');
   await press(engine, 'Filter');
   await until('only what is found', async () => (await engine.run(seenLines)).length === 19);
   await press(engine, 'Filter');

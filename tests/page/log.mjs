@@ -21,7 +21,7 @@ export async function a_log_is_found_filtered_and_paged_through({browser, base, 
   const page = await openPage(browser, base, {role: 'viewer'});
   await goTo(page, `#/runs/${id}`);
   await line(page, 'Failed after');
-  const count = page.locator('.count'), found = page.locator('.found'), find = page.getByLabel('Find in the output');
+  const count = page.locator('.count'), found = page.locator('.tally'), find = page.getByLabel('Find in the output');
   // What the page says of the run is no line of it.
   assert.match(await count.textContent(), /^3\u202f428 lines/);
   await page.keyboard.press('/');
@@ -149,9 +149,13 @@ export async function links_and_groups_in_a_log({browser, base, api}) {
   assert.equal(await folded.getAttribute('aria-expanded'), 'false');
   await shot(page, 'log-folded');
   // What is found in a group that is folded away unfolds it.
-  await page.getByLabel('Find in the output').fill('73');
-  await page.getByText('1 line', {exact: true}).waitFor();
-  await page.getByLabel('Find in the output').press('Enter');
+  // Whether or not it was found when the key was pressed.
+  await page.evaluate(() => {
+    const find = document.querySelector('#find');
+    find.value = '73';
+    find.dispatchEvent(new Event('input', {bubbles: true}));
+    find.form.requestSubmit();
+  });
   await until('it is unfolded', async () => await page.locator('.log .current').isVisible() && await folded.getAttribute('aria-expanded') === 'true');
   await page.getByRole('button', {name: 'Fold'}).click();
   await until('all are folded', async () => await page.locator('.log .line').count() === 7);

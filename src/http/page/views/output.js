@@ -47,6 +47,8 @@ export class OutputView {
   /** What the address has looked for; empty once that is shown. */
   #sought;
   #given;
+  /** The step that was asked for before anything was found. */
+  #due = 0;
   #isExpression = false;
   #isFiltered = false;
   #isFolded = false;
@@ -80,6 +82,7 @@ export class OutputView {
   #newSearch() {
     return new Search(this.#feed.lines, () => {
       if (this.#isFiltered) this.#log?.update();
+      if (this.#due && (this.#search.hits.length || this.#search.isDone)) this.#step(this.#due);
       this.#seek();
       this.#page.update();
     });
@@ -172,7 +175,7 @@ export class OutputView {
         aria-invalid=${String(Boolean(search.error))} @input=${this.#find} @keydown=${this.#inFinder}>
       <button type="button" class="expression" aria-pressed=${String(this.#isExpression)} aria-label="As an expression" title="As a regular expression" @click=${this.#asExpression}>.*</button>
       <button type="button" aria-pressed=${String(this.#isFiltered)} title="Show only the lines that are found" @click=${this.#filter}>Filter</button>
-      <span class="found" role="status">${found}${search.isOn && !search.isDone ? ' …' : ''}</span>
+      <span class="tally" role="status">${found}${search.isOn && !search.isDone ? ' …' : ''}</span>
       <button type="button" ?disabled=${!count} aria-label="Previous" @click=${() => this.#step(-1)}>↑</button>
       <button type="submit" ?disabled=${!count} aria-label="Next">↓</button>
     </form>`;
@@ -238,6 +241,7 @@ export class OutputView {
   };
 
   #find = () => {
+    this.#due = 0;
     this.#search.find(document.querySelector('#find')?.value ?? '', this.#isExpression);
     this.#log?.filter(this.#isFiltered && this.#search.isOn);
   };
@@ -267,6 +271,8 @@ export class OutputView {
 
   #step(by) {
     const line = this.#search.step(by, this.#log.topLine);
+    // Whoever is quicker than the search goes on with what it finds.
+    this.#due = line === null && this.#search.isOn && !this.#search.isDone ? by : 0;
     if (line !== null) this.#log.show(line);
     this.#page.update();
   }
