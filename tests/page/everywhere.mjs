@@ -53,6 +53,20 @@ async function a_million_lines(engine) {
       return lines.length > 10 && Math.abs(first.nr - count * part) < 100 && lines.every(({nr, text}, at) => nr === first.nr + at && text === String(nr));
     });
   }
+  // Also where it is scrolled again just when it has come to rest, and the scroll bar is put right.
+  for (const part of [0.8, 0.2, 0.7, 0.4]) {
+    await engine.run(async part => {
+      const log = document.querySelector('.log');
+      const moved = new Promise(done => log.addEventListener('scroll', () => setTimeout(() => {
+        log.scrollTop = (log.scrollHeight - log.clientHeight) * part;
+        for (const until = performance.now() + 3; performance.now() < until;);
+        done();
+      }, 149), {once: true}));
+      log.scrollTop -= 5_000;
+      await moved;
+    }, part);
+    await until(`lines at ${part}, at once`, async () => Math.abs((await engine.run(seenLines))[0]?.nr - count * part) < 100);
+  }
   await go(engine, `#/runs/${id}?line=950123`);
   await until('a line that is linked to', async () => (await engine.run(seenLines)).some(({nr}) => nr === 950_123));
   await type(engine, '99999');

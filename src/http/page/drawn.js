@@ -34,7 +34,6 @@ function numbered(line, href) {
   if (href) {
     number.href = href(line.nth + 1);
     number.tabIndex = -1;
-    number.setAttribute('aria-label', `Link to line ${line.nth + 1}`);
   }
   return number;
 }

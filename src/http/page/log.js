@@ -226,6 +226,8 @@ export class LogView {
   /** Puts the scroll bar where it belongs: on the way rows were as high as they are, not as was thought. */
   #settle() {
     if (this.isFollowing || this.#isTouched || this.#isAway || this.#from === 0 || this.#to === this.#rows.count) return;
+    // It has moved on, of which the browser is about to tell.
+    if (Math.abs(this.#scroller.scrollTop - this.#lastScrolled) >= 1) return;
     const at = {row: this.#rows.row(this.#anchor.number), offset: this.#anchor.offset};
     const scrolled = this.#heights.scrollFor(at, this.#window), by = scrolled - this.#scroller.scrollTop;
     if (Math.abs(by) < 1) return;
@@ -260,6 +262,8 @@ export class LogView {
   #draw() {
     this.#frame = 0;
     if (this.#window <= 0) return;
+    // A browser tells of it later than it scrolls; what is drawn for where it was would hide that.
+    this.#scrolled();
     this.#learn();
     this.#redrawChanged();
     this.#block.style.setProperty('--digits', String(String(this.#lines.nth).length));
