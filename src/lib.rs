@@ -34,8 +34,8 @@
 //!   state directory; [`holder`] finds other processes that have its database open.
 //!
 //! # Three threads
-//! Everything async runs on one executor on the main thread, beside the reactor's helper thread. SQLite has two threads with
-//! a connection each: one writes, one only reads, so that a commit that waits for the medium holds up no read, and reads
+//! Everything async runs on the main thread, beside the reactor's helper thread: WebSockets that are written to on an executor
+//! of their own, a few at a time, and in between everything else on another. SQLite has two threads with a connection each: one writes, one only reads, so that a commit that waits for the medium holds up no read, and reads
 //! hold up no commit. Both take jobs from bounded channels. Output waits in the [`store::Backlog`], from which every commit
 //! takes it along; committed events wait in [`store::Committed`] for the fan-out.
 //!
