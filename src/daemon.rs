@@ -53,6 +53,8 @@ use crate::{logging, scheduler, system, systemd};
 
 /// How long streams may take for the last events once all runs are settled.
 const STREAMS_GRACE: Duration = Duration::from_secs(2);
+/// When what only the start needed is given back: the program's pages, more than half of all that is resident.
+const SETTLED: Duration = Duration::from_millis(250);
 /// Turns of readers' streams before everybody else has one: each writes to a socket, which takes some 15 µs.
 const STREAMS_IN_A_ROW: usize = 16;
 
@@ -191,6 +193,10 @@ impl Daemon {
         let server = self.executor.spawn(server::serve(listeners, site, policy, stop, executor));
 
         let alive = self.executor.spawn(keep_alive(self.store.clone()));
+        let _settled = self.executor.spawn(async {
+            Timer::after(SETTLED).await;
+            system::give_memory_back();
+        });
         say(listening);
         systemd::ready(listening);
         self.stop.wait(Phase::Stopping).await;

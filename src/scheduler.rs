@@ -13,6 +13,7 @@ use log::Level;
 use crate::clock::UnixMs;
 use crate::metrics::{Metrics, OfCause};
 use crate::store::{FaultLog, Order, Store};
+use crate::system;
 use crate::timer::within;
 use crate::wake::{Bell, Phase, Stop};
 
@@ -107,7 +108,11 @@ async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held:
             Cause::Signal if (!store.claimable() || held().is_some()) && !is_due(store.next_firing()) => continue,
             Cause::Signal => "signal",
             Cause::Due => "due",
-            Cause::Safety => "safety",
+            Cause::Safety => {
+                // Nothing was committed for a minute.
+                system::give_memory_back();
+                "safety"
+            }
         };
         metrics.scheduler_wakeups.get_or_create(&OfCause { cause }).inc();
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::{DEADLINE, Daemon, Traced, eventually, strace_is_there, voluntary_switches};
+use crate::common::{DEADLINE, Daemon, Traced, eventually, resident_file_bytes, strace_is_there, voluntary_switches};
 
 /// When a run's attempt was started among all events of the daemon, and when it ended.
 fn started_and_ended(daemon: &Daemon, run: i64) -> (i64, i64) {
@@ -75,6 +75,15 @@ fn an_idle_daemon_does_not_wake() {
         assert_eq!(figures(&daemon), before, "{start}");
         daemon.restart();
     }
+}
+
+#[test]
+fn an_idle_daemon_gives_back_the_pages_that_its_start_needed() {
+    let daemon = Daemon::start();
+    // A build for tests has thirteen megabytes of them mapped when it has started, and needs four when nothing happens.
+    let is_small = || resident_file_bytes(daemon.pid()) < 8 << 20;
+    eventually(DEADLINE, "the pages are unmapped", is_small);
+    assert_eq!(daemon.wait_ended(daemon.sh("echo still here"))["status"], "succeeded");
 }
 
 #[test]

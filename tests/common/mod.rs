@@ -42,7 +42,7 @@ pub use markdown::{Block, Page};
 pub use page_files::page_file;
 pub use process::{
     Traced, command_line, cpu_ms, highest_resident_bytes, kill, live_pids_with, open_descriptors, proc_exists,
-    resident_bytes, signal, strace_is_there, threads, voluntary_switches,
+    resident_bytes, resident_file_bytes, signal, strace_is_there, threads, voluntary_switches,
 };
 pub use reader::{Reader, Via, wire_json};
 pub use reference::{METHODS, Reference, escaped, walk};

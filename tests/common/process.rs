@@ -40,9 +40,14 @@ pub fn threads(pid: i32) -> Vec<String> {
     tasks.filter_map(|task| name(task.ok()?.path())).map(|name| name.trim_end().to_owned()).collect()
 }
 
-/// The memory that a process has resident, in bytes.
+/// The memory of its own that a process has resident, in bytes: without pages of files, which come and go.
 pub fn resident_bytes(pid: i32) -> u64 {
-    status_field(&format!("/proc/{pid}/status"), "VmRSS:") * 1024
+    status_field(&format!("/proc/{pid}/status"), "RssAnon:") * 1024
+}
+
+/// The pages of files, as of its program, that a process has mapped and resident, in bytes.
+pub fn resident_file_bytes(pid: i32) -> u64 {
+    status_field(&format!("/proc/{pid}/status"), "RssFile:") * 1024
 }
 
 /// Does `work` and answers the most memory that a process had resident meanwhile, in bytes.
