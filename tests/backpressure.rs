@@ -192,3 +192,26 @@ fn a_burst_without_any_reader_is_stored_whole_and_the_memory_does_not_hold_it() 
     println!("32 MiB without a reader: {before} + {growth} bytes");
     assert!(growth < GROWTH_BYTES_MAX, "grew by {growth} bytes from {before}");
 }
+
+/// Memory that a reader may take who waits, in bytes: its tasks, and no buffer.
+const WAITING_BYTES_MAX: u64 = 16 * 1_024;
+
+#[test]
+fn a_reader_that_waits_holds_no_buffer() {
+    const READERS: u64 = 150;
+    let daemon = Daemon::start();
+    let tcp = daemon.tcp_as("viewer");
+    let gate = daemon.gate("waiting");
+    let run = daemon.sh(&gate.wait());
+    let open = |count: u64| -> Vec<Reader> {
+        let mut readers: Vec<Reader> = (0..count).map(|_| Reader::open(&tcp, run, 0)).collect();
+        readers.iter_mut().for_each(Reader::until_caught_up);
+        readers
+    };
+    let _first = open(50);
+    let before = resident_bytes(daemon.pid());
+    let _waiting = open(READERS);
+    let each = resident_bytes(daemon.pid()).saturating_sub(before) / READERS;
+    assert!(each < WAITING_BYTES_MAX, "{each} bytes each");
+    gate.open();
+}

@@ -102,11 +102,13 @@ pub async fn answer(mut request: Request, opening: impl Future<Output = Result<F
         .ext_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| Problem::bad_request("this connection cannot become a WebSocket; use HTTP/1.1"))?;
+    let spawn = app.spawn.clone();
     (app.spawn)(Box::pin(async move {
         // The client may go before the answer has reached it.
         let Ok(upgraded) = on_upgrade.await else { return };
         let Some((transport, already_read)) = raw_stream(upgraded) else { return };
-        serve(guard, transport, already_read, following.batches(true)).await;
+        // A task of its own: what it took to come here is not kept for as long as the reader stays.
+        spawn(Box::pin(serve(guard, transport, already_read, following.batches(true))));
     }));
     let mut response = Response::new(StatusCode::SwitchingProtocols);
     response.insert_header("upgrade", "websocket");
@@ -192,9 +194,10 @@ async fn serve(guard: StreamGuard, transport: Transport, already_read: Bytes, ba
         .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(Some(INCOMING_BYTES_MAX))
         .max_frame_size(Some(INCOMING_BYTES_MAX));
-    // Copied, since it is nearly nothing: the library would keep the whole buffer that the request was read into.
-    let already_read = already_read.to_vec();
-    let socket = WebSocketStream::from_partially_read(transport, already_read, Role::Server, Some(config)).await;
+    // Copied, since it is nearly nothing, and dropped: it holds the whole buffer that the request was read into.
+    let first = already_read.to_vec();
+    drop(already_read);
+    let socket = WebSocketStream::from_partially_read(transport, first, Role::Server, Some(config)).await;
     let mut connection = Connection::new(socket, taken, guard.stall());
     let end = match connection.follow(batches, pin!(guard.session_end())).await {
         Ok(end) | Err(end) => end,
