@@ -3,6 +3,8 @@
 //! What is past its time is dropped, so it has to bear that. A wait that is part of a `poll` written by hand, or one of
 //! several that may come first, has a timer of its own.
 
+#[cfg(feature = "daemon")]
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
@@ -28,8 +30,19 @@ async fn first<T>(work: impl Future<Output = T>, timer: impl FnOnce() -> Timer) 
     future::or(async { Some(work.await) }, late).await
 }
 
-/// Notices that nothing happened for so long. What happens all the time puts it off without touching the timer: that is
-/// looked at only when it fires.
+/// The moment up to which what is due then may be put off: four a second, the same for all. A thousand readers whose
+/// heartbeats and pings are due wake the daemon four times a second, and not a hundred times.
+#[cfg(feature = "daemon")]
+pub fn shared(due: Instant) -> Instant {
+    const APART_MS: u64 = 250;
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let first = *FIRST.get_or_init(Instant::now);
+    let ms = u64::try_from(due.saturating_duration_since(first).as_millis()).unwrap_or(u64::MAX - APART_MS);
+    first + Duration::from_millis(ms + APART_MS - ms % APART_MS)
+}
+
+/// Notices that nothing happened for so long, or a little longer (see [`shared`]). What happens all the time puts it off
+/// without touching the timer: that is looked at only when it fires.
 #[cfg(feature = "daemon")]
 pub struct Quiet {
     time: Duration,
@@ -41,7 +54,8 @@ pub struct Quiet {
 impl Quiet {
     /// From now on.
     pub fn new(time: Duration) -> Quiet {
-        Quiet { time, since: Instant::now(), timer: Timer::after(time) }
+        let since = Instant::now();
+        Quiet { time, since, timer: Timer::at(shared(since + time)) }
     }
 
     /// Something happened.
@@ -58,10 +72,10 @@ impl Quiet {
                 let now = Instant::now();
                 if due <= now {
                     self.since = now;
-                    self.timer.set_after(self.time);
+                    self.timer.set_at(shared(now + self.time));
                     return std::task::Poll::Ready(());
                 }
-                self.timer.set_at(due);
+                self.timer.set_at(shared(due));
             }
         })
         .await;
@@ -77,6 +91,16 @@ mod tests {
     fn what_is_done_counts_however_late_it_is_seen() {
         assert_eq!(block_on(within(Duration::ZERO, ready(1))), Some(1));
         assert_eq!(block_on(until(Instant::now(), ready(1))), Some(1));
+    }
+
+    #[test]
+    #[cfg(feature = "daemon")]
+    fn what_is_due_soon_after_another_is_due_with_it() {
+        let now = Instant::now();
+        let due = |ms| now + Duration::from_millis(ms);
+        let all: std::collections::BTreeSet<_> = (0..1_000).map(|ms| shared(due(ms))).collect();
+        assert!(all.len() <= 5, "{all:?}");
+        assert!((0..1_000).all(|ms| (due(ms)..=due(ms + 251)).contains(&shared(due(ms)))));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::http::head::Head;
 use crate::http::server::metered::Taken;
 use crate::http::server::rope::Rope;
 use crate::http::server::transport::{Transport, raw_stream};
-use crate::timer::within;
+use crate::timer::{shared, within};
 
 /// The one subprotocol.
 const SUBPROTOCOL: &str = "runabout.v1";
@@ -229,7 +229,7 @@ struct Connection {
 
 impl Connection {
     fn new(socket: Socket, taken: Taken, stall: Duration) -> Connection {
-        let ping_at = Instant::now() + PING;
+        let ping_at = shared(Instant::now() + PING);
         Connection {
             socket,
             is_readable: true,
@@ -269,7 +269,7 @@ impl Connection {
                     future::yield_now().await;
                 }
                 Next::Ping => {
-                    self.ping_at = Instant::now() + PING;
+                    self.ping_at = shared(Instant::now() + PING);
                     self.unanswered.get_or_insert_with(Instant::now);
                     let ping = self.socket.send(Message::Ping(Bytes::new()));
                     unless_ended(ping, &self.taken, self.stall, session_end.as_mut()).await?;
@@ -324,7 +324,7 @@ impl Connection {
                 return Poll::Ready(Next::Stalled);
             }
             // Also where it is rung again by its own end: it must not be asked for once more before it is set.
-            self.timer_at = if now >= self.ping_at { now + PING } else { due };
+            self.timer_at = if now >= self.ping_at { shared(now + PING) } else { due };
             self.timer.set_at(self.timer_at);
             if now >= self.ping_at {
                 return Poll::Ready(Next::Ping);
