@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::UnixMs;
 use crate::numbers::{EventId, Position, RunId, Seq};
 use crate::run::Outcome;
-use crate::text::{fits_json, json_string, push_json};
+use crate::text::{push_json, push_json_string};
 use crate::words::words;
 
 /// The most bytes of a command's output in one event.
@@ -115,9 +115,14 @@ impl Event {
         out
     }
 
+    /// What that form takes, in bytes, of nearly all that there are: room for it is made at once.
+    pub fn encoded_room(&self) -> usize {
+        160 + self.data.len() + self.data.len() / 16
+    }
+
     /// Appends it in that form.
     pub fn encode_into(&self, out: &mut String) {
-        out.reserve(128 + self.data.len());
+        out.reserve(self.encoded_room());
         let _ = write!(
             out,
             r#"{{"type":"event","id":{},"run":{},"seq":{},"at":"{}","kind":"{}","data":"#,
@@ -127,17 +132,19 @@ impl Event {
             Data::Json(text) => push_json(text, out),
             Data::Output(stream, bytes) => {
                 let _ = write!(out, r#"{{"stream":"{stream}","#);
-                match std::str::from_utf8(bytes) {
+                let from = out.len();
+                let is_text = std::str::from_utf8(bytes).is_ok_and(|text| {
+                    out.push_str("\"text\":");
+                    let begin = out.len();
+                    push_json_string(text, out);
                     // Older builds stored longer ones; as base64 they are the same bytes, and short enough.
-                    Ok(text) if fits_json(bytes, OUTPUT_JSON_BYTES_MAX) == bytes.len() => {
-                        out.push_str("\"text\":");
-                        out.push_str(&json_string(text));
-                    }
-                    _ => {
-                        out.push_str("\"base64\":\"");
-                        STANDARD.encode_string(bytes, out);
-                        out.push('"');
-                    }
+                    out.len() - begin <= OUTPUT_JSON_BYTES_MAX + 2
+                });
+                if !is_text {
+                    out.truncate(from);
+                    out.push_str("\"base64\":\"");
+                    STANDARD.encode_string(bytes, out);
+                    out.push('"');
                 }
                 out.push('}');
             }

@@ -27,6 +27,19 @@ pub fn json_string(text: &str) -> String {
     json(text).expect("a string always serialises")
 }
 
+/// Appends `text` as [`json_string`] has it.
+pub fn push_json_string(text: &str, out: &mut String) {
+    // Some more than the text: most of it is printed as it is.
+    let mut json = Vec::with_capacity(text.len() + text.len() / 16 + 16);
+    serde_json::to_writer(&mut json, text).expect("a string always serialises");
+    let json = String::from_utf8(json).expect("JSON is UTF-8");
+    if first_to_escape(text.as_bytes()).is_none() {
+        out.push_str(&json);
+    } else {
+        push_json(&json, out);
+    }
+}
+
 /// Appends JSON from elsewhere with the escapes of [`json`]. The characters to escape occur in strings only.
 pub fn push_json(json: &str, out: &mut String) {
     let mut rest = json;

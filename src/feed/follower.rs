@@ -267,7 +267,7 @@ impl Follower {
         // What the Follower needs besides stays free to be changed while it is laid down.
         let (hub, scope, form) = (self.hub.clone(), self.scope.clone(), self.form);
         let fresh = || Laying::new(form, &scope, hub.store().instance());
-        let (mut laying, mut bytes) = (fresh().with_room(found.len()), 0);
+        let (mut laying, mut bytes) = (fresh().with_room(found.iter()), 0);
         let mut hand_out = |follower: &mut Follower, laying: Laying<'_>| {
             let stretch = laying.finish();
             bytes += stretch.held_bytes();

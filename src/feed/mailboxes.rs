@@ -223,9 +223,10 @@ impl Mailboxes {
     /// Lays down what a group is shown, if anything. The text of an event is made once for all groups.
     fn lay<'a>(&'a self, wants: &'a Wants, events: &[Event], texts: &mut [String]) -> Option<Laying<'a>> {
         let (scope, form) = wants.shown();
+        let wanted = || events.iter().filter(|event| wants.wants(event));
         let mut laying = None;
         for (event, text) in events.iter().zip(texts).filter(|(event, _)| wants.wants(event)) {
-            let laying = laying.get_or_insert_with(|| Laying::new(form, scope, &self.instance));
+            let laying = laying.get_or_insert_with(|| Laying::new(form, scope, &self.instance).with_room(wanted()));
             if form == Form::Bytes {
                 laying.copied(event);
                 continue;

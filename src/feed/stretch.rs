@@ -96,6 +96,9 @@ impl Stretch {
 /// on.
 const OVERHEAD_BYTES: usize = 192;
 
+/// What most framings write around an object.
+const FRAME_BYTES: usize = 16;
+
 fn held_bytes(bytes: usize, marks: usize) -> usize {
     bytes + marks * size_of::<Mark>() + OVERHEAD_BYTES
 }
@@ -193,9 +196,11 @@ impl<'a> Laying<'a> {
         Laying { form, scope, instance, bytes, marks, ended: None, text }
     }
 
-    /// With room for so many events.
-    pub fn with_room(self, events: usize) -> Laying<'a> {
-        Laying { marks: Vec::with_capacity(events), ..self }
+    /// With room for these events.
+    pub fn with_room<'e>(self, events: impl Iterator<Item = &'e Event>) -> Laying<'a> {
+        let room_of = |event: &Event| if self.form == Form::Bytes { 0 } else { event.encoded_room() + FRAME_BYTES };
+        let (count, room) = events.fold((0, 0), |(count, room), event| (count + 1, room + room_of(event)));
+        Laying { marks: Vec::with_capacity(count), bytes: Vec::with_capacity(room), ..self }
     }
 
     /// Appends an event.
