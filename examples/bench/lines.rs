@@ -93,9 +93,33 @@ pub const GROWTH: &[Line] = &[
     line("growth_start", "the first start, from the first schema", "µs", Less, &[]),
 ];
 
+/// What holds a line of the table where it is, in that line's unit.
+pub struct Limit {
+    pub line: &'static str,
+    pub key: &'static str,
+    pub what: &'static str,
+}
+
+const fn limit(line: &'static str, key: &'static str, what: &'static str) -> Limit {
+    Limit { line, key, what }
+}
+
+/// The limits, each measured without a daemon.
+#[rustfmt::skip]
+pub const LIMITS: &[Limit] = &[
+    limit("fan_out_100", "limit_fan_out_100", "one core that writes each batch to 100 sockets, and does nothing else"),
+    limit("fan_out_100", "limit_fan_out_100_two", "… two batches by one write"),
+    limit("submit_1", "limit_submit_1", "one flush of the 12 KiB that a commit writes"),
+    limit("submit_64", "limit_submit_64", "SQLite alone with the same rows, 64 of them a commit"),
+    limit("no_ops_1", "limit_no_ops_1", "start `/bin/true`, wait for it, flush 12 KiB, one after the other"),
+    limit("no_ops_8", "posix_spawn, 8 at once", "start `/bin/true` eight at once, and nothing else, on all cores"),
+    limit("output", "limit_output", "SQLite alone with the same rows of 16 KiB, 64 KiB a commit, nobody reads"),
+];
+
 /// A line by its key.
 pub fn find(key: &str) -> &'static Line {
     let name = key.split('@').next().unwrap_or(key);
+    let name = LIMITS.iter().find(|limit| limit.key == name).map_or(name, |limit| limit.line);
     LINES.iter().chain(GROWTH).find(|line| line.key == name).unwrap_or_else(|| panic!("no line {key}"))
 }
 

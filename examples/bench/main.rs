@@ -19,6 +19,7 @@ mod fan_out;
 mod fill;
 mod frames;
 mod growth;
+mod limits;
 mod lines;
 mod machine;
 mod memory;
@@ -39,6 +40,7 @@ use bench::Bench;
 type Part = (&'static str, fn(&mut Bench));
 
 const PARTS: &[Part] = &[
+    ("limits", limits::measure),
     ("fan_out", fan_out::measure),
     ("submits", submits::measure),
     ("written", written::measure),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::PARTS;
 use crate::bench::{BEFORE, OURS, directory, load};
-use crate::lines::{GROWTH, Goal, LINES, Line, figure};
+use crate::lines::{self, GROWTH, Goal, LIMITS, LINES, Line, figure};
 use crate::picture::{self, Curve};
 
 /// Between these two lines of the document the figures stand.
@@ -23,7 +23,7 @@ pub fn markdown() -> String {
     let Some(first) = parts.first() else { return "Nothing has been measured yet.\n".into() };
     let medians = medians(&parts);
     std::fs::write(directory().join("growth.svg"), picture(&medians)).unwrap();
-    [conditions(first, &parts), table(&medians), missing(&parts), growth_table(&medians)].concat()
+    [conditions(first, &parts), table(&medians), missing(&parts), limits(&medians), growth_table(&medians)].concat()
 }
 
 /// Puts all of it into the documentation.
@@ -98,10 +98,7 @@ fn table(medians: &Medians) -> String {
     for line in LINES {
         let Some(by_who) = medians.get(line.key) else { continue };
         let ours = by_who.get(OURS).copied();
-        let with_unit = |value: f64| {
-            let gap = if line.unit.starts_with('/') || line.unit == "%" { "" } else { " " };
-            format!("{}{gap}{}", figure(value), line.unit)
-        };
+        let with_unit = |value| with_unit(line, value);
         let beside = |value: f64| match ours {
             Some(ours) if line.unit != "%" => format!("{} ({:.2} ×)", with_unit(value), line.times(ours, value)),
             _ => with_unit(value),
@@ -116,6 +113,33 @@ fn table(medians: &Medians) -> String {
         rows += &format!(" {} | {} |\n", peers.join("; "), goals(line, by_who));
     }
     rows
+}
+
+fn with_unit(line: &Line, value: f64) -> String {
+    let gap = if line.unit.starts_with('/') || line.unit == "%" { "" } else { " " };
+    format!("{}{gap}{}", figure(value), line.unit)
+}
+
+/// What holds the figures where they are, and how near they are.
+fn limits(medians: &Medians) -> String {
+    let mut rows = String::new();
+    for limit in LIMITS {
+        let line = lines::find(limit.line);
+        let measured = medians.get(limit.key).and_then(|by_who| by_who.get(OURS));
+        let Some(by_who) = medians.get(limit.line) else { continue };
+        let (Some(ours), Some(least)) = (by_who.get(OURS), measured.or_else(|| by_who.get(limit.key))) else {
+            continue;
+        };
+        let (least, share) = (with_unit(line, *least), ours / least * 100.0);
+        rows += &format!("| {} | {} | {least} | {}% |\n", line.what, limit.what, figure(share));
+    }
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "\nWhat the machine gives without a daemon, and how much of it Runabout reaches:\n\n\
+         | what | the limit | it is | Runabout |\n| --- | --- | --- | --- |\n{rows}"
+    )
 }
 
 /// What is to be reached, and whether it is.
