@@ -28,8 +28,8 @@ const ROW_BYTES: usize = 16 * 1024;
 const ROWS: i64 = 4;
 /// Runs of a commit, where 64 connections submit.
 const SUBMITS: i64 = 64;
-/// Length of the log from which it is moved into the database, as the daemon does while it is busy.
-const LOG_BYTES: usize = 4 << 20;
+/// The file that is overwritten.
+const FILE_BYTES: usize = 4 << 20;
 
 pub fn measure(bench: &mut Bench) {
     for round in bench.rounds() {
@@ -48,13 +48,13 @@ pub fn measure(bench: &mut Bench) {
         let build = bench.builds(round).into_iter().find(|build| build.name == OURS).unwrap();
         let database = database(&build, &dir);
         let (runs, events) = (copying(&database, "runs", &["id"]), copying(&database, "events", &["id", "key"]));
-        let submits = commits(&database, bench.span() / 2, SUBMITS, |id| {
+        let submits = commits(&database, bench.span() / 2, (SUBMITS, 128), |id| {
             database.prepare_cached(&runs).unwrap().execute([id]).unwrap();
             database.prepare_cached(&events).unwrap().execute([id, id << 32 | 1]).unwrap();
         });
         bench.add("limit_submit_64", OURS, submits * SUBMITS as f64);
         let text = "0123456789012345678901234567890123456789012345678901234567890123\n".repeat(ROW_BYTES / 65 + 1);
-        let outputs = commits(&database, bench.span() / 2, ROWS, |id| {
+        let outputs = commits(&database, bench.span() / 2, (ROWS, 64), |id| {
             let print = "INSERT INTO output (key, id, at, stream, data) VALUES (?1, ?1, 1, 'stdout', ?2)";
             let row = rusqlite::params![(1_i64 << 40) + id, &text[..ROW_BYTES]];
             database.prepare_cached(print).unwrap().execute(row).unwrap();
@@ -113,13 +113,13 @@ fn read_all(readers: &[TcpStream], write_bytes: u64, whole: &AtomicU64, over: &A
 /// Overwrites as much as a commit does of a file that is there already, and flushes it.
 fn flush(dir: &Path) -> impl FnMut() + use<> {
     let file = File::create(dir.join("flushed")).unwrap();
-    file.write_all_at(&vec![0; LOG_BYTES], 0).unwrap();
+    file.write_all_at(&vec![0; FILE_BYTES], 0).unwrap();
     file.sync_all().unwrap();
     let mut at = 0;
     move || {
         file.write_all_at(&[1; COMMIT_BYTES], at).unwrap();
         file.sync_data().unwrap();
-        at = (at + COMMIT_BYTES as u64) % (LOG_BYTES - COMMIT_BYTES) as u64 / 4096 * 4096;
+        at = (at + COMMIT_BYTES as u64) % (FILE_BYTES - COMMIT_BYTES) as u64 / 4096 * 4096;
     }
 }
 
@@ -150,12 +150,12 @@ fn copying(database: &Connection, table: &str, anew: &[&str]) -> String {
     format!("INSERT INTO {table} ({anew}, {same}) SELECT {places}, {same} FROM {table} ORDER BY id LIMIT 1")
 }
 
-/// Commits a second, each of so many rows, with the log moved into the database now and then.
-fn commits(database: &Connection, span: Duration, rows: i64, mut insert: impl FnMut(i64)) -> f64 {
+/// Commits a second, each of so many rows; after so many of them, some 4 MiB, the log is moved into the database, as the
+/// daemon does while it is busy.
+fn commits(database: &Connection, span: Duration, (rows, moved): (i64, i64), mut insert: impl FnMut(i64)) -> f64 {
     /// Behind all that the daemon wrote.
     const FIRST: i64 = 1_000;
-    let log = format!("{}-wal", database.path().unwrap());
-    let mut id = FIRST;
+    let (mut id, mut count) = (FIRST, 0);
     rate(span, || {
         database.execute_batch("BEGIN IMMEDIATE").unwrap();
         for _ in 0..rows {
@@ -163,8 +163,9 @@ fn commits(database: &Connection, span: Duration, rows: i64, mut insert: impl Fn
             insert(id);
         }
         database.execute_batch("COMMIT").unwrap();
-        if id % (8 * rows) < rows && std::fs::metadata(&log).unwrap().len() as usize > LOG_BYTES {
-            database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        count += 1;
+        if count % moved == 0 {
+            database.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
         }
     })
 }
