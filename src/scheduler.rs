@@ -19,7 +19,7 @@ use crate::wake::{Bell, Phase, Stop};
 
 /// The longest sleep. A clock that is set forward rings the Bell; where the system cannot notify of that, it is noticed after
 /// this.
-const SAFETY: Duration = Duration::from_secs(60);
+const SAFETY: Duration = Duration::from_secs(90);
 /// The pause after a claim that failed.
 const RETRY: Duration = Duration::from_secs(1);
 

@@ -67,7 +67,7 @@ fn check(daemon: &Daemon, jobs: &[(String, String)], zone: &str) {
     for (name, expression) in jobs {
         let job = daemon.get(&format!("/v1/jobs/{name}")).expect(200).json();
         let made = UnixMs(ms(&job["created_at"]));
-        let schedule = Schedule::parse(&[expression.clone()], Zone::named(zone).unwrap(), made).unwrap();
+        let schedule = Schedule::parse(std::slice::from_ref(expression), Zone::named(zone).unwrap(), made).unwrap();
         let firings = firings(daemon, name);
         let newest = firings.iter().map(|firing| ms(&firing["scheduled_for"])).max().unwrap();
         let (mut due, mut at) = (0, made);

@@ -23,7 +23,7 @@ pub struct Schedule {
 #[derive(Clone, Debug)]
 enum Rule {
     /// By the wall clock.
-    Cron(cron::Cron),
+    Cron(Box<cron::Cron>),
     /// `@every`: so many seconds after each other, from a beginning.
     Every(every::Every),
 }
@@ -56,7 +56,7 @@ impl Schedule {
             } else if text.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("@every")) {
                 every::Every::parse(text, beginning).map(Rule::Every)
             } else {
-                cron::Cron::parse(text).map(Rule::Cron)
+                cron::Cron::parse(text).map(|cron| Rule::Cron(Box::new(cron)))
             };
             rule.map_err(|why| WrongExpression { index, why })
         };

@@ -45,7 +45,7 @@ pub struct PutJob {
 impl Store {
     /// One job.
     pub async fn job(&self, name: String) -> Result<Job, StoreError> {
-        self.requests.read(move |snapshot| Ok(with_last(snapshot.conn, get(snapshot.conn, &name)?)?)).await
+        self.requests.read(move |snapshot| with_last(snapshot.conn, get(snapshot.conn, &name)?)).await
     }
 
     /// Jobs by name, at most so many, from behind one.
