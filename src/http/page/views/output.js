@@ -117,6 +117,7 @@ export class OutputView {
     if (lines !== this.#lines && this.#lines) {
       this.#search.stop();
       this.#search = this.#newSearch();
+      this.#isAwaited = this.#linked !== null;
       this.#find();
     }
     this.#lines = lines;
