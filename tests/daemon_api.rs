@@ -95,13 +95,25 @@ fn the_daemon_tells_who_it_is_and_how_it_is() {
     let reader = Reader::open(&daemon, running, 0);
     let system = daemon.get("/v1/system").expect(200).json();
     let keys: Vec<&String> = system.as_object().unwrap().keys().collect();
-    let told =
-        ["version", "instance", "started_at", "database_bytes", "runs", "readers", "url", "user", "silent_proxies"];
+    let told = [
+        "version",
+        "instance",
+        "started_at",
+        "database_bytes",
+        "disk_free_bytes",
+        "runs",
+        "draining",
+        "readers",
+        "url",
+        "user",
+        "silent_proxies",
+    ];
     assert_eq!(keys, told);
     assert_eq!(system["version"], env!("CARGO_PKG_VERSION"));
     let instance = system["instance"].as_str().unwrap();
     assert!(instance.len() == 12 && instance.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
     assert_eq!(reader.hello["instance"], system["instance"]);
+    assert!(system["disk_free_bytes"].as_i64().unwrap() > 4_096, "{system}");
     assert!(system["database_bytes"].as_i64().unwrap() > 4_096 && system["started_at"].is_string(), "{system}");
     let runs = json!({"queued": 0, "running": 1, "succeeded": 0, "failed": 1, "canceled": 0, "timed_out": 0, "interrupted": 0});
     assert_eq!((&system["runs"], &system["readers"]), (&runs, &1.into()));

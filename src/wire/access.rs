@@ -23,8 +23,10 @@ pub struct SessionBody<'a> {
     pub last_used_at: Option<String>,
     /// When it ends unless it is used; `None` is never.
     pub expires_at: Option<String>,
-    /// From where it was last used.
+    /// Where it was enrolled from.
     pub address: Option<Cow<'a, str>>,
+    /// What enrolled it, in its own words: `Firefox on Linux`.
+    pub agent: Option<Cow<'a, str>>,
     /// Whether it is the asking one.
     pub current: bool,
 }

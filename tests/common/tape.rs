@@ -22,8 +22,16 @@ pub use answer::Open;
 use answer::{Answer, shown, split};
 
 /// Numbers in JSON that nobody can foretell.
-const FIGURES: &[&str] =
-    &["pid", "duration_ms", "database_bytes", "freed_bytes", "free_bytes", "needed_bytes", "used_bytes"];
+const FIGURES: &[&str] = &[
+    "pid",
+    "duration_ms",
+    "database_bytes",
+    "disk_free_bytes",
+    "freed_bytes",
+    "free_bytes",
+    "needed_bytes",
+    "used_bytes",
+];
 
 /// What stands behind the same in what is told to people.
 const IN_USE: &str = " KiB are in use";

@@ -64,7 +64,7 @@ pub async fn sessions(context: &Context) -> Result<u8, Failure> {
         print::answer_json(&format!("[{}]", sessions.join(",")))?;
         return Ok(0);
     }
-    let mut table = Table::new(&[">ID", "ROLE", "LAST USED", "EXPIRES", "ADDRESS", "NAME"]);
+    let mut table = Table::new(&[">ID", "ROLE", "LAST USED", "EXPIRES", "ADDRESS", "AGENT", "NAME"]);
     for session in sessions {
         let session: SessionBody = read(session.get().as_bytes())?;
         let colour = if session.current { Colour::Cyan } else { Colour::Plain };
@@ -75,6 +75,7 @@ pub async fn sessions(context: &Context) -> Result<u8, Failure> {
             (session.last_used_at.as_deref().unwrap_or("-"), Colour::Plain),
             (session.expires_at.as_deref().unwrap_or("never"), Colour::Plain),
             (session.address.as_deref().unwrap_or("-"), Colour::Plain),
+            (session.agent.as_deref().unwrap_or("-"), Colour::Plain),
             (&name, colour),
         ]);
     }

@@ -94,6 +94,7 @@ pub async fn enroll(request: Request) -> Answer {
     let mut fields = json_body(&request).await?;
     let given = fields.text("token", |_| Ok(()));
     let session_name = fields.text("name", name);
+    let agent = fields.text("agent", name);
     let wants_cookie = fields.boolean("cookie").unwrap_or(false);
     if given.is_none() && fields.is_right() {
         fields.wrong("token", "required", "must be an enrollment token, which starts with rbe_");
@@ -107,6 +108,7 @@ pub async fn enroll(request: Request) -> Answer {
         enrollment_sha256: enrollment.sha256(),
         session_sha256: if wants_cookie { token.cookie_sha256() } else { token.sha256() },
         name: session_name,
+        agent,
         address: peer.address.map(|address| address.to_string()),
         default_ttl_s: app.config.sessions.ttl_s as i64,
     };

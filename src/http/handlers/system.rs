@@ -44,6 +44,7 @@ pub async fn system(request: Request) -> Answer {
             "instance": app.store.instance(),
             "started_at": app.started_at.to_string(),
             "database_bytes": app.database_bytes(),
+            "disk_free_bytes": app.disk_free_bytes(),
             "runs": runs,
             "draining": app.store.draining(),
             "readers": app.metrics.readers_now(),

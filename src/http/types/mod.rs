@@ -43,6 +43,7 @@ impl<'a> SessionBody<'a> {
             last_used_at: Some(session.last_used_at.to_string()),
             expires_at: session.expires_at.map(|at| at.to_string()),
             address: session.address.as_deref().map(Cow::from),
+            agent: session.agent.as_deref().map(Cow::from),
             current: current == Some(session.id),
         }
     }

@@ -65,8 +65,10 @@ pub struct Redeem {
     pub enrollment_sha256: TokenSha256,
     /// Of the session's token, made by the caller.
     pub session_sha256: TokenSha256,
-    /// What the session is to be called; `None`: the token's label, else its role.
+    /// What the session is to be called; `None`: the token's label, else what enrolls it, else its role.
     pub name: Option<String>,
+    /// What enrolls it, in its own words.
+    pub agent: Option<String>,
     /// Address of the client.
     pub address: Option<String>,
     /// `sessions.ttl_s`.
@@ -133,11 +135,12 @@ fn redeem(tx: &mut Writer<'_>, redeem: &Redeem) -> Result<Session, StoreError> {
     let (role, label, session_ttl_s, jobs) = spent.ok_or(Refusal::EnrollmentInvalid)?;
     let new = NewSession {
         token_sha256: redeem.session_sha256,
-        name: redeem.name.clone().or(label).unwrap_or_else(|| role.to_string()),
+        name: redeem.name.clone().or(label).or_else(|| redeem.agent.clone()).unwrap_or_else(|| role.to_string()),
         role,
         jobs,
         ttl_s: session_ttl_s.unwrap_or(redeem.default_ttl_s),
         address: redeem.address.clone(),
+        agent: redeem.agent.clone(),
     };
     table::insert(tx, new)
 }

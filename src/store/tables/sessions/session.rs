@@ -21,6 +21,8 @@ pub struct Session {
     pub ttl_s: i64,
     /// Where it was enrolled from.
     pub address: Option<String>,
+    /// What enrolled it, in its own words.
+    pub agent: Option<String>,
     /// When it was enrolled.
     pub created_at: UnixMs,
     /// When it was used last, or enrolled.

@@ -24,22 +24,24 @@ pub struct NewSession {
     pub jobs: Option<Vec<String>>,
     pub ttl_s: i64,
     pub address: Option<String>,
+    pub agent: Option<String>,
 }
 
 /// Makes a session.
 pub fn insert(tx: &mut Writer<'_>, new: NewSession) -> Result<Session, StoreError> {
-    let NewSession { token_sha256, name, role, jobs, ttl_s, address } = new;
+    let NewSession { token_sha256, name, role, jobs, ttl_s, address, agent } = new;
     let expires_at = expiry(tx.now, ttl_s);
     let id = tx.prepare(sql::SESSIONS_INSERT)?.query_row(
         named_params! {
             ":token_sha256": token_sha256, ":name": name, ":role": role.as_str(), ":ttl_s": ttl_s,
-            ":jobs": jobs.as_ref().map(json), ":address": address, ":now": tx.now.0, ":expires_at": expires_at.map(|at| at.0),
+            ":jobs": jobs.as_ref().map(json), ":address": address, ":agent": agent,
+            ":now": tx.now.0, ":expires_at": expires_at.map(|at| at.0),
         },
         |row| row.get(0),
     )?;
     tx.prepare(sql::META_RAISE)?.execute(named_params! {":key": "last_session_id", ":value": id})?;
     tx.counters.expires(expires_at);
-    Ok(Session { id, name, role, jobs, ttl_s, address, created_at: tx.now, last_used_at: tx.now, expires_at })
+    Ok(Session { id, name, role, jobs, ttl_s, address, agent, created_at: tx.now, last_used_at: tx.now, expires_at })
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
@@ -50,6 +52,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
         jobs: jobs_from(row)?,
         ttl_s: row.get("ttl_s")?,
         address: row.get("address")?,
+        agent: row.get("agent")?,
         created_at: UnixMs(row.get("created_at")?),
         last_used_at: UnixMs(row.get("last_used_at")?),
         expires_at: row.get::<_, Option<i64>>("expires_at")?.map(UnixMs),
