@@ -73,9 +73,9 @@ fn made(source: &Path) -> Result<Vec<Made>, String> {
     for path in of("webmanifest") {
         files.push(hashed(path, named(&text(path)?, &files).into_bytes())?);
     }
-    // Of two rules the later one wins.
+    // Of two rules the later one wins: what all have in common first, what a window or paper needs otherwise last.
     let mut sheets = of("css");
-    sheets.sort_by_key(|path| !path.ends_with("style.css"));
+    sheets.sort_by_key(|path| (path.ends_with("media.css"), !path.ends_with("style.css")));
     let mut styles = String::new();
     for path in sheets {
         styles.push_str(&text(path)?);

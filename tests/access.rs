@@ -151,7 +151,10 @@ fn an_enrollment_token_is_made_listed_traded_once_and_withdrawn() {
     assert!(session_token.starts_with("rbs_") && session_token.len() >= 4 + 27);
     let session = &traded["session"];
     let keys: Vec<&String> = session.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["id", "name", "role", "jobs", "created_at", "last_used_at", "expires_at", "address", "agent", "current"]);
+    assert_eq!(
+        keys,
+        ["id", "name", "role", "jobs", "created_at", "last_used_at", "expires_at", "address", "agent", "current"]
+    );
     let told = ["name", "role", "address", "current"].map(|field| session[field].clone());
     assert_eq!(json!(told), json!(["phone", "operator", "127.0.0.1", true]));
     let own = daemon.tcp().with_token(session_token).get("/v1/session").expect(200).json();

@@ -18,7 +18,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::attack_browser;
-use crate::common::{Address, Daemon, Response, page_file};
+use crate::common::{Address, Daemon, Response, cli, page_file};
 
 #[path = "../build/modules.rs"]
 mod modules;
@@ -39,10 +39,10 @@ fn is_bounded(answer: &Response) {
     let policy = answer.header("content-security-policy").unwrap();
     for rule in [
         "default-src 'none'",
-        "script-src 'self'",
         "style-src 'self'",
         "connect-src 'self'",
         "img-src 'self' data:",
+        "manifest-src 'self'",
         "frame-ancestors 'none'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -50,6 +50,9 @@ fn is_bounded(answer: &Response) {
     ] {
         assert!(policy.split(';').any(|have| have.trim() == rule), "{rule} is missing in {policy}");
     }
+    // Of all that could stand in a page the one script that does, by its hash.
+    let scripts = policy.split(';').find_map(|rule| rule.trim().strip_prefix("script-src 'self' 'sha256-"));
+    assert!(scripts.is_some_and(|hash| hash.len() == 45 && hash.ends_with("='")), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
@@ -352,6 +355,7 @@ fn served_elsewhere(name: &str) -> String {
 
 /// Does what a scenario asks for; answers one line.
 fn obey(daemon: &mut Daemon, words: &str) -> String {
+    let copy = daemon.dir().join("page.copy.db").display().to_string();
     match words.split_once(' ').unwrap_or((words, "")) {
         ("enroll", role) => {
             let made = daemon.post("/v1/enrollment-tokens", &json!({"role": role, "label": format!("{role}'s desk")}));
@@ -364,6 +368,34 @@ fn obey(daemon: &mut Daemon, words: &str) -> String {
         ("start", _) => {
             daemon.start_again();
             "started".to_owned()
+        }
+        ("freeze", _) => {
+            daemon.signal(Signal::STOP);
+            "frozen".to_owned()
+        }
+        ("thaw", _) => {
+            daemon.signal(Signal::CONT);
+            "thawed".to_owned()
+        }
+        // How long a cancel waits.
+        ("grace", seconds) => {
+            let text = std::fs::read_to_string(daemon.dir().join("config.toml")).unwrap();
+            let is_it = |line: &&str| line.starts_with("kill_grace_s = ");
+            let text = text.replace(text.lines().find(is_it).unwrap(), &format!("kill_grace_s = {seconds}"));
+            daemon.rebuild(|builder| builder.config(&text));
+            daemon.stop();
+            daemon.start_again();
+            seconds.to_owned()
+        }
+        ("backup", _) => {
+            cli(daemon, &["backup", "--force", &copy]).expect(0);
+            copy
+        }
+        ("restore", _) => {
+            daemon.stop();
+            cli(daemon, &["restore", &copy]).expect(0);
+            daemon.start_again();
+            "restored".to_owned()
         }
         _ => panic!("a scenario asks for {words:?}"),
     }

@@ -53,6 +53,13 @@ export async function an_admin_lets_in_and_revokes({browser, base, api}) {
   await page.getByRole('button', {name: 'Make a link'}).click();
   const link = await page.getByLabel('A link for the role viewer').inputValue();
   assert.match(link, new RegExp(`^${base}/#enroll=rbe_`));
+  // It was made on the machine itself, where nobody else finds it; a phone reads the same from the code.
+  await page.getByText('It works on this machine alone.').waitFor();
+  const code = await page.getByRole('img', {name: 'The link as a QR code'}).boundingBox();
+  assert.ok(code.width >= 150 && code.width === code.height, JSON.stringify(code));
+  await shot(page, 'link');
+  const made = page.locator('.list li', {hasText: 'wall <b>display</b>'});
+  await made.getByText('not used yet').waitFor();
   const guest = await openPage(browser, base, {role: null});
   await guest.goto(link);
   await guest.getByRole('navigation', {name: 'Main'}).waitFor();
@@ -60,7 +67,12 @@ export async function an_admin_lets_in_and_revokes({browser, base, api}) {
   await goTo(guest, `#/runs/${id}`);
   await guest.getByRole('heading', {name: String(id)}).waitFor();
   assert.equal(await guest.getByRole('button', {name: 'Cancel …'}).count(), 0);
-  await page.reload();
+  // The lists follow by themselves: the link is used, and nothing that could be withdrawn; the browser is told apart.
+  await page.getByText('The link for the role viewer was used.').waitFor();
+  await made.getByText('used', {exact: true}).waitFor();
+  assert.equal(await page.getByRole('button', {name: 'Withdraw wall <b>display</b>'}).count(), 0);
+  await made.getByText(/^Chrome on Linux, from 127\.0\.0\.1; used/).waitFor();
+  await shot(page, 'access-live');
   await page.getByRole('button', {name: 'Revoke … wall <b>display</b>'}).click();
   await shot(page, 'revoke');
   await page.getByRole('button', {name: 'Revoke it'}).click();

@@ -14,7 +14,7 @@ const SHOTS = process.env.SHOTS;
 
 const answers = createInterface({input: process.stdin})[Symbol.asyncIterator]();
 
-/** Asks the test in Rust: `enroll ROLE`, `kill`, `start`, `url`. */
+/** Asks the test in Rust: `enroll ROLE`, `kill`, `start`, `freeze`, `thaw`, `backup`, `restore`, `grace SECONDS`. */
 export async function harness(words) {
   process.stdout.write(`@${words}\n`);
   const {value} = await answers.next();
@@ -53,10 +53,12 @@ export async function startBrowser() {
 }
 
 /** A page of its own with a session of a role; what goes wrong in it fails the scenario. */
-export async function openPage(browser, base, {role = 'admin', ...options} = {}) {
+export async function openPage(browser, base, {role = 'admin', hasClock = false, ...options} = {}) {
   const context = await browser.newContext({viewport: {width: 1280, height: 800}, colorScheme: 'light', ...options});
   context.setDefaultTimeout(DEADLINE);
   const page = await context.newPage();
+  // Its time goes on as ever, and can be moved.
+  if (hasClock) await page.clock.install();
   page.troubles = [];
   page.on('pageerror', error => page.troubles.push(`error: ${error.stack}`));
   page.on('dialog', dialog => {

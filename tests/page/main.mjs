@@ -3,8 +3,10 @@
 //   BASE, TOKEN, BROWSER, ELSEWHERE (where the example lies) in the environment; SHOTS is where pictures go. Arguments: the names of some scenarios.
 
 import * as access from './access.mjs';
+import * as again from './again.mjs';
 import {Api, startBrowser} from './browser.mjs';
 import * as elsewhere from './elsewhere.mjs';
+import * as frame from './frame.mjs';
 import * as jobs from './jobs.mjs';
 import * as live from './live.mjs';
 import * as log from './log.mjs';
@@ -12,8 +14,12 @@ import * as looks from './looks.mjs';
 import * as output from './output.mjs';
 import * as resume from './resume.mjs';
 import * as runs from './runs.mjs';
+import * as sizes from './sizes.mjs';
+import * as told from './told.mjs';
 
-const scenarios = Object.entries({...access, ...runs, ...output, ...log, ...resume, ...elsewhere, ...jobs, ...looks, ...live});
+const scenarios = Object.entries({
+  ...access, ...again, ...runs, ...output, ...log, ...resume, ...elsewhere, ...jobs, ...frame, ...looks, ...sizes, ...told, ...live,
+});
 const wanted = process.argv.slice(2);
 const browser = await startBrowser();
 const api = new Api(process.env.BASE, process.env.TOKEN);

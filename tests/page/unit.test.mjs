@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
+import {agent} from '../../src/http/page/agent.js';
 import {PLAIN, plain, segments, SHOWN_CHARS_MAX, styleAfter} from '../../src/http/page/ansi.js';
-import {duration, seconds, shown} from '../../src/http/page/format.js';
+import {duration, seconds, shown, stamp} from '../../src/http/page/format.js';
 import {CHUNK_LINES, Lines} from '../../src/http/page/lines.js';
 import {Search} from '../../src/http/page/search.js';
 
@@ -157,4 +158,21 @@ test('times are read and said', () => {
   assert.deepEqual(['90', '90s', ' 15m ', '2h', '1d', 'soon', ''].map(seconds), [90, 90, 900, 7_200, 86_400, NaN, NaN]);
   assert.deepEqual([420, 7_300, 42_000, 185_000, 7_800_000, 273_600_000].map(duration),
     ['0.42 s', '7.3 s', '42 s', '3 min 05 s', '2 h 10 min', '3 d 4 h']);
+});
+
+test('times of another day have their date', () => {
+  const midnight = new Date();
+  midnight.setHours(0, 0, 0, 0);
+  assert.equal(stamp(midnight.toISOString()), '00:00:00.000');
+  assert.match(stamp(new Date(midnight - 1).toISOString()), /^\d{4}-\d\d-\d\d 23:59:59.999$/);
+});
+
+test('a browser says what it is and where', () => {
+  for (const [said, wanted] of [
+    ['Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', 'Firefox on Linux'],
+    ['Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36', 'Chrome on Android'],
+    ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1', 'Safari on iPhone'],
+    ['Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0', 'Edge on Windows'],
+    ['curl/8.14.1', 'a browser'],
+  ]) assert.equal(agent(said), wanted);
 });

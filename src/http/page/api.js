@@ -1,6 +1,15 @@
 // Requests to the daemon, and who this browser is to it. Every refusal becomes a `Refused` with the daemon's own words.
 
-import {learnClock} from './format.js';
+import {agent} from './agent.js';
+import {learnClock, now} from './format.js';
+import {stored} from './keep.js';
+
+/** A request that has no answer after this long gets none. */
+const ANSWER_MS = 10_000;
+/** A request that somebody waits for is busy after this long. */
+const BUSY_MS = 400;
+/** What begins sooner after a press was asked for by it; anything else is the page's own. */
+const PRESS_MS = 1_000;
 
 /** The daemon said no. */
 export class Refused extends Error {
@@ -17,14 +26,18 @@ export class Refused extends Error {
   }
 }
 
-/** The daemon did not answer. */
+/** The daemon did not answer: nothing listens there, or, where `isLate`, it has not within `ANSWER_MS`. */
 export class Unreachable extends Error {
-  constructor() {
-    super('the daemon does not answer');
+  constructor(method, isLate) {
+    const isRead = method === 'GET';
+    super(isLate
+      ? `The daemon has not answered within ${ANSWER_MS / 1_000} s${isRead ? '' : ': whether it has done it is not known'}.`
+      : 'The daemon does not answer.');
+    this.isLate = isLate;
   }
 }
 
-/** A value that tells those who watch it when it changes. */
+/** A value that tells those who watch it when it changes, and what it was before. */
 export class Watched {
   #watchers = new Set();
 
@@ -34,8 +47,9 @@ export class Watched {
 
   set(value) {
     if (value === this.value) return;
+    const before = this.value;
     this.value = value;
-    for (const tell of [...this.#watchers]) tell(value);
+    for (const tell of [...this.#watchers]) tell(value, before);
   }
 
   /** Answers what ends the watch. */
@@ -45,10 +59,39 @@ export class Watched {
   }
 }
 
+/** When something was pressed last, by `performance.now()`. */
+let pressedAt = -Infinity;
+
+/** Something was pressed. */
+export const pressed = () => (pressedAt = performance.now());
+
+/** Whether somebody waits for an answer, for longer than nobody notices. */
+export const isBusy = new Watched(false);
+
+/** Since when the daemon has not answered, in milliseconds; null while it does. */
+export const silentSince = new Watched(null);
+
+/** Something came from the daemon. */
+export const heard = () => silentSince.set(null);
+
 /** Who this browser is: undefined until it is known, null without a session, else what `GET /v1/session` says. */
 export const session = new Watched(undefined);
 
 const RANKS = ['viewer', 'operator', 'admin'];
+
+/** Why there is no session any more: `ended`, `expired` or `unknown`; null where there was none, or somebody logged out. */
+export const left = {why: null};
+
+/** The session that this browser had when it was last here: what it is told by when it is gone. No secret is in it. */
+const known = stored('session');
+
+/** There is no session any more. */
+export function lose(why) {
+  const had = session.value ?? known.get();
+  const isOver = had?.expires_at && Date.parse(had.expires_at) <= now();
+  left.why = had ? (isOver ? 'expired' : why) : null;
+  session.set(null);
+}
 
 /** Whether this session may what needs a role. */
 export const may = role => RANKS.indexOf(session.value?.role) >= RANKS.indexOf(role);
@@ -60,18 +103,42 @@ export async function ask(method, path, body, headers = {}) {
     options.body = JSON.stringify(body);
     options.headers['Content-Type'] = 'application/json';
   }
-  let response, text;
-  try {
-    response = await fetch(path, options);
-    text = await response.text();
-  } catch {
-    throw new Unreachable();
-  }
+  const {response, text} = await answered(method, path, options);
+  heard();
   learnClock(response.headers.get('Date'));
   if (response.ok) return text ? JSON.parse(text) : null;
   const refused = new Refused(response.status, parsed(text));
-  if (response.status === 401 && path !== '/v1/enroll') session.set(null);
+  if (response.status === 401 && path !== '/v1/enroll') lose('unknown');
   throw refused;
+}
+
+/** How many requests are waited for. */
+let slow = 0;
+
+async function answered(method, path, options) {
+  const begun = Date.now(), leaving = new AbortController();
+  // What waits for the end of a run has that time as well.
+  const waitMs = 1_000 * Number(/[?&]wait_s=(\d+)/.exec(String(path))?.[1] ?? 0);
+  const limit = setTimeout(() => leaving.abort(), ANSWER_MS + waitMs);
+  let isSlow = false;
+  const timer = performance.now() - pressedAt > PRESS_MS ? 0 : setTimeout(() => {
+    isSlow = true;
+    slow += 1;
+    isBusy.set(true);
+  }, BUSY_MS);
+  try {
+    const response = await fetch(path, {...options, signal: leaving.signal});
+    return {response, text: await response.text()};
+  } catch {
+    const isLate = leaving.signal.aborted;
+    silentSince.set(silentSince.value ?? begun);
+    throw new Unreachable(method, isLate);
+  } finally {
+    clearTimeout(timer);
+    clearTimeout(limit);
+    if (isSlow) slow -= 1;
+    isBusy.set(slow > 0);
+  }
 }
 
 function parsed(text) {
@@ -106,7 +173,10 @@ export const remove = path => ask('DELETE', path);
 /** Asks who this browser is. */
 export async function whoAmI() {
   try {
-    session.set(await get('/v1/session'));
+    const found = await get('/v1/session');
+    known.set(found);
+    const {value} = session;
+    if (!value || value.id !== found.id || value.role !== found.role || value.name !== found.name) session.set(found);
   } catch (error) {
     if (!(error instanceof Refused && error.status === 401)) throw error;
   }
@@ -114,12 +184,13 @@ export async function whoAmI() {
 
 /** Trades an enrollment token for a session, which the browser keeps as a cookie that no script can read. */
 export async function enroll(token) {
-  await post('/v1/enroll', {token, cookie: true});
+  await post('/v1/enroll', {token, cookie: true, agent: agent()});
   await whoAmI();
 }
 
 /** Ends this browser's session. */
 export async function logOut() {
   await remove('/v1/session');
-  session.set(null);
+  known.set(null);
+  lose(null);
 }

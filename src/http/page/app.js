@@ -1,15 +1,23 @@
-// The page's frame: who is here, where in the page they are, and what is told to all views alike.
+// The page: who is here, where in the page they are, and what all views share.
 //
 // A view is an object with `render()`, which answers what to show, a `title`, and maybe: `enter()` and `leave()`,
-// `go(parameters)` for another part of the same view, `rendered(root)` when it is in the page, `ticks`, true while it
-// shows time that passes. It calls `update` when it has changed; then the whole page is described again, and lit-html
-// changes what is different.
+// `go(parameters)` for another part of the same view, `rendered(root)` when it is in the page, `again()` when the daemon
+// answers after it did not, `ticks`, true while it shows time that passes, `state`, the state of a run that the tab's
+// picture tells. It calls `update` when it has changed; then the whole page is described again, and lit-html changes what
+// is different.
 
-import {askAhead, enroll, logOut, may, session, Unreachable, whoAmI} from './api.js';
-import {capital, plural, shown} from './format.js';
+import {askAhead, enroll, isBusy, left, logOut, pressed, session, silentSince, Unreachable, whoAmI} from './api.js';
+import {showState} from './favicon.js';
+import {shown} from './format.js';
+import {frame} from './frame.js';
+import {render} from './html.js';
+import {Messages} from './messages.js';
+import {Notices} from './notices.js';
+import {listenForKeys} from './shortcuts.js';
 import {link} from './stream.js';
-import {html, nothing, render} from './html.js';
+import {lookAtSystem, system} from './system.js';
 import {AccessView} from './views/access.js';
+import {forgetDrafts} from './views/draft.js';
 import {EnterView} from './views/enter.js';
 import {JobsView} from './views/jobs.js';
 import {QueuesView} from './views/queues.js';
@@ -17,22 +25,57 @@ import {RunView} from './views/run.js';
 import {RunsView} from './views/runs.js';
 import {SubmitView} from './views/submit.js';
 
+/** How often a daemon that does not answer is asked whether it does, in milliseconds. */
+const PROBE_MS = 3_000;
+
 const root = document.querySelector('#app');
 const page = {
   view: null,
   key: '',
   /** The list of runs, as it was left: going back finds it as it was. */
   kept: null,
-  said: '',
-  trouble: null,
+  /** What is being done for somebody, by its name; null while nothing is. */
+  doing: null,
+  messages: new Messages(update),
   update,
   draw,
   /** Says something that happened, to eyes and screen readers. */
-  say(text) {
-    page.said = text;
-    update();
+  say: text => page.messages.say(text),
+  /** Says it until somebody has put it away; `href` is where there is more of it. */
+  stay: (text, href) => page.messages.stay(text, href),
+  /** Says what went wrong with something, which has a name. */
+  fail: (error, what) => page.messages.fail(error, what),
+  /**
+   * Does something for somebody, one thing at a time, and says what came of it; `what` is its name. Whether it was done.
+   */
+  async deed(what, task, said) {
+    if (page.doing !== null) return false;
+    page.doing = what;
+    page.messages.settle(what);
+    try {
+      await task();
+      if (said) page.say(said);
+      return true;
+    } catch (error) {
+      // Without a session the page says so by itself.
+      if (error.status !== 401) page.fail(error, what);
+      return false;
+    } finally {
+      page.doing = null;
+      update();
+    }
   },
+  /** Asks whether the daemon answers. */
+  async probe() {
+    await whoAmI().catch(() => {});
+    known();
+  },
+  logOut: () => page.deed('log out', async () => {
+    await logOut();
+    forgetDrafts();
+  }),
 };
+page.notices = new Notices(page);
 
 let isDue = false;
 
@@ -46,9 +89,10 @@ function update() {
 
 function draw() {
   isDue = false;
-  render(frame(), root);
+  render(frame(page), root);
   const title = page.view?.title;
   document.title = title ? `${shown(title)} · Runabout` : 'Runabout';
+  showState(silentSince.value !== null || link.value?.failures > 0 ? 'offline' : page.view?.state);
   page.view?.rendered?.(root);
 }
 
@@ -73,7 +117,7 @@ function go() {
   }
   const isFirst = page.key === '';
   leave();
-  [page.key, page.said] = [key, ''];
+  page.key = key;
   const {kept} = page;
   page.view = kept?.key === key ? kept.view : new View(page, parameters);
   page.view.enter?.();
@@ -82,93 +126,13 @@ function go() {
   scrollTo(0, kept?.key === key ? kept.scrolled : 0);
   // A screen reader goes on where the new view begins.
   if (!isFirst) root.querySelector('h1')?.focus({preventScroll: true});
+  lookAtSystem();
 }
 
 function leave() {
   if (!page.view) return;
   page.view.leave?.();
   if (page.view instanceof RunsView) page.kept = {key: page.key, view: page.view, scrolled: scrollY};
-}
-
-const frame = () => html`
-  <a class="skip" href="#main" @click=${skip}>Skip to content</a>
-  ${session.value ? header() : nothing}
-  ${disconnected()}
-  <main id="main" tabindex="-1" data-view=${page.key.split(' ')[0]}>
-    ${page.trouble ? html`<p class="trouble" role="alert">${page.trouble} <button type="button" @click=${start}>Try again</button></p>` : nothing}
-    ${page.view?.render() ?? nothing}
-  </main>
-  <p class="said" role="status">${page.said}</p>`;
-
-const header = () => html`<header>
-  <a class="brand" href="#/runs"><img src="/page/icon.svg" alt="" width="22" height="22">Runabout</a>
-  <nav aria-label="Main">
-    ${session.value.role === 'trigger' ? nothing : tab('runs', 'Runs')}
-    ${tab('jobs', 'Jobs')}
-    ${may('operator') ? tab('submit', 'Submit') : nothing}
-    ${session.value.role === 'trigger' ? nothing : tab('queues', 'Queues')}
-    ${may('admin') ? tab('access', 'Access') : nothing}
-  </nav>
-  <div class="who">
-    <span class="name" title="Your session and its role">${session.value.name} <span class="role">${session.value.role}</span></span>
-    <button type="button" class="quiet" @click=${theme} aria-label="Colours: ${themeName()}"><span aria-hidden="true">◐</span> ${capital(themeName())}</button>
-    ${session.value.id === null ? nothing : html`<button type="button" class="quiet" @click=${out}>Log out</button>`}
-  </div>
-</header>`;
-
-const tab = (name, label) => {
-  const isHere = page.key.startsWith(name) || (name === 'runs' && page.key.startsWith('run '));
-  return html`<a href="#/${name}" aria-current=${isHere ? 'page' : nothing}>${label}</a>`;
-};
-
-/** Says that nothing is live, when it comes back, and lets nobody wait for that. A moment's loss is not worth a word. */
-function disconnected() {
-  const state = link.value;
-  if (!session.value || !state || !['waiting', 'connecting'].includes(state.phase) || state.failures < 1) return nothing;
-  const s = state.until ? Math.max(0, Math.ceil((state.until - Date.now()) / 1_000)) : 0;
-  const text = state.phase === 'waiting' && s > 0 ? `Next try in ${plural(s, 'second')}.` : 'Trying now …';
-  return html`<div class="banner" role="status" aria-live="polite"><strong>Disconnected.</strong>
-    <span aria-live="off">${text}</span> <button type="button" @click=${state.retry}>Now</button></div>`;
-}
-
-function skip(event) {
-  event.preventDefault();
-  root.querySelector('main').focus();
-}
-
-async function out() {
-  try {
-    await logOut();
-  } catch (error) {
-    page.say(error.message);
-  }
-}
-
-const THEMES = ['auto', 'light', 'dark'];
-const themeName = () => document.documentElement.dataset.theme ?? 'auto';
-
-function theme() {
-  setTheme(THEMES[(THEMES.indexOf(themeName()) + 1) % THEMES.length]);
-  update();
-}
-
-function setTheme(name) {
-  const {dataset} = document.documentElement;
-  if (name === 'auto' || !THEMES.includes(name)) delete dataset.theme;
-  else dataset.theme = name;
-  try {
-    localStorage.setItem('theme', name);
-  } catch {
-    // A browser that keeps nothing forgets this too.
-  }
-}
-
-function rememberedTheme() {
-  try {
-    return localStorage.getItem('theme') ?? 'auto';
-  } catch {
-    return 'auto';
-  }
 }
 
 /** The token of `#enroll=TOKEN`, which leaves the address bar and the history before anything else is done with it. */
@@ -180,7 +144,6 @@ function takeToken() {
 
 async function start() {
   const token = takeToken();
-  page.trouble = null;
   try {
     // What the first view shows needs no answer to who asks.
     const [, View, parameters] = routed(), first = token ? null : View.first?.(parameters);
@@ -188,22 +151,50 @@ async function start() {
     if (token) await enroll(token);
     else await whoAmI();
   } catch (error) {
-    if (error instanceof Unreachable) page.trouble = 'The daemon does not answer.';
-    else EnterView.refusal = error;
+    // One that does not answer is asked until it does.
+    if (!(error instanceof Unreachable)) EnterView.refusal = error;
     if (token) await whoAmI().catch(() => {});
+    if (token && error instanceof Unreachable) EnterView.refusal = error;
   }
-  if (session.value === undefined && !page.trouble) session.set(null);
-  go();
+  known();
+  update();
 }
 
-setTheme(rememberedTheme());
-session.watch(() => {
+/** Whoever the daemon has answered and not named has no session. */
+function known() {
+  if (session.value === undefined && silentSince.value === null) session.set(null);
+}
+
+session.watch(value => {
   page.kept = null;
+  if (value) left.why = null;
+  page.messages.clear();
   go();
+  lookAtSystem({now: true});
+  page.notices.start();
 });
-link.watch(update);
+link.watch((state, before) => {
+  if (state?.phase === 'live' && before?.phase !== 'live') lookAtSystem({now: before?.failures > 0});
+  update();
+});
+for (const watched of [isBusy, system]) watched.watch(update);
+silentSince.watch((since, before) => {
+  if (since === null && before !== null) page.view?.again?.();
+  update();
+});
 addEventListener('hashchange', () => (location.hash.startsWith('#enroll=') ? start() : go()));
+document.addEventListener('visibilitychange', () => lookAtSystem());
+for (const press of ['pointerdown', 'keydown']) addEventListener(press, pressed, {capture: true, passive: true});
+listenForKeys(update);
+let isProbing = false;
 setInterval(() => {
-  if (!document.hidden && (page.view?.ticks || link.value?.phase === 'waiting')) update();
+  lookAtSystem();
+  if (!document.hidden && (page.view?.ticks || link.value?.phase === 'waiting' || silentSince.value !== null)) update();
 }, 1_000);
+setInterval(async () => {
+  if (silentSince.value === null || isProbing || document.hidden) return;
+  isProbing = true;
+  await page.probe();
+  isProbing = false;
+}, PROBE_MS);
 start();

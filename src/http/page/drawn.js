@@ -2,7 +2,7 @@
 // classes, or a colour; a link is what `links.js` lets through.
 
 import {plain, segments} from './ansi.js';
-import {clock, plural} from './format.js';
+import {plural, stamp} from './format.js';
 import {Lines} from './lines.js';
 import {addresses, target} from './links.js';
 
@@ -40,7 +40,7 @@ function numbered(line, href) {
 
 function timed({at}) {
   const time = element('span', 'time');
-  time.textContent = at ? clock(at) : '';
+  time.textContent = at ? stamp(at) : '';
   return time;
 }
 

@@ -24,6 +24,8 @@ export class RunFeed {
   isCaughtUp = false;
   /** Why there is nothing to see any more; null while there is. */
   gone = null;
+  /** Why the run could not be asked for; null once it could. */
+  unread = null;
   #stream = null;
   #timer = 0;
   #changed;
@@ -50,10 +52,12 @@ export class RunFeed {
     try {
       const run = await get(`/v1/runs/${this.id}`);
       if (run.last_seq >= (this.run?.last_seq ?? 0)) this.run = run;
-      this.#changed();
+      this.unread = null;
     } catch (error) {
-      if (error instanceof Refused && [404, 410].includes(error.status)) this.#leave(error);
+      if (error instanceof Refused && [404, 410].includes(error.status)) return this.#leave(error);
+      this.unread = error;
     }
+    this.#changed();
   }
 
   #leave(refused) {

@@ -51,6 +51,9 @@ export function moment(time) {
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(time)}`;
 }
 
+/** 06:32:01.123, behind its date where that is not today's. */
+export const stamp = time => (moment(time).slice(0, 10) === moment(now()).slice(0, 10) ? clock(time) : moment(time));
+
 /** 06:32:01.123 in this browser's zone. */
 export function clock(time) {
   const at = new Date(time);
@@ -97,7 +100,8 @@ export function command(run) {
   return (run.command ?? []).map(quoted).join(' ') + rest;
 }
 
-const quoted = word => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+/** A word as a shell would be given it. */
+export const quoted = word => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 /** Why a run ended as it did, in words. */
 export function outcome(run) {

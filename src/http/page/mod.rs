@@ -5,19 +5,30 @@
 //! loaded from elsewhere. `POLICY` bounds what the page may do in a browser.
 
 use std::io::Read as _;
+use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use flate2::read::GzDecoder;
+use sha2::{Digest as _, Sha256};
 use tide::{Body, Response, StatusCode};
 
 use super::accept::ranges;
 use super::app::{Answer, Request, head};
 use crate::http::error::Problem;
 
-/// What the page may do: its own scripts and styles, its own daemon, nothing inline, nobody's frame, and no text that is
-/// made into markup but by the one library that makes it of the page's own templates.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; \
-                      require-trusted-types-for 'script'; trusted-types lit-html";
+/// What the page may do: its own scripts and styles, its own daemon, nothing inline but the line that sets light or dark
+/// before anything is drawn, nobody's frame, and no text that is made into markup but by the one library that makes it of
+/// the page's own templates.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let inline = include_str!("index.html").split_once("<script>").and_then(|(_, rest)| rest.split_once("</script>"));
+    let hash = BASE64.encode(Sha256::digest(inline.map_or("", |(script, _)| script)));
+    format!(
+        "default-src 'none'; script-src 'self' 'sha256-{hash}'; style-src 'self'; connect-src 'self'; \
+         img-src 'self' data:; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; \
+         require-trusted-types-for 'script'; trusted-types lit-html"
+    )
+});
 
 /// For a file whose name holds the hash of its text: a browser keeps it and does not ask again.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -81,7 +92,7 @@ pub async fn read(request: Request) -> Answer {
     response.insert_header("content-type", file.content_type);
     response.insert_header("etag", if is_packed { packed } else { plain });
     response.insert_header("cache-control", if file.is_hashed { FOR_EVER } else { "no-cache" });
-    response.insert_header("content-security-policy", POLICY);
+    response.insert_header("content-security-policy", POLICY.as_str());
     Ok(response)
 }
 

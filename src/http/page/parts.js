@@ -38,6 +38,9 @@ export const since = time => html`<time datetime=${time} title=${moment(time)}>$
 /** What to show where there is nothing. */
 export const empty = (title, text) => html`<div class="empty"><p class="title">${title}</p><p>${text}</p></div>`;
 
+/** What stands where something is asked for and has not come. */
+export const reading = html`<p class="reading">Reading …</p>`;
+
 /** A refusal or a failure, in the daemon's words. */
 export const trouble = error => (error ? html`<p class="trouble" role="alert">${error.message ?? error}</p>` : nothing);
 
@@ -55,50 +58,60 @@ export function field({id, label, hint, wrong = [], control}) {
   </div>`;
 }
 
-/** Asks before something is done; answers whether to. */
-export function confirm({title, text, action, isGrave = false}) {
-  const dialog = document.createElement('dialog');
-  dialog.setAttribute('aria-labelledby', 'question');
-  const close = answer => () => dialog.close(answer);
-  render(html`<h2 id="question">${title}</h2><p>${text}</p>
-    <div class="buttons">
-      <button type="button" @click=${close('no')}>Not now</button>
-      <button type="button" class=${isGrave ? 'grave' : 'first'} @click=${close('yes')}>${action}</button>
-    </div>`, dialog);
-  document.body.append(dialog);
-  dialog.showModal();
+/**
+ * Opens a dialog of what `content` makes; that is given what closes it with an answer. Answers the answer when it is
+ * closed. Its heading has the id `question`.
+ */
+export function dialog(content) {
+  const element = document.createElement('dialog');
+  element.setAttribute('aria-labelledby', 'question');
+  render(content(answer => () => element.close(answer)), element);
+  document.body.append(element);
+  element.showModal();
   return new Promise(done => {
-    dialog.onclose = () => {
-      dialog.remove();
-      done(dialog.returnValue === 'yes');
+    element.onclose = () => {
+      element.remove();
+      done(element.returnValue);
     };
   });
 }
 
-/** Copies what an input holds; a page that came by http has no clipboard but this old one. */
-export async function copy(input) {
-  input.select();
-  try {
-    await navigator.clipboard.writeText(input.value);
-    return true;
-  } catch {
-    return document.execCommand('copy');
-  }
+/** Asks before something is done; answers whether to. */
+export async function confirm({title, text, action, isGrave = false}) {
+  const answer = await dialog(close => html`<h2 id="question">${title}</h2><p>${text}</p>
+    <div class="buttons">
+      <button type="button" @click=${close('no')}>Not now</button>
+      <button type="button" class=${isGrave ? 'grave' : 'first'} @click=${close('yes')}>${action}</button>
+    </div>`);
+  return answer === 'yes';
 }
 
-/** Copies a text, in the same ways. */
-export async function copyText(text) {
+/** Copies a text; answers whether it could. A page that came by http has no clipboard but the old one. */
+export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    const input = document.createElement('textarea');
-    input.value = text;
-    input.className = 'unseen';
-    document.body.append(input);
-    input.select();
+    const field = document.createElement('textarea'), focused = document.activeElement;
+    field.value = text;
+    field.readOnly = true;
+    field.className = 'unseen';
+    (document.querySelector('dialog[open]') ?? document.body).append(field);
+    field.select();
     const isCopied = document.execCommand('copy');
-    input.remove();
+    field.remove();
+    focused?.focus({preventScroll: true});
     return isCopied;
   }
+}
+
+const COPY = html`<svg class="glyph" viewBox="0 0 16 16" aria-hidden="true"><rect x="5.5" y="5.5" width="8" height="8" rx="1.5"/><path d="M10.5 3.5v-.3A1.2 1.2 0 0 0 9.3 2H3.7A1.7 1.7 0 0 0 2 3.7v5.6a1.2 1.2 0 0 0 1.2 1.2h.3"/></svg>`;
+
+/** A button that copies; `what` names it to who does not see. */
+export function copyButton(page, text, what) {
+  const deed = async () => {
+    if (await copy(text)) page.say(`Copied: ${what}.`);
+    else page.fail(new Error('This browser lets no page copy: select it and use the keyboard.'), 'copy');
+  };
+  return html`<button type="button" class="quiet small copy" @click=${deed} aria-label="Copy ${what}" title="Copy ${what}">${COPY}</button>`;
 }

@@ -1,9 +1,10 @@
-// A stream of events over WebSocket that comes back by itself: every event once, in order, whatever happens between.
+// A stream of events that comes back by itself: every event once, in order, whatever happens between.
 //
 // It keeps the place it has reached (of which database, up to which number), reconnects from there with growing pauses,
 // drops what it has had, and says what it is doing so that the page can say it too. It decides nothing about the events.
 
-import {get, Refused, session, Unreachable, Watched} from './api.js';
+import {get, heard, lose, Refused, Unreachable, Watched} from './api.js';
+import {overAnswer, overSocket} from './transports.js';
 
 /** Pauses before one try and the next, in milliseconds; the last goes on. */
 const PAUSES_MS = [300, 700, 1_500, 3_000, 6_000, 12_000];
@@ -12,15 +13,23 @@ const SILENCE_MS = 50_000;
 /** A connection that is not there after this long will not be. */
 const OPENING_MS = 15_000;
 
-/** What the page's stream is doing: `{phase, until, retry}`; null while the page has none. */
+/** After so many WebSockets in a row that did not open, where a plain request got through, no more are tried. */
+const UPGRADES_MAX = 2;
+
+/** What the page's stream is doing: `{phase, until, failures, retry, hasSocket}`; null while the page has none. */
 export const link = new Watched(null);
+
+/** WebSockets in a row that did not open, by nobody's refusal: until this page is loaded again it is the same for all. */
+let failedUpgrades = 0;
 
 export class Stream {
   #path;
   #unit;
   #start;
   #on;
-  #socket = null;
+  #isAside;
+  /** Closes the connection. */
+  #hangUp = null;
   #instance = null;
   #place = null;
   #failures = 0;
@@ -31,10 +40,10 @@ export class Stream {
   /**
    * `unit` is 'seq' for the events of a run and 'id' for those of all; `start` is the first cursor. `on` has `frame(f)`
    * for hello, event, gap, caught_up and end; `restart(reason)` where the place is gone and everything comes again;
-   * `gone(refused)` where there is nothing to follow any more.
+   * `gone(refused)` where there is nothing to follow any more. One that `isAside` is not what the page says it is doing.
    */
-  constructor({path, unit, start, on}) {
-    [this.#path, this.#unit, this.#start, this.#on] = [path, unit, start, on];
+  constructor({path, unit, start, on, isAside = false}) {
+    [this.#path, this.#unit, this.#start, this.#on, this.#isAside] = [path, unit, start, on, isAside];
     addEventListener('online', this.retry);
     document.addEventListener('visibilitychange', this.#seen);
     this.#open();
@@ -43,12 +52,12 @@ export class Stream {
   /** Ends it. */
   close() {
     this.#stop();
-    link.set(null);
+    this.#tell(null);
   }
 
   /** Tries now rather than when the pause is over. */
   retry = () => {
-    if (!this.#closed && link.value?.phase === 'waiting') this.#open();
+    if (!this.#closed && this.#phase === 'waiting') this.#open();
   };
 
   #seen = () => {
@@ -65,11 +74,8 @@ export class Stream {
   }
 
   #drop() {
-    const socket = this.#socket;
-    this.#socket = null;
-    if (!socket) return;
-    socket.onmessage = socket.onclose = null;
-    socket.close();
+    this.#hangUp?.();
+    this.#hangUp = null;
   }
 
   get #cursor() {
@@ -86,24 +92,25 @@ export class Stream {
     clearTimeout(this.#timer);
     this.#drop();
     this.#say('connecting');
-    const url = this.#url({after: this.#cursor});
-    url.protocol = url.protocol.replace('http', 'ws');
-    const socket = new WebSocket(url, 'runabout.v1');
-    this.#socket = socket;
-    socket.onmessage = message => this.#take(JSON.parse(message.data));
-    socket.onclose = event => this.#ended(event.code);
+    const through = failedUpgrades < UPGRADES_MAX ? overSocket : overAnswer;
+    this.#hangUp = through(this.#url({after: this.#cursor}), {
+      frame: frame => this.#take(frame),
+      ended: (code, hasOpened) => this.#ended(code, hasOpened),
+    });
     this.#expect(OPENING_MS);
   }
 
   #expect(ms) {
     clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => this.#ended(1006), ms);
+    this.#watchdog = setTimeout(() => this.#ended(1006, this.#phase === 'live'), ms);
   }
 
   #take(frame) {
     this.#expect(SILENCE_MS);
+    heard();
     if (frame.type === 'hello') {
       this.#failures = 0;
+      if (failedUpgrades < UPGRADES_MAX) failedUpgrades = 0;
       this.#instance = frame.instance;
       this.#place ??= frame.after;
       this.#say('live');
@@ -111,7 +118,7 @@ export class Stream {
       const number = frame[this.#unit];
       if (number <= this.#place) return;
       // Of one run they are contiguous: what is missing was not told of, and is asked for again.
-      if (this.#unit === 'seq' && number !== this.#place + 1) return this.#ended(1006);
+      if (this.#unit === 'seq' && number !== this.#place + 1) return this.#ended(1006, true);
       this.#place = number;
     } else if (frame.type === 'gap' && !frame.partial) {
       if (frame.to <= this.#place) return;
@@ -126,31 +133,38 @@ export class Stream {
   }
 
   /** The connection is gone, or never was one: finds out whether to come back. */
-  async #ended(code) {
+  async #ended(code, hasOpened) {
     clearTimeout(this.#watchdog);
     this.#drop();
     if (this.#closed) return;
-    if (code === 4401) return this.#leave(() => session.set(null));
+    if (code === 4401) return this.#leave(() => lose('ended'));
     if (code === 4410) return this.#leave(() => this.#on.gone(new Refused(410, {code: 'run_pruned'})));
     this.#failures += 1;
     // A browser does not say why an upgrade was refused; the same request without one does.
     if (this.#failures > 1 || code !== 1001) {
       this.#say('connecting');
-      const refused = await this.#whyNot();
+      const {isThere, refused} = await this.#whyNot();
       if (this.#closed) return;
       if (refused) return this.#refused(refused);
+      if (isThere && !hasOpened && this.#isWithoutSockets()) return this.#open();
     }
     this.#wait();
+  }
+
+  /** Counts a WebSocket that did not open though the daemon is there; whether this was the last to be tried. */
+  #isWithoutSockets() {
+    failedUpgrades += 1;
+    return failedUpgrades === UPGRADES_MAX;
   }
 
   async #whyNot() {
     try {
       await get(this.#url({after: this.#cursor, limit: 1}));
     } catch (error) {
-      if (error instanceof Unreachable || error.status >= 500 || error.status === 429) return null;
-      return error;
+      const isPassing = error instanceof Unreachable || error.status >= 500 || error.status === 429;
+      return {isThere: false, refused: isPassing ? null : error};
     }
-    return null;
+    return {isThere: true, refused: null};
   }
 
   #refused(refused) {
@@ -165,7 +179,7 @@ export class Stream {
 
   #leave(tell) {
     this.#stop();
-    link.set(null);
+    this.#tell(null);
     tell();
   }
 
@@ -177,7 +191,14 @@ export class Stream {
     this.#timer = setTimeout(() => this.#open(), ms);
   }
 
+  #phase = '';
+
   #say(phase, until = null) {
-    link.set({phase, until, failures: this.#failures, retry: this.retry});
+    this.#phase = phase;
+    this.#tell({phase, until, failures: this.#failures, retry: this.retry, hasSocket: failedUpgrades < UPGRADES_MAX});
+  }
+
+  #tell(state) {
+    if (!this.#isAside) link.set(state);
   }
 }

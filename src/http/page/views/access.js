@@ -1,10 +1,15 @@
 // Who was let in, and links that let somebody in: for admins.
 
-import {get, may, post, remove, session} from '../api.js';
+import {get, lose, may, post, remove} from '../api.js';
 import {moment, seconds, until} from '../format.js';
-import {confirm, copy, empty, field, since, trouble} from '../parts.js';
+import {confirm, copyButton, empty, field, reading, since, trouble} from '../parts.js';
 import {html, nothing} from '../html.js';
+import {qrCode} from '../qr.js';
+import {system} from '../system.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
+
+/** How often the lists are asked for while somebody looks, in milliseconds: no event tells of who comes in. */
+const FRESH_MS = 4_000;
 
 const ROLES = [['viewer', 'sees everything'], ['operator', 'also submits, cancels, deletes'], ['admin', 'also lets others in']];
 
@@ -25,18 +30,31 @@ export class AccessView {
   #page;
   #sessions = null;
   #tokens = [];
-  /** Why the last deed failed, and why there is nothing newer to see. */
-  #error = null;
+  /** Why there is nothing newer to see. */
   #unread = null;
   #wrong = [];
   /** The link that was just made: it is shown this once. */
   #link = null;
+  #timer = 0;
 
   constructor(page) {
     this.#page = page;
   }
 
   enter() {
+    if (!may('admin')) return;
+    this.#load();
+    this.#timer = setInterval(() => {
+      if (!document.hidden && this.#unread === null) this.#load();
+    }, FRESH_MS);
+  }
+
+  leave() {
+    clearInterval(this.#timer);
+  }
+
+  /** The daemon answers again. */
+  again() {
     if (may('admin')) this.#load();
   }
 
@@ -57,22 +75,19 @@ export class AccessView {
     if (given.get('label').trim()) wish.label = given.get('label').trim();
     this.#wrong = Number.isNaN(ttl_s) ? [{field: 'ttl_s', message: 'must be a time like 15m or 2h'}] : [];
     if (!this.#wrong.length) {
-      try {
-        const made = await post('/v1/enrollment-tokens', {...wish, ttl_s});
-        this.#link = {id: made.id, role: made.role, expires_at: made.expires_at, url: `${location.origin}/#enroll=${made.token}`};
-      } catch (error) {
-        this.#wrong = error.violations?.length ? error.violations : [{field: 'label', message: error.message}];
-      }
+      await this.#page.deed('link', async () => {
+        try {
+          this.#link = await post('/v1/enrollment-tokens', {...wish, ttl_s});
+        } catch (error) {
+          if (!error.violations?.length) throw error;
+          this.#wrong = error.violations;
+        }
+      });
     }
     await this.#load();
   };
 
-  #copy = async event => {
-    const isCopied = await copy(event.target.closest('.made').querySelector('input'));
-    this.#page.say(isCopied ? 'The link is copied.' : 'The link is selected: copy it with the keyboard.');
-  };
-
-  #withdraw = token => () => this.#try(() => remove(`/v1/enrollment-tokens/${token.id}`), 'The link lets nobody in any more.');
+  #withdraw = token => () => this.#do(`token ${token.id}`, () => remove(`/v1/enrollment-tokens/${token.id}`), 'The link lets nobody in any more.');
 
   #revoke = one => async () => {
     const isSure = await confirm({
@@ -82,19 +97,14 @@ export class AccessView {
       isGrave: true,
     });
     if (!isSure) return;
-    await this.#try(() => remove(`/v1/sessions/${one.id}`), `The session of ${one.name} is revoked.`);
-    if (one.current) session.set(null);
+    const isDone = await this.#do(`session ${one.id}`, () => remove(`/v1/sessions/${one.id}`), `The session of ${one.name} is revoked.`);
+    if (isDone && one.current) lose('ended');
   };
 
-  async #try(deed, said) {
-    try {
-      await deed();
-      this.#error = null;
-      this.#page.say(said);
-    } catch (error) {
-      this.#error = error;
-    }
+  async #do(what, task, said) {
+    const isDone = await this.#page.deed(what, task, said);
     await this.#load();
+    return isDone;
   }
 
   #about = name => this.#wrong.filter(({field}) => field === name).map(({message}) => message);
@@ -102,12 +112,12 @@ export class AccessView {
   render() {
     if (!may('admin')) return html`<h1 tabindex="-1">Access</h1>${empty('Not with this session', 'Letting others in needs the role admin.')}`;
     return html`<h1 tabindex="-1">Access</h1>
-      ${trouble(this.#error ?? this.#unread)}
+      ${trouble(this.#unread)}
       ${this.#form()}
       ${this.#link ? this.#made(this.#link) : nothing}
       ${this.#tokens.length ? html`<h2>Links</h2><ul class="list">${repeat(this.#tokens, token => token.id, token => this.#token(token))}</ul>` : nothing}
       <h2>Sessions</h2>
-      ${this.#sessions ? html`<ul class="list">${repeat(this.#sessions, one => one.id, one => this.#session(one))}</ul>` : nothing}`;
+      ${this.#sessions ? html`<ul class="list">${repeat(this.#sessions, one => one.id, one => this.#session(one))}</ul>` : this.#unread ? nothing : reading}`;
   }
 
   #form() {
@@ -120,20 +130,51 @@ export class AccessView {
       ${field({id: 'ttl', label: 'Works for', wrong: this.#about('ttl_s'), control: input('ttl', '15m')})}
       ${field({id: 'uses', label: 'Uses', wrong: this.#about('max_uses'), control: ({id, invalid, described}) => html`
         <input id=${id} name="max_uses" type="number" min="1" max="1000" value="1" aria-invalid=${invalid} aria-describedby=${described}>`})}
-      <button class="first">Make a link</button></div></form>`;
+      <button class="first" ?disabled=${this.#page.doing !== null} aria-busy=${String(this.#page.doing === 'link')}>Make a link</button></div></form>`;
   }
 
-  #made = ({role, expires_at, url}) => html`<section class="made" aria-label="The new link">
-    <label for="link">A link for the role ${role}, until ${moment(expires_at).slice(0, 16)}. It is shown this once.</label>
-    <div class="row"><input id="link" type="text" readonly .value=${url} @focus=${event => event.target.select()}>
-      <button type="button" class="first" @click=${this.#copy}>Copy</button></div></section>`;
+  #made({id, role, token, expires_at}) {
+    const url = `${this.#origin()}/#enroll=${token}`, now = this.#tokens.find(one => one.id === id);
+    const isUsed = now && now.uses >= now.max_uses;
+    return html`<section class="made" aria-label="The new link">
+      ${isUsed ? html`<p>The link for the role ${role} was used.</p>` : html`
+        <div><label for="link">A link for the role ${role}, until ${moment(expires_at).slice(0, 16)}. It is shown this once.</label>
+          <div class="row"><input id="link" type="text" readonly .value=${url} @focus=${event => event.target.select()}>
+            ${copyButton(this.#page, url, 'the link')}</div>
+          ${isOnlyHere(url) ? html`<p class="warning" role="note"><strong>It works on this machine alone.</strong>
+            The page was opened here as ${location.host}: elsewhere a browser looks for that on itself. Open the page by the
+            name or address that the daemon’s machine has in the network, where it listens there, and make the link in it.</p>` : nothing}</div>
+        ${qrCode(url, 'The link as a QR code')}`}
+    </section>`;
+  }
 
-  #token = token => html`<li><span class="who"><strong>${token.label ?? 'a link'}</strong> <span class="role">${token.role}</span></span>
-    <span class="hint">${token.uses >= token.max_uses ? 'used up' : `${token.uses} of ${token.max_uses} used, works for ${until(token.expires_at)} more`}</span>
-    <button type="button" @click=${this.#withdraw(token)}>Withdraw<span class="unseen"> ${token.label ?? 'the link'}</span></button></li>`;
+  /** Where others find the page: as it was opened here, or, where that is this machine alone, where the daemon listens. */
+  #origin() {
+    const {url} = system.value ?? {};
+    return isOnlyHere(location.origin) && url && !isOnlyHere(url) ? url : location.origin;
+  }
+
+  #token(token) {
+    const isUsed = token.uses >= token.max_uses;
+    return html`<li><span class="who"><strong>${token.label ?? 'A link'}</strong> <span class="role">${token.role}</span></span>
+      <span class="hint">${isUsed ? 'used' : token.max_uses === 1 ? 'not used yet' : `used ${token.uses} of ${token.max_uses} times`}${isUsed ? nothing : `, works for ${until(token.expires_at)} more`}</span>
+      ${isUsed ? html`<span></span>` : html`<button type="button" ?disabled=${this.#page.doing !== null} @click=${this.#withdraw(token)}>Withdraw<span class="unseen"> ${token.label ?? 'the link'}</span></button>`}</li>`;
+  }
 
   #session = one => html`<li><span class="who"><strong>${one.name}</strong> <span class="role">${one.role}</span>
       ${one.current ? html`<span class="tag">this one</span>` : nothing}</span>
-    <span class="hint">used ${since(one.last_used_at)}${one.address ? ` from ${one.address}` : ''}${one.expires_at ? `, ends in ${until(one.expires_at)} if it is not` : ''}</span>
-    <button type="button" class="grave" @click=${this.#revoke(one)}>Revoke …<span class="unseen"> ${one.name}</span></button></li>`;
+    <span class="hint">${whence(one)}used ${since(one.last_used_at)}${one.expires_at ? html`, ends <span title=${moment(one.expires_at)}>in ${until(one.expires_at)}</span> unless it is used` : ', never ends'}</span>
+    <button type="button" class="grave" ?disabled=${this.#page.doing !== null} @click=${this.#revoke(one)}>Revoke …<span class="unseen"> ${one.name}</span></button></li>`;
+}
+
+/** “Firefox on Linux, from 192.168.1.7, ”: what is known of it. */
+function whence({agent, name, address}) {
+  const known = [agent === name ? '' : agent, address && `from ${address}`].filter(Boolean).join(', ');
+  return known && `${known}; `;
+}
+
+/** Whether only browsers on the same machine find this address. */
+function isOnlyHere(url) {
+  const {hostname} = new URL(url);
+  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname === '[::1]' || /^127\./.test(hostname);
 }

@@ -1,8 +1,15 @@
 // What is shown without a session: how to get one, and a place for the token.
 
-import {enroll} from '../api.js';
+import {enroll, left} from '../api.js';
 import {field} from '../parts.js';
 import {html, nothing} from '../html.js';
+
+/** Why whoever was here is not any more. */
+const WHYS = {
+  ended: 'This browser’s session was ended by an admin.',
+  expired: 'This browser’s session has expired: it was not used for too long.',
+  unknown: 'The daemon does not know this browser’s session any more: an admin has ended it, or an older database was put in the place of the one that knew it.',
+};
 
 export class EnterView {
   /** Why a link that was opened let nobody in. */
@@ -51,6 +58,7 @@ export class EnterView {
         : refusal && refusal.message !== 'Paste a token first.'
           ? html`<p class="trouble" role="alert">${refusal.message}</p>`
           : nothing}
+      ${left.why && !refusal ? html`<p class="left" role="alert">${WHYS[left.why]}</p>` : nothing}
       <p>To come in, run <code>runabout enroll --web</code> on the daemon's machine and open the link it prints.</p>
       <form @submit=${this.#submit} novalidate>
         ${field({
@@ -61,7 +69,7 @@ export class EnterView {
           control: ({id, invalid, described}) => html`<input id=${id} name="token" type="text" autocomplete="off"
             autocapitalize="off" spellcheck="false" aria-invalid=${invalid} aria-describedby=${described}>`,
         })}
-        <button class="first" ?disabled=${this.#isBusy}>Come in</button>
+        <button class="first" ?disabled=${this.#isBusy} aria-busy=${String(this.#isBusy)}>Come in</button>
       </form>
     </section>`;
   }

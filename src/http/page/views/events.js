@@ -1,7 +1,7 @@
 // The events of a run in order, with what was printed between them and what is gone, in their places.
 
 import {gapText, outputText} from '../feed.js';
-import {clock, moment, text, words} from '../format.js';
+import {moment, stamp, text, words} from '../format.js';
 import {empty} from '../parts.js';
 import {html, nothing} from '../html.js';
 
@@ -24,7 +24,7 @@ function entry({event, gap, output}) {
   if (gap) return html`<li class="gap"><span class="seq">${gap.from}–${gap.to}</span><span class="kind">gone</span><span>${gapText(gap)}</span></li>`;
   if (output) return html`<li class="output"><span class="seq">${output.from}${output.to > output.from ? `–${output.to}` : ''}</span><span class="kind">output</span><span>${outputText(output)}</span></li>`;
   return html`<li class=${event.kind}><span class="seq">${event.seq}</span><span class="kind">${words(event.kind)}</span>
-    <span class="data">${told(event)}</span><time datetime=${event.at} title=${moment(event.at)}>${clock(event.at)}</time></li>`;
+    <span class="data">${told(event)}</span><time datetime=${event.at} title=${moment(event.at)}>${stamp(event.at)}</time></li>`;
 }
 
 /** The data of an event, in words where it has some of its own. */

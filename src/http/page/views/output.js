@@ -2,11 +2,12 @@
 
 import {plain} from '../ansi.js';
 import {missingText} from '../feed.js';
-import {bytes, moment, number, plural} from '../format.js';
+import {bytes, number, plural} from '../format.js';
 import {html, nothing} from '../html.js';
 import {COPY_CHARS_MAX, LogView} from '../log.js';
-import {copyText} from '../parts.js';
+import {copy} from '../parts.js';
 import {Search} from '../search.js';
+import {waits} from '../why.js';
 
 /** How the output is shown, kept from one run to the next and from one visit to the next. */
 const shown = remembered();
@@ -214,7 +215,7 @@ export class OutputView {
 
   #copy = () => {
     const {text, count} = this.#log.text(plain, COPY_CHARS_MAX);
-    this.#say(copyText(text), text.length < COPY_CHARS_MAX ? `${plural(count, 'line')} were` : `The first ${plural(count, 'line')} were`);
+    this.#say(copy(text), text.length < COPY_CHARS_MAX ? `${plural(count, 'line')} were` : `The first ${plural(count, 'line')} were`);
   };
 
   #copyLines = () => {
@@ -226,10 +227,10 @@ export class OutputView {
       if (line.kind === 'stdout' || line.kind === 'stderr') texts.push(plain(line.text));
       chars += line.text.length;
     }
-    this.#say(copyText(texts.join('\n')), `${plural(texts.length, 'line')} were`);
+    this.#say(copy(texts.join('\n')), `${plural(texts.length, 'line')} were`);
   };
 
-  #copyLink = () => this.#say(copyText(location.href), 'The link was');
+  #copyLink = () => this.#say(copy(location.href), 'The link was');
 
   /** What is filtered, as it was printed. */
   #download = () => {
@@ -323,7 +324,7 @@ const button = (label, isPressed, pressed) => html`<button type="button" aria-pr
 
 /** What stands where there is no output. */
 function none(run, isCaughtUp) {
-  if (run.status === 'queued') return run.not_before ? `It waits until ${moment(run.not_before)}.` : `It waits for its turn in the queue “${run.queue}”.`;
+  if (run.status === 'queued') return `It has not started${waits(run).length ? `: ${waits(run).flat().join(', ')}` : ''}.`;
   if (!isCaughtUp) return 'Reading …';
   return run.ended_at ? 'It printed nothing.' : 'It has printed nothing yet.';
 }

@@ -2,7 +2,7 @@
 
 import {get, may, put, remove} from '../api.js';
 import {plural, title} from '../format.js';
-import {confirm, field, trouble} from '../parts.js';
+import {confirm, field, reading, trouble} from '../parts.js';
 import {Stream} from '../stream.js';
 import {html, nothing} from '../html.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
@@ -16,8 +16,7 @@ export class QueuesView {
   #queues = null;
   /** What runs and waits in each, by its name. */
   #runs = new Map();
-  /** Why the last deed failed, and why there is nothing newer to see. */
-  #error = null;
+  /** Why there is nothing newer to see. */
   #unread = null;
   #wrong = [];
   #stream = null;
@@ -25,6 +24,11 @@ export class QueuesView {
 
   constructor(page) {
     this.#page = page;
+  }
+
+  /** The daemon answers again. */
+  again() {
+    this.#load();
   }
 
   enter() {
@@ -68,14 +72,7 @@ export class QueuesView {
   }
 
   async #change(name, change, said) {
-    let isDone = true;
-    try {
-      await put(`/v1/queues/${name}`, change);
-      this.#error = null;
-      this.#page.say(said);
-    } catch (error) {
-      [this.#error, isDone] = [error, false];
-    }
+    const isDone = await this.#page.deed(`queue ${name}`, () => put(`/v1/queues/${name}`, change), said);
     await this.#load();
     return isDone;
   }
@@ -97,13 +94,7 @@ export class QueuesView {
       isGrave: true,
     });
     if (!isSure) return;
-    try {
-      await remove(`/v1/queues/${queue.name}`);
-      this.#page.say(`${queue.name} is deleted.`);
-      this.#error = null;
-    } catch (error) {
-      this.#error = error;
-    }
+    await this.#page.deed(`queue ${queue.name}`, () => remove(`/v1/queues/${queue.name}`), `${queue.name} is deleted.`);
     await this.#load();
   };
 
@@ -113,21 +104,24 @@ export class QueuesView {
     this.#wrong = /^[a-z0-9_-]{1,64}$/.test(name) ? [] : [{field: 'name', message: 'must be 1 to 64 of a-z, 0-9, _ and -'}];
     if (this.#queues?.some(queue => queue.name === name)) this.#wrong = [{field: 'name', message: 'is there already'}];
     if (this.#wrong.length) return this.#page.update();
-    try {
-      await put(`/v1/queues/${name}`, {slots: Number(given.get('slots'))});
-      form.reset();
-    } catch (error) {
-      this.#wrong = error.violations?.length ? error.violations : [{field: 'name', message: error.message}];
-    }
+    await this.#page.deed('new queue', async () => {
+      try {
+        await put(`/v1/queues/${name}`, {slots: Number(given.get('slots'))});
+        form.reset();
+      } catch (error) {
+        if (!error.violations?.length) throw error;
+        this.#wrong = error.violations;
+      }
+    });
     await this.#load();
   };
 
   #about = name => this.#wrong.filter(({field}) => field === name).map(({message}) => message);
 
   render() {
-    if (!this.#queues) return html`<h1 tabindex="-1">Queues</h1>${trouble(this.#error ?? this.#unread)}`;
+    if (!this.#queues) return html`<h1 tabindex="-1">Queues</h1>${this.#unread ? trouble(this.#unread) : reading}`;
     return html`<h1 tabindex="-1">Queues</h1>
-      ${trouble(this.#error ?? this.#unread)}
+      ${trouble(this.#unread)}
       <ul class="queues">${repeat(this.#queues, queue => queue.name, queue => this.#queue(queue))}</ul>
       ${may('admin') ? this.#form() : nothing}`;
   }
@@ -138,7 +132,7 @@ export class QueuesView {
       <div class="line1"><h2>${name}</h2> ${paused ? html`<span class="tag">paused</span>` : nothing}
         ${may('admin') ? html`<div class="deeds">
           <label>Slots <input type="number" min="1" max="1024" .value=${String(slots)} @change=${this.#slots(queue)} aria-label="Slots of ${name}"></label>
-          <button type="button" aria-pressed=${String(paused)} @click=${this.#pause(queue)}>${paused ? 'Resume' : 'Pause'}<span class="unseen"> ${name}</span></button>
+          <button type="button" aria-pressed=${String(paused)} ?disabled=${this.#page.doing !== null} aria-busy=${String(this.#page.doing === `queue ${name}`)} @click=${this.#pause(queue)}>${paused ? 'Resume' : 'Pause'}<span class="unseen"> ${name}</span></button>
           ${name === 'default' ? nothing : html`<button type="button" class="grave" @click=${this.#delete(queue)}>Delete …<span class="unseen"> ${name}</span></button>`}
         </div>` : nothing}</div>
       <p class="facts"><span>${running} of ${plural(slots, 'slot')} taken</span>
@@ -157,7 +151,7 @@ export class QueuesView {
         <input id=${id} name="queue" type="text" autocomplete="off" autocapitalize="off" spellcheck="false" aria-invalid=${invalid} aria-describedby=${described}>`})}
       ${field({id: 'slots', label: 'Slots', wrong: this.#about('slots'), control: ({id, invalid, described}) => html`
         <input id=${id} name="slots" type="number" min="1" max="1024" value="1" aria-invalid=${invalid} aria-describedby=${described}>`})}
-      <button class="first">Make it</button></div></form>`;
+      <button class="first" ?disabled=${this.#page.doing !== null} aria-busy=${String(this.#page.doing === 'new queue')}>Make it</button></div></form>`;
   }
 }
 

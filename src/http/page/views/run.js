@@ -3,11 +3,15 @@
 import {ask, may, patch, post} from '../api.js';
 import {RunFeed} from '../feed.js';
 import {bytes, capital, command, duration, moment, number, outcome, runTook, title, words} from '../format.js';
-import {badge, confirm, empty, progress, since} from '../parts.js';
+import {badge, confirm, copyButton, empty, progress, reading, since, trouble} from '../parts.js';
 import {html, nothing} from '../html.js';
 import {edit} from './edit.js';
+import {waits} from '../why.js';
 import {events, SHOWN} from './events.js';
 import {OutputView} from './output.js';
+
+/** How often a run that waits is asked what for, in milliseconds: that changes by what happens to others. */
+const WAITS_MS = 5_000;
 
 const PARTS = [['', 'Output'], ['events', 'Events'], ['details', 'Details']];
 
@@ -20,6 +24,9 @@ export class RunView {
   #output;
   #entries = SHOWN;
   #isWholeCommand = false;
+  #timer = setInterval(() => {
+    if (this.#feed.run?.status === 'queued' && !document.hidden) this.#feed.refresh();
+  }, WAITS_MS);
 
   constructor(page, {id, part, query}) {
     [this.#page, this.#id, this.#part] = [page, id, part];
@@ -34,8 +41,18 @@ export class RunView {
   }
 
   leave() {
+    clearInterval(this.#timer);
     this.#feed.close();
     this.#output.leave();
+  }
+
+  /** The daemon answers again. */
+  again() {
+    this.#feed.refresh();
+  }
+
+  get state() {
+    return this.#feed.gone ? null : this.#feed.run?.status;
   }
 
   get ticks() {
@@ -57,16 +74,17 @@ export class RunView {
   }
 
   render() {
-    const {run, gone} = this.#feed;
+    const {run, gone, unread} = this.#feed;
     if (gone) return this.#goneView(gone);
     this.title = run ? `${run.id} ${words(run.status)}: ${title(run).slice(0, 60)}` : `Run ${this.#id}`;
     // The heading stays the same element when the run has come: somebody's focus may be on it.
     return html`<section class="head">
         <div class="line1"><h1 tabindex="-1"><span class="id">${this.#id}</span> <bdi>${run?.name ?? 'Run'}</bdi></h1>
+          ${copyButton(this.#page, `${location.origin}/#/runs/${this.#id}`, 'the link to this run')}
           ${run ? this.#state(run) : nothing}</div>
         ${run ? this.#head(run) : nothing}
       </section>
-      ${run ? this.#body(run) : nothing}`;
+      ${run ? this.#body(run) : unread ? trouble(unread) : reading}`;
   }
 
   #state = run => html`${badge(run.status)}
@@ -94,7 +112,7 @@ export class RunView {
   };
 
   #head(run) {
-    const took = runTook(run), why = run.ended_at ? outcome(run) : '';
+    const took = runTook(run), why = run.ended_at ? outcome(run) : '', waiting = waits(run, id => html`run <a href="#/runs/${id}">${id}</a>`);
     const isLong = command(run).length > 160 || command(run).includes('\n');
     const isWhole = this.#isWholeCommand || !isLong;
     return html`<p class="facts">
@@ -103,11 +121,13 @@ export class RunView {
         <span>queue <a href="#/runs?queue=${run.queue}">${run.queue}</a></span>
         ${run.attempt > 1 ? html`<span>attempt ${run.attempt}</span>` : nothing}
         <span>submitted ${since(run.created_at)}</span>
-        ${run.status === 'queued' && run.not_before ? html`<span>starts not before ${moment(run.not_before)}</span>` : nothing}
+        ${waiting.map((one, nth) => html`<span class="why">${nth ? one : capitalized(one)}</span>`)}
+        ${run.status === 'queued' && run.not_before ? html`<span>not before ${moment(run.not_before)}</span>` : nothing}
         ${run.retry_of ? html`<span>retry of <a href="#/runs/${run.retry_of}">${run.retry_of}</a></span>` : nothing}
         ${run.tags.map(tag => html`<a class="tag" href="#/runs?tag=${encodeURIComponent(tag)}">${tag}</a>`)}
       </p>
-      <pre class="command ${isWhole ? '' : 'cut'}" tabindex=${isWhole ? 0 : nothing} role="region" aria-label="Command"><code>${command(run)}</code></pre>
+      <div class="command-line"><pre class="command ${isWhole ? '' : 'cut'}" tabindex=${isWhole ? 0 : nothing} role="region" aria-label="Command"><code>${command(run)}</code></pre>
+        ${copyButton(this.#page, command(run), 'the command')}</div>
       ${isLong ? html`<button type="button" class="quiet small" aria-expanded=${String(isWhole)} @click=${this.#unfold}>${isWhole ? 'Less' : 'All of it'}</button>` : nothing}
       ${run.ended_at ? nothing : progress(run)}`;
   }
@@ -119,18 +139,34 @@ export class RunView {
 
   /** What can be done with it by somebody of this role. */
   #deeds(run) {
-    if (!may('operator')) return nothing;
+    const {notices} = this.#page, isTold = notices.has(run.id);
     return html`<div class="deeds" role="group" aria-label="Actions">
-      ${run.ended_at ? html`<button type="button" @click=${this.#retry}>Retry …</button>
-          <button type="button" class="grave" @click=${this.#delete}>Delete …</button>`
-        : html`${run.status === 'queued' ? html`<button type="button" @click=${this.#edit}>Change …</button>` : nothing}
-          <button type="button" class="grave" ?disabled=${Boolean(run.cancel_requested_at)} @click=${this.#cancel}>Cancel …</button>`}
-      <button type="button" aria-pressed=${String(run.keep)} @click=${this.#keep}
-        title="A run that is kept is not removed when its time is up">${run.keep ? 'Kept' : 'Keep'}</button>
+      ${may('operator') ? run.ended_at ? this.#deedsOfEnded(run) : this.#stop(run) : nothing}
+      ${may('operator') ? this.#button('keep', run.keep ? 'Kept' : 'Keep', this.#keep, {pressed: run.keep, title: 'A run that is kept is not removed when its time is up'}) : nothing}
+      ${run.ended_at || !may('viewer') ? nothing : html`<button type="button" aria-pressed=${String(isTold)} @click=${() => notices.toggleRun(run.id)}
+        title="A notification when it ends, while this page is open">Tell me</button>`}
     </div>`;
   }
 
-  #cancel = () => this.#do({
+  #deedsOfEnded = run => html`${this.#button('retry', 'Retry …', this.#retry)}
+    <a class="button" href="#/submit?from=${run.id}">Run again, changed …</a>
+    ${this.#button('delete', 'Delete …', this.#delete, {isGrave: true})}`;
+
+  /** A cancel gives the command time; who cannot wait for that kills it. */
+  #stop = run => (run.cancel_requested_at && run.status === 'running'
+    ? this.#button('cancel', 'Kill now …', this.#kill, {isGrave: true})
+    : html`${run.status === 'queued' ? this.#button('change', 'Change …', this.#edit) : nothing}
+      ${this.#button('cancel', 'Cancel …', this.#cancel, {isGrave: true, isOff: Boolean(run.cancel_requested_at)})}`);
+
+  /** A button for a deed, which shows that it is under way. */
+  #button(what, label, click, {isGrave = false, isOff = false, pressed, title} = {}) {
+    const {doing} = this.#page;
+    return html`<button type="button" class=${isGrave ? 'grave' : ''} ?disabled=${isOff || doing !== null}
+      aria-busy=${String(doing === `${what} ${this.#id}`)} aria-pressed=${pressed === undefined ? nothing : String(pressed)}
+      title=${title ?? nothing} @click=${click}>${label}</button>`;
+  }
+
+  #cancel = () => this.#do('cancel', {
     title: `Cancel run ${this.#id}?`,
     text: this.#feed.run.status === 'queued'
       ? 'It will not be started. Its place in the queue is lost.'
@@ -139,11 +175,24 @@ export class RunView {
     isGrave: true,
   }, () => post(`/v1/runs/${this.#id}/cancel`, {}), `The cancel of run ${this.#id} was asked for.`);
 
-  #edit = () => this.#try(async () => {
-    if (await edit(this.#feed.run)) this.#page.say(`Run ${this.#id} is changed.`);
-  });
+  /** Kills what a cancel that was asked for waits for. */
+  #kill = () => this.#do('cancel', {
+    title: `Kill run ${this.#id} now?`,
+    text: 'It was told to end and has time for that left. The command and everything it started are killed at once (SIGKILL): what they would still have written or put away is lost. What it printed stays.',
+    action: 'Kill it now',
+    isGrave: true,
+  }, () => post(`/v1/runs/${this.#id}/cancel`, {now: true}), `Run ${this.#id} is killed.`);
 
-  #retry = () => this.#do({
+  #edit = async () => {
+    try {
+      if (await edit(this.#feed.run)) this.#page.say(`Run ${this.#id} is changed.`);
+    } catch (error) {
+      this.#page.fail(error, `change ${this.#id}`);
+    }
+    await this.#feed.refresh();
+  };
+
+  #retry = () => this.#do('retry', {
     title: `Retry run ${this.#id}?`,
     text: `The same command is queued again in “${this.#feed.run.queue}” as a new run. This one stays as it is.`,
     action: 'Queue it again',
@@ -152,7 +201,7 @@ export class RunView {
     location.hash = `#/runs/${made.id}`;
   });
 
-  #delete = () => this.#do({
+  #delete = () => this.#do('delete', {
     title: `Delete run ${this.#id}?`,
     text: 'The run, everything it printed and all its events are removed for everybody. This cannot be undone.',
     action: 'Delete for ever',
@@ -164,24 +213,22 @@ export class RunView {
 
   #keep = async () => {
     const keep = !this.#feed.run.keep;
-    await this.#try(() => patch(`/v1/runs/${this.#id}`, {keep}),
+    await this.#try('keep', () => patch(`/v1/runs/${this.#id}`, {keep}),
       keep ? `Run ${this.#id} is kept: it is not removed when its time is up.` : `Run ${this.#id} is removed when its time is up.`);
   };
 
-  async #do(question, deed, said) {
-    if (await confirm(question)) await this.#try(deed, said);
+  async #do(what, question, task, said) {
+    if (await confirm(question)) await this.#try(what, task, said);
   }
 
-  async #try(deed, said) {
-    try {
-      await deed();
-      if (said) this.#page.say(said);
-      if (!this.#feed.gone) await this.#feed.refresh();
-    } catch (error) {
-      this.#page.say(error.message);
-    }
+  async #try(what, task, said) {
+    await this.#page.deed(`${what} ${this.#id}`, task, said);
+    if (!this.#feed.gone) await this.#feed.refresh();
   }
 }
+
+/** A piece of a sentence, or the pieces of one, as its beginning. */
+const capitalized = said => (Array.isArray(said) ? [capital(said[0]), ...said.slice(1)] : capital(said));
 
 /** All that is known of a run, but for what its head says. */
 function details(run) {

@@ -1,11 +1,12 @@
 // The runs, newest first: what they are, how they are, and how to find one among them.
 
 import {get, may} from '../api.js';
-import {bytes, capital, command, duration, moment, now, number, outcome, plural, runTook, title, until, words} from '../format.js';
+import {bytes, capital, command, duration, moment, now, number, outcome, plural, runTook, title} from '../format.js';
 import {RunList, ROWS_MAX} from '../live.js';
 import {badge, empty, progress, since, trouble} from '../parts.js';
 import {isInUse, LongList} from '../long_list.js';
 import {html, nothing} from '../html.js';
+import {waits} from '../why.js';
 import {deedsFor, toAll} from './bulk.js';
 import {Filters} from './filters.js';
 import {FoundLines} from './found.js';
@@ -103,22 +104,13 @@ export class RunsView {
     if (this.#filters.isEmpty || !may('operator')) return nothing;
     const {parameters} = this.#filters, labels = {cancel: 'Cancel all that fit …', retry: 'Retry all that fit …'};
     return html`<p class="bulk" role="group" aria-label="With all that fit">${deedsFor(parameters).map(deed => html`
-      <button type="button" class="small ${deed === 'cancel' ? 'grave' : ''}" ?disabled=${this.#isBusy} @click=${() => this.#toAll(deed, parameters)}>${labels[deed]}</button>`)}</p>`;
+      <button type="button" class="small ${deed === 'cancel' ? 'grave' : ''}" ?disabled=${this.#page.doing !== null} aria-busy=${String(this.#page.doing === 'all')} @click=${() => this.#toAll(deed, parameters)}>${labels[deed]}</button>`)}</p>`;
   }
 
-  #isBusy = false;
-
-  async #toAll(deed, parameters) {
-    this.#isBusy = true;
-    this.#page.update();
-    try {
-      this.#page.say(await toAll(deed, parameters));
-    } catch (error) {
-      this.#page.say(error.message);
-    }
-    this.#isBusy = false;
-    this.#page.update();
-  }
+  #toAll = (deed, parameters) => this.#page.deed('all', async () => {
+    const said = await toAll(deed, parameters);
+    if (said) this.#page.say(said);
+  });
 
   #more(list) {
     if (!list.next) return nothing;
@@ -138,7 +130,7 @@ export class RunsView {
 }
 
 function row(run, place, size, gone) {
-  const took = runTook(run), why = run.status === 'queued' ? waits(run) : run.status === 'running' ? '' : outcome(run);
+  const took = runTook(run), why = run.status === 'queued' ? capital(waits(run).flat().join(', ')) : run.status === 'running' ? '' : outcome(run);
   const isCanceled = run.cancel_requested_at && !run.ended_at;
   return html`<li class="run ${gone ? 'is-gone' : ''}" data-id=${run.id} aria-posinset=${place} aria-setsize=${size}>
     ${badge(run.status)}
@@ -153,14 +145,4 @@ function row(run, place, size, gone) {
     <span class="took" title=${run.output_bytes ? `${bytes(run.output_bytes)} of output` : ''}>${took === null ? '' : duration(took)}</span>
     <span class="age">${since(run.created_at)}</span>
   </li>`;
-}
-
-/** Why a run waits, in a few words. */
-export function waits(run) {
-  const held = (run.held_by ?? []).map(why => (why === 'time' || why === 'retry') && run.not_before
-    ? `${why === 'retry' ? 'tries again' : 'starts'} in ${until(run.not_before)}`
-    : why === 'after' ? 'waits for other runs' : why === 'key' ? 'waits for another run of its key' : `held back: ${words(why)}`);
-  const waits = (run.waits_for ?? []).map(why => (why === 'drain' ? 'the daemon is being drained' : why === 'pause' ? 'its queue is paused'
-    : why === 'slot' ? run.behind ? `waits behind run ${run.behind}` : 'waits for a slot' : `waits for ${words(why)}`));
-  return capital([...held, ...waits].join(', '));
 }

@@ -1,9 +1,11 @@
-// A form for a run. What the daemon finds wrong with it stands beside the field that it is about.
+// A form for a run, empty or filled from another one. What the daemon finds wrong with it stands beside the field that it
+// is about.
 
 import {get, may, post, Refused} from '../api.js';
-import {seconds} from '../format.js';
-import {empty, field, trouble} from '../parts.js';
+import {quoted, seconds} from '../format.js';
+import {confirm, empty, field, reading, trouble} from '../parts.js';
 import {html, nothing} from '../html.js';
+import {draftOf, keepDraft} from './draft.js';
 
 /** The daemon's field, and where it is in the form. */
 const FIELDS = ['command', 'script', 'name', 'queue', 'priority', 'tags', 'timeout_s', 'delay_s', 'cwd', 'env', 'stdin', 'on_interrupt', 'keep'];
@@ -18,26 +20,93 @@ export class SubmitView {
   #isBusy = false;
   /** The same submit sent twice makes one run. */
   #sent = {body: '', key: ''};
+  /** The run that the form is filled from: its number as it stands in the address, else nothing. */
+  #from;
+  /** That run; null where there is none, or it has not come. */
+  #model = null;
+  #unread = null;
+  /** What the form begins with, until it is in it. */
+  #filling = null;
 
-  constructor(page) {
+  constructor(page, {query}) {
     this.#page = page;
+    const from = new URLSearchParams(query).get('from') ?? '';
+    this.#from = /^\d+$/.test(from) ? from : '';
+    const draft = draftOf(this.#from);
+    if (draft) [this.#kind, this.#filling] = [draft.kind, draft.values];
   }
 
   enter() {
     get('/v1/queues').then(({queues}) => {
       this.#queues = queues.map(queue => queue.name);
+      // It was chosen before it could be.
+      const chosen = draftOf(this.#from)?.values.queue ?? this.#model?.queue;
+      if (chosen) this.#filling = {...this.#filling, queue: chosen};
       this.#page.update();
     }).catch(() => {});
+    if (this.#from) this.#read();
   }
+
+  /** The daemon answers again. */
+  again() {
+    this.enter();
+  }
+
+  async #read() {
+    try {
+      this.#model = await get(`/v1/runs/${this.#from}`);
+      this.#unread = null;
+      if (!draftOf(this.#from)) [this.#kind, this.#filling] = formOf(this.#model);
+    } catch (error) {
+      this.#unread = error;
+    }
+    this.#page.update();
+  }
+
+  /** Fills the form, when it is in the page. */
+  rendered(root) {
+    const form = root.querySelector('form.submit');
+    if (!form || !this.#filling) return;
+    for (const [name, value] of Object.entries(this.#filling)) {
+      const control = form.elements.namedItem(name);
+      if (control?.type === 'checkbox') control.checked = value === 'on';
+      else if (control) control.value = value;
+    }
+    this.#filling = null;
+    if (['cwd', 'delay_s', 'stdin', 'requeue', 'keep'].some(name => new FormData(form).get(name))) form.querySelector('details').open = true;
+  }
+
+  #keep = () => {
+    const form = document.querySelector('form.submit');
+    keepDraft(this.#from, {kind: this.#kind, values: Object.fromEntries(new FormData(form))});
+  };
+
+  #clear = () => {
+    document.querySelector('form.submit').reset();
+    keepDraft(this.#from, null);
+    [this.#wrong, this.#error] = [[], null];
+    if (this.#model) [this.#kind, this.#filling] = formOf(this.#model);
+    this.#page.update();
+  };
 
   #submit = async event => {
     event.preventDefault();
-    const {run, wrong} = this.#read(new FormData(event.target));
+    const {run, wrong} = this.#run(new FormData(event.target));
     [this.#wrong, this.#error] = [wrong, null];
-    if (!wrong.length) await this.#send(run);
+    if (!wrong.length && await this.#isMeant(run)) await this.#send(run);
     this.#page.update();
     if (this.#wrong.length) requestAnimationFrame(() => document.querySelector('[aria-invalid="true"]')?.focus());
   };
+
+  /** Asks about values that could not be taken over and that nobody typed. */
+  async #isMeant(run) {
+    const bare = (this.#model?.env_keys ?? []).filter(name => run.env?.[name] === '');
+    return !bare.length || confirm({
+      title: `${bare.join(', ')} ${bare.length === 1 ? 'has' : 'have'} no value`,
+      text: `Run ${this.#model.id} had one, which is never given back. It can be typed behind the name, or the line deleted.`,
+      action: bare.length === 1 ? 'Queue it with an empty one' : 'Queue it with empty ones',
+    });
+  }
 
   async #send(run) {
     const body = JSON.stringify(run);
@@ -46,6 +115,7 @@ export class SubmitView {
     this.#page.update();
     try {
       const made = await post('/v1/runs', run, {'Idempotency-Key': this.#sent.key});
+      keepDraft(this.#from, null);
       location.hash = `#/runs/${made.id}`;
     } catch (error) {
       if (error instanceof Refused && error.violations.length) this.#wrong = error.violations;
@@ -55,7 +125,7 @@ export class SubmitView {
   }
 
   /** The form as the daemon wants it; what is left empty is left out. */
-  #read(given) {
+  #run(given) {
     const run = {}, wrong = [], said = name => String(given.get(name) ?? '').trim();
     if (this.#kind === 'script') run.script = String(given.get('script')).replaceAll('\r\n', '\n');
     else run.command = lines(given.get('command'), false);
@@ -80,17 +150,22 @@ export class SubmitView {
 
   /** What is wrong with a field or with a part of it: `tags[2]` and `env.PATH` belong to `tags` and `env`. */
   #about(name) {
-    return this.#wrong.filter(({field}) => field.split(/[.[]/)[0] === name)
-      .map(({field, message}) => (field === name ? message : `${field} ${message}`));
+    return this.#wrong.filter(({field}) => field.split(/[.[]/)[0] === name).map(({field, message}) => `${partOf(field)}${message}`);
   }
 
   render() {
     if (!may('operator')) return html`<h1 tabindex="-1">Submit</h1>${empty('Not with this session', 'It may read; submitting needs the role operator.')}`;
     const elsewhere = this.#wrong.filter(({field}) => !FIELDS.includes(field.split(/[.[]/)[0]) || (field === 'command' && this.#kind === 'script'));
-    return html`<h1 tabindex="-1">Submit a run</h1>
-      <form class="submit" @submit=${this.#submit} novalidate>
+    if (this.#from && !this.#model) {
+      return html`<h1 tabindex="-1">Run ${this.#from} again, changed</h1>${this.#unread
+        ? html`${trouble(this.#unread)}<p><a class="button" href="#/submit">An empty form</a></p>` : reading}`;
+    }
+    const draft = draftOf(this.#from);
+    return html`<h1 tabindex="-1">${this.#model ? `Run ${this.#from} again, changed` : 'Submit a run'}</h1>
+      <form class="submit" @submit=${this.#submit} @input=${this.#keep} @change=${this.#keep} novalidate>
         ${trouble(this.#error)}
         ${elsewhere.map(({field, message}) => trouble(`${field} ${message}`))}
+        ${this.#model ? this.#filledFrom(this.#model) : nothing}
         <div class="choice" role="group" aria-label="What to run">
           ${this.#choice('script', 'Shell script')}${this.#choice('command', 'Program and arguments')}
         </div>
@@ -114,8 +189,18 @@ export class SubmitView {
           <label class="check"><input type="checkbox" name="requeue"> Queue it again if the daemon stops under it</label>
           <label class="check"><input type="checkbox" name="keep"> Keep it when its time is up</label>
         </details>
-        <p class="buttons"><button class="first" ?disabled=${this.#isBusy}>Queue it</button></p>
+        <p class="buttons">${draft ? html`<button type="button" class="quiet" @click=${this.#clear}>Start afresh</button>` : nothing}
+          <button class="first" ?disabled=${this.#isBusy} aria-busy=${String(this.#isBusy)}>Queue it</button></p>
       </form>`;
+  }
+
+  /** What of the run could not be taken over. */
+  #filledFrom({id, env_keys, command}) {
+    const isQuoted = command?.some(word => word.includes('\n'));
+    return html`<p class="filled">The form is filled from <a href="#/runs/${id}">run ${id}</a>, which stays as it is.
+      ${env_keys.length ? html`The ${env_keys.length === 1 ? 'value' : 'values'} of ${env_keys.join(', ')} ${env_keys.length === 1 ? 'is' : 'are'} never given back: type ${env_keys.length === 1 ? 'it' : 'them'} anew.` : nothing}
+      Its standard input, if it had any, is not given back either.
+      ${isQuoted ? 'An argument of it has several lines, which stand in no line of a list: it is a script now that does the same.' : nothing}</p>`;
   }
 
   #choice = (kind, label) => html`<button type="button" aria-pressed=${String(this.#kind === kind)} @click=${() => this.#choose(kind)}>${label}</button>`;
@@ -123,6 +208,7 @@ export class SubmitView {
   #choose(kind) {
     [this.#kind, this.#wrong] = [kind, []];
     this.#page.update();
+    requestAnimationFrame(this.#keep);
   }
 
   #input(name, label, {hint, mode, placeholder}) {
@@ -136,6 +222,25 @@ export class SubmitView {
       <textarea id=${id} name=${name} rows=${rows} placeholder=${placeholder} autocomplete="off" autocapitalize="off" spellcheck="false"
         aria-invalid=${invalid} aria-describedby=${described}></textarea>`});
   }
+}
+
+/** A run as the form would have had it: which sort, and what stands in its fields. */
+function formOf(run) {
+  const isWhole = run.script === null && !run.command.some(word => word.includes('\n'));
+  const values = {
+    name: run.name ?? '', queue: run.queue, priority: run.priority ? String(run.priority) : '', tags: run.tags.join(' '),
+    timeout_s: run.timeout_s === null ? '' : `${run.timeout_s}s`, cwd: run.cwd ?? '', env: run.env_keys.map(name => `${name}=`).join('\n'),
+    requeue: run.on_interrupt === 'requeue' ? 'on' : '', keep: run.keep ? 'on' : '',
+  };
+  if (isWhole) return ['command', {...values, command: run.command.join('\n')}];
+  return ['script', {...values, script: run.script ?? `exec ${run.command.map(quoted).join(' ')}`}];
+}
+
+/** The part of a field that something is wrong with, as the person who filled it in knows it. */
+function partOf(field) {
+  const [, name, index, key] = /^(\w+)(?:\[(\d+)\])?(?:\.(.+))?$/.exec(field) ?? [];
+  if (index !== undefined) return `${{tags: 'Tag', command: 'Line'}[name] ?? 'Entry'} ${Number(index) + 1} `;
+  return key === undefined ? '' : `${key} `;
 }
 
 function lines(text, isTrimmed) {
