@@ -92,12 +92,12 @@ export async function shot(page, name, options = {}) {
   await page.screenshot({path: `${SHOTS}/${name}.png`, ...options});
 }
 
-export async function until(what, condition) {
-  const end = Date.now() + DEADLINE;
+export async function until(what, condition, ms = DEADLINE) {
+  const end = Date.now() + ms;
   for (;;) {
     const value = await condition();
     if (value) return value;
-    if (Date.now() > end) throw new Error(`not within ${DEADLINE} ms: ${what}`);
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
     await new Promise(done => setTimeout(done, 30));
   }
 }

@@ -5,6 +5,9 @@ import assert from 'node:assert/strict';
 import {goTo, line, openPage, shot, until} from './browser.mjs';
 import {slowLine} from './link.mjs';
 
+/** How long the page may take to catch up over a slow line on a loaded machine. */
+const CAUGHT_UP = 90_000;
+
 /** The daemon's list: numbers and states. */
 async function listed(api, query = '') {
   const all = [];
@@ -39,7 +42,7 @@ async function isTheList(page, api, query) {
     if (!came.length && wanted.length) return false;
     wanted = wanted.slice(0, came.length);
     return JSON.stringify(came) === JSON.stringify(wanted);
-  }).catch(error => {
+  }, CAUGHT_UP).catch(error => {
     const missing = wanted.filter(row => !came.includes(row));
     throw new Error(`${error.message}: ${came.length} rows, of ${wanted.length} ${missing.length} are missing: ${missing.slice(0, 20)}`);
   });
@@ -52,10 +55,10 @@ export async function a_burst_over_a_slow_line_is_shown_whole({browser, base, ap
     const page = await openPage(browser, slow.base, {role: 'viewer', viewport: {width: 1280, height: 24_000}});
     await page.mouse.move(0, 0);
     await isTheList(page, api);
-    const ids = await many(300, nth => api.submit({script: nth % 10 ? 'true' : 'exit 3', name: 'short'}));
+    const ids = await many(200, nth => api.submit({script: nth % 10 ? 'true' : 'exit 3', name: 'short'}));
     for (const id of ids.slice(-20)) await api.ended(id);
     const rows = await isTheList(page, api);
-    assert.ok(rows.length >= 300, `${rows.length} rows`);
+    assert.ok(rows.length >= 200, `${rows.length} rows`);
     await until('nothing runs, says the title', async () => !/running/.test(await page.title()) || (await listed(api, '&status=running')).length > 0);
   } finally {
     slow.close();
