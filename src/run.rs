@@ -3,9 +3,12 @@
 //! No I/O, and no knowledge of how a run is stored, executed or shown.
 
 mod hold;
+mod key;
+mod need;
 mod options;
 mod origin;
 mod outcome;
+mod retry;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -13,9 +16,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::hold::{HeldBy, Hold};
+pub use self::key::{Conflict, OnConflict};
+pub use self::need::{NEEDS_MAX, Need, When};
 pub use self::options::Options;
 pub use self::origin::{Cause, Origin};
 pub use self::outcome::{Ask, Exit, OnInterrupt, Outcome, Reason, Status};
+pub use self::retry::{RETRIED, Retry};
 pub use self::waiting::{Waiting, WaitsFor};
 use crate::clock::UnixMs;
 pub use crate::numbers::RunId;
@@ -80,6 +86,11 @@ pub struct Spec {
     pub on_interrupt: OnInterrupt,
     /// Exempt from retention.
     pub keep: bool,
+    /// What it works on: one run of a key runs at a time.
+    pub key: Option<String>,
+    /// What its submit does about others of the key; of a run that was made already, the default.
+    #[serde(default)]
+    pub conflict: Conflict,
     /// What else was said.
     pub options: Options,
 }
@@ -100,6 +111,8 @@ impl Spec {
             not_before: None,
             on_interrupt: OnInterrupt::Fail,
             keep: false,
+            key: None,
+            conflict: Conflict::default(),
             options: Options::default(),
         }
     }
@@ -116,6 +129,10 @@ pub struct Run {
     pub spec: Spec,
     /// What keeps it from being claimed while it is queued.
     pub held_by: HeldBy,
+    /// Whether a run that waits needs it.
+    pub is_needed: bool,
+    /// Attempts that failed and were followed by another, as its `retry` counts them.
+    pub failures: i64,
     /// The number of the current, the next or the last attempt, from 1.
     pub attempt: i64,
     /// `data` of the newest `progress` event, as JSON text.
@@ -138,6 +155,13 @@ pub struct Run {
     pub retry_of: Option<RunId>,
     /// What made it.
     pub origin: Origin,
+}
+
+impl Run {
+    /// Whether an attempt of it has begun, or was about to.
+    pub fn has_begun(&self) -> bool {
+        self.outcome.status != Status::Queued || self.attempt > 1
+    }
 }
 
 #[cfg(test)]

@@ -86,7 +86,8 @@ async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held:
         }
         let due_in = store.next_due().map(until);
         let held_for = held();
-        if held_for.is_none() && (store.claimable() || due_in == Some(Duration::ZERO)) {
+        // A claim also takes along what is still to be told of ends, which goes on while nothing is started.
+        if store.telling() || held_for.is_none() && (store.claimable() || due_in == Some(Duration::ZERO)) {
             match store.claim().await {
                 Ok(()) => faults.over(),
                 Err(error) => {

@@ -11,8 +11,9 @@ use rusqlite::{Connection, StatementStatus, ToSql};
 /// Allowed of a cost with many rows, as a multiple of that with few.
 const GROWTH_MAX: f64 = 2.0;
 
-/// `runs.held_by` of what its time alone holds back, and of what another run does.
+/// `runs.held_by` of what its time alone holds back, of what waits to be tried again, and of what another run does.
 const TIME: i64 = 1;
+const RETRY: i64 = 2;
 const AFTER: i64 = 4;
 
 /// Count what there is, and are asked once, at the start: how many runs may be removed; and how much of an output there
@@ -291,6 +292,10 @@ fn delayed_runs_of_high_priority_never_stand_in_front_of_a_claim() {
     assert_no_dearer("the time of the next delayed run", due, next_due());
     assert_eq!(admit().1, 0, "none is due");
     assert_no_dearer("letting in none of 100,000 delayed", admitting, admit().0);
+    // The same for those that failed and wait to be tried again.
+    add_runs(&database, 100_000, "queued", RETRY, "1000", "2000000 + i");
+    assert_no_dearer("a claim behind 100,000 that wait to be tried again", claim, claim_cost(&database));
+    assert_no_dearer("letting in none of 200,000 delayed", admitting, admit().0);
     // Their time came long ago, and something else still holds them back.
     add_runs(&database, 100_000, "queued", AFTER, "1000", "i");
     assert_no_dearer("a claim behind 100,000 that wait for others", claim, claim_cost(&database));

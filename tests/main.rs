@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod after;
 mod all_runs;
 mod all_runs_output;
 mod all_runs_resume;
@@ -45,6 +46,7 @@ mod indexes;
 mod jobs;
 mod jobs_crash;
 mod jobs_trigger;
+mod keys;
 mod layers;
 mod lines;
 mod litestream;
@@ -77,6 +79,7 @@ mod restore;
 mod resume;
 mod retention;
 mod retention_clock;
+mod retries;
 mod routes_table;
 mod run_interrupted;
 mod run_token;
@@ -99,5 +102,6 @@ mod terminal;
 mod tls;
 mod transitions;
 mod waits;
+mod waits_crash;
 mod whole_session;
 mod wire_recorded;

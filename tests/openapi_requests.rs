@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use runabout::run::{OnInterrupt, Options};
+use runabout::run::{Need, OnConflict, OnInterrupt, Options, Retry, RunId, When};
 use runabout::wire::Submit;
 use serde_json::{Value, json};
 
@@ -114,6 +114,14 @@ fn bodies() -> Vec<(&'static str, &'static str, Vec<Value>)> {
         json!({"command": ["true"], "delay_s": 0, "not_before": "2026-11-23T06:32:01Z"}),
         json!({"command": ["true"], "delay_s": null, "not_before": "2026-11-23T06:32:01Z"}),
         json!({"command": ["true"], "delay_s": 1, "not_before": null}),
+        json!({"script": "true", "key": "k", "on_conflict": "replace"}),
+        json!({"script": "true", "key": null, "on_conflict": "replace"}),
+        json!({"script": "true", "key": "d", "on_conflict": "debounce"}),
+        json!({"script": "true", "key": "d", "on_conflict": "debounce", "debounce_s": 1, "debounce_max_s": 1}),
+        json!({"script": "true", "key": "d", "on_conflict": "debounce", "debounce_s": 0}),
+        json!({"script": "true", "key": "d", "on_conflict": "debounce", "debounce_s": 1, "delay_s": 1}),
+        json!({"script": "true", "key": "d", "on_conflict": "debounce", "debounce_s": 1, "after": [1]}),
+        json!({"script": "true", "key": "d", "on_conflict": "wait", "debounce_max_s": 1}),
         json!({"script": " \n"}),
         json!({"script": ""}),
         json!({"script": "a\u{0}"}),
@@ -136,6 +144,19 @@ fn bodies() -> Vec<(&'static str, &'static str, Vec<Value>)> {
         ("cwd", vec![json!("/"), json!("srv"), json!(""), json!("/a\u{0}"), json!("/a\nb"), json!(["/"])]),
         ("env", vec![json!({}), json!({"A": ""}), json!({"": "x"}), json!({"A=": "x"}), json!({"A": 1}), json!([])]),
         ("env", vec![json!({"A\u{0}": "x"}), json!({"A": "\u{0}"}), json!({"A": null}), json!({"A B": "x\n"})]),
+        (
+            "retry",
+            vec![json!({}), json!({"attempts": 100, "factor": 1.5, "jitter": 0}), json!({"attempts": 101}), json!([])],
+        ),
+        ("retry", vec![json!({"on": []}), json!({"on": ["timed_out"]}), json!({"on": ["canceled"]}), json!({"x": 1})]),
+        ("retry", vec![json!({"unless_exit": [0, 255]}), json!({"unless_exit": [256]}), json!({"factor": 0.5})]),
+        ("retry", vec![json!({"jitter": 1.1}), json!({"delay_s": 0, "max_delay_s": 0}), json!({"delay_s": -1})]),
+        ("after", vec![json!([]), json!([1]), json!([{"run": 1, "when": "ended"}]), json!([{"run": 1, "when": null}])]),
+        ("after", vec![json!([0]), json!(1), json!([{"when": "ended"}]), json!([{"run": 1, "x": 1}]), json!([null])]),
+        ("after", vec![json!([{"run": 1, "when": "never"}]), json!(vec![1; 64]), json!(vec![1; 65])]),
+        ("key", vec![json!("k"), json!(""), json!("a\nb"), json!("é".repeat(255)), json!("x".repeat(256)), json!(1)]),
+        ("on_conflict", vec![json!("wait"), json!("never")]),
+        ("debounce_s", vec![json!(1)]),
         ("stdin", vec![json!(""), json!("\u{0}"), json!(1), json!({})]),
         ("timeout_s", vec![json!(0), json!(1), json!(315_360_000), json!(315_360_001), json!("1"), json!(60.0)]),
         ("delay_s", vec![json!(-1), json!(0), json!(315_360_000), json!(315_360_001), json!(1e300)]),
@@ -355,7 +376,7 @@ fn a_body_is_refused_exactly_where_its_schema_refuses_it() {
 
 /// Every option of a submit, each given: a new one is missing here until it is given, too.
 fn all_options() -> Options {
-    Options {}
+    Options { retry: Some(Retry::default()), after: vec![Need { run: RunId(1), when: When::Ended }] }
 }
 
 #[test]
@@ -374,6 +395,10 @@ fn every_field_of_a_submit_is_in_the_reference_and_on_the_page() {
         delay_s: Some(1),
         on_interrupt: Some(OnInterrupt::Fail),
         keep: true,
+        key: Some("a".into()),
+        on_conflict: Some(OnConflict::Debounce),
+        debounce_s: Some(1),
+        debounce_max_s: Some(1),
         options: all_options(),
     };
     let keys = |value: Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();

@@ -29,7 +29,7 @@ fn a_run_is_given_back_with_every_field_and_without_its_secrets() {
         "output_bytes": 0, "created_at": run["created_at"], "not_before": "2099-01-01T00:00:00.500Z",
         "started_at": null, "ended_at": null, "timeout_s": 60, "cancel_requested_at": null, "retry_of": null,
         "held_by": ["time"], "cause": "submit", "job": null, "scheduled_for": null, "missed": null,
-        "on_interrupt": "requeue", "keep": true,
+        "on_interrupt": "requeue", "keep": true, "key": null,
     });
     assert_eq!(run, wanted);
     // What it waits for is told to who asks.

@@ -1,5 +1,5 @@
-//! A run moves through one door: no statement but those under `sql/life/` writes a run's status, or what holds it back, or
-//! makes or removes a run. SQLite itself says what each statement writes.
+//! A run moves through one door: no statement but those under `sql/life/` writes a run's status, or what holds it back or
+//! spares it from retention, or makes or removes a run. SQLite itself says what each statement writes.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ fn moves(action: &AuthAction<'_>) -> bool {
     match action {
         AuthAction::Insert { table_name } | AuthAction::Delete { table_name } => *table_name == "runs",
         AuthAction::Update { table_name, column_name } => {
-            *table_name == "runs" && matches!(*column_name, "status" | "held_by" | "fresh")
+            *table_name == "runs" && matches!(*column_name, "status" | "held_by" | "fresh" | "keep")
         }
         _ => false,
     }

@@ -7,7 +7,7 @@ use super::duration;
 use super::print::{Colour, shell_words};
 use crate::client::failure::Failure;
 use crate::clock::UnixMs;
-use crate::run::{Reason, Status};
+use crate::run::{Hold, Reason, Status};
 use crate::wire::{RunBody, Word};
 
 /// A run, as it was answered.
@@ -38,8 +38,34 @@ impl RunView {
                 (None, Some(signal), _) => format!("failed (signal {signal})"),
                 (None, None, _) => self.status.to_string(),
             },
+            (Some(Status::Queued), _) if !self.held_by.is_empty() => {
+                let holds: Vec<String> = self.held_by.iter().map(Word::to_string).collect();
+                format!("queued ({})", holds.join(", "))
+            }
             _ => self.status.to_string(),
         }
+    }
+
+    /// What holds it back while it is queued, but for its queue.
+    pub fn why_it_waits(&self) -> Option<String> {
+        let at = self.not_before.as_deref().unwrap_or_default();
+        let mut whys = Vec::new();
+        if !self.waits_for_runs.is_empty() {
+            let runs: Vec<String> = self.waits_for_runs.iter().map(|run| run.0.to_string()).collect();
+            let runs = format!("run{} {}", if runs.len() == 1 { "" } else { "s" }, runs.join(", "));
+            whys.push(format!("waits for {runs} to end"));
+        }
+        for hold in &self.held_by {
+            match hold.known() {
+                Some(Hold::Time) => whys.push(format!("held back until {at}")),
+                Some(Hold::Retry) => whys.push(format!("attempt {} is due at {at}", self.attempt)),
+                Some(Hold::Key) => whys.push("one run of its key runs at a time".to_owned()),
+                Some(Hold::After) if self.waits_for_runs.is_empty() => whys.push("waits for other runs".to_owned()),
+                Some(Hold::After) => {}
+                None => whys.push(hold.to_string()),
+            }
+        }
+        (!whys.is_empty()).then(|| whys.join("; "))
     }
 
     /// The colour of how it stands.

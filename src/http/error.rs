@@ -74,6 +74,8 @@ problems! {
     body_timeout = 408,
     /// The run has not ended.
     run_not_finished = 409,
+    /// A run that waits needs it.
+    run_needed = 409,
     /// The run has started.
     run_not_queued = 409,
     /// The run has ended.
@@ -206,6 +208,10 @@ impl From<Refusal> for Problem {
             Refusal::RunNotFound(_) => Problem::run_not_found(detail),
             Refusal::RunPruned(_) => Problem::run_pruned(detail),
             Refusal::RunNotFinished(_) => Problem::run_not_finished(detail),
+            Refusal::RunNeeded { by, .. } => Problem::run_needed(detail).with_details(json!({ "needed_by": by })),
+            Refusal::NeedUnknown { index, .. } => {
+                Problem::violations(vec![Violation::new(format!("after[{index}]"), "unknown_run", detail)])
+            }
             Refusal::RunNotQueued(_) => Problem::run_not_queued(detail),
             Refusal::RunFinished(_) => Problem::run_finished(detail),
             Refusal::RunFull(_) => Problem::run_full(detail),

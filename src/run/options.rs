@@ -7,12 +7,21 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::need::Need;
+use super::retry::Retry;
 use crate::text::json;
 
 /// The options of a run. Each field is skipped where it has its default, and is absent from what older builds stored.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Options {}
+pub struct Options {
+    /// Whether and when it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Runs that have to end before it starts. While it waits, the database has them too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Need>,
+}
 
 impl Options {
     /// As the run's row has it.

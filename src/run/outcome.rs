@@ -128,9 +128,10 @@ impl Outcome {
     pub const QUEUED: Outcome =
         Outcome { status: Status::Queued, reason: None, exit_code: None, signal: None, error: None };
 
-    /// The outcome of a run that was canceled while it was queued.
-    pub const CANCELED_IN_QUEUE: Outcome =
-        Outcome { status: Status::Canceled, reason: Some(Reason::Canceled), ..Outcome::QUEUED };
+    /// The outcome of a run that ends while it is queued, for this reason.
+    pub const fn ended_in_queue(reason: Reason) -> Outcome {
+        Outcome { status: Status::Canceled, reason: Some(reason), ..Outcome::QUEUED }
+    }
 
     /// The outcome of an attempt: determined by who asked for its end first, else by its exit.
     pub fn of(asked: Option<Ask>, exit: &Exit, on_interrupt: OnInterrupt) -> Outcome {

@@ -26,12 +26,13 @@ use crate::store::file::pages::figure;
 use crate::store::file::{instance, migrate};
 use crate::store::settings::StoreConfig;
 use crate::store::tables::handle::Store;
-use crate::store::tables::{attempts, events, output, quota};
+use crate::store::tables::{attempts, dependents, events, output, quota};
 use crate::wake::{Bell, Stop};
 
 /// Steps of the tables in every transaction.
 const STEPS: Steps = Steps {
     append_output: output::append_ready,
+    tell_ends: dependents::tell,
     claim: attempts::claim,
     tell_removed: events::tell_removed,
     is_live_excess: quota::is_live_excess,

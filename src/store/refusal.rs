@@ -15,6 +15,20 @@ pub enum Refusal {
     RunPruned(RunId),
     /// The run has not ended.
     RunNotFinished(RunId),
+    /// A run that waits needs the run.
+    RunNeeded {
+        /// Which one.
+        run: RunId,
+        /// Who needs it.
+        by: Option<RunId>,
+    },
+    /// A submit needs a run that is not there.
+    NeedUnknown {
+        /// Its place in `after`.
+        index: usize,
+        /// Why it is not there.
+        absent: Box<Refusal>,
+    },
     /// The run has started.
     RunNotQueued(RunId),
     /// The run has ended.
@@ -108,6 +122,11 @@ impl fmt::Display for Refusal {
             Refusal::RunNotFinished(run) => {
                 write!(out, "run {run} has not ended yet; cancel it or wait for it first")
             }
+            Refusal::RunNeeded { run, by: Some(by) } => {
+                write!(out, "run {run} is needed by run {by}, which waits; cancel that one or let it start first")
+            }
+            Refusal::RunNeeded { run, by: None } => write!(out, "run {run} is needed by a run that waits"),
+            Refusal::NeedUnknown { absent, .. } => write!(out, "{absent}; a run can only come after one that is there"),
             Refusal::RunNotQueued(run) => {
                 write!(out, "run {run} is no longer queued; only keep, name and tags can be changed now")
             }

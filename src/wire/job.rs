@@ -10,7 +10,7 @@ use super::submit::Submit;
 use super::word::Word;
 use crate::job::{AfterJob, CatchUp, Firing, Job, LastRun, Overlap, Param, Skipped};
 use crate::numbers::RunId;
-use crate::run::{Command, Spec, Status};
+use crate::run::{Command, Conflict, OnConflict, Spec, Status};
 
 /// A job. Whoever only reads is shown no values of its `env` and `stdin`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -114,6 +114,7 @@ impl<'a> JobBody<'a> {
 impl Submit {
     /// The submit that makes such a run at once.
     pub fn of(spec: &Spec) -> Submit {
+        let Conflict { on_conflict, debounce_s, debounce_max_s } = spec.conflict;
         Submit {
             script: if let Command::Script(script) = &spec.command { Some(script.clone()) } else { None },
             command: if let Command::Argv(argv) = &spec.command { Some(argv.clone()) } else { None },
@@ -128,6 +129,10 @@ impl Submit {
             delay_s: None,
             on_interrupt: Some(spec.on_interrupt),
             keep: spec.keep,
+            key: spec.key.clone(),
+            on_conflict: spec.key.as_ref().map(|_| on_conflict),
+            debounce_s: (on_conflict == OnConflict::Debounce).then_some(debounce_s),
+            debounce_max_s,
             options: spec.options.clone(),
         }
     }

@@ -10,7 +10,7 @@ use super::outcome::OutcomeBody;
 use super::word::Word;
 use crate::clock::UnixMs;
 use crate::numbers::{RunId, Seq};
-use crate::run::{Cause, Command, Hold, OnInterrupt, Options, Reason, Run, Spec, Status, Waiting, WaitsFor};
+use crate::run::{Cause, Command, Hold, OnInterrupt, Options, Reason, Run, Status, Waiting, WaitsFor};
 
 /// A run. Values of `env` and `stdin` are never given back.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -79,6 +79,12 @@ pub struct RunBody<'a> {
     pub retry_of: Option<RunId>,
     /// Why it waits, while it is queued; empty where it waits for a slot alone.
     pub held_by: Vec<Word<Hold>>,
+    /// While it waits for them, the runs that it needs and the one of its key whose turn it is; for one run alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits_for_runs: Vec<RunId>,
+    /// Runs that wait and need it, 100 at most; for one run alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needed_by: Vec<RunId>,
     /// What made it.
     pub cause: Word<Cause>,
     /// The job that it belongs to.
@@ -91,6 +97,8 @@ pub struct RunBody<'a> {
     pub on_interrupt: Word<OnInterrupt>,
     /// Whether it never expires.
     pub keep: bool,
+    /// What it works on: one run of a key runs at a time.
+    pub key: Option<Cow<'a, str>>,
     /// What else its submit said.
     #[serde(flatten)]
     pub options: Cow<'a, Options>,
@@ -102,35 +110,21 @@ pub struct RunBody<'a> {
 impl<'a> RunBody<'a> {
     /// The run as a client sees it.
     pub fn new(run: &'a Run) -> RunBody<'a> {
-        let Spec {
-            command,
-            name,
-            queue,
-            priority,
-            tags,
-            cwd,
-            env,
-            timeout_s,
-            not_before,
-            on_interrupt,
-            keep,
-            options,
-            ..
-        } = &run.spec;
+        let spec = &run.spec;
         let time = |at: &Option<UnixMs>| at.map(|at| at.to_string());
         let text = |text: &'a Option<String>| text.as_deref().map(Cow::Borrowed);
         RunBody {
             id: run.id,
-            name: text(name),
+            name: text(&spec.name),
             status: run.outcome.status.into(),
             reason: run.outcome.reason.map(Word::from),
-            queue: queue.as_str().into(),
-            priority: *priority,
-            tags: tags.into(),
-            command: if let Command::Argv(argv) = command { Some(argv.into()) } else { None },
-            script: if let Command::Script(script) = command { Some(script.into()) } else { None },
-            cwd: text(cwd),
-            env_keys: env.keys().map(Cow::from).collect(),
+            queue: spec.queue.as_str().into(),
+            priority: spec.priority,
+            tags: spec.tags.as_slice().into(),
+            command: if let Command::Argv(argv) = &spec.command { Some(argv.into()) } else { None },
+            script: if let Command::Script(script) = &spec.command { Some(script.into()) } else { None },
+            cwd: text(&spec.cwd),
+            env_keys: spec.env.keys().map(Cow::from).collect(),
             attempt: run.attempt,
             exit_code: run.outcome.exit_code,
             signal: run.outcome.signal,
@@ -143,20 +137,23 @@ impl<'a> RunBody<'a> {
             last_seq: run.last_seq,
             output_bytes: run.output_bytes,
             created_at: run.created_at.to_string(),
-            not_before: time(not_before),
+            not_before: time(&spec.not_before),
             started_at: time(&run.started_at),
             ended_at: time(&run.ended_at),
-            timeout_s: *timeout_s,
+            timeout_s: spec.timeout_s,
             cancel_requested_at: time(&run.cancel_requested_at),
             retry_of: run.retry_of,
             held_by: run.held_by.iter().map(Word::from).collect(),
+            waits_for_runs: Vec::new(),
+            needed_by: Vec::new(),
             cause: run.origin.cause.into(),
             job: text(&run.origin.job),
             scheduled_for: time(&run.origin.scheduled_for),
             missed: run.origin.missed,
-            on_interrupt: (*on_interrupt).into(),
-            keep: *keep,
-            options: Cow::Borrowed(options),
+            on_interrupt: spec.on_interrupt.into(),
+            keep: spec.keep,
+            key: text(&spec.key),
+            options: Cow::Borrowed(&spec.options),
             truncated: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::run::{OnInterrupt, Options};
+use crate::run::{OnConflict, OnInterrupt, Options};
 
 /// A new run, as it is asked for. What is `None` or empty is left to the daemon; exactly one of `command` and `script` is
 /// given. What is allowed is in the reference (`GET /v1/openapi.json`, schema `Submit`), and the daemon checks it.
@@ -49,6 +49,18 @@ pub struct Submit {
     /// Whether it never expires.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
+    /// What it works on: one run of a key runs at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What becomes of a run of the same key that has not begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<OnConflict>,
+    /// Seconds that a debounced run waits after the newest of its submits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debounce_s: Option<i64>,
+    /// Seconds after the first of its submits that a debounced run waits at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debounce_max_s: Option<i64>,
     /// What else there is to say.
     #[serde(flatten)]
     pub options: Options,

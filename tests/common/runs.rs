@@ -152,7 +152,7 @@ impl Metrics {
 const FIELDS: &str = "id, name, status, reason, queue, priority, tags, command, script, cwd, env_keys, attempt, \
     exit_code, signal, error, progress, pid, last_seq, output_bytes, created_at, not_before, started_at, ended_at, \
     timeout_s, cancel_requested_at, retry_of, held_by, cause, job, \
-    scheduled_for, missed, on_interrupt, keep";
+    scheduled_for, missed, on_interrupt, keep, key";
 
 /// Fails unless a run has exactly the contract's fields.
 #[track_caller]

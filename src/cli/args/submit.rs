@@ -8,8 +8,9 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::numbers::whole;
+use super::runs::Id;
 use crate::cli::duration;
-use crate::run::{OnInterrupt, Options};
+use crate::run::{Need, OnConflict, OnInterrupt, Options, Retry, When};
 
 /// What a new run is told.
 #[derive(Args, Clone, Debug, Default)]
@@ -45,9 +46,33 @@ pub struct SubmitOptions {
     /// Hold it back for this long: 90, 90s, 15m, 2h, 1d
     #[arg(long, value_name = "TIME", value_parser = duration::parse_s)]
     pub delay: Option<i64>,
-    /// Idempotency key: with the same key and words, nothing is queued twice
+    /// Come after run ID: when it succeeded, or `ID:ended`, `ID:failed` (repeatable)
+    #[arg(long, value_name = "ID[:WHEN]", value_parser = after)]
+    pub after: Vec<(Id, When)>,
+    /// Try it again up to N times when it fails or times out
+    #[arg(long, value_name = "N", value_parser = whole::<0, 99>)]
+    pub retry: Option<i64>,
+    /// Wait this long before it is tried again, then twice as long each time, at most an hour [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_s, requires = "retry")]
+    pub retry_delay: Option<i64>,
+    /// Do not try it again after this exit code (repeatable)
+    #[arg(long, value_name = "CODE", value_parser = whole::<0, 255>, requires = "retry")]
+    pub retry_unless_exit: Vec<i64>,
+    /// With --on-conflict, what it works on: one run of a key runs at a time. Alone, the same as --idempotency-key
     #[arg(long)]
     pub key: Option<String>,
+    /// What becomes of a run of the same --key that has not begun: wait, join, replace, debounce, cancel
+    #[arg(long, value_name = "WHAT", value_parser = on_conflict(), requires = "key", hide_possible_values = true)]
+    pub on_conflict: Option<OnConflict>,
+    /// With --on-conflict debounce: start it when nothing came for this long
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_s, requires = "on_conflict")]
+    pub debounce: Option<i64>,
+    /// With --on-conflict debounce: start it after this long at the latest
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_s, requires = "debounce")]
+    pub debounce_max: Option<i64>,
+    /// With the same key and words, nothing is queued twice
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
     /// Send this command's standard input along, as text
     #[arg(short = 'i')]
     pub stdin: bool,
@@ -63,10 +88,42 @@ pub struct SubmitOptions {
 }
 
 impl SubmitOptions {
-    /// What goes along as it was said, without a look at the caller.
-    pub fn options(&self) -> Options {
-        Options {}
+    /// What goes along as it was said, without a look at the caller. `after`: the runs that it was told to come after.
+    pub fn options(&self, after: Vec<Need>) -> Options {
+        let retry = self.retry.map(|again| {
+            let usual = Retry::default();
+            let delay_s = self.retry_delay.unwrap_or(usual.delay_s);
+            Retry {
+                attempts: again.saturating_add(1),
+                delay_s,
+                max_delay_s: usual.max_delay_s.max(delay_s),
+                unless_exit: self.retry_unless_exit.clone(),
+                ..usual
+            }
+        });
+        Options { retry, after }
     }
+
+    /// What it works on. Scripts of before say `--key` and mean the request's.
+    pub fn own_key(&self) -> Option<&String> {
+        self.key.as_ref().filter(|_| self.on_conflict.is_some())
+    }
+
+    /// The key of the request.
+    pub fn request_key(&self) -> Option<&String> {
+        self.idempotency_key.as_ref().or(self.key.as_ref().filter(|_| self.on_conflict.is_none()))
+    }
+}
+
+fn on_conflict() -> impl TypedValueParser<Value = OnConflict> {
+    let words = PossibleValuesParser::new(OnConflict::ALL.iter().map(|word| word.as_str()));
+    words.map(|word| OnConflict::parse(&word).unwrap_or(OnConflict::Wait))
+}
+
+fn after(text: &str) -> Result<(Id, When), String> {
+    let (id, when) = text.split_once(':').unwrap_or((text, When::Succeeded.as_str()));
+    let when = When::parse(when).ok_or("after the `:` stands succeeded, ended or failed")?;
+    Ok((id.parse()?, when))
 }
 
 fn on_interrupt() -> impl TypedValueParser<Value = OnInterrupt> {

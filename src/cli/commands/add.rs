@@ -15,9 +15,10 @@ use crate::cli::args::SubmitOptions;
 use crate::cli::patience::{Patience, ask_until_answered};
 use crate::cli::print;
 use crate::cli::view::{RunView, read};
-use crate::client::connection::{Ask, Daemon};
+use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::client::random_key;
+use crate::run::{Need, RunId};
 use crate::text::printable;
 use crate::wire::Submit;
 
@@ -28,7 +29,7 @@ const LOST_SUBMIT_S: u64 = 60;
 
 /// Submits and prints the number.
 pub async fn add(context: &Context, options: SubmitOptions) -> Result<u8, Failure> {
-    let submit = Submission::new(options, &context.daemon).await?;
+    let submit = Submission::new(options, context).await?;
     let body = submit.send(context).await?;
     if context.json {
         print::answer_json(one_value(&body)?)?;
@@ -47,12 +48,12 @@ pub struct Submission {
 
 impl Submission {
     /// From the words, the files they name and, for a daemon on this machine, the caller's world.
-    pub async fn new(options: SubmitOptions, daemon: &Daemon) -> Result<Submission, Failure> {
-        let (key, own_key) = match &options.key {
+    pub async fn new(options: SubmitOptions, context: &Context) -> Result<Submission, Failure> {
+        let (key, own_key) = match options.request_key() {
             Some(key) => (key.clone(), true),
             None => (random_key("cli")?, false),
         };
-        let submit = submit_from(options, daemon).await?;
+        let submit = submit_from(options, context).await?;
         let ask = Ask { key: Some(key), ..Ask::new(Method::POST, "/v1/runs").with(&submit) };
         Ok(Submission { ask, own_key })
     }
@@ -66,7 +67,7 @@ impl Submission {
                 Failure::NoDaemon(text) | Failure::Lost(text) if patience.met => {
                     let again = if self.own_key { "the same key again" } else { key };
                     Failure::Lost(format!(
-                        "{text}\nwhether it was queued is not known; with --key {again} it is not queued twice"
+                        "{text}\nwhether it was queued is not known; with --idempotency-key {again} it is not queued twice"
                     ))
                 }
                 other => other,
@@ -76,7 +77,7 @@ impl Submission {
 }
 
 /// What the words say, with the files that they name and the caller's world.
-pub(super) async fn submit_from(options: SubmitOptions, daemon: &Daemon) -> Result<Submit, Failure> {
+pub(super) async fn submit_from(options: SubmitOptions, context: &Context) -> Result<Submit, Failure> {
     let script = match (&options.script, &options.file) {
         (Some(script), _) => Some(script.clone()),
         (None, Some(path)) => Some(script_from(path)?),
@@ -88,13 +89,24 @@ pub(super) async fn submit_from(options: SubmitOptions, daemon: &Daemon) -> Resu
         (true, false) => Some(text_of(io::stdin().lock(), "standard input")?),
         (false, _) => None,
     };
-    let caller = Caller::of(daemon, &options).await?;
-    Ok(submit_of(options, script, stdin, caller))
+    let caller = Caller::of(&context.daemon, &options).await?;
+    let mut after = Vec::with_capacity(options.after.len());
+    for (id, when) in &options.after {
+        after.push(Need { run: RunId(context.number(*id).await?), when: *when });
+    }
+    Ok(submit_of(options, script, stdin, caller, after))
 }
 
-fn submit_of(options: SubmitOptions, script: Option<String>, stdin: Option<String>, caller: Caller) -> Submit {
+fn submit_of(
+    options: SubmitOptions,
+    script: Option<String>,
+    stdin: Option<String>,
+    caller: Caller,
+    after: Vec<Need>,
+) -> Submit {
     let path = caller.path.map(|path| ("PATH".to_owned(), path));
-    let more = options.options();
+    let more = options.options(after);
+    let key = options.own_key().cloned();
     Submit {
         command: script.is_none().then_some(options.command),
         script,
@@ -109,6 +121,10 @@ fn submit_of(options: SubmitOptions, script: Option<String>, stdin: Option<Strin
         delay_s: options.delay,
         on_interrupt: options.on_interrupt,
         keep: options.keep,
+        key,
+        on_conflict: options.on_conflict,
+        debounce_s: options.debounce,
+        debounce_max_s: options.debounce_max,
         options: more,
     }
 }
@@ -159,7 +175,7 @@ mod tests {
     use super::*;
 
     fn body(options: SubmitOptions, script: Option<String>, stdin: Option<String>, caller: Caller) -> Value {
-        serde_json::to_value(submit_of(options, script, stdin, caller)).expect("JSON")
+        serde_json::to_value(submit_of(options, script, stdin, caller, Vec::new())).expect("JSON")
     }
 
     fn options() -> SubmitOptions {

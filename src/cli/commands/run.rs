@@ -38,7 +38,7 @@ const LEFT_RUNNING: u8 = 130;
 /// Submits, follows, and gives the command's exit code.
 pub async fn run(context: &Context, options: SubmitOptions) -> Result<u8, Failure> {
     // Standard input may be read here: until that is done, Ctrl-C ends us as it always does.
-    let submit = Submission::new(options, &context.daemon).await?;
+    let submit = Submission::new(options, context).await?;
     let mut interrupts = Interrupts::listen()?;
     let mut interrupted = false;
     let Some(body) = submitted(context, &submit, &mut interrupts, &mut interrupted).await? else {
@@ -223,8 +223,8 @@ fn waiting(run: &RunView, queue: &QueueBody, ahead: &[i64]) -> Wait {
     if queue.paused {
         return Wait::ForSomebody(format!("queued: queue \"{name}\" is paused (runabout queue {name} --resume)"));
     }
-    if let Some(not_before) = &run.not_before {
-        return Wait::Passes(format!("queued: held back until {}", printable(not_before)));
+    if let Some(why) = run.why_it_waits() {
+        return Wait::Passes(format!("queued: {}", printable(&why)));
     }
     let slots = if queue.slots == 1 { "1 slot".to_owned() } else { format!("{} slots", queue.slots) };
     let named: Vec<String> = ahead.iter().take(AHEAD_NAMED).map(i64::to_string).collect();
@@ -239,6 +239,7 @@ fn waiting(run: &RunView, queue: &QueueBody, ahead: &[i64]) -> Wait {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::{Hold, RunId};
 
     #[test]
     fn a_person_is_told_what_stands_in_front() {
@@ -250,7 +251,11 @@ mod tests {
         let many = "queued behind runs 15, 14, 13, …: queue \"default\" has 4 slots";
         assert_eq!(waiting(&run, &queue, &[15, 14, 13, 12]), passes(many));
         run.not_before = Some("2026-11-23T06:32:01.000Z".to_owned());
+        run.held_by = vec![Hold::Time.into()];
         assert_eq!(waiting(&run, &queue, &[]), passes("queued: held back until 2026-11-23T06:32:01.000Z"));
+        (run.held_by, run.waits_for_runs) = (vec![Hold::After.into(), Hold::Key.into()], vec![RunId(7), RunId(9)]);
+        let why = "queued: waits for runs 7, 9 to end; one run of its key runs at a time";
+        assert_eq!(waiting(&run, &queue, &[]), passes(why));
         queue.paused = true;
         let paused = "queued: queue \"default\" is paused (runabout queue default --resume)";
         assert_eq!(waiting(&run, &queue, &[]), Wait::ForSomebody(paused.to_owned()));

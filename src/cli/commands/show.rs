@@ -10,7 +10,7 @@ use crate::cli::view::{RunView, read};
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::clock::UnixMs;
-use crate::run::{OnInterrupt, WaitsFor};
+use crate::run::{Cause, OnInterrupt, WaitsFor};
 use crate::text::printable;
 use crate::wire::Word;
 
@@ -38,6 +38,7 @@ fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
         ("run", Some(run.id.to_string())),
         ("name", text(run.name.as_deref())),
         ("status", Some(paint.paint(&printable(&run.standing()), run.colour()))),
+        ("waits", run.why_it_waits().map(word)),
         ("reason", run.reason.as_ref().map(|reason| word(reason.to_string()))),
         ("exit code", number(&run.exit_code)),
         ("signal", number(&run.signal)),
@@ -54,6 +55,12 @@ fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
             (run.on_interrupt != Word::Known(OnInterrupt::Fail)).then(|| word(run.on_interrupt.to_string())),
         ),
         ("keep", run.keep.then(|| "yes".to_owned())),
+        ("key", text(run.key.as_deref())),
+        ("needed by run", joined(&run.needed_by.iter().map(ToString::to_string).collect::<Vec<_>>())),
+        ("comes from", (run.cause != Word::Known(Cause::Submit)).then(|| word(run.cause.to_string()))),
+        ("job", text(run.job.as_deref())),
+        ("due at", text(run.scheduled_for.as_deref())),
+        ("missed", number(&run.missed)),
         ("repeats run", run.retry_of.map(|run| run.to_string())),
         ("attempt", (run.attempt > 1).then(|| run.attempt.to_string())),
         ("process", number(&run.pid)),

@@ -13,7 +13,7 @@ use crate::http::types::fields::Fields;
 use crate::http::types::jobs::{job_from, job_name, schedule_from, values_from};
 use crate::job::Job;
 use crate::schedule::{Due, Schedule, Zone};
-use crate::store::{IfMatch, schedule_of};
+use crate::store::{Became, IfMatch, schedule_of};
 use crate::wire::{DueBody, FiringBody, JobBody, Violation};
 
 /// Jobs, or firings, that a list shows unless told otherwise.
@@ -141,9 +141,13 @@ pub async fn start(request: Request) -> Answer {
     let started = request.state().store.start_job(name.clone(), values, idempotency, by(&request)?).await?;
     let id = started.run.id;
     let mut response = shown(&request, &started.run)?;
-    response.set_status(if started.created { StatusCode::Created } else { StatusCode::Ok });
+    response.set_status(if started.became == Became::New { StatusCode::Created } else { StatusCode::Ok });
     response.insert_header("location", format!("/v1/runs/{id}"));
-    Ok(if started.created { did(response, format_args!("job {name} was started as run {id}")) } else { response })
+    Ok(if started.became == Became::New {
+        did(response, format_args!("job {name} was started as run {id}"))
+    } else {
+        response
+    })
 }
 
 /// `GET /v1/jobs/:name/firings`

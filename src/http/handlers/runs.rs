@@ -22,7 +22,7 @@ use crate::http::types::filter::{filter_from, parameters, path_with};
 use crate::http::types::incoming::{change_from, queue_name, spec_from, tag};
 use crate::run::{Cause, Origin, Run, RunId, Spec, Status};
 use crate::scope::Scope;
-use crate::store::{Cancel, Filter, IdempotencyKey, NewRun, Refusal, StoreError};
+use crate::store::{Became, Cancel, Filter, IdempotencyKey, NewRun, Refusal, StoreError, Ties};
 use crate::timer::within;
 use crate::wire::RunBody;
 use crate::wire::Violation;
@@ -61,10 +61,14 @@ pub async fn submit(request: Request) -> Answer {
     // In a box: it is as large as all the rest, and few ask for it.
     let mut response =
         if follow { Box::pin(answer(request, Scope::Run(id), read)).await? } else { shown(&request, &submitted.run)? };
-    response.set_status(if submitted.created { StatusCode::Created } else { StatusCode::Ok });
+    response.set_status(if submitted.became == Became::New { StatusCode::Created } else { StatusCode::Ok });
     response.insert_header("location", format!("/v1/runs/{id}"));
-    // A repeated request changes nothing.
-    Ok(if submitted.created { did(response, format_args!("run {id} was submitted")) } else { response })
+    // A repeated request changes nothing, nor does one that another run stands for.
+    Ok(match submitted.became {
+        Became::New => did(response, format_args!("run {id} was submitted")),
+        Became::Changed => did(response, format_args!("run {id} was submitted anew")),
+        Became::Known => response,
+    })
 }
 
 /// The idempotency key with a hash of what it stands for: type, query and body of the request.
@@ -197,7 +201,8 @@ pub async fn get(request: Request) -> Answer {
     let run = app.store.run(id).await?;
     let stopped = stopped(&request, [&run]).await.remove(&run.id).unwrap_or_default();
     let waiting = app.store.waits([&run]).await?.remove(&run.id).unwrap_or_default();
-    let text = json_text(&RunBody::new(&run).with_stopped(stopped).with_waiting(waiting))?;
+    let ties = if run.is_needed || !run.held_by.is_nothing() { app.store.ties(id).await? } else { Ties::default() };
+    let text = json_text(&RunBody::new(&run).with_stopped(stopped).with_waiting(waiting).with_ties(ties))?;
     match app.hub.budget().whole(text.len()) {
         Some(share) => Ok(shared_json(StatusCode::Ok, text, share)),
         None => {

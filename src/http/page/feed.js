@@ -3,7 +3,7 @@
 // Nothing here touches the page; a view watches `changed` and shows what it finds.
 
 import {get, Refused} from './api.js';
-import {bytes, capital, duration, outcome, plural, runTook, text, words} from './format.js';
+import {bytes, capital, duration, moment, outcome, plural, runTook, text, words} from './format.js';
 import {Lines} from './lines.js';
 import {Stream} from './stream.js';
 
@@ -170,7 +170,7 @@ export const missingText = ({lines, bytes: size}) => [lines == null ? '' : plura
 
 /** What of an event stands among the output; null for most. */
 function noteOf({kind, data, at}, run) {
-  if (kind === 'queued' && data.attempt > 1) return {kind: 'note', text: `Queued again, as attempt ${data.attempt}.`};
+  if (kind === 'queued' && data.attempt > 1) return {kind: 'note', text: `Queued again, as attempt ${data.attempt}${data.not_before ? `, not before ${moment(data.not_before)}` : ''}.`};
   if (kind === 'started' && data.attempt > 1) return {kind: 'note', text: `Attempt ${data.attempt} started.`};
   if (kind === 'attempt_ended') return {kind: 'warning', text: `Attempt ${data.attempt} ended: ${words(data.reason)}.`, isEnd: true};
   if (kind === 'cancel_requested') {

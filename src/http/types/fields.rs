@@ -118,6 +118,56 @@ impl Fields {
         None
     }
 
+    /// A number in a range, whole or not.
+    pub fn number(&mut self, field: &str, min: f64, max: f64) -> Option<f64> {
+        let value = self.take(field)?;
+        match value.as_f64() {
+            Some(number) if (min..=max).contains(&number) => return Some(number),
+            Some(_) => self.wrong(field, "range", format!("must be between {min} and {max}")),
+            None => self.wrong(field, "type", format!("must be a number between {min} and {max}")),
+        }
+        None
+    }
+
+    /// A list of whole numbers in a range.
+    pub fn integers(&mut self, field: &str, count_max: usize, min: i64, max: i64) -> Option<Vec<i64>> {
+        let Value::Array(items) = self.take(field)? else {
+            self.wrong(field, "type", "must be an array of whole numbers");
+            return None;
+        };
+        if items.len() > count_max {
+            self.wrong(field, "range", format!("must have at most {count_max} items"));
+            return None;
+        }
+        let mut numbers = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            let at = format!("{field}[{index}]");
+            if item.is_null() {
+                self.wrong(&at, "type", "must be a whole number");
+                continue;
+            }
+            self.given.insert(at.clone(), item);
+            numbers.extend(self.integer(&at, min, max));
+        }
+        Some(numbers)
+    }
+
+    /// An object of its own, whose fields are read for themselves. Give it to [`Fields::take_back`] afterwards.
+    pub fn object(&mut self, field: &str) -> Option<Fields> {
+        match self.take(field)? {
+            Value::Object(given) => return Some(Fields::of(given, format!("{}{field}.", self.prefix))),
+            _ => self.wrong(field, "type", "must be an object"),
+        }
+        None
+    }
+
+    /// Adds what was wrong with an object of its own, with the fields of it that were not read.
+    pub fn take_back(&mut self, mut object: Fields) {
+        object.refuse_unknown();
+        let room = VIOLATIONS_MAX.saturating_sub(self.violations.len());
+        self.violations.extend(object.violations.into_iter().take(room));
+    }
+
     /// True or false.
     pub fn boolean(&mut self, field: &str) -> Option<bool> {
         let value = self.take(field)?;

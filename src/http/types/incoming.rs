@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{Fields, bad_json};
 use super::unique::{self, Repeated};
+use super::waits;
 use crate::clock::UnixMs;
 use crate::event::{APPEND_MAX, DATA_BYTES_MAX, Kind};
 use crate::http::error::Problem;
@@ -124,6 +125,8 @@ pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
             None
         }
     };
+    // First: it asks what else was given.
+    let (key, conflict) = waits::key(&mut fields, name);
     let delayed_twice = fields.gives("delay_s") && fields.gives("not_before");
     let delay_s = fields.integer("delay_s", 0, SECONDS_MAX);
     let not_before = fields.time("not_before");
@@ -144,6 +147,8 @@ pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
         not_before: not_before.or(delay_s.filter(|s| *s > 0).map(|s| now.plus_s(s))),
         on_interrupt: fields.word("on_interrupt", OnInterrupt::ALL, OnInterrupt::as_str).unwrap_or(OnInterrupt::Fail),
         keep: fields.boolean("keep").unwrap_or(false),
+        key,
+        conflict,
         options: options_from(&mut fields),
     };
     fields.finish()?;
@@ -151,8 +156,8 @@ pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
 }
 
 /// Each field of the options, by name: one that is not read here is refused as unknown.
-fn options_from(_fields: &mut Fields) -> Options {
-    Options {}
+fn options_from(fields: &mut Fields) -> Options {
+    Options { retry: waits::retry(fields), after: waits::after(fields) }
 }
 
 fn unique(mut tags: Vec<String>) -> Vec<String> {

@@ -6,11 +6,12 @@ pub(super) mod filter;
 pub(super) mod incoming;
 pub(super) mod jobs;
 pub(super) mod unique;
+mod waits;
 
 use std::borrow::Cow;
 
 use crate::access::Role;
-use crate::store::{EnrollmentToken, Listed, Queue, Session};
+use crate::store::{EnrollmentToken, Listed, Queue, Session, Ties};
 use crate::wire::{EnrollmentTokenBody, QueueBody, RunBody, SessionBody};
 
 impl<'a> RunBody<'a> {
@@ -20,6 +21,14 @@ impl<'a> RunBody<'a> {
             truncated: listed.truncated.iter().map(|field| Cow::Borrowed(*field)).collect(),
             ..RunBody::new(&listed.run)
         }
+    }
+}
+
+impl RunBody<'_> {
+    /// The same, with what ties it to others.
+    pub fn with_ties(self, ties: Ties) -> Self {
+        let Ties { waits_for, needed_by } = ties;
+        RunBody { waits_for_runs: waits_for, needed_by, ..self }
     }
 }
 

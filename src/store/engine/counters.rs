@@ -54,8 +54,8 @@ pub struct Standing<'a> {
 impl<'a> Standing<'a> {
     /// The standing of a run.
     pub fn of(run: &'a Run) -> Standing<'a> {
-        let Run { outcome, spec, held_by, .. } = run;
-        Standing { status: outcome.status, queue: &spec.queue, held_by: *held_by, keep: spec.keep }
+        let Run { outcome, spec, held_by, is_needed, .. } = run;
+        Standing { status: outcome.status, queue: &spec.queue, held_by: *held_by, keep: spec.keep || *is_needed }
     }
 }
 
@@ -90,6 +90,8 @@ pub struct Counters {
     pub firings: i64,
     /// When the first of them was written down.
     pub oldest_firing: Option<UnixMs>,
+    /// Whether ends are still to be told to those who wait for them.
+    pub telling: bool,
     /// Whether events of deleted runs are still to be removed.
     pub deleting: bool,
     /// When the next session, token or key expires, or earlier; `None`: never.
@@ -135,6 +137,8 @@ impl Counters {
             firings: 0,
             oldest_firing: None,
             next_expiry: None,
+            // A look at one row finds out.
+            telling: true,
             deleting: true,
             prunable: 0,
             oldest_ended: None,

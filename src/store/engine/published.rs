@@ -23,6 +23,7 @@ const NEVER: i64 = i64::MAX;
 pub struct Published {
     claimable: AtomicBool,
     claims_open: AtomicBool,
+    telling: AtomicBool,
     draining: AtomicBool,
     next_due: AtomicI64,
     next_firing: AtomicI64,
@@ -43,6 +44,7 @@ pub struct Published {
 impl Published {
     pub fn publish(&self, counters: &Counters, rules: &Rules) {
         self.claimable.store(counters.claimable(), Ordering::SeqCst);
+        self.telling.store(counters.telling, Ordering::SeqCst);
         self.next_due.store(counters.next_due.map_or(NEVER, |at| at.0), Ordering::SeqCst);
         self.next_firing.store(counters.next_firing.map_or(NEVER, |at| at.0), Ordering::SeqCst);
         self.jobs.store(counters.jobs, Ordering::SeqCst);
@@ -91,6 +93,10 @@ impl Published {
 
     pub fn claimable(&self) -> bool {
         self.claimable.load(Ordering::SeqCst) && !self.draining()
+    }
+
+    pub fn telling(&self) -> bool {
+        self.telling.load(Ordering::SeqCst)
     }
 
     pub fn claims_open(&self) -> bool {

@@ -34,7 +34,9 @@ pub type Outcomes = Vec<Result<(), Refusal>>;
 pub struct Steps {
     /// First: appends waiting output.
     pub append_output: fn(&mut Writer<'_>) -> Result<(), StoreError>,
-    /// After the jobs, if one asked for it: claims runs for free slots.
+    /// After the jobs, where ends are still to be told to those who wait for them: tells a piece of them.
+    pub tell_ends: fn(&mut Writer<'_>) -> Result<(), StoreError>,
+    /// After that, if a job asked for it: claims runs for free slots.
     pub claim: fn(&mut Writer<'_>) -> Result<(), StoreError>,
     /// Then, where runs were removed: tells it to the readers of all runs.
     pub tell_removed: fn(&mut Writer<'_>) -> Result<(), StoreError>,
@@ -241,6 +243,9 @@ fn work(
             Err(StoreError::Refused(refusal)) => outcomes.push(Err(refusal)),
             Err(StoreError::Failed(fault)) => return Err(fault),
         }
+    }
+    if is_whole && tx.counters.telling {
+        (steps.tell_ends)(tx).map_err(StoreError::into_fault)?;
     }
     if is_whole && tx.claim_wanted && may_claim() {
         (steps.claim)(tx).map_err(StoreError::into_fault)?;

@@ -12,6 +12,7 @@ use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::sql;
 use crate::store::tables::handle::Store;
+use crate::store::tables::life::Again;
 use crate::store::tables::run_row::{command_from, get_in, parsed};
 use crate::store::tables::{life, output};
 
@@ -56,6 +57,11 @@ impl Store {
     /// Whether a claim would find something.
     pub fn claimable(&self) -> bool {
         self.published.claimable()
+    }
+
+    /// Whether ends are still to be told to those who wait for them: whoever commits next tells some.
+    pub fn telling(&self) -> bool {
+        self.published.telling()
     }
 
     /// When the next delayed run becomes due.
@@ -188,13 +194,22 @@ fn finish(
     let asked = if is_canceled && retry_ms.is_some() { Some(Ask::Cancel) } else { asked };
     // Whoever asked first decides, but what somebody canceled is not started again.
     let on_interrupt = if is_canceled { OnInterrupt::Fail } else { run.spec.on_interrupt };
-    let outcome = Outcome::of(asked, exit, on_interrupt);
+    let mut outcome = Outcome::of(asked, exit, on_interrupt);
+    let retry = run.spec.options.retry.as_ref().filter(|_| !is_canceled);
     if outcome.status == Status::Queued {
-        life::requeue(tx, &run, &outcome, retry_ms)?;
+        life::requeue(tx, &run, &outcome, retry_ms.map_or(Again::Now, Again::Postponed))?;
+    } else if let Some(retry) = retry.filter(|retry| retry.follows(&outcome, run.failures)) {
+        life::requeue(tx, &run, &outcome, Again::Retried(retry.wait_ms(run.failures + 1, chance())))?;
+        outcome.status = Status::Queued;
     } else {
         life::end(tx, &run, &outcome)?;
     }
     Ok(Some(outcome))
+}
+
+/// A number from 0 to 1; where the system has none to give, the middle.
+fn chance() -> f64 {
+    getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
 
 /// Attempts that are running by the database.

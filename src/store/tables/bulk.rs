@@ -9,10 +9,11 @@ use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
+use crate::store::tables::cancel::{Cancel, cancel};
 use crate::store::tables::handle::Store;
 use crate::store::tables::lists::Filter;
 use crate::store::tables::run_row::get_in;
-use crate::store::tables::runs::{self, Cancel};
+use crate::store::tables::runs;
 
 /// Runs that one transaction is about.
 pub const BULK_RUNS: usize = 50;
@@ -88,7 +89,7 @@ fn piece(
             continue;
         }
         let outcome = match bulk {
-            Bulk::Cancel(how) => runs::cancel(tx, run.id, by, how).map(|(_, still_runs)| still_runs),
+            Bulk::Cancel(how) => cancel(tx, run.id, by, how).map(|(_, still_runs)| still_runs),
             Bulk::Retry => runs::retry(tx, run.id, by).map(|_| false),
         };
         match outcome {

@@ -23,7 +23,7 @@ use crate::store::tables::idempotency::IdempotencyKey;
 use crate::store::tables::jobs::{self, JobRow, tell};
 use crate::store::tables::life::NewRun;
 use crate::store::tables::overlap::make_way;
-use crate::store::tables::runs::{self, Submitted};
+use crate::store::tables::submit::{Submitted, submit};
 
 /// A firing this much later than its time is on time: the daemon was busy, not away. In milliseconds.
 const ON_TIME_MS: i64 = 60_000;
@@ -203,9 +203,11 @@ impl FiringJob<'_> {
         };
         let not_before = Some(not_before).filter(|at| *at > tx.now);
         let new = new_run(job, env, not_before, origin, format!("job:{}", job.name));
-        let run = match runs::submit(tx, &new) {
+        let run = match submit(tx, &new) {
             Ok(submitted) => submitted.run.id,
-            Err(StoreError::Refused(Refusal::QueueUnknown(_) | Refusal::QueueFull { .. })) => {
+            Err(StoreError::Refused(
+                Refusal::QueueUnknown(_) | Refusal::QueueFull { .. } | Refusal::NeedUnknown { .. },
+            )) => {
                 return self.skip(tx, at, count, Skipped::Refused, None);
             }
             Err(error) => return Err(error),
@@ -290,7 +292,7 @@ fn start(
     let job = jobs::get(tx.conn, name)?.job;
     let env = check_values(&job.spec.params, values.clone()).map_err(Refusal::ParamsInvalid)?;
     let origin = Origin { job: Some(name.to_owned()), ..Origin::of(Cause::Trigger) };
-    runs::submit(tx, &NewRun { idempotency, ..new_run(&job, env, None, origin, by.to_owned()) })
+    submit(tx, &NewRun { idempotency, ..new_run(&job, env, None, origin, by.to_owned()) })
 }
 
 fn look_again(tx: &mut Writer<'_>, after: &str) -> Result<Option<String>, StoreError> {

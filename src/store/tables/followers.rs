@@ -15,7 +15,7 @@ use crate::store::sql;
 use crate::store::tables::jobs;
 use crate::store::tables::life::NewRun;
 use crate::store::tables::run_row::get_in;
-use crate::store::tables::runs;
+use crate::store::tables::submit::submit;
 
 /// Ends that one transaction looks at.
 const PIECE_ENDS: usize = 100;
@@ -46,7 +46,7 @@ pub fn start_followers(tx: &mut Writer<'_>) -> Result<(), StoreError> {
             env.push(("RUNABOUT_CAUSE_STATUS".into(), ended.outcome.status.to_string()));
             let origin = Origin { job: Some(name.clone()), ..Origin::of(Cause::Job) };
             let new = new_run(&job, env, None, origin, format!("job:{followed}"));
-            match runs::submit(tx, &new) {
+            match submit(tx, &new) {
                 Ok(_) => {}
                 Err(StoreError::Refused(why)) => log::warn!("job {name} could not follow run {id}: {why}"),
                 Err(error) => return Err(error),

@@ -15,6 +15,7 @@ use crate::store::error::{Fault, StoreError};
 use crate::store::sql;
 use crate::store::tables::idempotency::IdempotencyKey;
 use crate::store::tables::run_row::get_in;
+use crate::store::tables::{keys, needs};
 use crate::text::json_string;
 
 /// Runs that have ended are filed so many at a time: three indexes have then a page or two for all of them together, and
@@ -69,10 +70,7 @@ pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> R
     let (spec, origin) = (&new.spec, &new.origin);
     let queued = Standing { status: Status::Queued, queue: &spec.queue, held_by, keep: spec.keep };
     moved(tx, id, None, Some(queued))?;
-    let (command, script) = match &spec.command {
-        Command::Argv(argv) => (Some(json(argv)), None),
-        Command::Script(script) => (None, Some(script)),
-    };
+    let (command, script) = command_columns(&spec.command);
     tx.prepare(sql::LIFE_ENTER)?.execute(named_params! {
         ":id": id.0, ":name": spec.name, ":queue": spec.queue, ":priority": spec.priority, ":held_by": held_by.bits(),
         ":tags": json(&spec.tags), ":command": command, ":script": script, ":cwd": spec.cwd,
@@ -81,6 +79,7 @@ pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> R
         ":keep": spec.keep, ":created_at": tx.now.0, ":retry_of": new.retry_of.map(|run| run.0),
         ":options": spec.options.to_column(), ":cause": origin.cause.as_str(), ":job": origin.job,
         ":scheduled_for": origin.scheduled_for.map(|at| at.0), ":missed": origin.missed,
+        ":key": spec.key,
     })?;
     tx.counters.last_run = id;
     let by = json_string(&new.by);
@@ -121,7 +120,7 @@ pub fn expire(tx: &mut Writer<'_>) -> Result<(), StoreError> {
         };
         for run in &expired {
             let run = get_in(tx, *run)?;
-            end(tx, &run, &Outcome { reason: Some(Reason::Expired), ..Outcome::CANCELED_IN_QUEUE })?;
+            end(tx, &run, &Outcome::ended_in_queue(Reason::Expired))?;
             tx.counters.due_changed = true;
         }
         if expired.is_empty() {
@@ -150,18 +149,34 @@ pub fn start<T>(
     Ok(Some(claimed))
 }
 
-/// Requeue: an attempt is over and another follows, at once or after `retry_ms`, where something was missing to start
-/// it.
-pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, retry_ms: Option<i64>) -> Result<(), StoreError> {
+/// When the attempt after one that is over may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// At once: the daemon's end interrupted it.
+    Now,
+    /// After so many milliseconds: something was wanting to start it.
+    Postponed(i64),
+    /// After so many milliseconds: it failed, which counts.
+    Retried(i64),
+}
+
+/// Requeue: an attempt is over and another follows.
+pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, again: Again) -> Result<(), StoreError> {
     let running = Standing::of(run);
-    let not_before = retry_ms.map(|ms| tx.now.0.saturating_add(ms));
+    let (hold, wait_ms) = match again {
+        Again::Now => (Hold::Time, None),
+        Again::Postponed(ms) => (Hold::Time, Some(ms)),
+        Again::Retried(ms) => (Hold::Retry, Some(ms)),
+    };
+    let not_before = wait_ms.map(|ms| tx.now.0.saturating_add(ms));
     let claims_wanted_before = tx.claim_wanted;
-    let held_by = HeldBy::NOTHING.set(Hold::Time, not_before.is_some());
+    let held_by = HeldBy::NOTHING.set(hold, not_before.is_some_and(|at| at > tx.now.0));
     moved(tx, run.id, Some(running), Some(Standing { status: Status::Queued, held_by, ..running }))?;
-    if not_before.is_some() {
+    if matches!(again, Again::Postponed(_)) {
         // What is wanting for this one is wanting for the next.
         tx.claim_wanted = claims_wanted_before;
     }
+    let failures = run.failures + i64::from(matches!(again, Again::Retried(_)));
     let Outcome { reason, exit_code, signal, error, .. } = outcome;
     let output_bytes = tx.counters.output.remove(&run.id).unwrap_or_default().printed;
     tx.prepare(sql::ATTEMPTS_KEEP)?.execute(named_params! {
@@ -170,7 +185,7 @@ pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, retry_ms: Opti
     })?;
     tx.prepare(sql::LIFE_REQUEUE)?.execute(named_params! {
         ":id": run.id.0, ":output_bytes": output_bytes, ":error": error, ":not_before": not_before,
-        ":held_by": held_by.bits(),
+        ":held_by": held_by.bits(), ":failures": failures,
     })?;
     let mut told = serde_json::json!({
         "attempt": run.attempt, "reason": reason, "exit_code": exit_code, "signal": signal,
@@ -179,7 +194,12 @@ pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, retry_ms: Opti
         told["error"] = error.as_str().into();
     }
     tx.append(run.id, Kind::AttemptEnded, told.to_string())?;
-    tx.append(run.id, Kind::Queued, format!(r#"{{"attempt":{}}}"#, run.attempt + 1))?;
+    let next = run.attempt + 1;
+    let told = match not_before {
+        Some(at) if hold == Hold::Retry => format!(r#"{{"attempt":{next},"not_before":"{}"}}"#, UnixMs(at)),
+        _ => format!(r#"{{"attempt":{next}}}"#),
+    };
+    tx.append(run.id, Kind::Queued, told)?;
     Ok(())
 }
 
@@ -203,9 +223,70 @@ pub fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), Stor
         tx.counters.next_firing = Some(UnixMs(0));
     }
     tx.counters.fresh_ended.insert(run.id, tx.now);
+    what_follows(tx, run)?;
     // Where there is no room an end takes no more of it than it must.
     let is_due = tx.counters.fresh_ended.len() >= FILED_TOGETHER && tx.may_add().is_ok();
     if is_due { file(tx) } else { Ok(()) }
+}
+
+/// What the end of a run does to others: it needs none of them any more, those who need it are told, and the next of its
+/// key has its turn.
+fn what_follows(tx: &mut Writer<'_>, run: &Run) -> Result<(), StoreError> {
+    if run.held_by.has(Hold::After) {
+        needs_nothing_more(tx, run.id)?;
+    }
+    if run.is_needed {
+        needs::begin_telling(tx, run.id)?;
+    }
+    let key = run.spec.key.as_ref().filter(|_| !run.held_by.has(Hold::Key));
+    if let Some(next) = key.map(|key| keys::next_to_free(tx.conn, key)).transpose()?.flatten() {
+        free(tx, next, Hold::Key)?;
+    }
+    Ok(())
+}
+
+/// Frees one hold of a queued run.
+pub fn free(tx: &mut Writer<'_>, id: RunId, hold: Hold) -> Result<(), StoreError> {
+    let mut statement = tx.prepare(sql::LIFE_FREE)?;
+    let bit = HeldBy::NOTHING.set(hold, true).bits();
+    let freed = statement.query_row(named_params! {":id": id, ":hold": bit}, |row| {
+        Ok((row.get::<_, String>("queue")?, HeldBy::from_bits(row.get("held_by")?)))
+    });
+    let (queue, held_by) = freed?;
+    let after = Standing { status: Status::Queued, queue: &queue, held_by, keep: false };
+    moved(tx, id, Some(Standing { held_by: held_by.set(hold, true), ..after }), Some(after))?;
+    tx.claim_wanted |= held_by.is_nothing();
+    Ok(())
+}
+
+/// Notes that a run that waits needs this one.
+pub fn need(tx: &mut Writer<'_>, run: &Run) -> Result<(), StoreError> {
+    let before = Standing::of(run);
+    moved(tx, run.id, Some(before), Some(Standing { keep: true, ..before }))?;
+    tx.prepare(sql::LIFE_NEED)?.execute(named_params! {":id": run.id})?;
+    Ok(())
+}
+
+/// Notes that a run needs nothing more; returns how many it needed. Those that nobody needs now are retention's again.
+pub fn needs_nothing_more(tx: &mut Writer<'_>, id: RunId) -> Result<usize, StoreError> {
+    let (unneeded, count) = needs::forget(tx, id)?;
+    for needed in unneeded {
+        let mut statement = tx.prepare(sql::LIFE_UNNEED)?;
+        let mut rows = statement.query(named_params! {":id": needed})?;
+        // Gone with a row that another program removed.
+        let Some(row) = rows.next()? else { continue };
+        let after = Standing {
+            status: Status::parse(row.get_ref("status")?.as_str().unwrap_or_default()).unwrap_or(Status::Interrupted),
+            queue: row.get_ref("queue")?.as_str().unwrap_or_default(),
+            held_by: HeldBy::from_bits(row.get("held_by")?),
+            keep: row.get("keep")?,
+        };
+        moved(tx, needed, Some(Standing { keep: true, ..after }), Some(after))?;
+        if let (Some(ended_at), false) = (row.get("ended_at")?, after.keep) {
+            tx.counters.ended(UnixMs(ended_at));
+        }
+    }
+    Ok(count)
 }
 
 /// Files what has ended: from now on lists find it by their indexes, and retention by its own.
@@ -227,6 +308,29 @@ pub fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreErro
         ":held_by": new.held_by.bits(),
     })?;
     Ok(())
+}
+
+/// Another submit of its key takes a queued run over: it keeps its number and its place.
+pub fn take(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreError> {
+    moved(tx, new.id, Some(Standing::of(old)), Some(Standing::of(new)))?;
+    let spec = &new.spec;
+    let (command, script) = command_columns(&spec.command);
+    tx.prepare(sql::LIFE_TAKE)?.execute(named_params! {
+        ":id": new.id, ":name": spec.name, ":queue": spec.queue, ":priority": spec.priority,
+        ":held_by": new.held_by.bits(), ":tags": json(&spec.tags), ":command": command, ":script": script,
+        ":cwd": spec.cwd, ":env": json(&spec.env), ":stdin": spec.stdin, ":timeout_s": spec.timeout_s,
+        ":not_before": spec.not_before.map(|at| at.0), ":on_interrupt": spec.on_interrupt.as_str(),
+        ":keep": spec.keep, ":options": spec.options.to_column(),
+    })?;
+    Ok(())
+}
+
+/// The columns `command` and `script`, of which one is null.
+fn command_columns(command: &Command) -> (Option<String>, Option<&str>) {
+    match command {
+        Command::Argv(argv) => (Some(json(argv)), None),
+        Command::Script(script) => (None, Some(script)),
+    }
 }
 
 /// Removal of a finished run's row.

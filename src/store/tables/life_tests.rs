@@ -13,17 +13,21 @@ use crate::clock::UnixMs;
 use crate::dir::Dir;
 use crate::event::Kind;
 use crate::metrics::Metrics;
-use crate::run::{Ask, Cause, Exit, HeldBy, Hold, OnInterrupt, Origin, Run, RunId, Spec, Status};
+use crate::run::{Ask, Cause, Exit, HeldBy, Hold, OnInterrupt, Origin, RunId, Spec, Status, When};
 use crate::store::engine::orders::Order;
-use crate::store::engine::writer::Writer;
 use crate::store::error::{Fault, StoreError};
 use crate::store::refusal::Refusal;
 use crate::store::settings::StoreConfig;
+use crate::store::tables::cancel::Cancel;
 use crate::store::tables::handle::Store;
 use crate::store::tables::life::{self, NewRun};
 use crate::store::tables::run_row::get_in;
-use crate::store::tables::runs::{Cancel, Change};
+use crate::store::tables::runs::Change;
 use crate::wake::{Bell, Stop};
+
+mod waits;
+
+use self::waits::{Submit, submit};
 
 const QUEUES: [&str; 2] = ["default", "other"];
 const SLOTS: i64 = 2;
@@ -33,66 +37,33 @@ const HOUR_S: i64 = 3_600;
 /// What happens next; a `usize` picks one of the runs that were ever made.
 #[derive(Clone, Debug)]
 enum Act {
-    Submit {
-        queue: usize,
-        delayed: bool,
-        keep: bool,
-        requeue: bool,
-    },
+    Submit(Submit),
     Claim,
-    Finish {
-        run: usize,
-        asked: Option<Ask>,
-        code: i32,
-    },
+    Finish { run: usize, asked: Option<Ask>, code: i32 },
     Cancel(usize),
     Retry(usize),
     Delete(usize),
-    Delay {
-        run: usize,
-        delayed: bool,
-    },
-    /// Another hold than its time, which no request reaches by itself.
-    Hold {
-        run: usize,
-        hold: Hold,
-        holds: bool,
-    },
-    Move {
-        run: usize,
-        queue: usize,
-    },
-    Keep {
-        run: usize,
-        keep: bool,
-    },
-    Pause {
-        queue: usize,
-        paused: bool,
-    },
+    Delay { run: usize, delayed: bool },
+    Move { run: usize, queue: usize },
+    Keep { run: usize, keep: bool },
+    Pause { queue: usize, paused: bool },
 }
 
 fn act() -> impl Strategy<Value = Act> {
     let run = || any::<usize>();
     let asked = prop_oneof![Just(None), Just(Some(Ask::Cancel)), Just(Some(Ask::Timeout)), Just(Some(Ask::Shutdown))];
     prop_oneof![
-        4 => (0..2_usize, any::<bool>(), any::<bool>(), any::<bool>())
-            .prop_map(|(queue, delayed, keep, requeue)| Act::Submit { queue, delayed, keep, requeue }),
+        6 => submit().prop_map(Act::Submit),
         3 => Just(Act::Claim),
         4 => (run(), asked, 0..2_i32).prop_map(|(run, asked, code)| Act::Finish { run, asked, code }),
         2 => run().prop_map(Act::Cancel),
         1 => run().prop_map(Act::Retry),
         2 => run().prop_map(Act::Delete),
         2 => (run(), any::<bool>()).prop_map(|(run, delayed)| Act::Delay { run, delayed }),
-        2 => (run(), other_hold(), any::<bool>()).prop_map(|(run, hold, holds)| Act::Hold { run, hold, holds }),
         1 => (run(), 0..2_usize).prop_map(|(run, queue)| Act::Move { run, queue }),
         1 => (run(), any::<bool>()).prop_map(|(run, keep)| Act::Keep { run, keep }),
         1 => (0..2_usize, any::<bool>()).prop_map(|(queue, paused)| Act::Pause { queue, paused }),
     ]
-}
-
-fn other_hold() -> impl Strategy<Value = Hold> {
-    prop_oneof![Just(Hold::Retry), Just(Hold::After), Just(Hold::Key)]
 }
 
 /// What the model knows of a run.
@@ -104,6 +75,11 @@ struct Known {
     attempt: i64,
     requeue: bool,
     canceled: bool,
+    retry_s: Option<i64>,
+    failures: i64,
+    key: Option<usize>,
+    /// While it waits for them: which run, how it has to end, whether it has.
+    needs: Vec<(i64, When, bool)>,
 }
 
 /// The store beside the model of it.
@@ -137,26 +113,7 @@ impl World {
         let now = UnixMs::now();
         let not_before = |delayed: bool| delayed.then(|| now.plus_s(HOUR_S));
         match *act {
-            Act::Submit { queue, delayed, keep, requeue } => {
-                let on_interrupt = if requeue { OnInterrupt::Requeue } else { OnInterrupt::Fail };
-                let spec = Spec {
-                    keep,
-                    on_interrupt,
-                    not_before: not_before(delayed),
-                    tags: vec!["tag".into()],
-                    ..Spec::plain(QUEUES[queue])
-                };
-                let new = NewRun {
-                    spec,
-                    idempotency: None,
-                    retry_of: None,
-                    origin: Origin::of(Cause::Submit),
-                    by: "test".into(),
-                };
-                let made = self.store.submit(new).await.expect("submitted").run.id;
-                let held_by = HeldBy::NOTHING.set(Hold::Time, delayed);
-                self.made(made, Known { queue, held_by, requeue, ..FRESH });
-            }
+            Act::Submit(ref submit) => self.submit(submit).await,
             Act::Claim => self.store.claim().await.expect("claimed"),
             Act::Finish { run, asked, code } => self.finish(self.pick(run), asked, code).await,
             Act::Cancel(run) => {
@@ -164,7 +121,7 @@ impl World {
                 let answer = self.store.cancel(run, "test".into(), Cancel::default()).await;
                 let Some(known) = self.known(run, &answer) else { return };
                 match known.status {
-                    Status::Queued => known.status = Status::Canceled,
+                    Status::Queued => self.end(run.0, Status::Canceled),
                     Status::Running => known.canceled = true,
                     _ => {}
                 }
@@ -177,13 +134,17 @@ impl World {
                     assert_eq!(answer.err(), Some(Refusal::RunNotFinished(run).into()));
                     return;
                 }
-                self.made(answer.expect("tried again").id, known.again());
+                let held_by = HeldBy::NOTHING.set(Hold::Key, known.key.is_some_and(|key| !self.alive(key).is_empty()));
+                self.made(answer.expect("tried again").id, Known { held_by, ..known.again() });
             }
             Act::Delete(run) => {
                 let run = self.pick(run);
                 let answer = self.store.delete(run).await;
+                let is_needed = self.is_needed(run.0);
                 let Some(known) = self.known(run, &answer) else { return };
-                if known.status.is_terminal() {
+                if known.status.is_terminal() && is_needed {
+                    assert!(matches!(answer, Err(StoreError::Refused(Refusal::RunNeeded { .. }))), "{answer:?}");
+                } else if known.status.is_terminal() {
                     assert_eq!(answer, Ok(()));
                     self.runs.remove(&run.0);
                 } else {
@@ -192,19 +153,11 @@ impl World {
             }
             Act::Delay { run, delayed } => {
                 let change = Change { not_before: Some(not_before(delayed)), ..Change::default() };
-                let does = |known: &mut Known| known.held_by = known.held_by.set(Hold::Time, delayed);
+                let does = |known: &mut Known| {
+                    let hold = if known.held_by.has(Hold::Retry) { Hold::Retry } else { Hold::Time };
+                    known.held_by = known.held_by.set(hold, delayed);
+                };
                 self.change(run, change, does).await;
-            }
-            Act::Hold { run, hold, holds } => {
-                let run = self.pick(run);
-                let answer = set_hold(&self.store, run, hold, holds).await;
-                let Some(known) = self.known(run, &answer) else { return };
-                if known.status == Status::Queued {
-                    known.held_by = known.held_by.set(hold, holds);
-                    assert_eq!(answer, Ok(()));
-                } else {
-                    assert_eq!(answer, Err(Refusal::RunNotQueued(run).into()));
-                }
             }
             Act::Move { run, queue } => {
                 let change = Change { queue: Some(QUEUES[queue].into()), ..Change::default() };
@@ -262,7 +215,7 @@ impl World {
             return;
         }
         let again = known.requeue && !known.canceled;
-        known.status = match (asked, code) {
+        let status = match (asked, code) {
             (Some(Ask::Cancel), _) => Status::Canceled,
             (Some(Ask::Timeout), _) => Status::TimedOut,
             (Some(_), _) if again => Status::Queued,
@@ -270,11 +223,18 @@ impl World {
             (None, 0) => Status::Succeeded,
             (None, _) => Status::Failed,
         };
-        if known.status == Status::Queued {
+        let is_failure = matches!(status, Status::Failed | Status::TimedOut) && !known.canceled;
+        let retry_s = known.retry_s.filter(|_| is_failure && known.failures == 0);
+        let status = if retry_s.is_some() { Status::Queued } else { status };
+        if status == Status::Queued {
+            known.status = status;
             known.attempt += 1;
-            known.held_by = HeldBy::NOTHING;
+            known.failures += i64::from(retry_s.is_some());
+            known.held_by = HeldBy::NOTHING.set(Hold::Retry, retry_s.is_some_and(|wait_s| wait_s > 0));
+        } else {
+            self.end(run.0, status);
         }
-        assert_eq!(outcome.map(|outcome| outcome.status), Some(known.status));
+        assert_eq!(outcome.map(|outcome| outcome.status), Some(status));
     }
 
     /// What was claimed meanwhile: the first that was ready, where a slot was free.
@@ -312,7 +272,8 @@ impl World {
         for (id, known) in &self.runs {
             let run = store.run(RunId(*id)).await.expect("the run");
             let held_by = if known.status == Status::Queued { known.held_by } else { HeldBy::NOTHING };
-            assert_eq!((run.outcome.status, run.held_by), (known.status, held_by), "run {id}");
+            let stands = (run.outcome.status, run.held_by, run.is_needed);
+            assert_eq!(stands, (known.status, held_by, self.is_needed(*id)), "run {id}");
         }
     }
 }
@@ -323,12 +284,26 @@ impl Drop for World {
     }
 }
 
-const FRESH: Known =
-    Known { status: Status::Queued, queue: 0, held_by: HeldBy::NOTHING, attempt: 1, requeue: false, canceled: false };
+const FRESH: Known = Known {
+    status: Status::Queued,
+    queue: 0,
+    held_by: HeldBy::NOTHING,
+    attempt: 1,
+    requeue: false,
+    canceled: false,
+    retry_s: None,
+    failures: 0,
+    key: None,
+    needs: Vec::new(),
+};
 
 impl Known {
     fn is_ready(&self) -> bool {
         self.status == Status::Queued && self.held_by.is_nothing()
+    }
+
+    fn has_begun(&self) -> bool {
+        self.status != Status::Queued || self.attempt > 1
     }
 
     fn runs(&self) -> bool {
@@ -336,21 +311,8 @@ impl Known {
     }
 
     fn again(&self) -> Known {
-        Known { queue: self.queue, requeue: self.requeue, ..FRESH }
+        Known { queue: self.queue, requeue: self.requeue, retry_s: self.retry_s, key: self.key, ..FRESH }
     }
-}
-
-/// Sets or frees one hold, as whatever decides about it will.
-async fn set_hold(store: &Store, run: RunId, hold: Hold, holds: bool) -> Result<(), StoreError> {
-    let set = move |tx: &mut Writer<'_>| {
-        let old = get_in(tx, run)?;
-        if old.outcome.status != Status::Queued {
-            return Err(Refusal::RunNotQueued(run).into());
-        }
-        let new = Run { held_by: old.held_by.set(hold, holds), ..old.clone() };
-        life::change(tx, &old, &new)
-    };
-    store.requests.write(set).await
 }
 
 fn open(dir: &std::path::Path) -> Store {
@@ -399,6 +361,7 @@ proptest! {
             let mut world = World::new().await;
             for act in &acts {
                 world.act(act).await;
+                world.tell();
                 world.take_claims();
                 let has_claimed = matches!(act, Act::Claim);
                 for (queue, name) in QUEUES.iter().enumerate() {

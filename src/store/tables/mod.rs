@@ -3,6 +3,10 @@
 pub mod attempts;
 pub mod blocks;
 pub mod bulk;
+pub mod cancel;
+pub mod dependents;
+#[cfg(test)]
+mod dependents_tests;
 pub mod enrollment;
 pub mod events;
 pub mod expiry;
@@ -13,11 +17,13 @@ pub mod handle;
 pub mod heads;
 pub mod idempotency;
 pub mod jobs;
+pub mod keys;
 pub mod life;
 #[cfg(test)]
 mod life_tests;
 pub mod lines;
 pub mod lists;
+pub mod needs;
 pub mod output;
 pub mod overlap;
 pub mod pages;
@@ -30,5 +36,7 @@ pub mod runs_of_events;
 pub mod search;
 pub mod sessions;
 pub mod sought;
+pub mod submit;
+pub mod tags;
 pub mod waits;
 pub mod walk;

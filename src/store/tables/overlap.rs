@@ -11,10 +11,10 @@ use crate::run::{HeldBy, Hold, Outcome, Reason, Status};
 use crate::store::engine::writer::{Fired, Writer};
 use crate::store::error::StoreError;
 use crate::store::sql;
+use crate::store::tables::cancel::{Cancel, cancel};
 use crate::store::tables::jobs::tell;
 use crate::store::tables::life;
 use crate::store::tables::run_row::get_in;
-use crate::store::tables::runs::{self, Cancel};
 
 /// A run of a job that has not ended.
 struct Alive {
@@ -52,7 +52,7 @@ pub fn make_way(tx: &mut Writer<'_>, job: &Job) -> Result<Option<RunId>, StoreEr
     }
     for old in queued {
         let run = get_in(tx, old.run)?;
-        life::end(tx, &run, &Outcome { reason: Some(Reason::Replaced), ..Outcome::CANCELED_IN_QUEUE })?;
+        life::end(tx, &run, &Outcome::ended_in_queue(Reason::Replaced))?;
         if let Some(at) = old.scheduled_for {
             tx.prepare(sql::FIRINGS_REPLACE)?
                 .execute(named_params! {":job": job.name, ":scheduled_for": at, ":run": old.run.0})?;
@@ -67,7 +67,7 @@ pub fn make_way(tx: &mut Writer<'_>, job: &Job) -> Result<Option<RunId>, StoreEr
     if overlap == Overlap::Cancel {
         let how = Cancel { reason: Some("its job is due again".into()), now: false };
         for old in begun {
-            runs::cancel(tx, old.run, &format!("job:{}", job.name), &how)?;
+            cancel(tx, old.run, &format!("job:{}", job.name), &how)?;
         }
     }
     Ok(None)

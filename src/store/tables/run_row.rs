@@ -3,11 +3,18 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::clock::UnixMs;
-use crate::run::{Cause, Command, HeldBy, OnInterrupt, Options, Origin, Outcome, Reason, Run, RunId, Spec, Status};
+use crate::run::{
+    Cause, Command, Conflict, HeldBy, OnInterrupt, Options, Origin, Outcome, Reason, Run, RunId, Spec, Status,
+};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
 use crate::store::sql;
+
+/// Bit of the column `keep`: a client keeps the run.
+const KEPT: i64 = 1;
+/// Bit of the column `keep`: a run that waits needs it.
+pub const NEEDED: i64 = 2;
 
 /// Reads a run. `printed`: bytes of its output by the memory, while it runs.
 pub fn get(conn: &Connection, run: RunId, printed: Option<i64>) -> Result<Run, StoreError> {
@@ -40,6 +47,7 @@ fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
     let outcome = outcome_from(row)?;
     // Of a run that does not run its row is right, and the memory may be of before.
     let printed = printed.filter(|_| outcome.status == Status::Running);
+    let keep: i64 = row.get("keep")?;
     let time =
         |column: &str| -> rusqlite::Result<Option<UnixMs>> { Ok(row.get::<_, Option<i64>>(column)?.map(UnixMs)) };
     Ok(Run {
@@ -57,10 +65,14 @@ fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
             timeout_s: row.get("timeout_s")?,
             not_before: time("not_before")?,
             on_interrupt: OnInterrupt::parse(row.get_ref("on_interrupt")?.as_str()?).unwrap_or(OnInterrupt::Fail),
-            keep: row.get("keep")?,
+            keep: keep & KEPT != 0,
+            key: row.get("key")?,
+            conflict: Conflict::default(),
             options: Options::from_column(row.get_ref("options")?.as_str()?),
         },
         held_by: HeldBy::from_bits(row.get("held_by")?),
+        is_needed: keep & NEEDED != 0,
+        failures: row.get("failures")?,
         attempt: row.get("attempt")?,
         progress: row.get("progress")?,
         pid: row.get("pid")?,

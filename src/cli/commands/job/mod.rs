@@ -126,7 +126,7 @@ async fn set(context: &Context, options: SetOptions) -> Result<u8, Failure> {
         Some((job, when)) => json!({"job": job, "when": when}),
         None => json!(after),
     });
-    if options.submit.key.is_some() || options.submit.delay.is_some() {
+    if options.submit.request_key().is_some() || options.submit.delay.is_some() {
         return Err(Failure::Usage(
             "--key and --delay are for a run of its own; a job has --schedule and --jitter".into(),
         ));
@@ -136,7 +136,7 @@ async fn set(context: &Context, options: SetOptions) -> Result<u8, Failure> {
         "overlap": options.overlap, "jitter_s": options.jitter, "start_deadline_s": options.start_deadline,
         "params": params, "after_job": after_job,
     });
-    job["run"] = json!(submit_from(options.submit, &context.daemon).await?);
+    job["run"] = json!(submit_from(options.submit, context).await?);
     let body = context.daemon.ask(&Ask::new(Method::PUT, path_of(&options.job)).with(&job)).await?;
     if context.json {
         print::answer_json(one_value(&body)?)?;

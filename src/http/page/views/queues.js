@@ -65,7 +65,7 @@ export class QueuesView {
     if (!queued && !running) return [name, []];
     const {runs} = await get(`/v1/runs?status=queued,running&limit=200&queue=${name}`);
     // As they will start; what is held back comes after what is not.
-    runs.sort((a, b) => (b.status === 'running') - (a.status === 'running') || Boolean(a.not_before) - Boolean(b.not_before)
+    runs.sort((a, b) => (b.status === 'running') - (a.status === 'running') || a.held_by.length - b.held_by.length
       || b.priority - a.priority || a.id - b.id);
     // Of more than were asked for the next ones are not known.
     return [name, queued + running > runs.length ? runs.filter(run => run.status === 'running') : runs];
@@ -138,7 +138,7 @@ export class QueuesView {
       <p class="facts"><span>${running} of ${plural(slots, 'slot')} taken</span>
         <a href="#/runs?status=queued&queue=${name}">${queued} waiting</a></p>
       ${runs.length ? html`<ol class="waits">${runs.slice(0, NAMED).map(run => html`
-        <li><span class="state ${run.status}"><i></i>${run.status === 'running' ? 'runs' : run.not_before ? 'held back' : 'next'}</span>
+        <li><span class="state ${run.status}"><i></i>${run.status === 'running' ? 'runs' : run.held_by.length ? 'held back' : 'next'}</span>
           <a href="#/runs/${run.id}"><span class="id">${run.id}</span> ${title(run).slice(0, 200)}</a>
           ${run.priority ? html`<span class="hint">priority ${run.priority}</span>` : nothing}</li>`)}</ol>`
         : queued + running ? nothing : html`<p class="hint">Nothing runs, nothing waits.</p>`}

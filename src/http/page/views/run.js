@@ -123,6 +123,8 @@ export class RunView {
         <span>submitted ${since(run.created_at)}</span>
         ${waiting.map((one, nth) => html`<span class="why">${nth ? one : capitalized(one)}</span>`)}
         ${run.status === 'queued' && run.not_before ? html`<span>not before ${moment(run.not_before)}</span>` : nothing}
+        ${run.waits_for_runs ? html`<span>waits for run ${links(run.waits_for_runs)}</span>` : nothing}
+        ${run.needed_by ? html`<span>needed by run ${links(run.needed_by)}</span>` : nothing}
         ${run.retry_of ? html`<span>retry of <a href="#/runs/${run.retry_of}">${run.retry_of}</a></span>` : nothing}
         ${run.tags.map(tag => html`<a class="tag" href="#/runs?tag=${encodeURIComponent(tag)}">${tag}</a>`)}
       </p>
@@ -230,6 +232,9 @@ export class RunView {
 /** A piece of a sentence, or the pieces of one, as its beginning. */
 const capitalized = said => (Array.isArray(said) ? [capital(said[0]), ...said.slice(1)] : capital(said));
 
+/** Runs, each with its link. */
+const links = ids => ids.map((id, nth) => html`${nth ? ', ' : ''}<a href="#/runs/${id}">${id}</a>`);
+
 /** All that is known of a run, but for what its head says. */
 function details(run) {
   const rows = [
@@ -240,6 +245,9 @@ function details(run) {
     ['Timeout', run.timeout_s === null ? 'none' : duration(run.timeout_s * 1_000)],
     ['If the daemon stops', run.on_interrupt === 'requeue' ? 'it is queued again' : 'it ends as interrupted'],
     ['Attempt', run.attempt],
+    ['Tried again', run.retry ? `at most ${plural(run.retry.attempts, 'attempt')}, when it ${run.retry.on.map(words).join(' or ')}` : null],
+    ['After', run.after ? run.after.map(({run: id, when}) => html`<a href="#/runs/${id}">${id}</a> ${words(when)} `) : null],
+    ['Key', run.key], ['Comes from', run.cause === 'submit' ? null : words(run.cause)], ['Job', run.job],
     ['Submitted', moment(run.created_at)], ['Not before', moment(run.not_before)],
     ['Started', moment(run.started_at)], ['Ended', moment(run.ended_at)],
     ['Reason', run.reason && words(run.reason)], ['Exit code', run.exit_code], ['Signal', run.signal], ['Error', run.error],

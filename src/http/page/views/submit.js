@@ -8,7 +8,7 @@ import {html, nothing} from '../html.js';
 import {draftOf, keepDraft} from './draft.js';
 
 /** The daemon's field, and where it is in the form. */
-const FIELDS = ['command', 'script', 'name', 'queue', 'priority', 'tags', 'timeout_s', 'delay_s', 'cwd', 'env', 'stdin', 'on_interrupt', 'keep'];
+const FIELDS = ['command', 'script', 'name', 'queue', 'priority', 'tags', 'timeout_s', 'delay_s', 'cwd', 'env', 'stdin', 'on_interrupt', 'keep', 'retry', 'after', 'key', 'on_conflict', 'debounce_s', 'debounce_max_s'];
 
 export class SubmitView {
   title = 'Submit';
