@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use runabout::http::error::CODES;
 use serde_json::{Value, json};
 
-use crate::common::{Call, Client, DEADLINE, Daemon, Opening, Response, page_file};
+use crate::common::{Call, Client, DEADLINE, Daemon, Opening, Response, beside, page_file};
 
 /// Codes that no request can be made to give, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[("internal", "a fault of the daemon's own: one that is known gets fixed")];
@@ -88,7 +88,7 @@ pub fn submit(client: &Client, body: &str) -> Call {
 
 #[test]
 fn every_code_is_given_by_a_request_that_deserves_it() {
-    let provoked = [by_requests(), by_limits(), by_the_door()].concat();
+    let provoked = [by_requests(), by_jobs(), by_limits(), by_the_door()].concat();
     for (code, _) in CODES {
         let is_exception = EXCEPTIONS.iter().any(|(exception, _)| exception == code);
         assert_eq!(
@@ -111,6 +111,9 @@ fn by_requests() -> Vec<&'static str> {
     daemon.delete(&format!("/v1/runs/{deleted}")).expect(204);
     let keyed = |body| submit(&daemon, body).header("Idempotency-Key", "once");
     keyed(r#"{"command":["true"],"queue":"paused"}"#).send().expect(201);
+    let needed = daemon.sh("true");
+    daemon.wait_ended(needed);
+    daemon.submit(&json!({"script": "true", "queue": "paused", "after": [needed, queued]}));
     let path = |run: i64, rest: &str| format!("/v1/runs/{run}{rest}");
     let get = |path: &str| daemon.call("GET", path);
     let json = |method: &str, path: &str, body: Value| daemon.call(method, path).json(&body);
@@ -156,6 +159,7 @@ fn by_requests() -> Vec<&'static str> {
         Case::new("an exit code too early", get(&path(queued, "/exit_code")), "run_not_finished"),
         Case::new("a retry too early", daemon.call("POST", &path(queued, "/retry")), "run_not_finished"),
         Case::new("a deletion too early", daemon.call("DELETE", &path(queued, "")), "run_not_finished"),
+        Case::new("a deletion of what another needs", daemon.call("DELETE", &path(needed, "")), "run_needed"),
         Case::new("a priority too late", json("PATCH", &path(ended, ""), json!({"priority": 1})), "run_not_queued"),
         Case::new(
             "an event too late",
@@ -172,6 +176,33 @@ fn by_requests() -> Vec<&'static str> {
         Case::new("an old WebSocket", websocket("12"), "upgrade_required"),
     ];
     cases.into_iter().map(Case::check).collect()
+}
+
+/// What is wrong about jobs.
+fn by_jobs() -> Vec<&'static str> {
+    let mut daemon = Daemon::start();
+    let job = json!({"run": {"command": ["true"]}});
+    daemon.put("/v1/jobs/first", &job).expect(201);
+    daemon.put("/v1/jobs/second", &json!({"run": {"command": ["true"]}, "after_job": "first"})).expect(201);
+    let changed = daemon.call("PUT", "/v1/jobs/first").json(&job).header("If-Match", "\"0\"");
+    let cases = vec![
+        Case::new("no such job", daemon.call("GET", "/v1/jobs/none"), "job_not_found"),
+        Case::new("a job that another follows", daemon.call("DELETE", "/v1/jobs/first"), "job_followed"),
+        Case::new("a job that is not as it was", changed, "precondition_failed"),
+    ];
+    let mut provoked: Vec<&'static str> = cases.into_iter().map(Case::check).collect();
+    // As many as there may be are counted at the start.
+    let copies =
+        "WITH RECURSIVE numbers (number) AS (SELECT 3 UNION ALL SELECT number + 1 FROM numbers WHERE number < 10000)
+                  INSERT INTO jobs (name, definition, version, created_at, changed_at, accounted_at, highest_at)
+                  SELECT 'job-' || number, definition, version, created_at, changed_at, accounted_at, highest_at
+                  FROM numbers, jobs WHERE name = 'first'";
+    assert_eq!(beside(&daemon).execute(copies, []).unwrap(), 9_998);
+    daemon.restart();
+    let many = daemon.put("/v1/jobs/third", &job);
+    assert_eq!(problem("one job too many", &many, "too_many_jobs")["details"]["limit"], 10_000);
+    provoked.push("too_many_jobs");
+    provoked
 }
 
 /// What the daemon's limits refuse.

@@ -147,10 +147,14 @@ fn an_earlier_run_that_is_on_its_way_is_minded_as_the_job_says() {
             eventually(DEADLINE, "all of them run", || daemon.get("/v1/queues/wide").json()["running"] == 6);
         }
     }
+    // Of each job one, and all three of the one whose runs may run beside each other; a canceled one makes way.
+    eventually(DEADLINE, "one of a job runs", || daemon.get("/v1/queues/wide").json()["running"] == 8);
     let skipped = |job: &str| -> Vec<Value> {
         firings(&daemon, job).iter().rev().map(|firing| firing["skipped"].clone()).collect()
     };
+    assert_eq!(skipped("one"), [json!(null), json!(null), json!("overlap")]);
     assert_eq!(skipped("skip"), [json!(null), json!("overlap"), json!("overlap")]);
+    assert_eq!(skipped("replace"), [json!(null), json!("replaced"), json!(null)]);
     assert_eq!(skipped("all"), [json!(null), json!(null), json!(null)]);
     assert_eq!(skipped("allow"), [json!(null), json!(null), json!(null)]);
     let first = firings(&daemon, "cancel")[2]["run"].as_i64().unwrap();

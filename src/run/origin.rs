@@ -30,7 +30,7 @@ pub struct Origin {
     pub job: Option<String>,
     /// When the job's schedule was due.
     pub scheduled_for: Option<UnixMs>,
-    /// Earlier times that it stands for too, because nobody was there at them.
+    /// Missed times that it stands for, its own among them; up to 1,000.
     pub missed: Option<i64>,
 }
 

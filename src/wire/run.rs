@@ -91,7 +91,7 @@ pub struct RunBody<'a> {
     pub job: Option<Cow<'a, str>>,
     /// When the job's schedule was due.
     pub scheduled_for: Option<String>,
-    /// Earlier times that it stands for too, because nobody was there at them.
+    /// Missed times that it stands for, its own among them; up to 1,000.
     pub missed: Option<i64>,
     /// What the daemon's end does to it.
     pub on_interrupt: Word<OnInterrupt>,

@@ -6,7 +6,7 @@ use rusqlite::named_params;
 use serde_json::Map;
 
 use crate::clock::UnixMs;
-use crate::job::{Job, check_values};
+use crate::job::{Job, Overlap, check_values};
 use crate::numbers::RunId;
 use crate::run::{Cause, Origin, Spec};
 use crate::store::engine::writer::Writer;
@@ -67,5 +67,9 @@ pub fn new_run(
     let mut spec = Spec { not_before, ..job.spec.run.clone() };
     spec.name = spec.name.or_else(|| Some(job.name.clone()));
     spec.env.extend(env);
+    if job.spec.overlap != Overlap::Allow {
+        // One of them runs at a time, however many slots the queue has.
+        spec.key.get_or_insert_with(|| format!("job/{}", job.name));
+    }
     NewRun { spec, idempotency: None, retry_of: None, origin, by }
 }
