@@ -51,7 +51,7 @@ pub fn warn_of_what_is_missing() {
 /// Does what the store orders. Of a start the attempt is answered, which somebody has to execute.
 pub fn obey(context: &Context, order: Order) -> Option<impl Future<Output = ()> + Send + use<>> {
     match order {
-        Order::Start(claimed) => Some(attempt(context.clone(), claimed)),
+        Order::Start(claimed) => Some(attempt(context.clone(), *claimed)),
         Order::Stop { run, asked, now } => {
             // Where nothing runs any more, it has ended before the order came.
             context.running.ask(run, asked);

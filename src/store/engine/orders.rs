@@ -34,7 +34,7 @@ pub struct Claimed {
 #[derive(Clone, Debug)]
 pub enum Order {
     /// Start this attempt.
-    Start(Claimed),
+    Start(Box<Claimed>),
     /// Ask what runs of a run to end.
     Stop {
         /// Whose attempt.

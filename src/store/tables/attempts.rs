@@ -157,7 +157,7 @@ fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
     };
     let output = Output::of_earlier_attempts(tx.conn, claimed.run, output_bytes)?;
     tx.counters.output.insert(claimed.run, output);
-    tx.orders.push(Order::Start(claimed));
+    tx.orders.push(Order::Start(Box::new(claimed)));
     Ok(true)
 }
 
