@@ -8,6 +8,7 @@ import {PLAIN, plain, segments, SHOWN_CHARS_MAX, styleAfter} from '../../src/htt
 import {duration, seconds, shown, stamp} from '../../src/http/page/format.js';
 import {CHUNK_LINES, Lines} from '../../src/http/page/lines.js';
 import {Search} from '../../src/http/page/search.js';
+import {waitsText} from '../../src/http/page/why.js';
 
 const AT = '2026-11-23T06:32:01.123Z';
 const look = (text, style = PLAIN) => segments(text, style).segments
@@ -175,4 +176,10 @@ test('a browser says what it is and where', () => {
     ['Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0', 'Edge on Windows'],
     ['curl/8.14.1', 'a browser'],
   ]) assert.equal(agent(said), wanted);
+});
+
+test('why a run waits is said in one line', () => {
+  assert.equal(waitsText({status: 'queued', held_by: ['after'], waits_for: ['slot'], behind: 4, not_before: null}),
+    'waits for other runs, waits behind run 4');
+  assert.equal(waitsText({status: 'running', held_by: [], waits_for: [], behind: null, not_before: null}), '');
 });

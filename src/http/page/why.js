@@ -12,3 +12,6 @@ export function waits({status, held_by, waits_for, behind, not_before}, named = 
     : why === 'slot' ? behind ? ['waits behind ', named(behind)] : 'waits for a slot' : `waits for ${words(why)}`));
   return [...held, ...waiting];
 }
+
+/** The same in a line of text. */
+export const waitsText = run => waits(run).map(why => [why].flat().join('')).join(', ');

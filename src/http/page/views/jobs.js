@@ -161,7 +161,7 @@ export class JobsView {
       ${trouble(broken)}
       ${this.#isTrigger ? nothing : html`<p class="facts">
         <span>${schedule.length ? `${schedule.join(' | ')} (${job.zone})` : job.after_job ? `after ${job.after_job.job}` : 'by hand'}</span>
-        ${next ? html`<span>next <time datetime=${next}>${moment(next)}</time></span>` : nothing}
+        ${next ? html`<span>next <time datetime=${next}>${moment(next).slice(0, 19)}</time></span>` : nothing}
         ${last ? html`<a href="#/runs/${last.run}">${badge(last.status)} run ${last.run}</a>` : nothing}</p>
         ${this.#strip(this.#ends.get(name) ?? [])}`}
       ${may('operator') || this.#isTrigger ? this.#form(job) : nothing}
@@ -200,7 +200,7 @@ export class JobsView {
         ${dues.slice(0, TIMES).map(due => html`<span title=${due.why ?? nothing}>${due.local.slice(11, 16)}${due.why ? '*' : ''}</span> `)}
         ${dues.length > TIMES ? html`<span class="hint">and ${dues.length - TIMES} more</span>` : nothing}</li>`)}</ul>` : nothing}
       ${open.firings.length ? html`<h3>What became of the last ones</h3><ol class="waits">${open.firings.map(firing => html`<li>
-        <time datetime=${firing.scheduled_for}>${moment(firing.scheduled_for)}</time>
+        <time datetime=${firing.scheduled_for}>${moment(firing.scheduled_for).slice(0, 19)}</time>
         ${firing.run ? html`<a href="#/runs/${firing.run}">run ${firing.run}</a>` : nothing}
         ${firing.skipped ? html`<span class="tag">${words(firing.skipped)}</span>` : nothing}
         ${firing.behind ? html`<span class="hint">behind <a href="#/runs/${firing.behind}">run ${firing.behind}</a></span>` : nothing}

@@ -7,7 +7,7 @@ import {html, nothing} from '../html.js';
 import {COPY_CHARS_MAX, LogView} from '../log.js';
 import {copy} from '../parts.js';
 import {Search} from '../search.js';
-import {waits} from '../why.js';
+import {waits, waitsText} from '../why.js';
 
 /** How the output is shown, kept from one run to the next and from one visit to the next. */
 const shown = remembered();
@@ -324,7 +324,7 @@ const button = (label, isPressed, pressed) => html`<button type="button" aria-pr
 
 /** What stands where there is no output. */
 function none(run, isCaughtUp) {
-  if (run.status === 'queued') return `It has not started${waits(run).length ? `: ${waits(run).flat().join(', ')}` : ''}.`;
+  if (run.status === 'queued') return `It has not started${waits(run).length ? `: ${waitsText(run)}` : ''}.`;
   if (!isCaughtUp) return 'Reading …';
   return run.ended_at ? 'It printed nothing.' : 'It has printed nothing yet.';
 }

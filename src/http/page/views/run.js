@@ -2,7 +2,7 @@
 
 import {ask, may, patch, post} from '../api.js';
 import {RunFeed} from '../feed.js';
-import {bytes, capital, command, duration, moment, number, outcome, runTook, title, words} from '../format.js';
+import {bytes, capital, command, duration, moment, number, outcome, plural, runTook, title, words} from '../format.js';
 import {badge, confirm, copyButton, empty, progress, reading, since, trouble} from '../parts.js';
 import {html, nothing} from '../html.js';
 import {edit} from './edit.js';

@@ -6,7 +6,7 @@ import {RunList, ROWS_MAX} from '../live.js';
 import {badge, empty, progress, since, trouble} from '../parts.js';
 import {isInUse, LongList} from '../long_list.js';
 import {html, nothing} from '../html.js';
-import {waits} from '../why.js';
+import {waitsText} from '../why.js';
 import {deedsFor, toAll} from './bulk.js';
 import {Filters} from './filters.js';
 import {FoundLines} from './found.js';
@@ -130,7 +130,7 @@ export class RunsView {
 }
 
 function row(run, place, size, gone) {
-  const took = runTook(run), why = run.status === 'queued' ? capital(waits(run).flat().join(', ')) : run.status === 'running' ? '' : outcome(run);
+  const took = runTook(run), why = run.status === 'queued' ? capital(waitsText(run)) : run.status === 'running' ? '' : outcome(run);
   const isCanceled = run.cancel_requested_at && !run.ended_at;
   return html`<li class="run ${gone ? 'is-gone' : ''}" data-id=${run.id} aria-posinset=${place} aria-setsize=${size}>
     ${badge(run.status)}
