@@ -55,8 +55,7 @@ async function everyLine(page) {
     for (const [place, text] of found) seen.set(place, text);
     const isAtEnd = await log.evaluate(log => {
       const end = log.scrollHeight - log.clientHeight;
-      // Within a line of it: what is drawn reaches further.
-      if (log.scrollTop >= end - 20) return true;
+      if (log.scrollTop >= end - 2) return true;
       log.scrollTop += log.clientHeight;
       return false;
     });
