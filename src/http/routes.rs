@@ -150,6 +150,11 @@ fn allow(path: &str) -> String {
 }
 
 async fn answer(route: &'static Route, request: Request) -> tide::Result {
+    // `/v1/runs/retry` is no run of that name, whatever the method.
+    let literal = ROUTES.iter().find(|other| other.path != route.path && other.path == request.url().path());
+    if let Some(known) = literal {
+        return Ok(labeled(Problem::wrong_method(&allow(known.path)).into(), known.path));
+    }
     let asker = (route.method != Method::Get).then(|| Asker::of(&request));
     let answer = match allowed(&request, route.needs).await {
         Ok(()) => (route.handler)(request).await,
