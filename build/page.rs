@@ -17,6 +17,30 @@ use crate::modules;
 /// What lies in the page's folder and is none of the page's files.
 const OTHERS: &[&str] = &["mod.rs", "package.json"];
 
+/// What is loaded only where it is needed: served file by file, as it came but for [`CHANGED`].
+const LATER: &str = "vendor/xterm";
+
+/// What such a file says, and what it is served as. The page's policy lets nobody make a `<style>` or set `style` by its text;
+/// a sheet that is adopted, and styles by their properties, are allowed. The build fails where one of these is not found.
+const CHANGED: &[(&str, &str, usize)] = &[
+    ("this._document.createElement(\"style\")", "adoptedStyle(this._document)", 2),
+    ("n.mainDocument.createElement(\"style\")", "adoptedStyle(n.mainDocument)", 1),
+    ("t.setAttribute(\"style\",`${t.getAttribute(\"style\")||\"\"}${e};`)", "(t.style.cssText+=e+\";\")", 1),
+];
+
+/// What takes the place of a `<style>`: an element that shows nothing, whose text becomes that of an adopted sheet.
+const ADOPTED_STYLE: &str = "const adoptedStyle = document => {
+  const sheet = new CSSStyleSheet(), place = document.createElement('template');
+  document.adoptedStyleSheets.push(sheet);
+  Object.defineProperty(place, 'textContent', {set: text => sheet.replaceSync(text)});
+  place.remove = () => {
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter(other => other !== sheet);
+    Element.prototype.remove.call(place);
+  };
+  return place;
+};
+";
+
 /// A file that is served, before it is compressed.
 struct Made {
     path: String,
@@ -70,11 +94,15 @@ fn made(source: &Path) -> Result<Vec<Made>, String> {
     for path in paths.iter().filter(is_named) {
         files.push(hashed(path, read(path)?)?);
     }
+    for path in paths.iter().filter(|path| path.starts_with(LATER) && !path.ends_with("LICENSE")) {
+        files.push(hashed(path, later(path, text(path)?)?.into_bytes())?);
+    }
     for path in of("webmanifest") {
         files.push(hashed(path, named(&text(path)?, &files).into_bytes())?);
     }
     // Of two rules the later one wins: what all have in common first, what a window or paper needs otherwise last.
     let mut sheets = of("css");
+    sheets.retain(|path| !path.starts_with(LATER));
     sheets.sort_by_key(|path| (path.ends_with("media.css"), !path.ends_with("style.css")));
     let mut styles = String::new();
     for path in sheets {
@@ -82,7 +110,7 @@ fn made(source: &Path) -> Result<Vec<Made>, String> {
     }
     files.push(hashed(Path::new("style.css"), named(&without_comments(&styles), &files).into_bytes())?);
     let (script, linked) = modules::link(Path::new("app.js"), &text)?;
-    if let Some(path) = of("js").into_iter().find(|path| !linked.contains(path)) {
+    if let Some(path) = of("js").into_iter().find(|path| !linked.contains(path) && !path.starts_with(LATER)) {
         return Err(format!("nothing imports {}", path.display()));
     }
     files.push(hashed(Path::new("app.js"), named(&script, &files).into_bytes())?);
@@ -97,6 +125,23 @@ fn made(source: &Path) -> Result<Vec<Made>, String> {
         files.push(Made { path: path_there, content_type: "text/plain; charset=utf-8", bytes, is_hashed: false });
     }
     Ok(files)
+}
+
+/// A file that is loaded later, as the page's policy lets it work.
+fn later(path: &Path, mut text: String) -> Result<String, String> {
+    if !path.ends_with("xterm.js") {
+        return Ok(text);
+    }
+    for (from, to, count) in CHANGED {
+        if text.matches(from).count() != *count {
+            return Err(format!("{} does not say {from} {count} times", path.display()));
+        }
+        text = text.replace(from, to);
+    }
+    // The licence stays first.
+    let head = text.find("*/").map_or(0, |at| at + 3);
+    text.insert_str(head, ADOPTED_STYLE);
+    Ok(text)
 }
 
 /// All files below, by their paths there, in order.

@@ -13,7 +13,7 @@ use rustix::thread::CapabilitySet;
 const ACCESS_LIST: &str = "system.posix_acl_access";
 
 /// An account that commands can run as: its line of /etc/passwd and its groups.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Account {
     /// Its name.
     pub name: String,
@@ -24,6 +24,7 @@ pub struct Account {
     /// All its groups, the primary one first.
     pub groups: Vec<u32>,
     /// Its home directory; `None` where the entry has no absolute path.
+    #[serde(skip)]
     pub home: Option<PathBuf>,
     /// Its shell; /bin/sh where the entry names none, as passwd(5) says.
     pub shell: String,
@@ -110,6 +111,12 @@ impl Account {
         let shell = fields.get(6).filter(|shell| !shell.is_empty()).map_or("/bin/sh", String::as_str);
         Some(Account { name: fields[0].clone(), uid, gid, groups, home, shell: shell.to_owned() })
     }
+}
+
+/// Whether a file has a POSIX access list.
+#[cfg(target_os = "linux")]
+pub fn has_access_list(path: &Path) -> bool {
+    rustix::fs::getxattr(path, ACCESS_LIST, &mut [0_u8; 0]).is_ok()
 }
 
 /// The name of the account with this user id.

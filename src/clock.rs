@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Milliseconds since 1970, UTC. Shown as RFC 3339 with milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +57,34 @@ impl UnixMs {
     }
 }
 
+/// A moment by a clock that nobody sets, and that goes on while the machine sleeps: milliseconds since its start.
+#[cfg(feature = "daemon")]
+#[derive(Clone, Copy, Debug)]
+pub struct Uptime(i64);
+
+#[cfg(feature = "daemon")]
+impl Uptime {
+    /// A difference between the clocks from which on the wall clock was set: less is slewing, and what lies between two looks.
+    const SET_MS: u64 = 1_000;
+
+    /// The moment now.
+    pub fn now() -> Uptime {
+        let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let ms = i128::from(since.tv_sec) * 1_000 + i128::from(since.tv_nsec) / 1_000_000;
+        Uptime(i64::try_from(ms).unwrap_or(i64::MAX))
+    }
+
+    /// How long it is since then, in milliseconds, where the wall clock says so many: those, unless it was set meanwhile.
+    pub fn elapsed_ms(self, shown_ms: i64) -> i64 {
+        lasted_ms(shown_ms, Uptime::now().0.saturating_sub(self.0))
+    }
+}
+
+#[cfg(feature = "daemon")]
+fn lasted_ms(shown_ms: i64, passed_ms: i64) -> i64 {
+    if shown_ms.abs_diff(passed_ms) >= Uptime::SET_MS { passed_ms } else { shown_ms }
+}
+
 /// Whether a text has the form of RFC 3339: `2026-11-23T06:32:01`, a fraction or none, and `Z` or an offset.
 fn is_rfc3339(text: &[u8]) -> bool {
     let has_form = |text: &[u8], form: &[u8]| {
@@ -84,6 +113,19 @@ impl fmt::Display for UnixMs {
     }
 }
 
+impl Serialize for UnixMs {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnixMs {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<UnixMs, D::Error> {
+        let text = String::deserialize(from)?;
+        UnixMs::parse(&text).ok_or_else(|| de::Error::custom("a time like 2026-11-23T06:32:01Z is wanted"))
+    }
+}
+
 /// Decimal digits as a number, for a constant.
 const fn number(digits: &str) -> i64 {
     let (digits, mut number, mut index) = (digits.as_bytes(), 0, 0);
@@ -102,6 +144,16 @@ mod tests {
     fn a_time_before_the_build_is_not_believed() {
         assert!(!UnixMs(0).is_believed() && !UnixMs(BUILT.0 - 1).is_believed());
         assert!(BUILT.is_believed() && UnixMs::now().is_believed(), "built {BUILT}, now {}", UnixMs::now());
+    }
+
+    #[test]
+    #[cfg(feature = "daemon")]
+    fn what_has_passed_is_the_wall_clock_s_word_unless_that_was_set() {
+        assert_eq!((lasted_ms(5_400, 5_000), lasted_ms(4_600, 5_000)), (5_400, 4_600));
+        for set in [0, -31_536_000_000, 31_536_000_000, i64::MAX, i64::MIN] {
+            assert_eq!(lasted_ms(set, 5_000), 5_000);
+        }
+        assert!(Uptime::now().elapsed_ms(i64::MAX) < 3_600_000, "a moment ago");
     }
 
     #[test]

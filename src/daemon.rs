@@ -3,11 +3,15 @@
 //! It decides nothing about runs.
 
 mod args;
+mod left_files;
 mod listening;
+mod on_signal;
 mod prepare;
+mod reactor_helper;
 mod refusal;
 mod room;
 mod socket;
+mod survivors;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -22,12 +26,15 @@ use smol::lock::Semaphore;
 use smol::{Executor, Task};
 
 pub use self::args::ServeArgs;
+use self::on_signal::{on_hangups, on_signals};
 use self::prepare::{Prepared, prepare};
 use self::refusal::Refusal;
+use crate::artifacts::Artifacts;
 use crate::clock::UnixMs;
 use crate::clock_steps::ClockSteps;
 use crate::config::{CHECK_MS_MAX, Config};
 use crate::feed::{Hub, HubLimits};
+use crate::hooks::{Hooks, Own};
 use crate::http::address::PageAddress;
 use crate::http::app::{App, AppParts, SEARCHES_MAX, WHOLE_RUNS_MAX};
 use crate::http::middleware::SocketPolicy;
@@ -35,16 +42,19 @@ use crate::http::middleware::cookie_name;
 use crate::http::middleware::{Gate, StoredSessions};
 use crate::http::open_streams::OpenStreams;
 use crate::http::routes;
-use crate::http::server::{self, Listeners, Site, Tls};
+use crate::http::server::{self, Listeners, Site};
+use crate::http::types::limits::Offered;
+use crate::inputs::Inputs;
 use crate::maintenance::{self, Maintenance};
 use crate::metrics::{Metrics, OfRoute};
-use crate::run::Ask;
 use crate::run_tokens::RunTokens;
-use crate::runner::{self, Environment, Graces, OomWatch, Running, Shortage, appender, children, orphans};
-use crate::signals::{EndSignals, RepeatedSignal, Signals};
+use crate::runner::{
+    self, Environment, Graces, Groups, Keepers, Machine, OomWatch, Running, Shortage, appender, children,
+};
+use crate::signals::{RepeatedSignal, Signals};
 use crate::state_lock::{StateLock, StateLockError};
 use crate::store::backlog::Pace;
-use crate::store::{Store, StoreConfig};
+use crate::store::{Order, Store, StoreConfig};
 use crate::systemd::InheritedSockets;
 use crate::timer::within;
 use crate::wake::{Bell, Phase, Stop};
@@ -70,21 +80,21 @@ pub fn serve(args: ServeArgs) -> ExitCode {
 }
 
 fn run(prepared: Prepared) -> Result<u8, Refusal> {
-    let Prepared { config, state_dir, account, tls } = prepared;
+    let Prepared { config, state_dir, account, tls, stop_all } = prepared;
     let failed = |why: String| Refusal(1, why);
     let failed_to_write = |why: String| failed(room::missing_or(&state_dir, why));
     let inherited = InheritedSockets::take().map_err(failed)?;
     system::close_inherited_on_exec();
     let is_nohup = system::is_ignored(libc::SIGHUP);
     system::default_signals_for_children();
+    reactor_helper::start();
     let signals = Signals::take_over(is_nohup).map_err(|error| failed(format!("signals: {error}")))?;
     let state = StateLock::open_own(&state_dir).map_err(|error| match error {
         StateLockError::Held(..) => failed(error.to_string()),
         _ => failed_to_write(error.to_string()),
     })?;
-    let bell = Bell::default();
+    let (bell, metrics) = (Bell::default(), Arc::new(Metrics::new()));
     let stop = Stop::new(bell.clone());
-    let metrics = Arc::new(Metrics::new());
     // Before anything asks what time it is.
     let steps = ClockSteps::watch();
     let (database, shown) = (state.database(), state.database().path());
@@ -102,12 +112,15 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     }
     let (executor, streams) = (Arc::new(Executor::new()), Arc::new(Executor::new()));
     let daemon = Daemon {
+        artifacts: left_files::artifacts(&config, &state, environment.becomes()),
         config,
         store,
         bell,
         stop,
         metrics,
         environment: Arc::new(environment),
+        keepers: survivors::keepers(&state),
+        stop_all,
         executor: executor.clone(),
         streams: streams.clone(),
         database: shown,
@@ -135,9 +148,11 @@ fn store_config(config: &Config, state: &StateLock) -> StoreConfig {
         queued_runs_max: config.limits.queued_runs as i64,
         disk_free_bytes_min: config.limits.disk_free_bytes,
         quota: Arc::new(move |file_system_bytes| retention.quota_bytes(file_system_bytes)),
+        artifact_bytes: left_files::quota_bytes(config, state),
         output_bytes_per_run: config.limits.output_bytes_per_run,
         runs_days: config.retention.runs_days,
         runs_count: config.retention.runs_count,
+        cursor_days: config.retention.cursor_days,
         check_max: Duration::from_millis(CHECK_MS_MAX),
         remembered: lock.remembered(),
         was_closed: lock.note_opened(),
@@ -154,6 +169,10 @@ struct Daemon {
     stop: Stop,
     metrics: Arc<Metrics>,
     environment: Arc<Environment>,
+    keepers: Result<Arc<Keepers>, Arc<str>>,
+    /// A stop ends also what survives it.
+    stop_all: bool,
+    artifacts: Artifacts,
     executor: Arc<Executor<'static>>,
     /// Of the readers' streams alone: see [`run_streams`].
     streams: Arc<Executor<'static>>,
@@ -183,7 +202,8 @@ impl Daemon {
         let fan_out = self.keep("push", self.fan_out(&hub));
         let appender = self.keep("output", appender::append(self.store.clone(), self.pace()));
         let (ends, hangup) = signals.split();
-        let on_signal = self.keep("signals", on_signals(ends, self.stop.clone(), context.running.clone()));
+        let on_signal =
+            self.keep("signals", on_signals(ends, self.stop.clone(), context.running.clone(), context.groups.clone()));
         let on_hangup =
             hangup.map(|hangup| self.keep("reload", on_hangups(hangup, listeners.tls.clone(), listening.to_owned())));
         let on_child = self.watch_children(&context.running);
@@ -205,8 +225,8 @@ impl Daemon {
 
         // The mirror of the start: no claims, runs settled, their last events pushed, streams ended, store closed.
         scheduler.await;
-        context.running.ask_all(Ask::Shutdown);
-        context.running.wait_empty().await;
+        survivors::end_all(&context.running, self.stop_all);
+        context.settled().await;
         drop(orphans);
         maintenance.await;
         appender.cancel().await;
@@ -229,9 +249,16 @@ impl Daemon {
             store: self.store.clone(),
             running: Running::default(),
             environment: self.environment.clone(),
+            artifacts: self.artifacts.clone(),
             oom: Arc::new(OomWatch::from_now_on()),
+            groups: Groups::take_over(self.store.instance(), &config.most()),
+            machine: Arc::new(Machine::with_state_in(
+                self.database.parent().map_or_else(|| PathBuf::from("/"), PathBuf::from),
+            )),
             tokens: RunTokens::default(),
+            inputs: Inputs::default(),
             shortage: Shortage::default(),
+            keepers: self.keepers.clone(),
             graces: Graces { kill: seconds(config.kill_grace_s), shutdown: seconds(config.shutdown_grace_s) },
         }
     }
@@ -244,11 +271,14 @@ impl Daemon {
 
     fn site(&self, hub: &Hub, runner: &runner::Context, maintenance: Maintenance, streams: &OpenStreams) -> Site<App> {
         let executor = Arc::downgrade(&self.streams);
-        let running = runner.running.clone();
+        let (running, detached) = (runner.running.clone(), runner.running.clone());
         let app = App::new(AppParts {
             store: self.store.clone(),
+            artifacts: self.artifacts.clone(),
             hub: hub.clone(),
+            detached: Arc::new(move || detached.detached()),
             stopped_processes: Arc::new(move |runs| Box::pin(running.clone().stopped(runs))),
+            inputs: runner.inputs.clone(),
             maintenance,
             metrics: self.metrics.clone(),
             config: self.config.clone(),
@@ -265,6 +295,12 @@ impl Daemon {
             started_at: UnixMs::now(),
             database: self.database.clone(),
             page: self.page,
+            limits: Offered {
+                enforced: runner.groups.enforced(),
+                most: self.config.runs.most(),
+                no_survivors: survivors::no_limits(runner),
+            },
+            own: Own::new(self.page.as_ref().map(|page| page.bound)),
             user: self.environment.user(),
         });
         let sessions = Arc::new(StoredSessions::new(self.store.clone()));
@@ -277,7 +313,8 @@ impl Daemon {
         Site { app: routes::router(app), gate, limits: self.config.limits.clone(), observer }
     }
 
-    /// Ends and settles the attempts that a dead daemon left.
+    /// Goes on with what survived a daemon, ends and settles the other attempts that it left, and removes the cgroups that
+    /// become empty.
     async fn take_over(&self, context: &runner::Context) -> Vec<Task<()>> {
         let left = match self.store.left_running().await {
             Ok(left) => left,
@@ -287,7 +324,10 @@ impl Daemon {
                 return Vec::new();
             }
         };
-        orphans::take_over(left, context).into_iter().map(|orphan| self.executor.spawn(orphan)).collect()
+        let mut tasks = survivors::take_over(left, context, &self.executor);
+        tasks.push(self.executor.spawn(left_files::recover(self.artifacts.clone(), self.store.clone())));
+        tasks.push(self.executor.spawn(context.groups.clone().tend()));
+        tasks
     }
 
     /// Watches for the end of child processes. Without pidfds there is no other way to notice it, so that nothing is started
@@ -315,7 +355,11 @@ impl Daemon {
     fn maintain(&self, requests: maintenance::Requests) -> impl Future<Output = ()> + Send + 'static {
         let (store, stop, metrics) = (self.store.clone(), self.stop.clone(), self.metrics.clone());
         let interval = Duration::from_secs(self.config.retention.interval_s);
-        async move { maintenance::run(&store, requests, interval, &stop, &metrics).await }
+        let own = Own::new(self.page.as_ref().map(|page| page.bound));
+        let hooks = Hooks::new(store.clone(), own, metrics.clone(), self.executor.clone(), stop.clone());
+        async move {
+            future::zip(maintenance::run(&store, requests, interval, &stop, &metrics), hooks.run()).await;
+        }
     }
 
     /// Watches for steps of the clock. Without it they are noticed later: at the scheduler's safety timeout and the next pass
@@ -341,6 +385,9 @@ impl Daemon {
         let (metrics, executor) = (self.metrics.clone(), self.executor.clone());
         async move {
             let obey = |order| {
+                if let Order::RemoveArtifacts(run) = order {
+                    return left_files::remove(&context.artifacts, run, &executor);
+                }
                 if let Some(attempt) = runner::obey(&context, order) {
                     // Registered with `Running`, for whose end the shutdown waits.
                     executor.spawn(attempt).detach();
@@ -368,30 +415,6 @@ async fn run_streams<T>(streams: &Executor<'_>) -> T {
         streams.tick().await;
         let _ = (1..STREAMS_IN_A_ROW).all(|_| streams.try_tick());
         future::yield_now().await;
-    }
-}
-
-/// The first signal starts the shutdown; the second kills all commands and ends the process at once.
-async fn on_signals(mut signals: EndSignals, stop: Stop, running: Running) {
-    let first = signals.first().await;
-    log::info!("signal {first}");
-    stop.raise(Phase::Stopping);
-    let second = signals.next().await;
-    running.kill_all();
-    std::process::exit(128 + second);
-}
-
-/// Reloads the certificate at each SIGHUP. Without TLS there is nothing to reload.
-async fn on_hangups(mut hangup: RepeatedSignal, tls: Option<Arc<Tls>>, listening: String) {
-    loop {
-        hangup.next().await;
-        systemd::reloading();
-        match tls.as_ref().map(|tls| tls.reload()) {
-            None => log::info!("SIGHUP: there is no certificate to read again"),
-            Some(Ok(())) => log::info!("SIGHUP: new connections get the certificate as it is now"),
-            Some(Err(why)) => log::error!("SIGHUP: the old certificate stays: {why}"),
-        }
-        systemd::ready(&listening);
     }
 }
 

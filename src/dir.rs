@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fchown, fstat, fsync, mkdirat, openat, renameat,
-    renameat_with, statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fchmod, fchown, fgetxattr, fstat, fsync, mkdirat, openat,
+    renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
@@ -118,6 +118,11 @@ impl Dir {
     /// When the file system fails.
     pub fn mode(&self) -> io::Result<u32> {
         Ok(fstat(&self.fd)?.st_mode & 0o7777)
+    }
+
+    /// Whether it has a POSIX access list: then the bits of its group say what anybody on the list may at most.
+    pub fn has_access_list(&self) -> bool {
+        fgetxattr(&self.fd, "system.posix_acl_access", &mut [0_u8; 0]).is_ok()
     }
 
     /// Whether both are the same directory.
@@ -323,6 +328,35 @@ impl Dir {
     /// When the name is taken, or it cannot be made.
     pub fn make_private(&self, name: &str) -> io::Result<Dir> {
         mkdirat(&self.fd, name, Mode::from_raw_mode(DIR_MODE))?;
+        self.open_private(name)
+    }
+
+    /// The same, where it may be there already.
+    ///
+    /// # Errors
+    /// When it cannot be made, or what is there is not the caller's alone.
+    pub fn private(&self, name: &str) -> io::Result<Dir> {
+        match mkdirat(&self.fd, name, Mode::from_raw_mode(DIR_MODE)) {
+            Ok(()) | Err(Errno::EXIST) => self.open_private(name),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The names in it, but for its own and its parent's.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            // What is no text was made by nobody here.
+            names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+        }
+        names.retain(|name| name != "." && name != "..");
+        Ok(names)
+    }
+
+    fn open_private(&self, name: &str) -> io::Result<Dir> {
         let (path, real) = (self.path.join(name), self.real.join(name));
         let fd = openat(
             &self.fd,
@@ -332,10 +366,21 @@ impl Dir {
         )?;
         let stat = fstat(&fd)?;
         if stat.st_uid != geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
-            return Err(io::Error::other(format!("{}: somebody else put it there in this moment", path.display())));
+            return Err(io::Error::other(format!("{}: it is not this user's alone: move it away", path.display())));
         }
         fchmod(&fd, Mode::from_raw_mode(DIR_MODE))?;
         Ok(Dir { fd, path, real, uid: stat.st_uid, gid: stat.st_gid })
+    }
+
+    /// Opens a subdirectory that is no link.
+    ///
+    /// # Errors
+    /// When it is missing, or something else.
+    pub fn enter(&self, name: &str) -> io::Result<Dir> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = openat(&self.fd, name, flags, Mode::empty())?;
+        let stat = fstat(&fd)?;
+        Ok(Dir { fd, path: self.path.join(name), real: self.real.join(name), uid: stat.st_uid, gid: stat.st_gid })
     }
 
     /// Removes an empty subdirectory.

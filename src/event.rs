@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixMs;
 use crate::numbers::{EventId, Position, RunId, Seq};
-use crate::run::Outcome;
+use crate::run::{FailureContext, Outcome, Usage};
 use crate::text::{push_json, push_json_string};
 use crate::words::words;
 
@@ -41,6 +41,8 @@ words! {
         CancelRequested = "cancel_requested",
         /// A client changed the run.
         Changed = "changed",
+        /// Processes of a run that live on after its end, or were ended with it though they had left its session.
+        LeftBehind = "left_behind",
         /// An attempt ended and another follows.
         AttemptEnded = "attempt_ended",
         /// The run ended; its last event.
@@ -63,6 +65,8 @@ words! {
         Stdout = "stdout",
         /// Standard error.
         Stderr = "stderr",
+        /// A terminal, on which both are one.
+        Pty = "pty",
     }
 }
 
@@ -167,6 +171,24 @@ pub struct Finished {
     pub queue: String,
     /// The run's tags.
     pub tags: Vec<String>,
+    /// What the last attempt used; null where nobody saw it end.
+    #[serde(default)]
+    pub usage: Option<Usage>,
+    /// How the machine stood, of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<FailureContext>,
+    /// The files that it left; absent where it left none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<LeftFiles>,
+}
+
+/// The files that a run left to be fetched.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct LeftFiles {
+    /// How many.
+    pub count: i64,
+    /// Their bytes.
+    pub bytes: i64,
 }
 
 /// The `data` of a `removed` event: what one transaction removed.

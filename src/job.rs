@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::params::{Param, ParamError, check_values};
+pub use self::params::{CHOICES_MAX, Param, ParamError, TEXT_CHARS_MAX, check_values};
 use crate::clock::UnixMs;
 use crate::run::{RunId, Spec, Status};
 use crate::words::words;

@@ -20,10 +20,15 @@
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
-//! - The domain ([`numbers`], [`run`], [`job`], [`schedule`], [`event`], [`scope`], [`access`], [`run_tokens`], [`text`], [`clock`]): types and
+//! - The domain ([`numbers`], [`run`], [`job`], [`hook`], [`cursor`], [`schedule`], [`event`], [`scope`], [`access`], [`run_tokens`], [`text`], [`clock`]): types and
 //!   rules, without I/O.
+//! - [`inputs`] is where requests meet commands that run: bytes for their standard inputs, sizes for their terminals.
 //! - [`store`] is the only part that names SQLite. It knows neither readers nor processes.
+//! - [`process`] starts, finds and signals one command, without executor and store.
+//! - [`keep`] is the other program in the binary: a keeper, which owns one command that outlives the daemon. Its `protocol` and
+//!   `frame` are what both ends speak.
 //! - [`http`] is the only part that names tide, hyper and tungstenite. It does not know what runs.
+//! - [`hooks`] tells others of ends, by HTTP; [`dial`] is what every connection that is made stands on.
 //! - [`wire`] has the JSON of the protocol, each shape once for both ends, and a reader's bookmark; no I/O.
 //! - [`client`] is a connection to a daemon and a reader of its events, by the protocol alone; [`cli`] is the command line,
 //!   its first user.
@@ -46,7 +51,7 @@
 //! reads without a pause would keep the log growing.
 //!
 //! # Wake-ups
-//! Every commit rings [`wake::Bell`]. It wakes the scheduler, which claims if a hint says that there is something to claim,
+//! Every commit rings [`wake::Bell`], but one of durable cursors alone, which is nobody's work. It wakes the scheduler, which claims if a hint says that there is something to claim,
 //! and the fan-out. [`wake::Stop`] holds the phase of the shutdown and rings the Bell when that rises.
 //!
 //! # Invariants
@@ -80,6 +85,8 @@
 //!   until it has caught up, then takes pushed events; anything but `cursor + 1` sends it back to the pages.
 //! - **Read all runs**: the same by `id` and through a filter. Ids have gaps; that no event is missed follows from the order
 //!   of commits, as [`feed`] explains.
+//! - **Hook**: the transaction of an end writes a delivery with all that will be sent, and the commit wakes the hooks' task →
+//!   a connection a hook, oldest first → what came of it is written down before the next is sent.
 //! - **Lack of space**: what the database cannot take is rolled back and waits: output in its window and then in the command's
 //!   pipes, ends and claims with their callers. Meanwhile transactions carry only the essential (ends, cancels, deletes), if
 //!   need be with the space of the ballast; everything is tried again once a second.
@@ -103,6 +110,8 @@ compile_error!("the daemon is for Linux; the client builds with --no-default-fea
 pub mod access;
 #[cfg(all(feature = "client", unix))]
 pub mod accounts;
+#[cfg(feature = "daemon")]
+pub mod artifacts;
 #[cfg(feature = "client")]
 pub mod cli;
 #[cfg(feature = "client")]
@@ -117,9 +126,13 @@ pub mod cow;
 #[cfg(feature = "daemon")]
 pub mod credentials;
 #[cfg(feature = "daemon")]
+pub mod cursor;
+#[cfg(feature = "daemon")]
 pub mod daemon;
 #[cfg(feature = "daemon")]
 pub mod descriptors;
+#[cfg(feature = "client")]
+pub mod dial;
 #[cfg(feature = "daemon")]
 pub mod dir;
 pub mod event;
@@ -129,9 +142,16 @@ pub mod feed;
 pub mod free_space;
 #[cfg(feature = "daemon")]
 pub mod holder;
+pub mod hook;
+#[cfg(feature = "daemon")]
+pub mod hooks;
 #[cfg(feature = "daemon")]
 pub mod http;
+#[cfg(feature = "daemon")]
+pub mod inputs;
 pub mod job;
+#[cfg(feature = "daemon")]
+pub mod keep;
 #[cfg(feature = "daemon")]
 pub mod logging;
 #[cfg(feature = "daemon")]
@@ -139,6 +159,8 @@ pub mod maintenance;
 #[cfg(feature = "daemon")]
 pub mod metrics;
 pub mod numbers;
+#[cfg(feature = "daemon")]
+pub mod process;
 #[cfg(feature = "daemon")]
 pub mod replica;
 pub mod run;

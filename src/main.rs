@@ -7,9 +7,17 @@ use runabout::cli;
 use runabout::cli::args::ServeOptions;
 use runabout::cli::args::{Cli, Command};
 #[cfg(feature = "daemon")]
-use runabout::{daemon, upkeep};
+use runabout::{daemon, keep, upkeep};
 
 fn main() -> ExitCode {
+    // First of all: a keeper is one of many, and has only what it needs.
+    #[cfg(feature = "daemon")]
+    if keep::is_asked_for() {
+        return keep::run();
+    }
+    if let Some(code) = cli::fleet::handed_over() {
+        return code;
+    }
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(code) => return code,
@@ -32,6 +40,6 @@ fn main() -> ExitCode {
 
 #[cfg(feature = "daemon")]
 fn serve_args(state_dir: Option<std::path::PathBuf>, options: ServeOptions) -> daemon::ServeArgs {
-    let ServeOptions { listen, config, log, log_format, check } = options;
-    daemon::ServeArgs { state_dir, listen, config, log, log_format, check }
+    let ServeOptions { listen, config, log, log_format, stop_all, check } = options;
+    daemon::ServeArgs { state_dir, listen, config, log, log_format, stop_all, check }
 }

@@ -56,7 +56,7 @@ impl Maintenance {
 }
 
 fn stopping() -> StoreError {
-    Fault::Unavailable("the daemon is stopping".into()).into()
+    Fault::Stopping.into()
 }
 
 /// Why the task woke.
@@ -245,8 +245,17 @@ impl Task<'_> {
             ("enrollment_tokens", removed.enrollment_tokens),
             ("idempotency_keys", removed.idempotency_keys),
             ("firings", removed.firings),
+            ("hook_deliveries", removed.hook_deliveries),
         ] {
             self.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
+        }
+        self.metrics.unread_pruned.inc_by(removed.unread_runs as u64);
+        if removed.unread_runs > 0 {
+            log::warn!(
+                "{} runs were removed though a cursor holds them: the database is full (retention.db_bytes); its reader is \
+                 told by a gap, and `runabout cursor ls` shows which is behind",
+                removed.unread_runs
+            );
         }
         if removed.total() > 0 || removed.freed_bytes > 0 {
             log::info!("maintenance removed {removed:?}");

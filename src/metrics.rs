@@ -48,6 +48,7 @@ labels! {
     OfCause { cause: &'static str }
     OfWhat { what: &'static str }
     OfOutcome { outcome: &'static str }
+    OfCursor { cursor: String }
 }
 
 /// All metrics of the daemon.
@@ -83,8 +84,18 @@ pub struct Metrics {
     pub job_late: Histogram,
     /// When the first job is due, in seconds since 1970; 0: none is.
     pub job_next: Gauge,
+    /// Deliveries to hooks by outcome of an attempt: `delivered`, `failed` (and tried again), `dead`, or `dropped` unsent.
+    pub hook_deliveries: Family<OfOutcome, Counter>,
+    /// Deliveries that are to be sent.
+    pub hook_queue: Gauge,
     /// Rows that were removed because they expired.
     pub pruned: Family<OfWhat, Counter>,
+    /// Runs that were removed though a durable cursor held them: the database was full.
+    pub unread_pruned: Counter,
+    /// How many event ids each durable cursor is behind the newest.
+    pub cursor_behind: Family<OfCursor, Gauge>,
+    /// Seconds since each was last put.
+    pub cursor_age: Family<OfCursor, Gauge>,
     /// Size of the database file, in bytes.
     pub database_bytes: Gauge,
     /// Free space on the database's file system, in bytes.
@@ -125,7 +136,12 @@ impl Metrics {
             job_firings: Family::default(),
             job_late: seconds(),
             job_next: Gauge::default(),
+            hook_deliveries: Family::default(),
+            hook_queue: Gauge::default(),
             pruned: Family::default(),
+            unread_pruned: Counter::default(),
+            cursor_behind: Family::default(),
+            cursor_age: Family::default(),
             database_bytes: Gauge::default(),
             disk_free_bytes: Gauge::default(),
             storage_writable: Gauge::default(),
@@ -153,7 +169,13 @@ impl Metrics {
         r.register("job_firings", "Times at which jobs were due", self.job_firings.clone());
         r.register_with_unit("job_late", "From due to fired", Unit::Seconds, self.job_late.clone());
         r.register_with_unit("job_next", "When the first job is due, since 1970", Unit::Seconds, self.job_next.clone());
+        r.register("hook_deliveries", "Attempts to tell hooks of ends", self.hook_deliveries.clone());
+        r.register("hook_queue", "Ends that are still to be told to hooks", self.hook_queue.clone());
         r.register("pruned", "Rows that expired", self.pruned.clone());
+        let unread = self.unread_pruned.clone();
+        r.register("unread_pruned", "Runs that went though a cursor held them", unread);
+        r.register("cursor_behind", "Event ids from a cursor to the newest", self.cursor_behind.clone());
+        r.register_with_unit("cursor_age", "Since a cursor was put", Unit::Seconds, self.cursor_age.clone());
         r.register_with_unit("database", "Size of the database file", Unit::Bytes, self.database_bytes.clone());
         let free = self.disk_free_bytes.clone();
         r.register_with_unit("disk_free", "Free space where the database is", Unit::Bytes, free);
@@ -162,7 +184,11 @@ impl Metrics {
         r.register("store_recoveries", "Failures of the medium that were recovered from", recoveries);
         r.register("draining", "1 while runs wait because of `runabout drain`", self.draining.clone());
         r.register_collector(Box::new(process::Process));
-        // A counter that nobody touched yet is 0, not missing.
+        self.touch();
+    }
+
+    /// A counter that nobody touched yet is 0, not missing.
+    fn touch(&self) {
         for &status in Status::ALL {
             drop(self.runs.get_or_create(&OfStatus { status }));
             if status.is_terminal() {
@@ -181,10 +207,15 @@ impl Metrics {
         for outcome in std::iter::once("run").chain(Skipped::ALL.iter().map(|why| why.as_str())) {
             drop(self.job_firings.get_or_create(&OfOutcome { outcome }));
         }
+        for outcome in ["delivered", "failed", "dead", "dropped"] {
+            drop(self.hook_deliveries.get_or_create(&OfOutcome { outcome }));
+        }
         for transport in TRANSPORTS {
             drop(self.readers.get_or_create(&OfTransport { transport }));
         }
-        for what in ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events", "firings"] {
+        for what in
+            ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events", "firings", "hook_deliveries"]
+        {
             drop(self.pruned.get_or_create(&OfWhat { what }));
         }
     }

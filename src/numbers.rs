@@ -2,6 +2,15 @@
 //!
 //! In JSON and SQL each is a plain integer.
 
+use serde_json::Value;
+
+/// A whole number in JSON; `60.0` is one, as JSON Schema and JavaScript have it, where it is told exactly.
+pub fn whole(value: &Value) -> Option<i64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let exact = |number: f64| (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64);
+    value.as_i64().or_else(|| value.as_f64().and_then(exact))
+}
+
 /// Defines number types with the same traits.
 macro_rules! numbers {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(

@@ -2,26 +2,36 @@
 //!
 //! No I/O, and no knowledge of how a run is stored, executed or shown.
 
+mod artifact;
 mod hold;
 mod key;
+mod limits;
+mod measured;
 mod need;
 mod options;
 mod origin;
 mod outcome;
 mod retry;
+mod stop;
+mod terminal;
 mod waiting;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::artifact::{ARTIFACT_NAME_BYTES_MAX, ARTIFACTS_MAX, Artifact};
 pub use self::hold::{HeldBy, Hold};
 pub use self::key::{Conflict, OnConflict};
+pub use self::limits::{CPU_PERCENT_MAX, Enforced, Limits, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, TASKS_MAX};
+pub use self::measured::{Biggest, FailureContext, Measured, Usage};
 pub use self::need::{NEEDS_MAX, Need, When};
 pub use self::options::Options;
 pub use self::origin::{Cause, Origin};
 pub use self::outcome::{Ask, Exit, OnInterrupt, Outcome, Reason, Status};
 pub use self::retry::{RETRIED, Retry};
+pub use self::stop::{Left, StopSignal};
+pub use self::terminal::{CELLS_MAX, Stdin, TerminalSize};
 pub use self::waiting::{Waiting, WaitsFor};
 use crate::clock::UnixMs;
 pub use crate::numbers::RunId;
@@ -143,6 +153,10 @@ pub struct Run {
     pub last_seq: Seq,
     /// Bytes of output recorded, over all attempts.
     pub output_bytes: i64,
+    /// Files that it left to be fetched.
+    pub artifacts: i64,
+    /// Their bytes; 0 once they were removed.
+    pub artifact_bytes: i64,
     /// When it was submitted.
     pub created_at: UnixMs,
     /// When its last attempt started.
@@ -153,6 +167,8 @@ pub struct Run {
     pub cancel_requested_at: Option<UnixMs>,
     /// The run that it repeats.
     pub retry_of: Option<RunId>,
+    /// What its last attempt used, where somebody saw it end.
+    pub usage: Option<Usage>,
     /// What made it.
     pub origin: Origin,
 }

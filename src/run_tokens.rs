@@ -1,6 +1,6 @@
 //! Run tokens: with one, a command appends events to its own run while its attempt lasts, and can do nothing else.
 //!
-//! They are kept in memory only, by SHA-256: no attempt outlives the daemon that started it. They are a convenience, not a
+//! They are kept in memory only, by SHA-256: an attempt that outlives its daemon has its token with its keeper. They are a convenience, not a
 //! security boundary, since every process of the command's user can read its environment.
 
 use std::collections::HashMap;
@@ -23,6 +23,14 @@ impl RunTokens {
         let token = Token::make(TokenKind::Run)?;
         self.valid().insert(token.sha256(), run);
         Ok(RunToken { tokens: self.clone(), token })
+    }
+
+    /// Makes the token of an attempt that outlived its daemon valid again, until the returned value is dropped. `None` where
+    /// it has not the form of one.
+    pub fn adopt(&self, run: RunId, text: &str) -> Option<RunToken> {
+        let token = Token::parse(TokenKind::Run, text)?;
+        self.valid().insert(token.sha256(), run);
+        Some(RunToken { tokens: self.clone(), token })
     }
 
     /// The run whose command was given this token.

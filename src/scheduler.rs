@@ -14,12 +14,14 @@ use crate::clock::UnixMs;
 use crate::metrics::{Metrics, OfCause};
 use crate::store::{FaultLog, Order, Store};
 use crate::system;
-use crate::timer::within;
+use crate::timer::mostly_within;
 use crate::wake::{Bell, Phase, Stop};
 
 /// The longest sleep. A clock that is set forward rings the Bell; where the system cannot notify of that, it is noticed after
 /// this.
 const SAFETY: Duration = Duration::from_secs(90);
+/// How long nothing was committed when what the work before needed is given back.
+const REST: Duration = Duration::from_secs(1);
 /// The pause after a claim that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -28,6 +30,7 @@ const RETRY: Duration = Duration::from_secs(1);
 enum Cause {
     Signal,
     Due,
+    Rest,
     Safety,
 }
 
@@ -70,6 +73,8 @@ pub async fn run(
 /// Asks for claims whenever the store's hint says that there is something to claim, until the daemon stops.
 async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held: impl Fn() -> Option<Duration>) {
     let faults = FaultLog::new(Level::Warn);
+    // Whether anything was committed since memory was given back.
+    let mut has_worked = false;
     while !stop.reached(Phase::Stopping) {
         let rung = bell.listen();
         let until = |due: UnixMs| Duration::from_millis((due.0 - UnixMs::now().0).max(0) as u64);
@@ -100,20 +105,26 @@ async fn claim(store: &Store, bell: &Bell, stop: &Stop, metrics: &Metrics, held:
         if stop.reached(Phase::Stopping) {
             break;
         }
+        let idle = if has_worked { (REST, Cause::Rest) } else { (SAFETY, Cause::Safety) };
         let (sleep, on_time) = match held_for.or(due_in).into_iter().chain(fires_in).min() {
-            Some(due_in) if due_in < SAFETY => (due_in, Cause::Due),
-            _ => (SAFETY, Cause::Safety),
+            Some(due_in) if due_in < idle.0 => (due_in, Cause::Due),
+            _ => idle,
         };
-        let cause = match within(sleep, rung).await.map_or(on_time, |()| Cause::Signal) {
+        // Every commit rings, so that this hardly ever takes its time.
+        let slept = mostly_within(sleep, rung).await;
+        has_worked |= slept.is_some();
+        let cause = match slept.map_or(on_time, |()| Cause::Signal) {
             // Only a ring that leaves something to do counts as one: every commit rings.
             Cause::Signal if (!store.claimable() || held().is_some()) && !is_due(store.next_firing()) => continue,
             Cause::Signal => "signal",
             Cause::Due => "due",
-            Cause::Safety => {
-                // Nothing was committed for a minute.
+            // Once for all that was done, so that it counts as the end of that.
+            Cause::Rest => {
                 system::give_memory_back();
-                "safety"
+                has_worked = false;
+                continue;
             }
+            Cause::Safety => "safety",
         };
         metrics.scheduler_wakeups.get_or_create(&OfCause { cause }).inc();
     }

@@ -113,7 +113,8 @@ impl StateLock {
 
     fn lock_dir(dir: Arc<Dir>) -> Result<StateLock, StateLockError> {
         let mode = dir.mode().map_err(|error| StateLockError::Io(dir.path().to_path_buf(), error))?;
-        if mode & 0o011 != 0 {
+        // One user alone may be let through, by an access list.
+        if mode & 0o001 != 0 || mode & 0o010 != 0 && !dir.has_access_list() {
             log::warn!("others can enter the state directory {} (mode {mode:04o}): chmod 700 it", dir.path().display());
         }
         // Before anything is made in it.
@@ -174,7 +175,7 @@ impl LockFile {
         let held = |file: &File| StateLockError::Held(dir.path().to_path_buf(), holder(file));
         let file = dir.write(LOCK).map_err(failed)?;
         // Where others may open the directory, they may lock it too, and would keep every daemon out.
-        if dir.mode().map_err(failed)? & 0o077 == 0 {
+        if dir.mode().map_err(failed)? & 0o066 == 0 {
             // Not every file system locks directories; then the file's lock is all there is.
             if let Err(Errno::WOULDBLOCK) = lock_patiently(dir) {
                 return Err(held(&file));

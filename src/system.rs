@@ -1,6 +1,6 @@
 //! System calls that `rustix` has not, each as a function that is safe to call.
 //!
-//! Beside how a child is made (`runner::exec`) and what SQLite is given to call (`store`) the only place with `unsafe`. It
+//! Beside how a child is made (`process::exec`) and what SQLite is given to call (`store`) the only place with `unsafe`. It
 //! decides nothing.
 #![allow(unsafe_code)]
 
@@ -140,6 +140,96 @@ pub fn is_clock_synchronised() -> Option<bool> {
     // SAFETY: the pointer is to a timex of our own, which the call fills in.
     let state = unsafe { libc::adjtimex(&raw mut asked) };
     (state >= 0).then_some(asked.status & libc::STA_UNSYNC == 0)
+}
+
+/// Has these signals wait in a descriptor, blocked in this thread. To be called before there are others.
+///
+/// # Errors
+/// Where the system has no such descriptor.
+pub fn signals_as_descriptor(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
+    // SAFETY: all zeroes is memory for a `sigset_t`, which sigemptyset fills; the others only read or add to it. The
+    // descriptor is a new one and nobody else's.
+    unsafe {
+        let mut set: libc::sigset_t = MaybeUninit::zeroed().assume_init();
+        libc::sigemptyset(&mut set);
+        for &signal in signals {
+            libc::sigaddset(&mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut());
+        match libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) {
+            -1 => Err(io::Error::last_os_error()),
+            fd => Ok(OwnedFd::from_raw_fd(fd)),
+        }
+    }
+}
+
+/// The next signal that waits in such a descriptor; `None` when none does.
+pub fn next_signal(descriptor: &OwnedFd) -> Option<libc::c_int> {
+    let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+    let read = rustix::io::read(descriptor, &mut info).ok()?;
+    // Its first field is the number.
+    let number = info.first_chunk::<4>().filter(|_| read == info.len())?;
+    i32::try_from(u32::from_ne_bytes(*number)).ok()
+}
+
+/// How a child ended, and what it used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChildEnd {
+    /// Its exit code, …
+    pub code: Option<i32>,
+    /// … or the signal that ended it, …
+    pub signal: Option<i32>,
+    /// … and whether that left a core.
+    pub core: bool,
+    /// Processor time in user mode, with that of its children that were waited for, in milliseconds.
+    pub user_ms: i64,
+    /// The same in the kernel.
+    pub system_ms: i64,
+    /// The most memory that one of them had, in bytes.
+    pub memory_peak_bytes: i64,
+}
+
+/// Reaps a child that is dead; `None` where it is not, or is no child.
+pub fn reap_with_usage(pid: i32) -> Option<ChildEnd> {
+    reap(pid).ok().flatten()
+}
+
+/// Reaps a child (wait4(2)); `None` while it lives.
+///
+/// # Errors
+/// Where it is no child of ours, or was reaped before.
+#[allow(clippy::useless_conversion)] // Where a word has 32 bits, so have these numbers.
+pub fn reap(pid: i32) -> io::Result<Option<ChildEnd>> {
+    let mut status = 0;
+    // SAFETY: all of it is integers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: both pointers are to memory of our own, which the call fills in. With WNOHANG no signal interrupts it.
+    match unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, &raw mut usage) } {
+        0 => return Ok(None),
+        -1 => return Err(io::Error::last_os_error()),
+        _ => {}
+    }
+    let ms = |time: libc::timeval| i64::from(time.tv_sec) * 1_000 + i64::from(time.tv_usec) / 1_000;
+    let signaled = libc::WIFSIGNALED(status);
+    Ok(Some(ChildEnd {
+        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        signal: signaled.then(|| libc::WTERMSIG(status)),
+        core: signaled && libc::WCOREDUMP(status),
+        user_ms: ms(usage.ru_utime),
+        system_ms: ms(usage.ru_stime),
+        memory_peak_bytes: i64::from(usage.ru_maxrss).saturating_mul(1_024),
+    }))
+}
+
+/// Gives free memory back to the system, but for so many bytes at the end of the heap. The program's own pages stay.
+pub fn give_free_memory_back(but_bytes: usize) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim(3) takes the allocator's own locks and touches only what is free.
+    unsafe {
+        libc::malloc_trim(but_bytes);
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = but_bytes;
 }
 
 /// Gives free memory back to the system, all of it that is whole pages: the allocator keeps what a burst took. With it go

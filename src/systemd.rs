@@ -5,6 +5,7 @@
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
@@ -57,6 +58,12 @@ impl InheritedSockets {
             Ok(())
         }
     }
+}
+
+/// The directory that the service manager keeps for what lasts from one daemon to the next: the first of its paths.
+pub fn runtime_directory() -> Option<PathBuf> {
+    let all = std::env::var_os("RUNTIME_DIRECTORY")?;
+    std::env::split_paths(&all).next().filter(|path| path.is_absolute())
 }
 
 /// Notifies that the daemon serves.

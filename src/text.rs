@@ -163,6 +163,20 @@ fn is_hostile(char: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Length of a character of UTF-8 at the end of which a part is still to come, 0 to 3 bytes.
+pub fn unfinished_character(bytes: &[u8]) -> usize {
+    for back in 1..=bytes.len().min(3) {
+        let lead = bytes[bytes.len() - back];
+        if lead & 0b1100_0000 == 0b1000_0000 {
+            continue;
+        }
+        let tail = &bytes[bytes.len() - back..];
+        let unfinished = std::str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
+        return if unfinished { back } else { 0 };
+    }
+    0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

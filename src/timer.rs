@@ -4,11 +4,16 @@
 //! several that may come first, has a timer of its own.
 
 #[cfg(feature = "daemon")]
+mod together;
+
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
 use futures_lite::future;
+
+#[cfg(feature = "daemon")]
+pub use self::together::{Due, mostly_within};
 
 /// What a future answers; `None` where it takes longer than this.
 pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
@@ -32,7 +37,6 @@ async fn first<T>(work: impl Future<Output = T>, timer: impl FnOnce() -> Timer) 
 
 /// The moment up to which what is due then may be put off: four a second, the same for all. A thousand readers whose
 /// heartbeats and pings are due wake the daemon four times a second, and not a hundred times.
-#[cfg(feature = "daemon")]
 pub fn shared(due: Instant) -> Instant {
     const APART_MS: u64 = 250;
     static FIRST: OnceLock<Instant> = OnceLock::new();
@@ -43,14 +47,12 @@ pub fn shared(due: Instant) -> Instant {
 
 /// Notices that nothing happened for so long, or a little longer (see [`shared`]). What happens all the time puts it off
 /// without touching the timer: that is looked at only when it fires.
-#[cfg(feature = "daemon")]
 pub struct Quiet {
     time: Duration,
     since: Instant,
     timer: Timer,
 }
 
-#[cfg(feature = "daemon")]
 impl Quiet {
     /// From now on.
     pub fn new(time: Duration) -> Quiet {
@@ -94,7 +96,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "daemon")]
     fn what_is_due_soon_after_another_is_due_with_it() {
         let now = Instant::now();
         let due = |ms| now + Duration::from_millis(ms);

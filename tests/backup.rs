@@ -89,12 +89,28 @@ fn a_copy_of_a_busy_daemon_is_one_whole_moment() {
         "runs": one(&database, "SELECT COUNT(*) FROM runs"),
         "queued": one(&database, "SELECT COUNT(*) FROM runs WHERE status = 'queued'"), "sessions": 0,
         "last_run": runs, "last_event": one(&database, "SELECT MAX(id) FROM run_events"), "daemon_running": true,
+        "artifacts_left_out": 0,
     });
     assert_eq!(told, due);
     assert_eq!(
         one(&database, "SELECT SUM(LENGTH(data)) FROM run_events WHERE run = 1 AND kind = 'output'"),
         16_210_527
     );
+}
+
+#[test]
+fn what_is_not_in_it_is_said() {
+    let daemon = Daemon::start();
+    daemon.wait_ended(daemon.sh("true"));
+    let (_, name) = path(&daemon, "without.db");
+    let told = cli(&daemon, &["backup", &name]).expect(0).text();
+    assert!(!told.contains("artifact"), "there are none: {told}");
+    daemon.wait_ended(daemon.sh("printf 12345 > $RUNABOUT_ARTIFACTS/a; printf 678 > $RUNABOUT_ARTIFACTS/b"));
+    let told = cli(&daemon, &["backup", "--force", &name]).expect(0).text();
+    let dir = daemon.state_dir().join("artifacts");
+    assert!(told.contains(&format!("without 2 artifacts (8 bytes): copy {} too", dir.display())), "{told}");
+    let told = cli(&daemon, &["--json", "backup", "--force", &name]).expect(0).json();
+    assert_eq!(told["artifacts_left_out"], 2);
 }
 
 #[test]
@@ -163,7 +179,10 @@ fn without_a_daemon_the_log_it_left_is_part_of_the_copy() {
     // Where there is none, no file comes to be beside the database.
     daemon.stop();
     cli(&daemon, &["backup", "--force", &name]).expect(0);
-    assert_eq!(names_in(&daemon.state_dir()), ["runabout.ballast", "runabout.db", "runabout.lock"]);
+    assert_eq!(
+        names_in(&daemon.state_dir()),
+        ["artifacts", "keep", "runabout.ballast", "runabout.db", "runabout.lock"]
+    );
     let nowhere = daemon.dir().join("nowhere");
     let refused = cli(&daemon, &["backup", "--state-dir", nowhere.to_str().unwrap(), "/tmp/x.db"]).expect(1);
     assert!(refused.stderr.contains("there is no database"), "{refused:?}");

@@ -86,7 +86,8 @@ fn the_environment_is_the_daemons_without_what_is_its_own() {
     assert_eq!((found["ORDINARY"].as_str(), found["LISTENER"].as_str()), ("kept = \"as is\"", "kept"));
     assert_eq!(found["PYTHONUNBUFFERED"], "1");
     let own: Vec<&str> = found.keys().map(String::as_str).filter(|name| name.starts_with("RUNABOUT_")).collect();
-    let names = ["ATTEMPT", "INSTANCE", "RUN_ID", "RUN_TOKEN", "SOCKET", "URL"].map(|name| format!("RUNABOUT_{name}"));
+    let names = ["ARTIFACTS", "ATTEMPT", "INSTANCE", "RUN_ID", "RUN_TOKEN", "SOCKET", "URL"]
+        .map(|name| format!("RUNABOUT_{name}"));
     assert_eq!(own, names);
     assert_eq!((&found["RUNABOUT_RUN_ID"], found["RUNABOUT_ATTEMPT"].as_str()), (&run, "1"));
     let system = daemon.get("/v1/system").expect(200).json();
@@ -240,6 +241,13 @@ fn a_command_is_likelier_to_be_killed_for_memory_than_the_daemon() {
         assert_eq!(child, (before + 500).min(1_000));
         assert_eq!(own(), before, "the daemon's own is as it was");
     }
+}
+
+#[test]
+fn a_command_is_as_punctual_as_the_daemon_was_started() {
+    let own = std::fs::read_to_string("/proc/self/timerslack_ns").unwrap();
+    let daemon = Daemon::start();
+    assert_eq!(text_of(&daemon, &json!({"command": ["cat", "/proc/self/timerslack_ns"]})), own);
 }
 
 #[test]

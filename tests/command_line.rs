@@ -57,6 +57,8 @@ fn what_is_said_wrong_is_2_and_what_is_not_there_is_3() {
         &["run", "-t", "soon", "--", "true"],
         &["run", "-e", "novalue", "--", "true"],
         &["add", "--on-interrupt", "cry", "--", "true"],
+        &["run", "--limits", "1G", "--", "true"],
+        &["add", "-z", "true"],
         &["frobnicate"],
         &["ls", "--frobnicate"],
         &["queue", "--slots", "2"],
@@ -65,6 +67,9 @@ fn what_is_said_wrong_is_2_and_what_is_not_there_is_3() {
         let ended = cli(&daemon, arguments).expect(2);
         assert!(ended.stdout.is_empty() && !ended.stderr.is_empty(), "{arguments:?}: {ended:?}");
     }
+    let unknown = cli(&daemon, &["run", "--limits", "1G", "--", "true"]).expect(2);
+    assert!(unknown.stderr.contains("'--limits'"), "what is unknown is named: {unknown:?}");
+    assert_eq!(daemon.get("/v1/runs").json()["runs"], json!([]), "nothing was queued by any of it");
     assert!(cli(&daemon, &["--help"]).expect(0).text().contains("runabout"));
     assert!(cli(&daemon, &["--version"]).expect(0).text().contains(env!("CARGO_PKG_VERSION")));
     let empty = TempDir::new();
@@ -84,6 +89,28 @@ fn what_is_said_wrong_is_2_and_what_is_not_there_is_3() {
     }
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     cli(&daemon, &["--url", &format!("http://{refused}"), "ls"]).expect(3);
+}
+
+#[test]
+fn a_socket_elsewhere_is_found_by_the_configuration_in_the_state_directory() {
+    let dir = TempDir::new();
+    let socket = dir.path().join("elsewhere.sock");
+    let config = format!("[access]\nsocket = {socket:?}\n");
+    let daemon = Daemon::builder().config(&config).socket(&socket).start_in(dir);
+    let state_dir = daemon.state_dir();
+    // This daemon's file lies elsewhere, too: nothing in the directory tells.
+    cli(&daemon, &["ls"]).expect(3);
+    let beside = state_dir.join("config.toml");
+    std::fs::write(&beside, &config).unwrap();
+    cli(&daemon, &["ls"]).expect(0);
+    let number = cli(&daemon, &["--state-dir", &state_dir.display().to_string(), "add", "--", "true"]).expect(0).text();
+    assert_eq!(daemon.wait_ended(number.trim().parse().unwrap())["status"], "succeeded");
+    // What cannot be read, or is no configuration, is the daemon's trouble, and holds nobody up.
+    std::fs::write(&beside, "[access").unwrap();
+    cli(&daemon, &["ls"]).expect(3);
+    std::fs::remove_file(&beside).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &beside, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    cli(&daemon, &["ls"]).expect(3);
 }
 
 #[test]
@@ -261,6 +288,48 @@ fn each_stream_goes_to_its_own_and_logs_tell_it_again() {
     let events: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&events[0]["kind"], &events.last().unwrap()["data"]["exit_code"]), (&"queued".into(), &3.into()));
     assert!(events.iter().any(|event| event["data"]["text"] == "a\n"), "{json}");
+}
+
+#[test]
+fn the_last_lines_alone_are_told_and_what_comes_behind_them() {
+    let daemon = Daemon::start();
+    let told = |arguments: &[&str]| cli(&daemon, arguments).expect(0).text();
+    // Lines that no single event holds whole, and more events than lines.
+    let script =
+        "seq 1 20000; head -c 40000 /dev/zero | tr '\\0' x; echo; for n in 1 2 3; do printf $n; sleep 0.3; done; echo";
+    let run = daemon.sh(script);
+    daemon.wait_ended(run);
+    let whole = told(&["logs", "last"]);
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    assert_eq!(lines.len(), 20_002);
+    for count in [0, 1, 2, 3, 500, 20_001, 20_002, 50_000] {
+        let wanted = lines[lines.len().saturating_sub(count)..].concat();
+        assert!(told(&["logs", "--tail", &count.to_string(), "last"]) == wanted, "{count}");
+    }
+    // Lines of both streams count, each goes to its own.
+    let both = daemon.sh("echo 1; echo 2 >&2; sleep 0.3; echo 3 >&2; sleep 0.3; echo 4");
+    daemon.wait_ended(both);
+    let ended = cli(&daemon, &["logs", "-n2", "last"]).expect(0);
+    assert_eq!((ended.text(), &*ended.stderr), ("4\n".to_owned(), "3\n"));
+    // Followed, it goes on; a run without output has none.
+    let gate = daemon.dir().join("gate");
+    let live = daemon.sh(&format!("seq 1 100; while [ ! -e {} ]; do sleep 0.05; done; echo end", gate.display()));
+    eventually(DEADLINE, "it has printed", || told(&["logs", &live.to_string()]).ends_with("100\n"));
+    let mut follow = daemon.cli();
+    follow.args(["logs", "-f", "-n", "1", &live.to_string()]);
+    let follow = Running::start(follow);
+    follow.until_said("100\n");
+    std::fs::write(&gate, "").unwrap();
+    assert_eq!(follow.ended().expect(0).text(), "100\nend\n");
+    let quiet = daemon.submit(&serde_json::json!({"script": "true", "delay_s": 600}));
+    assert_eq!(told(&["logs", "-n", "5", &quiet.to_string()]), "");
+    for refused in [
+        &["logs", "-n", "1", "1", "2"][..],
+        &["logs", "--json", "-n", "1", "1"],
+        &["logs", "-n", "1", "--after", "3", "1"],
+    ] {
+        cli(&daemon, refused).expect(2);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::common::{DEADLINE, Daemon, Reader, Via, eventually};
 #[test]
 fn queues_are_made_changed_and_deleted() {
     let mut daemon = Daemon::start();
-    let queue = |name: &str, slots: i64, paused: bool| json!({"name": name, "slots": slots, "paused": paused, "queued": 0, "running": 0});
+    let queue = |name: &str, slots: i64, paused: bool| json!({"name": name, "slots": slots, "paused": paused, "limits": {}, "survive": false, "queued": 0, "running": 0});
     assert_eq!(daemon.get("/v1/queues").expect(200).json(), json!({"queues": [queue("default", 1, false)]}));
     let longest = format!("/v1/queues/{}", "z".repeat(64));
     assert_eq!(daemon.call("PUT", &longest).send().expect(201).json(), queue(&"z".repeat(64), 1, false));
@@ -49,7 +49,10 @@ fn a_queue_counts_its_runs_and_is_not_deleted_under_them() {
     let waiting = submit(json!({"script": "true", "queue": "q"}));
     let delayed = submit(json!({"script": "true", "queue": "q", "delay_s": 3_600}));
     let queue = daemon.get("/v1/queues/q").expect(200).json();
-    assert_eq!(queue, json!({"name": "q", "slots": 1, "paused": false, "queued": 2, "running": 1}));
+    assert_eq!(
+        queue,
+        json!({"name": "q", "slots": 1, "paused": false, "limits": {}, "survive": false, "queued": 2, "running": 1})
+    );
     daemon.delete("/v1/queues/q").expect_problem(409, "queue_not_empty");
     // Paused, what runs goes on and nothing more is started.
     daemon.put("/v1/queues/q", &json!({"paused": true})).expect(200);
@@ -105,6 +108,7 @@ fn the_daemon_tells_who_it_is_and_how_it_is() {
         "draining",
         "readers",
         "url",
+        "limits_unavailable",
         "user",
         "silent_proxies",
     ];
@@ -183,7 +187,6 @@ fn the_metrics_have_the_contracts_names_and_their_counts_are_true() {
         "commits_total",
         r#"store_requests_total{kind="read"}"#,
         r#"store_requests_total{kind="write"}"#,
-        r#"scheduler_wakeups_total{cause="signal"}"#,
         "database_bytes",
         "process_resident_memory_bytes",
         "process_open_fds",

@@ -25,11 +25,11 @@ use serde_json::json;
 use crate::common::{Address, Block, Client, DEADLINE, Page, Running, TempDir, binary, eventually, signal};
 
 /// Why a block may be left alone.
-const REASONS: [&str; 7] =
-    ["minutes", "root", "systemd", "network", "another machine", "a token", "a container builder"];
+const REASONS: [&str; 8] =
+    ["minutes", "root", "a terminal", "systemd", "network", "another machine", "a token", "a container builder"];
 /// What is no command.
-const OTHER_LANGUAGES: [&str; 10] =
-    ["toml", "ini", "json", "yaml", "cron", "nginx", "haproxy", "caddy", "containerfile", "text"];
+const OTHER_LANGUAGES: [&str; 12] =
+    ["toml", "ini", "json", "yaml", "cron", "nginx", "haproxy", "caddy", "containerfile", "js", "python", "text"];
 /// What the user of a page is, where the tests are root's: nobody in particular.
 const USER: u32 = 54_321;
 /// Runs of a page's daemon that have ended, so that the numbers in the pages are there.
@@ -275,13 +275,16 @@ fn assert_options(at: &str, words: &[&str]) {
     let mut own = words.iter().copied().skip_while(|word| word.starts_with('-') || word.contains('/'));
     let Some(command) = own.next().filter(|word| word.chars().all(|c| c.is_ascii_lowercase())) else { return };
     // Of a command with commands of its own that one is meant.
-    let inner = own.next().filter(|_| command == "job").map(|inner| format!("{command} {inner}"));
+    let inner = own.next().filter(|_| matches!(command, "job" | "hook")).map(|inner| format!("{command} {inner}"));
     let command = inner.as_deref().unwrap_or(command);
     let flags = flags_of(command).unwrap_or_else(|| panic!("{at}: runabout {command}: there is no such command"));
     for word in words.iter().filter(|word| word.starts_with('-') && word.len() > 1) {
         let flag = word.split(['=', '\'', '"', ',']).next().unwrap();
         let is_number = flag[1..].chars().all(|c| c.is_ascii_digit());
-        assert!(is_number || flags.contains(flag), "{at}: runabout {command} has no {word}");
+        // Short ones may stand together.
+        let is_known = |letter: char| flags.iter().any(|known| known.as_bytes() == [b'-', letter as u8]);
+        let are_short = !flag.starts_with("--") && flag[1..].chars().all(is_known);
+        assert!(is_number || are_short || flags.contains(flag), "{at}: runabout {command} has no {word}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{Daemon, Ended, Running, TempDir, cli};
+use crate::common::{Daemon, Ended, Running, TempDir, binary_in, cli};
 
 #[track_caller]
 fn doctor_with(daemon: &Daemon, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Ended {
@@ -69,6 +69,8 @@ fn a_daemon_that_works_is_well() {
         ("processes", "pidfds and /proc are there"),
         ("daemon", daemon.get("/v1/system").json()["instance"].as_str().unwrap()),
         ("listen", "http://127.0.0.1:"),
+        // Nothing is delegated to whoever runs this.
+        ("limits", "memory_bytes, cpu_percent, tasks cannot be limited: "),
     ] {
         assert_found(&report, check, "ok", words);
     }
@@ -176,10 +178,7 @@ fn somebody_else_is_told_what_they_may_not_see() {
     // The binary may lie where nobody else can go.
     let place = TempDir::new();
     std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    let binary = place.path().join("runabout");
-    std::fs::copy(crate::common::binary(), &binary).unwrap();
-    std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
-    let mut command = Command::new(binary);
+    let mut command = Command::new(binary_in(place.path()));
     command.args(["--json", "doctor", "--state-dir", daemon.state_dir().to_str().unwrap()]);
     command.env_clear().uid(65_534).gid(65_534).current_dir("/");
     let report = Running::start(command).ended().expect(0).json();
@@ -221,4 +220,52 @@ fn a_certificate_is_told_before_it_ends() {
     std::fs::remove_file(&cert).unwrap();
     let report = doctor_with(&daemon, &["--config", config.to_str().unwrap()], |_| {}).expect(1).json();
     assert_found(&report, "tls", "fail", "cert.pem");
+}
+
+#[test]
+fn jobs_that_cannot_start_or_fail_again_and_again_are_named() {
+    let mut daemon = Daemon::start();
+    let put = |daemon: &Daemon, name: &str, script: &str, more: Value| {
+        let mut job = json!({"run": {"script": script}, "zone": "UTC"});
+        job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        daemon.put(&format!("/v1/jobs/{name}"), &job).expect(201);
+    };
+    put(&daemon, "fine", "true", json!({"schedule": "@yearly"}));
+    assert_found(&doctor(&daemon, 0), "jobs", "ok", "1 job, none broken");
+    put(&daemon, "fails", "exit 3", json!({}));
+    put(&daemon, "mended", "exit $PARAM_CODE", json!({"params": {"code": {"type": "integer", "default": 3}}}));
+    put(&daemon, "gone", "true", json!({"schedule": "@daily", "zone": "Europe/Berlin"}));
+    put(&daemon, "silent", "true", json!({"schedule": "@daily"}));
+    let start = |name: &str, params: Value| {
+        let run = daemon.post(&format!("/v1/jobs/{name}/runs"), &json!({ "params": params })).expect(201).json();
+        daemon.wait_ended(run["id"].as_i64().unwrap())
+    };
+    let first = start("fails", json!({}));
+    for _ in 0..2 {
+        start("fails", json!({}));
+    }
+    for code in [3, 3, 3, 0] {
+        start("mended", json!({"code": code}));
+    }
+    daemon.stop();
+    // A zone that is in no data any more, and a job that was made long ago and saw no daemon since.
+    let database = rusqlite::Connection::open(daemon.state_dir().join("runabout.db")).unwrap();
+    database
+        .execute_batch(
+            "UPDATE jobs SET definition = replace(definition, 'Europe/Berlin', 'Europe/Atlantis') WHERE name = 'gone';
+             UPDATE jobs SET changed_at = changed_at - 200000000 WHERE name = 'silent'",
+        )
+        .unwrap();
+    drop(database);
+    let report = doctor(&daemon, 1);
+    let of_jobs: Vec<&Value> =
+        report["checks"].as_array().unwrap().iter().filter(|finding| finding["check"] == "jobs").collect();
+    let told: Vec<(&str, &str)> =
+        of_jobs.iter().map(|told| (told["level"].as_str().unwrap(), told["found"].as_str().unwrap())).collect();
+    let since = first["ended_at"].as_str().unwrap();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told[0], ("warn", &*format!("fails fails: its last 3 runs, since {since}")));
+    assert!(told[1].0 == "fail" && told[1].1.starts_with("gone is broken and does not start: "), "{told:?}");
+    assert!(told[2].0 == "warn" && told[2].1.starts_with("silent has never fired: it was due at 20"), "{told:?}");
+    assert!(of_jobs.iter().all(|told| told["advice"].is_string()), "{of_jobs:?}");
 }

@@ -76,6 +76,12 @@ fn a_header_that_is_needed_comes_once_and_in_visible_ascii() {
     let old = open().header("Sec-WebSocket-Version", "8").refused();
     problem("an old version", &old, "upgrade_required");
     assert_eq!(old.header("sec-websocket-version"), Some("13"));
+    // As through a proxy that passes on neither, by HTTP/1.0 or by itself.
+    for name in ["Upgrade", "Connection"] {
+        let bare = open().without(name).refused();
+        problem(name, &bare, "upgrade_required");
+        assert!(bare.text().contains("docs/proxies.md"), "{}", bare.text());
+    }
     // What nobody needs may be anything.
     daemon.call("GET", "/v1/runs").header("X-Whatever", "\u{e9}").header("X-Whatever", "2").send().expect(200);
 }

@@ -16,9 +16,9 @@ const TIME: i64 = 1;
 const RETRY: i64 = 2;
 const AFTER: i64 = 4;
 
-/// Count what there is, and are asked once, at the start: how many runs may be removed; and how much of an output there
+/// Count what there is, and are asked once, at the start, or by who leaves something: how many runs may be removed; and how much of an output there
 /// is, of the few runs that a crash left.
-const COUNT_ALL: &[&str] = &["events/output_bytes", "runs/count_prunable"];
+const COUNT_ALL: &[&str] = &["artifacts/bytes", "events/output_bytes", "runs/count_prunable"];
 
 /// Folders of what is done when the database is opened, whose tables are gone afterwards.
 const WITH_THE_FILE: &[&str] = &["migrations/", "moving/"];
@@ -47,9 +47,9 @@ fn add_runs(database: &Connection, count: i64, status: &str, held_by: i64, prior
         .execute_batch(&format!(
             "BEGIN;
              {from}
-             INSERT INTO runs (id, status, reason, name, queue, priority, held_by, tags, script, env, not_before,
+             INSERT INTO runs (id, status, reason, name, job, queue, priority, held_by, tags, script, env, not_before,
                                on_interrupt, keep, attempt, output_bytes, created_at, ended_at, fresh)
-             SELECT last + i, '{status}', {reason}, 'name' || (i % 10), 'default', {priority}, {held_by}, '[\"tag\"]', 'true',
+             SELECT last + i, '{status}', {reason}, 'name' || (i % 10), 'job' || (i % 10), 'default', {priority}, {held_by}, '[\"tag\"]', 'true',
                     '{{}}', {not_before}, 'fail', 0, 1, 0, i, {ended_at}, {fresh} FROM n, base;
              INSERT OR IGNORE INTO run_tags (tag, run) SELECT 'tag', id FROM runs;
              COMMIT;"
@@ -105,6 +105,10 @@ fn filled(scale: i64) -> Connection {
              INSERT INTO jobs (name, definition, after_job, version, created_at, changed_at, accounted_at, highest_at, next_at)
              SELECT 'name' || i, '{{}}', 'after' || i, i, i, i, i, i, i FROM n;
              INSERT INTO firings (job, scheduled_for, at, run, count) SELECT 'name' || (id % 10), id, id, id, 1 FROM runs;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {few})
+             INSERT INTO hooks (name, definition, keys, created_at, changed_at) SELECT 'name' || i, '{{}}', '[]', i, i FROM n;
+             INSERT INTO hook_deliveries (hook, webhook_id, run, status, message, created_at, next_at, ended_at)
+             SELECT 'name' || (id % 10), id, id, iif(id % 2, 'pending', 'dead'), '{{}}', id, iif(id % 2, id, NULL), iif(id % 2, NULL, id) FROM runs;
              INSERT INTO followed_ends (run) SELECT id FROM runs;
              INSERT INTO queues (name, slots, paused) VALUES ('other', 1, 0);"
         ))
@@ -211,6 +215,7 @@ fn some_value(parameter: &str) -> Value {
         ":keep" | ":held_by" | ":paused" => Value::Integer(0),
         ":queue" => text("default"),
         ":status" => text("failed"),
+        ":stands" => text("dead"),
         ":reason" => text("exited"),
         ":role" => text("viewer"),
         ":tag" => text("tag"),
@@ -223,7 +228,9 @@ fn some_value(parameter: &str) -> Value {
         ":script" | ":value" => text("true"),
         ":token_sha256" => Value::Blob(b"s1".to_vec()),
         ":request_sha256" => Value::Blob(vec![0]),
-        ":stream" | ":command" | ":stdin" | ":cwd" | ":timeout_s" | ":not_before" | ":retry_of" => Value::Null,
+        ":stream" | ":command" | ":stdin" | ":cwd" | ":timeout_s" | ":not_before" | ":retry_of" | ":due_at" => {
+            Value::Null
+        }
         // Of the things that have a number, the first.
         _ => Value::Integer(1),
     }
@@ -312,6 +319,7 @@ fn a_page_of_a_list_costs_the_same_with_many_runs() {
         "runs/list" => None,
         "runs/list_by_status" => Some((":status", "failed")),
         "runs/list_by_queue" => Some((":queue", "default")),
+        "runs/list_by_job" => Some((":job", "job3")),
         "runs/list_by_name" => Some((":name", "name3")),
         "runs/list_by_tag" => Some((":tag", "tag")),
         "runs/list_fresh" => Some((":status", ",queued,")),

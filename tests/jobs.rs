@@ -219,6 +219,22 @@ fn a_job_that_follows_another_starts_when_that_ends_as_it_wants() {
 }
 
 #[test]
+fn what_starts_by_itself_has_a_default_for_every_parameter() {
+    let daemon = Daemon::start();
+    put(&daemon, "first", &json!({"run": {"script": "true"}}));
+    for starter in [json!({"schedule": "@daily", "zone": "UTC"}), json!({"after_job": "first"})] {
+        let mut job = json!({"run": {"script": "true"}, "params": {"room": {"type": "integer"}}});
+        job.as_object_mut().unwrap().extend(starter.as_object().unwrap().clone());
+        let wrong = daemon.put("/v1/jobs/job", &job).expect_problem(422, "invalid");
+        let violation = &wrong["details"]["violations"][0];
+        assert_eq!((&violation["field"], &violation["reason"]), (&json!("params.room"), &json!("required")), "{wrong}");
+        job["params"]["room"]["default"] = json!(1);
+        daemon.put("/v1/jobs/job", &job);
+        assert_eq!(daemon.get("/v1/jobs/job").expect(200).json()["params"], job["params"]);
+    }
+}
+
+#[test]
 fn a_put_that_changes_nothing_keeps_the_tag_and_an_old_tag_changes_nothing() {
     let daemon = Daemon::start();
     let job = nightly(json!({}));
@@ -240,4 +256,34 @@ fn a_put_that_changes_nothing_keeps_the_tag_and_an_old_tag_changes_nothing() {
         .send()
         .expect_problem(412, "precondition_failed");
     assert_eq!(daemon.get("/v1/jobs/nightly").expect(200).json()["jitter_s"], 5);
+
+    // A tag that it must not have is minded as well, also beside one that it must have.
+    let newest = changed.header("etag").unwrap().to_owned();
+    let without = |with: &[(&str, &str)]| {
+        let call = daemon.call("PUT", "/v1/jobs/nightly").json(&nightly(json!({"jitter_s": 6})));
+        with.iter().fold(call, |call, (name, value)| call.header(name, value)).send()
+    };
+    for tags in [newest.clone(), format!("W/{newest}"), format!("{tag}, {newest}"), "*".to_owned()] {
+        without(&[("If-None-Match", &tags)]).expect_problem(412, "precondition_failed");
+    }
+    without(&[("If-Match", &newest), ("If-None-Match", "*")]).expect_problem(412, "precondition_failed");
+    without(&[("If-None-Match", &tag)]).expect(200);
+}
+
+#[test]
+fn whoever_changes_a_job_is_told_of_its_newest_run_as_whoever_reads_it() {
+    let daemon = Daemon::start();
+    put(&daemon, "nightly", &nightly(json!({})));
+    let run = daemon.post("/v1/jobs/nightly/runs", &json!({})).expect(201).json()["id"].as_i64().unwrap();
+    daemon.wait_ended(run);
+    let read = daemon.get("/v1/jobs/nightly").expect(200).json();
+    assert_eq!(read["last"]["run"], run);
+    let path = "/v1/jobs/nightly";
+    for answer in [
+        daemon.put(path, &nightly(json!({}))),
+        daemon.put(path, &nightly(json!({"jitter_s": 5}))),
+        daemon.patch(path, &json!({"enabled": false})),
+    ] {
+        assert_eq!(answer.expect(200).json()["last"], read["last"]);
+    }
 }

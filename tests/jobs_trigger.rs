@@ -75,6 +75,8 @@ fn it_is_refused_by_every_other_route() {
         ("GET", "/v1/runs/:id/exit_code"),
         ("GET", "/v1/runs/:id/events"),
         ("GET", "/v1/runs/:id/log"),
+        ("GET", "/v1/runs/:id/artifacts"),
+        ("GET", "/v1/runs/:id/artifacts/*"),
         ("GET", "/v1/session"),
         ("DELETE", "/v1/session"),
     ];
@@ -91,6 +93,22 @@ fn it_is_refused_by_every_other_route() {
     }
     assert!(refused >= 25, "{refused} routes were tried");
     assert_eq!(daemon.run(own)["status"], "succeeded");
+}
+
+#[test]
+fn its_jobs_are_listed_wherever_they_stand_among_the_others() {
+    let daemon = Daemon::start();
+    for name in ["a", "b", "c", "d"] {
+        put(&daemon, name, json!({"run": {"script": "true"}}));
+    }
+    let client = trigger(&daemon, &["d", "gone", "b"]);
+    let (mut names, mut next) = (Vec::new(), Some("/v1/jobs?limit=1".to_owned()));
+    while let Some(path) = next {
+        let page = client.get(&path).expect(200).json();
+        names.extend(page["jobs"].as_array().unwrap().iter().map(|job| job["name"].as_str().unwrap().to_owned()));
+        next = page["next"].as_str().map(str::to_owned);
+    }
+    assert_eq!(names, ["b", "d"]);
 }
 
 #[test]
@@ -113,14 +131,14 @@ fn values_are_what_the_job_asks_for_or_refused_all_at_once() {
     let told = String::from_utf8(output_of(&daemon.events(run)).0).unwrap();
     assert_eq!(told, "PARAM_DRY=false\nPARAM_LEVEL=5\nPARAM_NOTE=\nPARAM_ROOM=b\n");
 
+    let whole = start(json!({"room": "a", "level": 7.0})).expect(201).json()["id"].as_i64().unwrap();
+    daemon.wait_ended(whole);
+    let told = String::from_utf8(output_of(&daemon.events(whole)).0).unwrap();
+    assert!(told.contains("PARAM_LEVEL=7\n"), "a whole number as every other field has it: {told}");
+
     let wrong = start(json!({"level": 101, "note": "long", "dry": "yes", "PARAM_ROOM": "a", "ujson": 1}));
     let wrong = wrong.expect_problem(422, "invalid");
-    let told: Vec<(&str, &str)> = wrong["details"]["violations"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|violation| (violation["field"].as_str().unwrap(), violation["reason"].as_str().unwrap()))
-        .collect();
+    let told = fields_and_reasons(&wrong);
     let all = [
         ("params.dry", "type"),
         ("params.level", "range"),
@@ -133,12 +151,58 @@ fn values_are_what_the_job_asks_for_or_refused_all_at_once() {
 }
 
 #[test]
+fn all_that_is_wrong_with_a_jobs_parameters_is_told_at_once_in_the_words_of_json() {
+    let daemon = Daemon::start();
+    let params = json!({
+        "a": {"type": "choice", "or": ["x"]},
+        "b": {"type": "integer", "min": "low", "max": 1.5, "default": "z", "step": 2},
+        "c": {"type": "text", "max": 0},
+        "d": {"type": "boolean", "default": 1},
+        "e": {"type": "float", "min": 1},
+        "f": {"min": 1},
+        "g": 7,
+        "h": {"type": "integer", "min": 5, "default": 1},
+    });
+    let answer = daemon.put("/v1/jobs/job", &json!({"run": {"script": "true"}, "params": params}));
+    let wrong = answer.expect_problem(422, "invalid");
+    let all = [
+        ("params.a.of", "required"),
+        ("params.a.or", "unknown"),
+        ("params.b.min", "type"),
+        ("params.b.max", "type"),
+        ("params.b.default", "type"),
+        ("params.b.step", "unknown"),
+        ("params.c.max", "range"),
+        ("params.d.default", "type"),
+        ("params.e.type", "value"),
+        ("params.f.type", "required"),
+        ("params.g", "type"),
+        ("params.h", "value"),
+    ];
+    assert_eq!(fields_and_reasons(&wrong), all);
+    let detail = wrong["detail"].as_str().unwrap();
+    assert!(detail.contains("params.h: default must be at least 5"), "{detail}");
+    assert!(!detail.contains("i64") && !detail.contains("variant"), "no internals: {detail}");
+}
+
+#[test]
 fn a_token_of_the_role_names_jobs_and_no_other_does() {
     let daemon = Daemon::start();
-    for wrong in
-        [json!({"role": "trigger"}), json!({"role": "trigger", "jobs": []}), json!({"role": "viewer", "jobs": ["a"]})]
-    {
+    for (wrong, field) in [
+        (json!({"role": "trigger"}), "jobs"),
+        (json!({"role": "trigger", "jobs": []}), "jobs"),
+        (json!({"role": "trigger", "jobs": "a"}), "jobs"),
+        (json!({"role": "trigger", "jobs": ["A"]}), "jobs[0]"),
+        (json!({"role": "viewer", "jobs": ["a"]}), "jobs"),
+    ] {
         let answer = daemon.post("/v1/enrollment-tokens", &wrong).expect_problem(422, "invalid");
-        assert_eq!(answer["details"]["violations"][0]["field"], "jobs", "{wrong}");
+        let told: Vec<&str> = fields_and_reasons(&answer).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(told, [field], "once, and where it is wrong: {wrong}");
     }
+}
+
+fn fields_and_reasons(problem: &Value) -> Vec<(&str, &str)> {
+    let violations = problem["details"]["violations"].as_array().unwrap();
+    let told = violations.iter().map(|one| (one["field"].as_str().unwrap(), one["reason"].as_str().unwrap()));
+    told.collect()
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::common::{Address, Daemon, Ended, Running};
+use crate::common::{Address, Daemon, Ended, Running, binary_in};
 
 /// The client as at a person's desk: nothing but a home says where a daemon is.
 #[track_caller]
@@ -60,8 +60,7 @@ fn who_is_no_admin_of_the_socket_is_told_who_is() {
     let dir = std::env::temp_dir().join(format!("rbgroup{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let (socket, program) = (dir.join("r.sock"), dir.join("runabout"));
-    std::fs::copy(crate::common::binary(), &program).unwrap();
+    let (socket, program) = (dir.join("r.sock"), binary_in(&dir));
     let config = format!("[access]\nsocket = {:?}\nsocket_group = \"daemon\"\n", socket.display().to_string());
     let daemon = Daemon::builder().config(&config).socket(&socket).start();
     let mut command = Command::new("setpriv");

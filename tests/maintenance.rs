@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::common::{Client, DEADLINE, Daemon, beside, eventually, number, voluntary_switches};
@@ -50,8 +51,8 @@ fn eventually_pruned(daemon: &Client, what: &str, count: f64) {
 fn what_expires_goes_by_itself_when_it_is_due_and_nothing_wakes_before() {
     let daemon = Daemon::start();
     let database = beside(&daemon);
-    redeem(&daemon, &token(&daemon, 4, 4));
-    token(&daemon, 4, 4);
+    redeem(&daemon, &token(&daemon, 6, 6));
+    token(&daemon, 6, 6);
     redeem(&daemon, &token(&daemon, 600, 600));
     assert_eq!((rows(&database, "sessions"), rows(&database, "enrollment_tokens")), (2, 3));
     let soonest = number(&database, "SELECT min(expires_at) FROM enrollment_tokens");
@@ -59,7 +60,7 @@ fn what_expires_goes_by_itself_when_it_is_due_and_nothing_wakes_before() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
         Duration::from_millis((at - now).max(0) as u64)
     };
-    // Nothing is due for most of that time: a thread of the daemon that wakes has no reason to.
+    // Nothing is due for most of that time, and the second after which memory is given back is over: a thread of the daemon that wakes has no reason to.
     std::thread::sleep(left(soonest - 3_000));
     let before = voluntary_switches(daemon.pid());
     std::thread::sleep(left(soonest - 1_000));
@@ -115,7 +116,7 @@ fn a_pass_that_is_asked_for_removes_all_that_is_due_and_says_how_much() {
     let daemon = Daemon::start();
     let database = beside(&daemon);
     let nothing = daemon.call("POST", "/v1/maintenance").send().expect(200).json();
-    let keys = ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events", "freed_bytes"];
+    let keys = ["sessions", "enrollment_tokens", "idempotency_keys", "runs", "events", "artifacts", "freed_bytes"];
     assert_eq!(nothing.as_object().unwrap().keys().collect::<Vec<_>>(), keys);
     assert!(keys.iter().all(|key| nothing[key] == 0), "{nothing}");
     for _ in 0..3 {
@@ -178,6 +179,20 @@ fn a_run_of_many_events_is_deleted_in_pieces_while_others_are_served() {
     let next = daemon.sh("true");
     daemon.wait_ended(next);
     assert!(next > run && daemon.events(next)[0]["id"].as_i64().unwrap() > highest, "no id is given out twice");
+}
+
+#[test]
+fn a_pass_that_is_asked_for_during_a_stop_is_refused_by_its_reason() {
+    let mut daemon = Daemon::with_config("[runs]\nshutdown_grace_s = 600\n");
+    let run = daemon.submit(&json!({"script": "trap '' TERM; echo on; while :; do sleep 1; done"}));
+    let log = format!("/v1/runs/{run}/log");
+    eventually(DEADLINE, "it ignores the signal by now", || daemon.get(&log).text() == "on\n");
+    daemon.signal(Signal::TERM);
+    eventually(DEADLINE, "it stops", || daemon.get("/readyz").status == 503);
+    let problem = daemon.call("POST", "/v1/maintenance").send().expect_problem(503, "unavailable");
+    assert_eq!(problem["detail"], "the daemon is stopping; ask again once it is back");
+    daemon.signal(Signal::TERM);
+    daemon.wait_exit(DEADLINE);
 }
 
 #[test]

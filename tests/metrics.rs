@@ -135,7 +135,7 @@ fn every_figure_is_there_in_the_form_of_the_standard() {
     let statuses = ["queued", "running", "succeeded", "failed", "canceled", "timed_out", "interrupted"];
     assert_eq!(labels_of(&families["runabout_runs"], "status"), statuses.map(str::to_owned).into());
     assert_eq!(labels_of(&families["runabout_runs_finished"], "status").len(), 5);
-    assert_eq!(labels_of(&families["runabout_events"], "kind").len(), 13);
+    assert_eq!(labels_of(&families["runabout_events"], "kind").len(), 14);
     assert_eq!(labels_of(&families["runabout_store_requests"], "kind"), ["read", "write"].map(str::to_owned).into());
     let causes = ["due", "safety", "signal"].map(str::to_owned);
     assert_eq!(labels_of(&families["runabout_scheduler_wakeups"], "cause"), causes.into());

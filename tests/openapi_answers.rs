@@ -1,14 +1,18 @@
 //! What a real daemon answers is what the reference says: every operation, every status that can be provoked, every field,
 //! and no field besides.
 
-use std::collections::BTreeSet;
-use std::io::Write as _;
+mod events;
+mod refused;
+mod runs;
 
-use async_tungstenite::tungstenite::protocol::Role;
-use async_tungstenite::tungstenite::{Message, WebSocket};
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use crate::common::{Call, Client, DEADLINE, Daemon, Opening, Reference, Response, eventually, page_file};
+use self::events::{of_all_runs, of_events};
+use self::refused::{of_a_busy_daemon, of_a_full_daemon, of_all_alike, of_bodies};
+use self::runs::of_runs;
+use crate::common::{Call, Client, DEADLINE, Daemon, Reference, Response, eventually, page_file};
 use crate::openapi::reference;
 
 /// Small enough to be exceeded, and quick to be told.
@@ -58,7 +62,10 @@ fn every_documented_status_is_answered_as_documented() {
     of_runs(&judge, &daemon);
     of_events(&judge, &daemon);
     of_all_runs(&judge, &daemon);
+    of_input(&judge, &daemon);
     of_jobs(&judge);
+    of_hooks(&judge);
+    of_cursors(&judge);
     of_queues_and_access(&judge, &daemon);
     of_the_system(&judge, &mut daemon);
     of_all_alike(&judge, &daemon);
@@ -81,183 +88,6 @@ fn every_documented_status_is_answered_as_documented() {
     assert!(missing.is_empty(), "documented and never seen here: {missing:#?}");
 }
 
-/// Submit, look, change, cancel, retry, delete.
-fn of_runs(judge: &Judge, daemon: &Daemon) {
-    judge.json("PUT", "/v1/queues/held", 201, &json!({"paused": true}));
-    let submit = |status, body: Value| judge.json("POST", "/v1/runs", status, &body).json()["id"].as_i64().unwrap();
-    let full = json!({
-        "command": ["true"], "name": "all of it", "queue": "held", "priority": -7, "tags": ["a", "b"], "cwd": "/",
-        "env": {"K": "V"}, "stdin": "text", "timeout_s": 60, "not_before": "2000-01-01T00:00:00+01:00",
-        "on_interrupt": "requeue", "keep": true,
-    });
-    let held = submit(201, full);
-    let keyed = |status, key: &str| {
-        judge.send("POST", "/v1/runs", status, |call| {
-            call.json(&json!({"script": "true"})).header("Idempotency-Key", key)
-        })
-    };
-    let ended = keyed(201, "k").json()["id"].as_i64().unwrap();
-    keyed(200, "k");
-    judge.send("POST", "/v1/runs", 422, |call| call.json(&json!({"script": "false"})).header("Idempotency-Key", "k"));
-    for status in [201, 200] {
-        judge.send("POST", "/v1/runs?name=s&tag=x&tag=y", status, |call| {
-            let call = call.body("text/x-shellscript", b"exit 3").header("Accept", "text/plain");
-            call.header("Idempotency-Key", "text")
-        });
-    }
-    let failed = submit(201, json!({"command": ["/nonexistent"]}));
-    let killed = submit(201, json!({"script": "kill -9 $$"}));
-    let late = submit(201, json!({"script": "sleep 60", "timeout_s": 1}));
-    let of = |run: i64, rest: &str| format!("/v1/runs/{run}{rest}");
-    for run in [ended, failed, killed, late] {
-        judge.plain("GET", &of(run, "?wait_s=30"), 200);
-        judge.plain("GET", &of(run, "/exit_code"), 200);
-    }
-    let gate = daemon.gate("gate");
-    let running = submit(201, json!({"script": gate.wait()}));
-    daemon.wait_running(running);
-    judge.plain("GET", &of(running, ""), 200);
-    judge.plain("GET", "/v1/runs?limit=2&status=running,queued,succeeded&tag=a", 200);
-    judge.plain("GET", "/v1/runs?limit=2", 200);
-    judge.plain("GET", "/v1/runs?q=TRUE&since=2000-01-01T00:00:00Z&until=2100-01-01T00:00:00Z&exit=0,1", 200);
-    judge.plain("GET", "/v1/search?text=t", 200);
-    judge.plain("GET", "/v1/search", 422);
-    judge.plain("GET", "/v1/search?text=x&run=4242", 404);
-    for what in ["cancel", "retry"] {
-        let path = format!("/v1/runs/{what}");
-        judge.plain("POST", &format!("{path}?dry_run=true&all=true"), 200);
-        judge.json("POST", &format!("{path}?queue=held&tag=none"), 200, &json!({}));
-        judge.plain("POST", &path, 422);
-    }
-
-    judge.plain("GET", &of(held, "/exit_code"), 409);
-    judge.plain("POST", &of(held, "/retry"), 409);
-    judge.plain("DELETE", &of(held, ""), 409);
-    let whole = json!({
-        "name": null, "tags": [], "keep": false, "queue": "held", "priority": 1, "timeout_s": null,
-        "not_before": "2100-01-01T00:00:00Z",
-    });
-    judge.json("PATCH", &of(held, ""), 200, &whole);
-    judge.json("PATCH", &of(ended, ""), 200, &json!({"name": "x"}));
-    judge.json("PATCH", &of(ended, ""), 409, &json!({"priority": 1}));
-    judge.json("POST", &of(running, "/cancel"), 202, &json!({"reason": "why not"}));
-    daemon.wait_ended(running);
-    judge.plain("POST", &of(held, "/cancel"), 200);
-    judge.plain("POST", &of(ended, "/retry"), 201);
-    judge.plain("DELETE", &of(ended, ""), 204);
-    for gone in [ended, 4_242] {
-        let status = if gone == ended { 410 } else { 404 };
-        for (method, rest) in
-            [("GET", ""), ("DELETE", ""), ("GET", "/exit_code"), ("POST", "/retry"), ("POST", "/cancel")]
-        {
-            judge.plain(method, &of(gone, rest), status);
-        }
-        judge.plain("GET", &of(gone, "/events"), status);
-        judge.plain("GET", &of(gone, "/log"), status);
-        judge.plain("GET", &format!("/v1/search?text=x&run={gone}"), status);
-        judge.json("PATCH", &of(gone, ""), status, &json!({"name": "x"}));
-        judge.json("POST", &of(gone, "/events"), status, &json!({"kind": "message"}));
-    }
-}
-
-/// A page of every kind of event, and the frames of a stream.
-fn of_events(judge: &Judge, daemon: &Daemon) {
-    let gate = daemon.gate("events");
-    let script = format!("echo out; printf '\\377' >&2; {}; echo more", gate.wait());
-    let run = daemon.submit(&json!({"script": script, "name": "n", "tags": ["t"]}));
-    daemon.wait_running(run);
-    let path = format!("/v1/runs/{run}/events");
-    judge.json("POST", &path, 201, &json!([{"kind": "progress", "data": {"percent": 1.5}}, {"kind": "message"}]));
-    let lines = "{\"kind\":\"progress\"}\n{\"kind\":\"message\",\"data\":{\"text\":\"x\"}}\n";
-    judge.send("POST", &path, 201, |call| call.body("application/x-ndjson", lines.as_bytes()));
-    judge.json("PATCH", &format!("/v1/runs/{run}"), 200, &json!({"keep": true}));
-    judge.plain("GET", &format!("/v1/runs/{run}"), 200);
-
-    let opening = Opening::new(daemon, path.clone()).header("Sec-WebSocket-Protocol", "runabout.v1");
-    let (response, read, socket) = opening.ask().unwrap();
-    judge.reference.check("GET", &path, &response);
-    let mut socket = WebSocket::from_partially_read(socket, read, Role::Client, None);
-    gate.open();
-    let mut types = BTreeSet::new();
-    loop {
-        let Message::Text(text) = socket.read().unwrap() else { continue };
-        let object: Value = serde_json::from_str(&text).unwrap();
-        object_of(judge, &text);
-        types.insert(object["type"].as_str().unwrap().to_owned());
-        if object["type"] == "end" {
-            break;
-        }
-    }
-    assert_eq!(types, ["caught_up", "end", "event", "hello"].map(str::to_owned).into());
-    judge.plain("GET", &path, 200);
-    let lines = judge.send("GET", &path, 200, |call| call.header("Accept", "application/x-ndjson")).text();
-    lines.lines().for_each(|line| object_of(judge, line));
-    let sse = |call: Call| call.header("Accept", "text/event-stream");
-    let told = judge.send("GET", &path, 200, sse).text();
-    told.lines().filter_map(|line| line.strip_prefix("data: ")).for_each(|data| object_of(judge, data));
-    assert!(lines.lines().count() > 10 && told.contains("event: end"), "{lines}\n{told}");
-    let last = told.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
-    judge.send("GET", &path, 204, |call| sse(call).header("Last-Event-ID", last));
-    judge.plain("GET", &format!("/v1/runs/{run}/log?stream=stdout&follow=true&tail=1"), 200);
-    for accept in ["application/x-ndjson", "text/event-stream"] {
-        let submit = |call: Call| call.json(&json!({"script": "true"})).header("Accept", accept);
-        let submit = |call: Call| submit(call).header("Idempotency-Key", accept);
-        for status in [201, 200] {
-            judge.send("POST", "/v1/runs?follow=true", status, submit);
-        }
-    }
-    judge.plain("GET", &format!("{path}?after=99"), 409);
-    judge.plain("GET", &format!("{path}?after=aaaaaaaaaaaa-1"), 409);
-    judge.json("POST", &path, 409, &json!({"kind": "message"}));
-    let refused = Opening::new(daemon, path.clone()).header("Sec-WebSocket-Version", "12").refused();
-    judge.reference.check("GET", &path, &refused);
-}
-
-/// Judges an object of a stream.
-#[track_caller]
-fn object_of(judge: &Judge, text: &str) {
-    let object = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
-    judge.reference.describes("/components/schemas/StreamObject", &object).unwrap();
-}
-
-/// All runs at once.
-fn of_all_runs(judge: &Judge, daemon: &Daemon) {
-    let path = "/v1/events";
-    let gone = daemon.sh("true");
-    daemon.wait_ended(gone);
-    daemon.delete(&format!("/v1/runs/{gone}")).expect(204);
-    judge.plain("GET", &format!("{path}?after=0&kinds=output,finished"), 200);
-    judge.plain("GET", &format!("{path}?runs=4242"), 404);
-    judge.plain(
-        "GET",
-        &format!("{path}?runs={}", (1..=101).map(|run| run.to_string()).collect::<Vec<_>>().join(",")),
-        422,
-    );
-    for after in ["999999999", "aaaaaaaaaaaa-1"] {
-        judge.plain("GET", &format!("{path}?after={after}"), 409);
-    }
-    let opening = Opening::new(daemon, format!("{path}?after=0")).header("Sec-WebSocket-Protocol", "runabout.v1");
-    let (response, read, socket) = opening.ask().unwrap();
-    judge.reference.check("GET", path, &response);
-    let mut socket = WebSocket::from_partially_read(socket, read, Role::Client, None);
-    let mut types = BTreeSet::new();
-    while !types.contains("caught_up") {
-        let Message::Text(text) = socket.read().unwrap() else { continue };
-        let object: Value = serde_json::from_str(&text).unwrap();
-        judge.reference.describes("/components/schemas/AllStreamObject", &object).unwrap();
-        types.insert(object["type"].as_str().unwrap().to_owned());
-    }
-    assert_eq!(types, ["caught_up", "event", "gap", "hello"].map(str::to_owned).into());
-    let lines =
-        judge.send("GET", &format!("{path}?after=0"), 200, |call| call.header("Accept", "application/x-ndjson"));
-    for line in lines.text().lines() {
-        judge.reference.describes("/components/schemas/AllStreamObject", &serde_json::from_str(line).unwrap()).unwrap();
-    }
-    let refused = Opening::new(daemon, path.to_owned()).header("Sec-WebSocket-Version", "12").refused();
-    judge.reference.check("GET", path, &refused);
-}
-
-/// Queues, tokens, sessions.
 /// Make, look, change, start, delete.
 fn of_jobs(judge: &Judge) {
     let job =
@@ -292,6 +122,76 @@ fn of_jobs(judge: &Judge) {
     judge.plain("DELETE", "/v1/jobs/next", 404);
 }
 
+/// What is sent to a command that runs, and what comes of that.
+fn of_input(judge: &Judge, daemon: &Daemon) {
+    let send = |run: i64, query: &str, status, bytes: &[u8]| {
+        let path = format!("/v1/runs/{run}/stdin{query}");
+        judge.send("POST", &path, status, |call| call.body("application/octet-stream", bytes));
+    };
+    let resize = |run: i64, status| {
+        let size = json!({"columns": 132, "rows": 43});
+        judge.json("POST", &format!("/v1/runs/{run}/resize"), status, &size);
+    };
+    let run = daemon.submit(&json!({"script": "stty raw; echo up; exec sleep 3000", "pty": {}, "stdin": "open"}));
+    daemon.wait_running(run);
+    resize(run, 204);
+    send(run, "?writer=a&nth=1", 204, b"x");
+    send(run, "?writer=b", 409, b"x");
+    let path = format!("/v1/runs/{run}/stdin");
+    eventually(DEADLINE, "it is full", || {
+        judge.client.call("POST", &path).body("a/b", &[b'x'; 16_384]).send().status == 429
+    });
+    send(run, "", 429, &[b'x'; 16_384]);
+    daemon.post(&format!("/v1/runs/{run}/cancel"), &json!({"now": true}));
+    daemon.wait_ended(run);
+    send(run, "", 409, b"x");
+    resize(run, 409);
+    daemon.delete(&format!("/v1/runs/{run}")).expect(204);
+    for (gone, status) in [(run, 410), (4_242, 404)] {
+        send(gone, "", status, b"x");
+        resize(gone, status);
+    }
+}
+
+/// Make, look, change, test, delete.
+fn of_hooks(judge: &Judge) {
+    let hook = json!({"url": "http://127.0.0.1:9/", "tag": "told"});
+    assert!(judge.json("PUT", "/v1/hooks/told", 201, &hook).json()["secret"].is_string());
+    judge.json("PUT", "/v1/hooks/told", 200, &hook);
+    judge.plain("GET", "/v1/hooks", 200);
+    judge.plain("GET", "/v1/hooks/told", 200);
+    judge.plain("GET", "/v1/hooks/none", 404);
+    let id = judge.json("POST", "/v1/hooks/told/test", 202, &json!({})).json()["id"].as_i64().unwrap();
+    judge.plain("GET", "/v1/hooks/told/deliveries?limit=1&status=pending", 200);
+    judge.plain("GET", "/v1/hooks/none/deliveries", 404);
+    judge.plain("GET", "/v1/hooks/told/deliveries?limit=0", 422);
+    judge.json("POST", &format!("/v1/hooks/told/deliveries/{id}/redeliver"), 202, &json!({}));
+    judge.json("POST", "/v1/hooks/told/deliveries/999/redeliver", 404, &json!({}));
+    judge.json("PATCH", "/v1/hooks/told", 200, &json!({"enabled": false}));
+    judge.json("POST", &format!("/v1/hooks/told/deliveries/{id}/redeliver"), 409, &json!({}));
+    judge.json("PATCH", "/v1/hooks/none", 404, &json!({"enabled": false}));
+    judge.json("POST", "/v1/hooks/told/test", 409, &json!({}));
+    judge.json("POST", "/v1/hooks/none/test", 404, &json!({}));
+    judge.plain("DELETE", "/v1/hooks/told", 204);
+    judge.plain("DELETE", "/v1/hooks/told", 404);
+}
+
+/// Make, move, look, delete.
+fn of_cursors(judge: &Judge) {
+    let path = "/v1/cursors/report";
+    judge.json("PUT", path, 201, &json!({"id": 1}));
+    let read = judge.plain("GET", path, 200).json();
+    judge.json("PUT", path, 200, &read);
+    judge.json("PUT", path, 409, &json!({"id": 1_000_000_000}));
+    judge.json("PUT", path, 409, &json!({"id": 1, "instance": "abcdefghijkl"}));
+    judge.json("PUT", path, 422, &json!({"id": -1}));
+    judge.plain("GET", "/v1/cursors", 200);
+    judge.plain("GET", "/v1/cursors/none", 404);
+    judge.plain("DELETE", path, 204);
+    judge.plain("DELETE", path, 404);
+}
+
+/// Queues, tokens, sessions.
 fn of_queues_and_access(judge: &Judge, daemon: &Daemon) {
     judge.plain("GET", "/v1/queues", 200);
     judge.plain("GET", "/v1/queues/default", 200);
@@ -353,99 +253,4 @@ fn of_the_system(judge: &Judge, daemon: &mut Daemon) {
     daemon.wait_ended(run);
     judge.plain("GET", &format!("/v1/runs/{run}/events"), 200);
     assert!(daemon.kinds(run).contains(&"attempt_ended".to_owned()));
-}
-
-/// What stands before every handler, asked of every operation.
-fn of_all_alike(judge: &Judge, daemon: &Daemon) {
-    let gate = daemon.gate("token");
-    let run = daemon.sh(&format!("printf %s \"$RUNABOUT_RUN_TOKEN\"; {}", gate.wait()));
-    let mut token = String::new();
-    eventually(DEADLINE, "the run's token is told", || {
-        let events = daemon.events(run);
-        let told = events.iter().find(|event| event["kind"] == "output");
-        token = told.map(|event| event["data"]["text"].as_str().unwrap().to_owned()).unwrap_or_default();
-        !token.is_empty()
-    });
-    let tcp = judge.with(daemon.tcp());
-    let of_run = judge.with(daemon.tcp().with_token(&token));
-    let nobody = judge.with(daemon.tcp().with_token("rbs_nobody"));
-    for (method, template, pointer) in judge.reference.operations() {
-        let path = concrete(&template);
-        let statuses = judge.reference.statuses(&pointer);
-        let has = |status: &str| statuses.iter().any(|known| known == status);
-        if has("422") {
-            let unknown = format!("{path}?nonsense=1");
-            assert!(judge.plain(&method, &unknown, 422).text().contains("nonsense"), "{method} {unknown}");
-        }
-        tcp.send(&method, &path, 421, |call| call.header("Host", "evil.example"));
-        tcp.send(&method, &path, 400, |call| call.header("Host", ""));
-        if has("401") && path != "/v1/enroll" {
-            tcp.plain(&method, &path, 401);
-            of_run.plain(&method, &path, if path.starts_with("/page/") { 404 } else { 403 });
-        }
-    }
-    // The address is refused from here on.
-    (0..10).for_each(|nth| drop(nobody.client.with_token(&format!("rbs_{nth}")).get("/v1/runs")));
-    for (method, template, pointer) in judge.reference.operations() {
-        let path = concrete(&template);
-        if judge.reference.statuses(&pointer).iter().any(|status| status == "429") {
-            nobody.plain(&method, &path, 429);
-        }
-    }
-    gate.open();
-}
-
-/// Bodies that are wrong as such, sent to every operation that takes one.
-fn of_bodies(judge: &Judge) {
-    std::thread::scope(|scope| {
-        for (method, template, pointer) in judge.reference.operations() {
-            if judge.reference.document.pointer(&format!("{pointer}/requestBody")).is_none() {
-                continue;
-            }
-            let path = concrete(&template);
-            judge.send(&method, &path, 415, |call| call.body("text/csv", b"a,b"));
-            judge.send(&method, &path, 400, |call| call.body("application/json", b"{"));
-            judge.send(&method, &path, 413, |call| call.body("application/json", &[b' '; 16_385]));
-            let client = judge.client.clone();
-            let slow = scope.spawn(move || {
-                let call = client.call(&method, &path).header("Content-Type", "application/json");
-                let (response, _, _connection) = call.header("Content-Length", "2").open().unwrap();
-                (method, path, response)
-            });
-            let (method, path, response) = slow.join().unwrap();
-            judge.reference.check(&method, &path, &response);
-            assert_eq!(response.status, 408);
-        }
-    });
-}
-
-/// A daemon that has all the connections and all the runs that it takes.
-fn of_a_busy_daemon(reference: &Reference) {
-    let daemon = Daemon::with_config("[limits]\nconnections = 1\nqueued_runs = 1\n");
-    let judge = Judge { reference, client: Client::clone(&daemon) };
-    let ended = daemon.sh("true");
-    daemon.wait_ended(ended);
-    judge.json("PUT", "/v1/queues/default", 200, &json!({"paused": true}));
-    daemon.sh("true");
-    judge.json("POST", "/v1/runs", 429, &json!({"script": "true"}));
-    judge.plain("POST", &format!("/v1/runs/{ended}/retry"), 429);
-    let mut only = daemon.tcp().connect();
-    only.write_all(b"GET").unwrap();
-    let tcp = judge.with(daemon.tcp());
-    for (method, template, _) in reference.operations() {
-        tcp.plain(&method, &concrete(&template), 503);
-    }
-}
-
-/// Without room: what brings more with it than itself. Other writes are refused on a full disk alone.
-fn of_a_full_daemon(reference: &Reference) {
-    let daemon = Daemon::with_config("[retention]\ndb_bytes = 1\n");
-    let judge = Judge { reference, client: Client::clone(&daemon) };
-    let ended = daemon.submit(&json!({"script": "true", "keep": true}));
-    daemon.wait_ended(ended);
-    judge.json("PUT", "/v1/queues/default", 200, &json!({"paused": true}));
-    let large = json!({"script": "true", "stdin": "x".repeat(1_040_000)});
-    (0..2).for_each(|_| _ = judge.json("POST", "/v1/runs", 201, &large));
-    judge.json("POST", "/v1/runs", 507, &large);
-    judge.plain("POST", &format!("/v1/runs/{ended}/retry"), 507);
 }

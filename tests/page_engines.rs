@@ -40,7 +40,7 @@ fn drive(engine: &str) {
     if let Some(firefox) = FIREFOXES.iter().find(|name| is_there(name)) {
         command.env("FIREFOX", path_of(firefox));
     }
-    play(&mut Daemon::start(), command);
+    play(Daemon::start(), command);
 }
 
 #[test]

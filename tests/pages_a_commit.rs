@@ -3,7 +3,7 @@
 
 use futures_lite::future::block_on;
 use runabout::event::Stream;
-use runabout::run::{Exit, RunId};
+use runabout::run::{Exit, Measured, RunId};
 use runabout::store::{ProcessMark, Store};
 use rusqlite::Connection;
 
@@ -75,7 +75,7 @@ fn the_end_of_a_run_and_the_start_of_the_next_share_their_pages() {
         let run = started(&store);
         assert_eq!(run, RunId(nth as i64 + 1));
         let exit = Exit::Code(0);
-        block_on(store.finish(run, 1, Some(mark), None, exit)).unwrap();
+        block_on(store.finish(run, 1, Some(mark), None, exit, Measured::default())).unwrap();
     });
     block_on(store.close());
 }

@@ -134,7 +134,7 @@ fn works(daemon: &Daemon, proxy: &Client) {
 }
 
 /// The main context is left out of what is shown.
-const NGINX_MAIN: &str = "daemon off; pid DIR/pid; error_log DIR/error.log; worker_processes 1; events {}
+const NGINX_MAIN: &str = "daemon off; master_process off; pid DIR/pid; error_log DIR/error.log; events {}
 http { access_log off; client_body_temp_path DIR/1; proxy_temp_path DIR/2; fastcgi_temp_path DIR/3;
 uwsgi_temp_path DIR/4; scgi_temp_path DIR/5;\n";
 

@@ -150,7 +150,19 @@ fn every_object_of_a_stream_has_the_fields_that_were_promised(via: Via) {
     let output = reader.until_kind("output");
     assert_eq!(output["data"], json!({"stream": "stdout", "text": "hello\n"}));
     let finished = reader.until_kind("finished");
-    let data = ["status", "reason", "exit_code", "signal", "error", "duration_ms", "name", "queue", "tags"];
+    let data = [
+        "status",
+        "reason",
+        "exit_code",
+        "signal",
+        "error",
+        "duration_ms",
+        "name",
+        "queue",
+        "tags",
+        "usage",
+        "context",
+    ];
     assert_eq!(keys(&finished["data"]), data);
     let Frame::End(end) = reader.next() else { panic!("no end") };
     let expected =

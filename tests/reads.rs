@@ -72,6 +72,9 @@ fn a_submit_does_not_wait_for_all_the_events_that_clients_append() {
     smol::block_on(executor.run(async {
         let run = store.submit(new_run()).await.unwrap().run.id;
         let appended = Rc::new(Cell::new(0));
+        // Nothing is written until all has been sent.
+        let foreign = rusqlite::Connection::open(dir.path().join("runabout.db")).unwrap();
+        foreign.execute_batch("BEGIN IMMEDIATE").unwrap();
         let appends: Vec<_> = (0..APPENDS)
             .map(|_| {
                 let (store, appended) = (store.clone(), appended.clone());
@@ -83,11 +86,14 @@ fn a_submit_does_not_wait_for_all_the_events_that_clients_append() {
                 })
             })
             .collect();
-        // All of them have been sent once each had its turn.
+        // All of them have been sent once each had its turn, and the submit behind them.
         for _ in 0..APPENDS {
             smol::future::yield_now().await;
         }
-        store.submit(new_run()).await.unwrap();
+        let mut submit = Box::pin(store.submit(new_run()));
+        assert!(smol::future::poll_once(submit.as_mut()).await.is_none());
+        foreign.execute_batch("COMMIT").unwrap();
+        submit.await.unwrap();
         eprintln!("{} appends of a thousand events before the submit", appended.get());
         assert!(appended.get() < APPENDS / 2, "{} of {APPENDS}", appended.get());
         for append in appends {

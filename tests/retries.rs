@@ -3,7 +3,7 @@
 use runabout::clock::UnixMs;
 use serde_json::{Value, json};
 
-use crate::common::{DEADLINE, Daemon, eventually};
+use crate::common::{DEADLINE, Daemon, cli, eventually};
 
 /// A run that is tried again at once.
 fn again(script: &str, attempts: i64) -> Value {
@@ -31,7 +31,12 @@ fn one_that_fails_is_tried_again_as_the_same_run_until_it_succeeds() {
     let wanted = [&attempt[..], &["attempt_ended"], &attempt, &["attempt_ended"], &attempt, &["finished"]].concat();
     assert_eq!(kinds, wanted);
     let first = daemon.events(run).into_iter().find(|event| event["kind"] == "attempt_ended").unwrap();
-    assert_eq!(first["data"], json!({"attempt": 1, "reason": "exited", "exit_code": 1, "signal": null}));
+    let told = &first["data"];
+    assert_eq!(
+        (&told["attempt"], &told["reason"], &told["exit_code"], &told["signal"]),
+        (&1.into(), &"exited".into(), &1.into(), &Value::Null)
+    );
+    assert!(told["usage"]["user_ms"].is_u64() && told["context"]["load"].is_array(), "{told}");
     assert_eq!(daemon.metrics().sum("runs_finished_total"), 1.0, "a run that goes on has not finished");
 }
 
@@ -117,4 +122,36 @@ fn a_persons_retry_is_a_new_run_that_is_tried_as_often() {
     let new = daemon.post(&format!("/v1/runs/{run}/retry"), &json!({})).expect(201).json();
     assert_eq!((&new["cause"], &new["attempt"], &new["retry"]["attempts"]), (&"retry".into(), &1.into(), &2.into()));
     assert_eq!(daemon.wait_ended(new["id"].as_i64().unwrap())["attempt"], 2);
+}
+
+#[test]
+fn what_each_attempt_printed_is_read_by_itself() {
+    let daemon = Daemon::start();
+    let run = daemon.submit(&again("echo try $RUNABOUT_ATTEMPT; exit 3", 3));
+    daemon.wait_ended(run);
+    let run = run.to_string();
+    let logs = |arguments: &[&str]| cli(&daemon, &[&["logs", &*run], arguments].concat());
+    assert_eq!(logs(&[]).expect(0).text(), "try 1\ntry 2\ntry 3\n");
+    for (attempt, text) in [("1", "try 1\n"), ("2", "try 2\n"), ("3", "try 3\n")] {
+        assert_eq!(logs(&["--attempt", attempt]).expect(0).text(), text);
+        assert_eq!(logs(&["-f", "--attempt", attempt]).expect(0).text(), text);
+    }
+    assert!(logs(&["--attempt", "4"]).expect(1).stderr.contains("no attempt 4: the last is 3"));
+    let other = daemon.sh("true").to_string();
+    logs(&[&*other, "--attempt", "1"]).expect(2);
+    let json = logs(&["--attempt", "2", "--json"]).expect(0).text();
+    let kinds: Vec<Value> =
+        json.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].clone()).collect();
+    assert_eq!(kinds, ["started", "output", "attempt_ended", "queued"]);
+    let shown = cli(&daemon, &["show", &run]).expect(0).text();
+    for attempt in [1, 2] {
+        let told = shown
+            .lines()
+            .find(|line| line.starts_with(&format!("attempt {attempt} ")))
+            .unwrap_or_else(|| panic!("{shown}"));
+        assert!(
+            told.contains("exit code 3 after ") && told.ends_with(&format!("logs --attempt {attempt} {run})")),
+            "{told}"
+        );
+    }
 }

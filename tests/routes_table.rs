@@ -62,12 +62,20 @@ fn routes() -> Vec<Route> {
         route("POST", "/v1/runs/1/cancel", Operator, 200),
         route("POST", "/v1/runs/1/retry", Operator, 201),
         route("GET", "/v1/runs/1/events", Viewer, 200),
+        route("POST", "/v1/runs/1/stdin", Operator, 409),
+        with("POST", "/v1/runs/1/resize", json!({"columns": 80, "rows": 24}), Operator, 409),
         route("GET", "/v1/runs/1/log", Viewer, 200),
         route("HEAD", "/v1/runs/1/log", Viewer, 200),
+        route("GET", "/v1/runs/1/artifacts", Viewer, 200),
+        route("GET", "/v1/runs/1/artifacts/none", Viewer, 404),
         route("STREAM", "/v1/runs/1/events", Viewer, 101),
         with("POST", "/v1/runs/1/events", json!({"kind": "message", "data": {}}), Operator, 409),
         route("GET", "/v1/events", Viewer, 200),
         route("STREAM", "/v1/events", Viewer, 101),
+        route("GET", "/v1/cursors", Viewer, 200),
+        with("PUT", "/v1/cursors/cursor", json!({"id": 1}), Operator, 200),
+        route("GET", "/v1/cursors/cursor", Viewer, 200),
+        route("DELETE", "/v1/cursors/none", Operator, 404),
         route("GET", "/v1/jobs", Viewer, 200),
         with("POST", "/v1/jobs/preview", json!({"schedule": "@daily"}), Viewer, 200),
         with("PUT", "/v1/jobs/job", json!({"run": {"script": "true"}}), Operator, 200),
@@ -76,6 +84,14 @@ fn routes() -> Vec<Route> {
         route("POST", "/v1/jobs/job/runs", Operator, 201),
         route("GET", "/v1/jobs/job/firings", Viewer, 200),
         route("DELETE", "/v1/jobs/none", Operator, 404),
+        route("GET", "/v1/hooks", Admin, 200),
+        with("PUT", "/v1/hooks/hook", json!({"url": "http://127.0.0.1:9/"}), Admin, 200),
+        route("GET", "/v1/hooks/hook", Admin, 200),
+        with("PATCH", "/v1/hooks/hook", json!({"enabled": false}), Admin, 200),
+        route("POST", "/v1/hooks/hook/test", Admin, 409),
+        route("GET", "/v1/hooks/hook/deliveries", Admin, 200),
+        route("POST", "/v1/hooks/hook/deliveries/9/redeliver", Admin, 404),
+        route("DELETE", "/v1/hooks/none", Admin, 404),
         route("GET", "/v1/queues", Viewer, 200),
         route("GET", "/v1/queues/default", Viewer, 200),
         with("PUT", "/v1/queues/default", json!({"paused": false}), Admin, 200),
@@ -157,6 +173,8 @@ fn every_route_answers_everybody_by_their_role() {
     assert_eq!(daemon.sh("true"), 1);
     daemon.wait_ended(1);
     daemon.put("/v1/jobs/job", &json!({"run": {"script": "true"}})).expect(201);
+    daemon.put("/v1/cursors/cursor", &json!({"id": 1})).expect(201);
+    daemon.put("/v1/hooks/hook", &json!({"url": "http://127.0.0.1:9/"})).expect(201);
     let (mut wrong, mut address) = (Vec::new(), 0);
     for asker in askers(&daemon) {
         for route in routes() {
@@ -210,9 +228,15 @@ fn no_route_is_missing_in_the_table() {
         let is_of_many = parent == "runs" && segments.len() == 4 && matches!(segments[3], "cancel" | "retry");
         if segments.len() > 3
             && !is_of_many
-            && matches!(parent, "runs" | "jobs" | "queues" | "sessions" | "enrollment-tokens")
+            && matches!(parent, "runs" | "jobs" | "hooks" | "cursors" | "queues" | "sessions" | "enrollment-tokens")
         {
             segments[3] = if segments[3] == "preview" { "preview" } else { "N" };
+        }
+        if segments.get(4) == Some(&"deliveries") && segments.len() > 5 {
+            segments[5] = "N";
+        }
+        if segments.get(4) == Some(&"artifacts") && segments.len() > 5 {
+            segments[5] = "*";
         }
         asked.insert((route.method.to_owned(), segments.join("/")));
     }

@@ -89,6 +89,22 @@ fn a_lost_terminal_leaves_it_running() {
 }
 
 #[test]
+fn a_closed_output_cancels_what_says_nothing_more_too() {
+    let daemon = Daemon::start();
+    let gate = daemon.gate("gate");
+    let mut command = daemon.cli();
+    command.args(["run", "-s", &format!("echo line; {}", gate.wait())]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut first = [0; 5];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"line\n");
+    drop(child.stdout.take());
+    assert_eq!(daemon.wait_ended(1)["status"], "canceled", "it waits for a gate that nobody opens");
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), &*ended.stderr), (Some(0), &b""[..]));
+}
+
+#[test]
 fn a_closed_output_cancels_and_is_no_error() {
     let daemon = Daemon::start();
     let mut command = daemon.cli();
@@ -120,7 +136,7 @@ fn a_closed_output_cancels_and_is_no_error() {
     };
     let piped = Running::start(logs);
     piped.until_said("line\n");
-    gate.open();
     piped.ended().expect(0);
+    gate.open();
     assert_eq!(daemon.wait_ended(run)["status"], "succeeded");
 }

@@ -27,7 +27,7 @@ fn a_run_is_given_back_with_every_field_and_without_its_secrets() {
         "tags": ["b", "a"], "command": ["echo", "a b", ""], "script": null, "cwd": "/", "env_keys": ["ALSO", "SECRET"],
         "attempt": 1, "exit_code": null, "signal": null, "error": null, "progress": null, "pid": null, "last_seq": 1,
         "output_bytes": 0, "created_at": run["created_at"], "not_before": "2099-01-01T00:00:00.500Z",
-        "started_at": null, "ended_at": null, "timeout_s": 60, "cancel_requested_at": null, "retry_of": null,
+        "started_at": null, "ended_at": null, "timeout_s": 60, "cancel_requested_at": null, "usage": null, "retry_of": null,
         "held_by": ["time"], "cause": "submit", "job": null, "scheduled_for": null, "missed": null,
         "on_interrupt": "requeue", "keep": true, "key": null,
     });
@@ -83,6 +83,22 @@ fn what_was_not_said_has_its_default_and_what_happened_is_filled_in() {
     let nulls =
         json!({"command": null, "script": "true", "name": null, "timeout_s": null, "env": null, "delay_s": null});
     daemon.post("/v1/runs", &nulls).expect(201);
+}
+
+#[test]
+fn a_body_without_a_byte_may_have_any_type() {
+    let daemon = Daemon::start();
+    let run = daemon.sh("true");
+    daemon.wait_ended(run);
+    // The second is how curl sends `-d ''`.
+    for content_type in ["", "application/x-www-form-urlencoded", "text/plain"] {
+        daemon.call("POST", &format!("/v1/runs/{run}/cancel")).body(content_type, b"").send().expect(200);
+        daemon.call("POST", "/v1/maintenance").body(content_type, b"").send().expect(200);
+        // What is missing is told, and not a type.
+        let submit = daemon.call("POST", "/v1/runs").body(content_type, b"").send().expect(422);
+        assert_eq!(submit.json()["details"]["violations"][0]["field"], "command");
+    }
+    daemon.call("POST", "/v1/maintenance").body("text/plain", b" ").send().expect(415);
 }
 
 #[test]

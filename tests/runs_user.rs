@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::common::{DEADLINE, Daemon, Running, binary, eventually, output_of, proc_exists};
+use crate::common::{DEADLINE, Daemon, Running, binary, binary_in, eventually, output_of, proc_exists};
 
 const USER: &str = "nobody";
 
@@ -147,8 +147,7 @@ fn a_command_of_that_user_reports_over_a_socket_that_it_may_open() {
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
     // The tests may be built where only root may look.
-    let program = dir.join("runabout");
-    std::fs::copy(binary(), &program).unwrap();
+    let program = binary_in(&dir);
     let progress = json!({"command": [program, "progress", "7"]});
     let daemon = daemon();
     let run = daemon.submit(&progress);

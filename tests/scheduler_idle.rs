@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+#[cfg(debug_assertions)]
+use crate::common::{Clock, now_ms};
 use crate::common::{DEADLINE, Daemon, Traced, eventually, resident_file_bytes, strace_is_there, voluntary_switches};
 
 /// When a run's attempt was started among all events of the daemon, and when it ended.
@@ -47,6 +49,7 @@ fn an_idle_daemon_does_not_wake() {
     daemon.put("/v1/queues/paused", &json!({"paused": true})).expect(201);
     daemon.submit(&json!({"script": "true", "queue": "paused"}));
     daemon.submit(&json!({"script": "true", "delay_s": 3600}));
+    daemon.put("/v1/cursors/reader", &json!({"id": 1})).expect(201);
     tcp.get("/v1/runs").expect(200);
     for start in ["after some work", "after a start"] {
         let mut before = figures(&daemon);
@@ -205,6 +208,47 @@ fn a_delayed_run_starts_on_time_and_nobody_looked_for_it_meanwhile() {
     let delay_ms = time_ms(&ended, "not_before") - time_ms(&ended, "created_at");
     assert!((1500..=2000).contains(&delay_ms), "{delay_ms}");
     assert_eq!(daemon.metrics().get("scheduler_wakeups_total{cause=\"due\"}"), due + 1.0);
+}
+
+// The clock is in the test's hand only where the daemon is a debug build.
+#[cfg(debug_assertions)]
+#[test]
+fn a_run_that_waited_until_its_start_before_is_started_no_more() {
+    let now = now_ms();
+    let time = |after_s: i64| jiff::Timestamp::from_millisecond(now + after_s * 1_000).unwrap().to_string();
+    let (mut daemon, clock) = Clock::start(Daemon::builder(), now);
+    daemon.put("/v1/queues/paused", &json!({"paused": true})).expect(201);
+    let late = json!({"script": "true", "queue": "paused", "start_before": time(600)});
+    let late = daemon.submit(&late);
+    let in_time = daemon.submit(&json!({"script": "true", "start_before": time(600)}));
+    let held = daemon.submit(&json!({"script": "true", "delay_s": 3600, "start_before": time(600)}));
+    assert_eq!(daemon.wait_ended(in_time)["status"], "succeeded");
+    // One that started in time and is queued again by the daemon's end is to start again, which is too late then.
+    let again = daemon.submit(&json!({"script": "sleep 3600", "on_interrupt": "requeue", "start_before": time(600)}));
+    daemon.wait_running(again);
+    let shown = daemon.run(late);
+    assert_eq!(time_ms(&shown, "start_before"), now + 600_000, "{shown}");
+    clock.set(&daemon, now + 599_000);
+    assert_eq!(daemon.run(late)["status"], "queued");
+    clock.set(&daemon, now + 601_000);
+    let is_expired = |daemon: &Daemon, run: i64| {
+        let run = daemon.wait_ended(run);
+        assert_eq!((&run["status"], &run["reason"]), (&json!("canceled"), &json!("expired")), "{run}");
+    };
+    is_expired(&daemon, late);
+    is_expired(&daemon, held);
+    assert_eq!(daemon.kinds(late), ["queued", "finished"]);
+    // What comes too late is written down, and not started for a moment.
+    let past = daemon.submit(&json!({"script": "true", "start_before": time(600)}));
+    assert_eq!(daemon.kinds(past), ["queued", "finished"]);
+    is_expired(&daemon, past);
+    clock.write_for_next_start(now + 700_000);
+    daemon.restart();
+    is_expired(&daemon, again);
+    assert_eq!(daemon.kinds(again).iter().filter(|kind| *kind == "started").count(), 1);
+    // A person who repeats it wants it now.
+    let repeated = daemon.post(&format!("/v1/runs/{past}/retry"), &json!({})).expect(201).json();
+    assert_eq!(daemon.wait_ended(repeated["id"].as_i64().unwrap())["status"], "succeeded");
 }
 
 #[test]

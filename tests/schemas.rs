@@ -52,7 +52,7 @@ fn rows(known: usize) -> String {
 }
 
 /// The migrations in order, as they are in the repository.
-fn migrations() -> Vec<String> {
+pub(crate) fn migrations() -> Vec<String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/migrations");
     let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -61,7 +61,7 @@ fn migrations() -> Vec<String> {
 
 /// A directory with the database of a daemon that knew the first `count` migrations; its rows were written when it knew
 /// `written_at` of them.
-fn database(count: usize, written_at: usize) -> TempDir {
+pub(crate) fn database(count: usize, written_at: usize) -> TempDir {
     let dir = TempDir::new();
     std::fs::create_dir(dir.path().join("state")).unwrap();
     let conn = Connection::open(dir.path().join("state/runabout.db")).unwrap();
@@ -104,7 +104,7 @@ fn a_database_of_every_earlier_version_opens() {
 }
 
 #[track_caller]
-fn assert_everything_is_there(daemon: &Daemon, what: &str) {
+pub(crate) fn assert_everything_is_there(daemon: &Daemon, what: &str) {
     let one = daemon.run(1);
     assert_eq!(
         (&one["status"], &one["exit_code"], &one["name"]),

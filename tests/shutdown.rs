@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use runabout::run::{Ask, Exit, Status};
+use runabout::run::{Ask, Exit, Measured, Status};
 use runabout::store::{Cancel, Order};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -291,7 +291,11 @@ fn what_was_canceled_is_not_tried_again_where_the_stop_came_before_the_cancel() 
             }
             // There was no descriptor for it when the daemon was stopped.
             let exit = Exit::Postponed { why: "too many open files".into(), retry_ms: 60_000 };
-            store.finish(claimed.run, claimed.attempt, None, Some(Ask::Shutdown), exit).await.unwrap().unwrap()
+            store
+                .finish(claimed.run, claimed.attempt, None, Some(Ask::Shutdown), exit, Measured::default())
+                .await
+                .unwrap()
+                .unwrap()
         });
         assert_eq!(outcome.status, if is_canceled { Status::Canceled } else { Status::Queued });
     }

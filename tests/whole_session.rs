@@ -38,10 +38,10 @@ fn state(pid: i32) -> String {
     stat.rsplit(") ").next().unwrap_or_default().chars().take(1).collect()
 }
 
-/// The messages of a run that tell what it left behind.
+/// What is told that a run left behind.
 fn left_behind(daemon: &Daemon, run: i64) -> Vec<Value> {
     let events = daemon.events(run).into_iter();
-    events.filter(|event| event["kind"] == "message").map(|event| event["data"].clone()).collect()
+    events.filter(|event| event["kind"] == "left_behind").map(|event| event["data"].clone()).collect()
 }
 
 #[test]
@@ -146,9 +146,8 @@ fn what_left_the_session_is_told_and_left_alone() {
     daemon.wait_ended(run);
     let told = left_behind(&daemon, run);
     assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!(told[0]["left_behind"], json!({"pids": pids, "names": ["sleep"], "count": 1}));
-    assert_eq!(told[0]["level"], "warning");
-    assert_eq!(daemon.kinds(run), ["queued", "started", "cancel_requested", "message", "finished"]);
+    assert_eq!(told[0], json!({"pids": pids, "names": ["sleep"], "count": 1, "ended": false}));
+    assert_eq!(daemon.kinds(run), ["queued", "started", "cancel_requested", "left_behind", "finished"]);
     assert!(daemon.log().contains(&format!("run {run}: still running after the end of the run: {} (sleep)", pids[0])));
     assert!(proc_exists(pids[0]), "it was not left alone");
     kill(pids[0]);
@@ -158,7 +157,7 @@ fn what_left_the_session_is_told_and_left_alone() {
     daemon.kill9();
     daemon.start_again();
     assert_eq!(daemon.wait_ended(run)["reason"], "daemon_lost");
-    assert_eq!(left_behind(&daemon, run)[0]["left_behind"]["pids"], json!(pids));
+    assert_eq!(left_behind(&daemon, run)[0]["pids"], json!(pids));
     assert!(proc_exists(pids[0]));
     kill(pids[0]);
 
@@ -166,6 +165,80 @@ fn what_left_the_session_is_told_and_left_alone() {
     let run = daemon.submit(&json!({"script": "setsid sleep 3000 >/dev/null 2>&1 & exit 0"}));
     daemon.wait_ended(run);
     assert_eq!(daemon.kinds(run), ["queued", "started", "finished"]);
+}
+
+/// Daemons, as they make themselves: of a session of their own, forked twice, with nothing open.
+const DAEMONS: &str = "for n in $(seq 1 200); do (setsid sleep 3000 </dev/null >/dev/null 2>&1 &) ; done; echo done";
+
+#[test]
+fn what_left_the_session_is_ended_where_the_submit_says_so() {
+    let daemon = Daemon::start();
+    // By an ordinary end …
+    let run = daemon.submit(&json!({"script": DAEMONS, "left": "kill"}));
+    assert_eq!(daemon.wait_ended(run)["status"], "succeeded");
+    let told = left_behind(&daemon, run);
+    // Those that were on their way out were still of it.
+    let count = told[0]["count"].as_i64().unwrap();
+    assert!(told.len() == 1 && told[0]["ended"] == true && (50..=200).contains(&count), "{told:?}");
+    assert_eq!(told[0]["pids"].as_array().unwrap().len(), 50);
+    assert_eq!(daemon.descendants(), [0; 0]);
+    // … and a requested one, which knows no grace for what ignores the signal.
+    let script = "trap '' TERM; setsid sh -c 'while :; do sleep 0.1; done' & echo $$; sleep 3000; sleep 3000";
+    let (run, _) = started(&daemon, &json!({"script": script, "left": "kill", "stop_signal": "INT"}), 1);
+    cancel(&daemon, run);
+    assert_eq!(daemon.wait_ended(run)["status"], "canceled");
+    assert_eq!(left_behind(&daemon, run)[0]["ended"], true);
+    assert_eq!(daemon.descendants(), [0; 0]);
+    let shown = daemon.run(run);
+    assert_eq!((&shown["left"], &shown["stop_signal"]), (&json!("kill"), &json!("INT")));
+}
+
+#[test]
+fn a_background_child_of_the_session_is_ended_with_the_run_where_the_submit_says_so() {
+    let daemon = Daemon::start();
+    let script = "sleep 3000 & echo $!; exit 3";
+    let (run, pids) = started(&daemon, &json!({"script": script, "left": "kill"}), 1);
+    assert_eq!(daemon.wait_ended(run)["exit_code"], 3);
+    assert!(!proc_exists(pids[0]));
+    assert_eq!(left_behind(&daemon, run), [Value::Null; 0], "it was of the session");
+    let (run, pids) = started(&daemon, &json!({"script": script}), 1);
+    daemon.wait_ended(run);
+    assert!(proc_exists(pids[0]), "nobody said so");
+    kill(pids[0]);
+}
+
+#[test]
+fn the_submit_names_the_signal_by_which_a_command_is_asked_to_end() {
+    let mut daemon = Daemon::start();
+    // Each signal is caught; the one that comes first is the exit code.
+    let script = "for s in TERM INT HUP QUIT USR1 USR2; do trap \"echo $s; exit 7\" $s; done; echo $$; while :; do sleep 0.05; done";
+    let script = format!("exec bash -c '{}'", script.replace('\'', "'\\''"));
+    for name in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"] {
+        let (run, _) = started(&daemon, &json!({"script": script, "stop_signal": name}), 1);
+        cancel(&daemon, run);
+        let ended = daemon.wait_ended(run);
+        assert_eq!((&ended["status"], &ended["exit_code"]), (&json!("canceled"), &json!(7)), "{name}");
+        let log = daemon.get(&format!("/v1/runs/{run}/log?stream=stdout")).expect(200).text();
+        assert_eq!(log.lines().nth(1), Some(name), "{log}");
+    }
+    // A time limit, a shutdown, and the next daemon after one that died ask by the same.
+    let limited = daemon.submit(&json!({"script": script, "stop_signal": "USR1", "timeout_s": 1}));
+    assert_eq!(daemon.wait_ended(limited)["exit_code"], 7);
+    let (stopped, _) = started(&daemon, &json!({"script": script, "stop_signal": "HUP"}), 1);
+    daemon.stop();
+    daemon.start_again();
+    let ended = daemon.run(stopped);
+    assert_eq!((&ended["reason"], &ended["exit_code"]), (&json!("shutdown"), &json!(7)));
+    let told = daemon.dir().join("told");
+    let script = format!(
+        "exec bash -c 'trap \"echo told >{}; exit\" USR2; echo $$; while :; do sleep 0.05; done' 2>/dev/null",
+        told.display()
+    );
+    let (lost, _) = started(&daemon, &json!({"script": script, "stop_signal": "USR2"}), 1);
+    daemon.kill9();
+    daemon.start_again();
+    assert_eq!(daemon.wait_ended(lost)["reason"], "daemon_lost");
+    assert_eq!(std::fs::read_to_string(told).unwrap(), "told\n");
 }
 
 #[test]

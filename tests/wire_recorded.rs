@@ -2,7 +2,9 @@
 //! `tests/wire_recorded/`. How they are made, and what in them may differ, says `tests/common/tape.rs`.
 
 mod access;
+mod cursors;
 mod events;
+mod hooks;
 mod http;
 mod jobs;
 mod runs;

@@ -19,6 +19,7 @@ mod fan_out;
 mod fill;
 mod frames;
 mod growth;
+mod jobs;
 mod limits;
 mod lines;
 mod machine;
@@ -48,6 +49,7 @@ const PARTS: &[Part] = &[
     ("output", output::measure),
     ("push", push::measure),
     ("memory", memory::measure),
+    ("jobs", jobs::measure),
     ("growth", growth::measure),
     ("prune", prune::measure),
 ];

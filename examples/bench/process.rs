@@ -59,6 +59,13 @@ impl Process {
         (ticks(14) + ticks(15)) / rustix::param::clock_ticks_per_second() as f64
     }
 
+    /// How often its threads have gone to sleep so far.
+    pub fn switches(&self) -> f64 {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        let status = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
+        status.map(|status| number(&status, "voluntary_ctxt_switches:")).sum()
+    }
+
     /// Bytes that it has had written to the medium so far: pages of 4 KiB that it made dirty, flushed ones anew. The
     /// journal of the file system is not in it.
     pub fn written_bytes(&self) -> f64 {

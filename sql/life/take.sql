@@ -2,5 +2,6 @@
 UPDATE runs
 SET name = :name, queue = :queue, priority = :priority, held_by = :held_by, tags = :tags, command = :command,
     script = :script, cwd = :cwd, env = :env, stdin = :stdin, timeout_s = :timeout_s, not_before = :not_before,
-    on_interrupt = :on_interrupt, keep = keep & 2 | :keep, options = :options
+    on_interrupt = :on_interrupt, keep = keep & 2 | :keep, options = :options,
+    start_before = :start_before
 WHERE id = :id

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use futures_lite::future;
+
 use crate::client::failure::Failure;
 use crate::event::Stream;
 
@@ -23,12 +25,17 @@ impl Outputs {
     /// [`Failure::OutputClosed`] when nobody reads standard output any more; [`Failure::Own`] when it cannot be written.
     pub async fn piece(&self, stream: Stream, bytes: &[u8]) -> Result<(), Failure> {
         match stream {
-            Stream::Stdout => written(io::stdout().lock(), bytes),
+            Stream::Stdout | Stream::Pty => written(io::stdout().lock(), bytes),
             Stream::Stderr => written(io::stderr().lock(), bytes).or_else(|failure| match failure {
                 Failure::OutputClosed => Ok(()),
                 other => Err(other),
             }),
         }
+    }
+
+    /// Waits for ever: that nobody reads any more is found out by a write alone.
+    pub async fn closed(&self) -> Failure {
+        future::pending().await
     }
 
     /// Writes one line to standard output.

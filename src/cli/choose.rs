@@ -19,6 +19,8 @@ struct World<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     exists: &'a dyn Fn(&Path) -> bool,
     login: &'a dyn Fn() -> Result<Option<Login>, Failure>,
+    /// The socket that the configuration in a state directory names, if it does.
+    configured: &'a dyn Fn(&Path) -> Option<PathBuf>,
     /// The default state directories, the likelier one first.
     state_dirs: Vec<PathBuf>,
 }
@@ -37,7 +39,9 @@ pub fn choose(global: &Global) -> Result<Target, Failure> {
     let named = [state_dir(None, env, is_root), default_state_dir(env, is_root)];
     let mut state_dirs: Vec<PathBuf> = named.into_iter().flatten().collect();
     state_dirs.dedup();
-    let world = World { variable: &variable, exists: &|path| path.exists(), login: &login::read, state_dirs };
+    let exists = |path: &Path| path.exists();
+    let world =
+        World { variable: &variable, exists: &exists, login: &login::read, configured: &configured_socket, state_dirs };
     choose_in(&world, global)
 }
 
@@ -90,7 +94,7 @@ fn place_in(world: &World, global: &Global) -> Result<Target, Failure> {
         return with_token(target, token, world);
     }
     if let Some(dir) = &global.state_dir {
-        return Ok(in_state_dir(dir, format!("runabout serve --state-dir {}", dir.display())));
+        return Ok(in_state_dir(world, dir, format!("runabout serve --state-dir {}", dir.display())));
     }
     // A run's command is told where its daemon is, and given a token for nothing but its own events.
     let mut given_to_run = None;
@@ -102,14 +106,14 @@ fn place_in(world: &World, global: &Global) -> Result<Target, Failure> {
         given_to_run = Some(target);
     }
     if let Some(dir) = (world.variable)("RUNABOUT_STATE_DIR") {
-        return Ok(in_state_dir(Path::new(&dir), "runabout serve".to_owned()));
+        return Ok(in_state_dir(world, Path::new(&dir), "runabout serve".to_owned()));
     }
     if let (Some(login), None) = ((world.login)()?, &given_to_run) {
         let target = parse(&login.url, "login.toml")?;
         return Ok(of_login(target, login));
     }
     let mut places: Vec<Target> =
-        world.state_dirs.iter().map(|dir| in_state_dir(dir, "runabout serve".to_owned())).collect();
+        world.state_dirs.iter().map(|dir| in_state_dir(world, dir, "runabout serve".to_owned())).collect();
     places.push(Target::Socket { path: SYSTEM_SOCKET.into(), start: "runabout serve".to_owned() });
     let there = places.iter().position(|place| match place {
         Target::Socket { path, .. } => (world.exists)(path),
@@ -148,8 +152,30 @@ pub fn of_login(target: Target, login: Login) -> Target {
     }
 }
 
-fn in_state_dir(dir: &Path, start: String) -> Target {
-    Target::Socket { path: socket_path(dir), start }
+/// The socket of the daemon of a state directory. Its configuration may be another file than the one that lies there: then the
+/// socket is where it always is.
+fn in_state_dir(world: &World, dir: &Path, start: String) -> Target {
+    let usual = socket_path(dir);
+    let configured = (world.configured)(dir).filter(|path| (world.exists)(path) || !(world.exists)(&usual));
+    Target::Socket { path: configured.unwrap_or(usual), start }
+}
+
+/// `access.socket` of the configuration in a state directory. What else is wrong with it is the daemon's to tell.
+#[cfg(feature = "daemon")]
+fn configured_socket(dir: &Path) -> Option<PathBuf> {
+    use crate::config::ConfigFile;
+    use crate::dir::Dir;
+
+    let text = ConfigFile::in_dir(&Dir::open(dir).ok()?)?.text.ok()?;
+    let table = text.parse::<toml::Table>().ok()?;
+    let path = Path::new(table.get("access")?.get("socket")?.as_str()?);
+    path.is_absolute().then(|| path.to_path_buf())
+}
+
+/// Without the daemon there is none on this machine.
+#[cfg(not(feature = "daemon"))]
+fn configured_socket(_dir: &Path) -> Option<PathBuf> {
+    None
 }
 
 #[cfg(test)]
@@ -167,6 +193,7 @@ mod tests {
                     ca: Some("/saved.pem".into()),
                 }))
             },
+            configured: &|_| None,
             state_dirs: vec!["/home/u/.local/state/runabout".into()],
         };
         choose_in(&world, global).expect("a target")
@@ -201,6 +228,25 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_beside_the_database_says_where_the_socket_is() {
+        let path = |existing: &'static [&'static str]| {
+            let world = World {
+                variable: &|_| None,
+                exists: &|path| existing.iter().any(|other| path == Path::new(other)),
+                login: &|| Ok(None),
+                configured: &|dir| (dir == Path::new("/state")).then(|| "/run/r.sock".into()),
+                state_dirs: vec![],
+            };
+            let global = Global { state_dir: Some("/state".into()), ..Global::default() };
+            choose_in(&world, &global).expect("a target").to_string()
+        };
+        assert_eq!(path(&["/run/r.sock"]), "/run/r.sock");
+        assert_eq!(path(&["/run/r.sock", "/state/runabout.sock"]), "/run/r.sock");
+        assert_eq!(path(&["/state/runabout.sock"]), "/state/runabout.sock");
+        assert_eq!(path(&[]), "/run/r.sock");
+    }
+
+    #[test]
     fn in_a_run_the_daemon_is_found_by_its_socket_where_there_is_no_token() {
         let given =
             [("RUNABOUT_URL", "http://127.0.0.1:7867"), ("RUNABOUT_RUN_TOKEN", "rbr_x"), ("RUNABOUT_TOKEN", "rbs_y")];
@@ -221,6 +267,7 @@ mod tests {
             variable: &|name| given[..2].iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()),
             exists: &|_| false,
             login: &|| Ok(None),
+            configured: &|_| None,
             state_dirs: vec!["/home/u/.local/state/runabout".into()],
         };
         let refused = choose_in(&world, &Global::default()).expect_err("no way in").to_string();

@@ -3,7 +3,7 @@
 use crate::client::failure::Failure;
 
 impl Failure {
-    /// The exit code of everything but `run` and `wait`.
+    /// The exit code of everything but `run`, `wait` and `attach`.
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::OutputClosed => 0,
@@ -13,7 +13,7 @@ impl Failure {
         }
     }
 
-    /// The exit code of `run` and `wait`, where 1 is the command's own.
+    /// The exit code of `run`, `wait` and `attach`, where 1 is the command's own.
     pub fn run_exit_code(&self) -> u8 {
         match self {
             Failure::OutputClosed => 0,

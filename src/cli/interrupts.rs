@@ -1,6 +1,6 @@
-//! Ctrl-C, told one by one.
+//! Ctrl-C, told one by one, and other signals where they are asked for.
 //!
-//! Only SIGINT is taken. SIGHUP and SIGTERM keep their meaning: they end this process and leave the run alone.
+//! Otherwise only SIGINT is taken. SIGHUP and SIGTERM keep their meaning: they end this process and leave the run alone.
 
 use std::os::unix::net::UnixStream;
 
@@ -24,10 +24,18 @@ impl Interrupts {
     /// # Errors
     /// [`Failure::Own`] when the system has no descriptors left.
     pub fn listen() -> Result<Interrupts, Failure> {
-        let failed = |error: std::io::Error| Failure::Own(format!("cannot listen for Ctrl-C: {error}"));
+        Interrupts::of(SIGINT)
+    }
+
+    /// The same for another signal.
+    ///
+    /// # Errors
+    /// As [`Interrupts::listen`].
+    pub fn of(signal: i32) -> Result<Interrupts, Failure> {
+        let failed = |error: std::io::Error| Failure::Own(format!("cannot listen for signals: {error}"));
         let (ours, handlers) = UnixStream::pair().map_err(failed)?;
         let arrivals = Async::new(ours).map_err(failed)?;
-        let signal = pipe::register(SIGINT, handlers).map_err(failed)?;
+        let signal = pipe::register(signal, handlers).map_err(failed)?;
         Ok(Interrupts { arrivals, signal })
     }
 

@@ -9,12 +9,18 @@ pub(crate) mod choose;
 mod commands;
 mod duration;
 mod exit;
+pub mod fleet;
 #[cfg(unix)]
 mod interrupts;
 #[cfg(not(unix))]
 #[path = "no_interrupts.rs"]
 mod interrupts;
+#[cfg(unix)]
+mod keys;
 mod login;
+#[cfg(unix)]
+mod modes;
+mod notify;
 mod outcome;
 mod patience;
 pub(crate) mod print;
@@ -23,7 +29,11 @@ mod sink;
 #[cfg(not(unix))]
 #[path = "blocking_sink.rs"]
 mod sink;
+#[cfg(unix)]
+mod tty;
 mod view;
+#[cfg(unix)]
+mod writer;
 
 use std::process::ExitCode;
 
@@ -33,7 +43,7 @@ use crate::client::failure::Failure;
 
 /// Does what the command line says and gives the code to exit with.
 pub fn run(cli: Cli) -> ExitCode {
-    let follows = matches!(cli.command, Command::Run(_) | Command::Wait { .. });
+    let follows = matches!(cli.command, Command::Run(_) | Command::Attach(_) | Command::Wait { .. });
     exit(smol::block_on(commands::dispatch(cli)), follows)
 }
 

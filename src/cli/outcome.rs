@@ -38,7 +38,10 @@ impl OutcomeBody {
             }
             (_, Some(Reason::Oom)) => Some(format!("run {run} was killed: it ran out of memory")),
             (Some(Status::TimedOut), _) => Some(format!("run {run} timed out")),
-            (Some(Status::Canceled), _) => Some(format!("run {run} was canceled")),
+            (Some(Status::Canceled), _) => {
+                let why = self.error.as_deref().map(|why| format!(": {}", printable(why))).unwrap_or_default();
+                Some(format!("run {run} was canceled{why}"))
+            }
             (Some(Status::Interrupted), Some(Reason::Shutdown)) => {
                 Some(format!("run {run} was interrupted: the daemon stopped"))
             }
@@ -80,6 +83,10 @@ mod tests {
         assert!(outcome("failed", "exited").complaint(1).is_none());
         assert!(outcome("failed", "signaled").complaint(1).is_none());
         assert_eq!(outcome("timed_out", "timeout").complaint(7).as_deref(), Some("run 7 timed out"));
+        assert_eq!(outcome("canceled", "canceled").complaint(7).as_deref(), Some("run 7 was canceled"));
+        let error = Some("run 6 failed, and it had to succeed".to_owned());
+        let needed = OutcomeBody { error, ..outcome("canceled", "dependency") }.complaint(7);
+        assert_eq!(needed.as_deref(), Some("run 7 was canceled: run 6 failed, and it had to succeed"));
     }
 
     #[test]

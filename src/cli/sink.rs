@@ -7,8 +7,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use async_io::Async;
+use futures_lite::future;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::Timespec;
+use rustix::fs::{FileType, OFlags, Timespec, fcntl_getfl, fstat};
 
 use crate::client::failure::Failure;
 use crate::event::Stream;
@@ -38,13 +39,19 @@ impl Outputs {
     /// As [`Sink::write`]; a closed standard error is none.
     pub async fn piece(&self, stream: Stream, bytes: &[u8]) -> Result<(), Failure> {
         match (stream, &self.err) {
-            (Stream::Stdout, _) => self.out.write(bytes).await,
+            (Stream::Stdout | Stream::Pty, _) => self.out.write(bytes).await,
             (Stream::Stderr, None) => Ok(()),
             (Stream::Stderr, Some(err)) => match err.write(bytes).await {
                 Err(Failure::OutputClosed) => Ok(()),
                 other => other,
             },
         }
+    }
+
+    /// Waits until nobody can read our standard output any more. A command that says nothing for long would not make us
+    /// find out by a write.
+    pub async fn closed(&self) -> Failure {
+        self.out.closed().await
     }
 
     /// Writes one line to standard output.
@@ -99,6 +106,32 @@ impl Sink {
         Ok(())
     }
 
+    /// Waits until the last reader of a pipe has gone; for ever where this is none.
+    pub async fn closed(&self) -> Failure {
+        if let Some(ready) = self.ready.as_ref().filter(|_| self.is_end_of_a_pipe()) {
+            // Of the end that is written to, the system tells as readable that nobody reads the other.
+            while ready.readable().await.is_ok() {
+                if self.has_no_reader() {
+                    return Failure::OutputClosed;
+                }
+                self.rest().await;
+            }
+        }
+        future::pending().await
+    }
+
+    /// Whether only what is written goes by it. What can be read from, as a terminal, is readable for other reasons.
+    fn is_end_of_a_pipe(&self) -> bool {
+        let is_pipe = fstat(&self.fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+        is_pipe && fcntl_getfl(&self.fd).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::WRONLY)
+    }
+
+    fn has_no_reader(&self) -> bool {
+        let mut fds = [PollFd::new(&self.fd, PollFlags::empty())];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+    }
+
     async fn wait(&self, ready: &Async<OwnedFd>) -> Result<(), Failure> {
         while !self.is_writable().map_err(failed)? {
             ready.writable().await.map_err(failed)?;
@@ -151,7 +184,7 @@ mod tests {
                 sink.write(&bytes).await.expect("written");
                 false
             };
-            assert!(futures_lite::future::or(late, wrote).await, "a pipe took a MiB that nobody read");
+            assert!(future::or(late, wrote).await, "a pipe took a MiB that nobody read");
         });
         drop(sink);
         let mut got = Vec::new();
@@ -165,5 +198,22 @@ mod tests {
         let sink = Sink::new(&writer).expect("open");
         drop(reader);
         assert!(matches!(smol::block_on(sink.write(b"x")), Err(Failure::OutputClosed)));
+    }
+
+    #[test]
+    fn a_gone_reader_is_noticed_without_a_write() {
+        let (reader, writer) = pipe();
+        let sink = Sink::new(&writer).expect("open");
+        let closed = Box::pin(sink.closed());
+        smol::block_on(async {
+            let late = async {
+                async_io::Timer::after(Duration::from_millis(50)).await;
+                None
+            };
+            let closed = future::or(late, async { Some(closed.await) });
+            assert!(closed.await.is_none(), "somebody may read it still");
+            drop(reader);
+            assert!(matches!(sink.closed().await, Failure::OutputClosed));
+        });
     }
 }

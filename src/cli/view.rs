@@ -7,7 +7,7 @@ use super::duration;
 use super::print::{Colour, shell_words};
 use crate::client::failure::Failure;
 use crate::clock::UnixMs;
-use crate::run::{Hold, Reason, Status};
+use crate::run::{Hold, Limits, Reason, Status, Usage};
 use crate::wire::{RunBody, Word};
 
 /// A run, as it was answered.
@@ -30,6 +30,7 @@ impl RunView {
         let reason = self.reason.as_ref().and_then(Word::known);
         match (self.status.known(), percent) {
             (Some(Status::Running), _) if self.cancel_requested_at.is_some() => "running, canceling".to_owned(),
+            (Some(Status::Running), _) if self.detached_since.is_some() => "running, detached".to_owned(),
             (Some(Status::Running), _) if !self.stopped_pids.is_empty() => "running, stopped".to_owned(),
             (Some(Status::Running), Some(percent)) => format!("running {percent:.0}%"),
             (Some(Status::Failed), _) => match (self.exit_code, self.signal, reason) {
@@ -89,6 +90,40 @@ impl RunView {
     /// For how long it has been there.
     pub fn age(&self, now: UnixMs) -> String {
         UnixMs::parse(&self.created_at).map(|created| duration::show_ms(now.0 - created.0)).unwrap_or_default()
+    }
+}
+
+/// Limits, as one would give them.
+pub fn limits_text(limits: &Limits) -> String {
+    let Limits { memory_bytes, cpu_percent, tasks } = limits;
+    let words = [
+        memory_bytes.map(|bytes| format!("memory {}", size_text(bytes))),
+        cpu_percent.map(|percent| format!("cpus {}", percent as f64 / 100.0)),
+        tasks.map(|tasks| format!("tasks {tasks}")),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// What a run has used, in a few words.
+pub fn usage_text(usage: &Usage) -> String {
+    let time = format!(
+        "{} of its own, {} in the kernel",
+        duration::show_ms(usage.user_ms),
+        duration::show_ms(usage.system_ms)
+    );
+    match usage.memory_peak_bytes {
+        Some(bytes) => format!("{time}; memory {} at most", size_text(bytes)),
+        None => time,
+    }
+}
+
+/// Bytes, in the largest unit of which there is one at least.
+fn size_text(bytes: i64) -> String {
+    let units = [("TiB", 1_i64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.iter().find(|(_, size)| bytes >= *size) {
+        Some((unit, size)) if bytes % size == 0 => format!("{} {unit}", bytes / size),
+        Some((unit, size)) => format!("{:.1} {unit}", bytes as f64 / *size as f64),
+        None => format!("{bytes} bytes"),
     }
 }
 

@@ -13,8 +13,6 @@ use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use base64::Engine as _;
-use futures_lite::future;
-use futures_lite::io::{AsyncRead, AsyncWrite};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -28,7 +26,7 @@ use smol_hyper::rt::FuturesIo;
 
 use super::failure::{Failure, Problem};
 use super::target::{Address, Target};
-use super::tls::Tls;
+use crate::dial::{Duplex, Tls, Unusable, beside, cause};
 #[cfg(unix)]
 use crate::state_dir::SOCKET_PATH_BYTES_MAX;
 use crate::timer::within;
@@ -37,6 +35,8 @@ use crate::timer::within;
 const CONNECT_S: u64 = 10;
 /// For an answer that does not wait for something: a slow card may take its time to commit.
 pub const ANSWER_S: u64 = 60;
+/// What to do where the daemon's certificate is from an authority that is not known.
+const ADVICE: &str = "name its certificate (PEM): --ca FILE, or RUNABOUT_CA";
 /// A page of runs with the longest scripts fits.
 const ANSWER_BYTES_MAX: usize = 128 << 20;
 /// An event's 16 KiB of control characters are 98 KiB of JSON.
@@ -44,10 +44,6 @@ const MESSAGE_BYTES_MAX: usize = 256 << 10;
 /// The library would take 128 KiB at once.
 const READ_BUFFER_BYTES: usize = 32 << 10;
 const SUBPROTOCOL: &str = "runabout.v1";
-
-/// A stream of bytes both ways, whatever is under it.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A WebSocket to the daemon.
 pub type Socket = WebSocketStream<Box<dyn Duplex>>;
@@ -59,23 +55,42 @@ pub struct Ask {
     pub method: Method,
     /// With what: a path of the API, with its query.
     pub path: String,
-    /// JSON.
+    /// Of the type below.
     pub body: Option<Vec<u8>>,
+    /// JSON unless told otherwise.
+    pub content_type: &'static str,
     /// `Idempotency-Key`.
     pub key: Option<String>,
+    /// On which condition.
+    pub only_if: Option<OnlyIf>,
     /// How long the answer may take.
     pub answer_s: u64,
+}
+
+/// On which condition something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnlyIf {
+    /// It is still of this version: `If-Match`.
+    Is(i64),
+    /// There is none yet: `If-None-Match: *`.
+    IsAbsent,
 }
 
 impl Ask {
     /// Without a body.
     pub fn new(method: Method, path: impl Into<String>) -> Ask {
-        Ask { method, path: path.into(), body: None, key: None, answer_s: ANSWER_S }
+        let (path, content_type) = (path.into(), "application/json");
+        Ask { method, path, body: None, content_type, key: None, only_if: None, answer_s: ANSWER_S }
     }
 
     /// For something to read.
     pub fn get(path: impl Into<String>) -> Ask {
         Ask::new(Method::GET, path)
+    }
+
+    /// With bytes as the body.
+    pub fn with_bytes(self, bytes: Vec<u8>) -> Ask {
+        Ask { body: Some(bytes), content_type: "application/octet-stream", ..self }
     }
 
     /// With a JSON body.
@@ -97,7 +112,7 @@ pub struct Daemon {
 impl Daemon {
     /// The daemon at that place; it need not be there.
     pub fn new(target: Target) -> Daemon {
-        Daemon { target, run_token: None, tls: Tls::default() }
+        Daemon { target, run_token: None, tls: Tls::new(ADVICE) }
     }
 
     /// The same, asked by the command of a run.
@@ -185,7 +200,7 @@ impl Daemon {
         Ok(WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config)).await)
     }
 
-    fn request(&self, ask: &Ask) -> Result<Request<Full<Bytes>>, Failure> {
+    pub(super) fn request(&self, ask: &Ask) -> Result<Request<Full<Bytes>>, Failure> {
         let (prefix, authority, token) = match &self.target {
             Target::Socket { .. } => ("", "localhost", None),
             Target::Network(address) => (&*address.prefix, &*address.authority, address.token.as_deref()),
@@ -202,14 +217,19 @@ impl Daemon {
         if let Some(key) = &ask.key {
             request = request.header("idempotency-key", header_value(key, "--key")?);
         }
+        match ask.only_if {
+            Some(OnlyIf::Is(version)) => request = request.header(header::IF_MATCH, format!("\"{version}\"")),
+            Some(OnlyIf::IsAbsent) => request = request.header(header::IF_NONE_MATCH, "*"),
+            None => {}
+        }
         if ask.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+            request = request.header(header::CONTENT_TYPE, ask.content_type);
         }
         let body = Full::new(Bytes::from(ask.body.clone().unwrap_or_default()));
         request.body(body).map_err(|error| Failure::Own(format!("cannot make a request for {}: {error}", ask.path)))
     }
 
-    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
+    pub(super) async fn read(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
         let status = response.status();
         let body = match Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await {
             Ok(body) => body.to_bytes(),
@@ -259,7 +279,7 @@ impl Daemon {
         Problem { detail: detail.into(), ..problem }
     }
 
-    async fn connect(&self) -> Result<Box<dyn Duplex>, Failure> {
+    pub(super) async fn connect(&self) -> Result<Box<dyn Duplex>, Failure> {
         match &self.target {
             #[cfg(not(unix))]
             Target::Socket { path, .. } => {
@@ -284,7 +304,12 @@ impl Daemon {
         if !address.https {
             return Ok(Box::new(stream));
         }
-        match self.tls.secure(stream, &address.host, address.ca.as_deref()).await? {
+        match self
+            .tls
+            .secure(stream, &address.host, address.ca.as_deref())
+            .await
+            .map_err(|Unusable(why)| Failure::Usage(why))?
+        {
             Ok(secured) => Ok(Box::new(secured)),
             Err(why) => Err(Failure::NoDaemon(format!("what answers at {} is not believed: {why}", self.target))),
         }
@@ -300,24 +325,18 @@ impl Daemon {
         Failure::NoDaemon(format!("what answers at {} is no Runabout daemon: {why}", self.target))
     }
 
-    fn lost(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
+    pub(super) fn lost(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
         Failure::Lost(format!("lost the daemon at {}: {}", self.target, cause(error)))
     }
 
-    async fn within<T>(&self, seconds: u64, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(super) async fn within<T>(
+        &self,
+        seconds: u64,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         let lost = || Failure::Lost(format!("the daemon at {} did not answer within {seconds} s", self.target));
         within(Duration::from_secs(seconds), work).await.unwrap_or_else(|| Err(lost()))
     }
-}
-
-/// Drives the connection while `work` uses it; its errors reach `work` by themselves.
-async fn beside<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
-    let drive = async {
-        connection.await;
-        future::pending().await
-    };
-    // The work is looked at first, so that an answer that came with the connection's end is not missed.
-    future::or(work, drive).await
 }
 
 async fn connect_tcp(address: &Address) -> io::Result<TcpStream> {
@@ -348,19 +367,6 @@ fn header_value(text: &str, what: &str) -> Result<HeaderValue, Failure> {
     match HeaderValue::from_str(text) {
         Ok(value) if visible => Ok(value),
         _ => Err(Failure::Usage(format!("{what}: only visible ASCII characters are allowed"))),
-    }
-}
-
-/// The innermost error's words, without the number that std adds.
-fn cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    let text = innermost.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
     }
 }
 

@@ -7,16 +7,16 @@ use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use async_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
-use futures_lite::StreamExt;
+use futures_lite::{FutureExt as _, StreamExt as _};
 
 use super::connection::{Daemon, Socket};
 use super::failure::{Failure, Problem};
 use super::patience::{Backoff, first_line};
-use crate::timer::within;
+use crate::timer::Quiet;
 use crate::wire::{Bookmark, Heard, OutcomeBody, ReceivedEvent, ReceivedGap};
 
 /// The daemon pings every 20 s: this long without anything, and nobody is there.
-const SILENCE_S: u64 = 65;
+const SILENCE: Duration = Duration::from_secs(65);
 /// A connection that lived this long was a good one.
 const GOOD_S: u64 = 10;
 /// The session was revoked or has expired.
@@ -43,6 +43,8 @@ pub struct Follower {
 struct Open {
     socket: Socket,
     since: Instant,
+    /// Nothing has come. A timer for each object would cost more than the object does.
+    silence: Quiet,
 }
 
 /// An object of a stream as it came: JSON on one line, without its end.
@@ -161,7 +163,7 @@ impl Follower {
         match self.daemon.upgrade(&path).await {
             Ok(socket) => {
                 self.met = true;
-                self.open = Some(Open { socket, since: Instant::now() });
+                self.open = Some(Open { socket, since: Instant::now(), silence: Quiet::new(SILENCE) });
                 Ok(None)
             }
             Err(failure) if self.met && failure.may_pass() => {
@@ -178,8 +180,14 @@ impl Follower {
 }
 
 async fn heard(open: &mut Open, bookmark: &mut Bookmark, subject: &str) -> Result<(Heard, Line), Broken> {
-    let silence = || Some(Err(Error::Io(std::io::ErrorKind::TimedOut.into())));
-    match within(Duration::from_secs(SILENCE_S), open.socket.next()).await.unwrap_or_else(silence) {
+    let Open { socket, silence, .. } = open;
+    let silent = async {
+        silence.over().await;
+        Some(Err(Error::Io(std::io::ErrorKind::TimedOut.into())))
+    };
+    let said = socket.next().or(silent).await;
+    silence.put_off();
+    match said {
         Some(Ok(Message::Text(text))) => {
             let heard = bookmark.hear(&text);
             let heard = heard.map_err(|misfit| Broken::Again(format!("the stream broke: {}", misfit.0)))?;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use futures_lite::stream::{self, Stream, StreamExt as _};
 use hyper::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::connection::{Ask, Daemon, encoded};
 use super::failure::Failure;
@@ -124,6 +126,28 @@ impl Client {
         self.asked(Ask::new(Method::POST, format!("/v1/runs/{run}/cancel"))).await
     }
 
+    /// Asks for anything else of the HTTP interface, once: a method, a path with its query, a body, and an
+    /// `Idempotency-Key`. Gives the answer's JSON, null where it is empty.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a method that is none; otherwise as [`Client::submit`].
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        key: Option<&str>,
+    ) -> Result<Value, Failure> {
+        let named = Method::from_bytes(method.as_bytes());
+        let method = named.map_err(|_| Failure::Usage(format!("{method}: no method of HTTP")))?;
+        let mut ask = Ask { key: key.map(str::to_owned), ..Ask::new(method, path) };
+        if let Some(body) = body {
+            ask = ask.with(body);
+        }
+        let answer = self.daemon().ask(&ask).await?;
+        if answer.is_empty() { Ok(Value::Null) } else { understood(&answer) }
+    }
+
     /// The events of a run after a cursor, and those to come; it ends behind the run's last. A cursor is `0` for all of
     /// them, `latest`, `-N` for the newest N, or the `cursor` of an earlier [`Delivery`].
     ///
@@ -146,9 +170,13 @@ impl Client {
     async fn asked(&self, ask: Ask) -> Result<Run, Failure> {
         let mut patience = Patience { met: false, at_most: Some(Duration::from_secs(LOST_S)) };
         let body = ask_until_answered(&self.daemon(), &ask, &mut patience, |_| ()).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| Failure::Own(format!("the daemon's answer cannot be understood: {error}")))
+        understood(&body)
     }
+}
+
+fn understood<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::Own(format!("the daemon's answer cannot be understood: {error}")))
 }
 
 impl Filter {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{Cidr, Config, Host, Listen, Origin, SocketRole};
 use crate::access::Role;
+use crate::run::{CPU_PERCENT_MAX, TASKS_MAX};
 
 /// One configuration key.
 pub(super) struct Key {
@@ -123,15 +124,21 @@ pub(super) const KEYS: &[Key] = &[
     number("limits", "stream_stall_s", 1, DAY_S, |config, n| config.limits.stream_stall_s = n),
     number("limits", "disk_free_bytes", 0, TIB, |config, n| config.limits.disk_free_bytes = n),
     number("limits", "output_bytes_per_run", 64 * 1_024, TIB, |config, n| config.limits.output_bytes_per_run = n),
+    number("limits", "artifact_bytes_per_run", 0, TIB, |config, n| config.limits.artifact_bytes_per_run = n),
     number("output", "flush_ms", 0, 60_000, |config, n| config.output.flush_ms = n),
     number("output", "flush_unwatched_ms", 0, 600_000, |config, n| config.output.flush_unwatched_ms = n),
     number("runs", "kill_grace_s", 0, 3_600, |config, n| config.runs.kill_grace_s = n),
     number("runs", "shutdown_grace_s", 0, 3_600, |config, n| config.runs.shutdown_grace_s = n),
+    number("runs", "memory_bytes_max", 0, TIB, |config, n| config.runs.memory_bytes_max = n as i64),
+    number("runs", "cpu_percent_max", 0, CPU_PERCENT_MAX as u64, |config, n| config.runs.cpu_percent_max = n as i64),
+    number("runs", "tasks_max", 0, TASKS_MAX as u64, |config, n| config.runs.tasks_max = n as i64),
     text("runs", "user", user, "a user's name or number, or \"\" for the daemon's own"),
     number("retention", "interval_s", 1, DAY_S, |config, n| config.retention.interval_s = n),
     number("retention", "db_bytes", 0, TIB, |config, n| config.retention.db_bytes = n),
+    number("retention", "artifact_bytes", 0, TIB, |config, n| config.retention.artifact_bytes = n),
     number("retention", "runs_days", 0, 36_500, |config, n| config.retention.runs_days = n),
     number("retention", "runs_count", 0, 100_000_000, |config, n| config.retention.runs_count = n),
+    number("retention", "cursor_days", 0, 36_500, |config, n| config.retention.cursor_days = n),
     number("sessions", "ttl_s", 0, 36_500 * DAY_S, |config, n| config.sessions.ttl_s = n),
     number("sessions", "enrollment_ttl_s", 1, 7 * DAY_S, |config, n| config.sessions.enrollment_ttl_s = n),
 ];

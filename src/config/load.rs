@@ -327,6 +327,7 @@ mod tests {
             stream_total_bytes = 8_388_608
             stream_stall_s = 120
             output_bytes_per_run = 67_108_864
+            artifact_bytes_per_run = 268_435_456
             disk_free_bytes = 8_388_608
             [output]
             flush_ms = 50
@@ -334,11 +335,16 @@ mod tests {
             [runs]
             kill_grace_s = 10
             shutdown_grace_s = 10
+            memory_bytes_max = 0
+            cpu_percent_max = 0
+            tasks_max = 0
             user = ""
             [retention]
             runs_days = 30
             runs_count = 10_000
+            cursor_days = 30
             db_bytes = 0
+            artifact_bytes = 0
             interval_s = 600
             [sessions]
             ttl_s = 2_592_000
@@ -346,8 +352,7 @@ mod tests {
         "#;
         let missing = |key: &&Key| !text.contains(&format!("\n            {} = ", key.name));
         assert_eq!(KEYS.iter().find(missing).map(Key::shown), None, "it has every key");
-        let path = file("default", text);
-        assert_eq!(load(&Flags::default(), env(&[]), Some(&path)), Ok(Config::default()));
+        assert_eq!(load(&Flags::default(), env(&[]), Some(&file("default", text))), Ok(Config::default()));
     }
 
     #[test]

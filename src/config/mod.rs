@@ -15,6 +15,7 @@ pub use net::{Authority, Cidr, Host, Origin};
 
 use crate::access::Role;
 use crate::accounts::Account;
+use crate::run;
 
 /// The whole configuration; valid by construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +122,9 @@ pub struct Limits {
     /// Bytes of a run's output that are kept: the first 1 MiB (half of it, where that is less) and the newest. Up to half
     /// as much again is stored. Guards the medium.
     pub output_bytes_per_run: u64,
+    /// Bytes that a run may leave as artifacts; beyond them the rest is removed. 0: commands get no directory for any. Guards
+    /// the medium.
+    pub artifact_bytes_per_run: u64,
 }
 
 impl Default for Limits {
@@ -140,6 +144,7 @@ impl Default for Limits {
             stream_stall_s: 120,
             disk_free_bytes: 8_388_608,
             output_bytes_per_run: 67_108_864,
+            artifact_bytes_per_run: 268_435_456,
         }
     }
 }
@@ -169,11 +174,36 @@ pub struct Runs {
     /// Name or number of the user that commands run as; `None` is the daemon's user. Guards the daemon against its
     /// operators.
     pub user: Option<String>,
+    /// The most bytes of memory of a run; 0: no limit. Guards the machine against its commands.
+    pub memory_bytes_max: i64,
+    /// The most processor time of a run, in hundredths of one processor's; 0: no limit.
+    pub cpu_percent_max: i64,
+    /// The most processes and threads of a run; 0: no limit.
+    pub tasks_max: i64,
+}
+
+impl Runs {
+    /// The most that a run may have.
+    pub fn most(&self) -> run::Limits {
+        let set = |most: i64| Some(most).filter(|most| *most > 0);
+        run::Limits {
+            memory_bytes: set(self.memory_bytes_max),
+            cpu_percent: set(self.cpu_percent_max),
+            tasks: set(self.tasks_max),
+        }
+    }
 }
 
 impl Default for Runs {
     fn default() -> Runs {
-        Runs { kill_grace_s: 10, shutdown_grace_s: 10, user: None }
+        Runs {
+            kill_grace_s: 10,
+            shutdown_grace_s: 10,
+            user: None,
+            memory_bytes_max: 0,
+            cpu_percent_max: 0,
+            tasks_max: 0,
+        }
     }
 }
 
@@ -185,10 +215,16 @@ pub struct Retention {
     /// Bytes that the database may use; for 0 see [`Retention::quota_bytes`]. Guards the medium. Output of live runs takes at
     /// most half of it.
     pub db_bytes: u64,
+    /// Bytes that the artifacts of all runs may have; for 0 see [`Retention::artifact_bytes_on`]. Beyond them those of the
+    /// oldest runs are removed. Guards the medium.
+    pub artifact_bytes: u64,
     /// Days that a finished run is kept; 0: for ever.
     pub runs_days: u64,
     /// Finished runs that are kept; 0: all. Guards the medium, and keeps lists readable.
     pub runs_count: u64,
+    /// Days that a durable cursor holds what its reader has not read, since it was last put; 0: for ever. Guards the medium
+    /// against readers that are gone.
+    pub cursor_days: u64,
 }
 
 impl Retention {
@@ -202,6 +238,18 @@ impl Retention {
     }
 }
 
+impl Retention {
+    /// Bytes that all artifacts may have on a file system of this size.
+    pub fn artifact_bytes_on(&self, file_system_bytes: u64) -> u64 {
+        match self.artifact_bytes {
+            0 => (file_system_bytes / 10).min(ARTIFACT_BYTES_MAX),
+            bytes => bytes,
+        }
+    }
+}
+
+/// The most of all artifacts when `retention.artifact_bytes` says nothing.
+const ARTIFACT_BYTES_MAX: u64 = 4_294_967_296;
 /// The largest quota when `retention.db_bytes` sets none.
 const QUOTA_BYTES_MAX: u64 = 1_073_741_824;
 /// The smallest quota; an empty database takes a tenth of it.
@@ -213,7 +261,14 @@ pub const CHECK_MS_MAX: u64 = 2_000;
 
 impl Default for Retention {
     fn default() -> Retention {
-        Retention { interval_s: 600, db_bytes: 0, runs_days: 30, runs_count: 10_000 }
+        Retention {
+            interval_s: 600,
+            db_bytes: 0,
+            artifact_bytes: 0,
+            runs_days: 30,
+            runs_count: 10_000,
+            cursor_days: 30,
+        }
     }
 }
 

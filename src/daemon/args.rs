@@ -15,6 +15,8 @@ pub struct ServeArgs {
     pub log: Option<String>,
     /// `--log-format`
     pub log_format: Option<String>,
+    /// `--stop-all`
+    pub stop_all: bool,
     /// `--check`
     pub check: bool,
 }

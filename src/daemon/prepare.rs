@@ -23,6 +23,8 @@ pub(super) struct Prepared {
     /// The account of `runs.user`, if it is set.
     pub account: Option<Account>,
     pub tls: Option<Arc<Tls>>,
+    /// Its stop ends also what survives it.
+    pub stop_all: bool,
 }
 
 /// Reads and checks the configuration; `None` after `--check`.
@@ -57,7 +59,7 @@ pub(super) fn prepare(args: &ServeArgs) -> Result<Option<Prepared>, Refusal> {
     for overridden in &config.overridden {
         log::warn!("{overridden}");
     }
-    Ok(Some(Prepared { config, state_dir, account, tls }))
+    Ok(Some(Prepared { config, state_dir, account, tls, stop_all: args.stop_all }))
 }
 
 /// For people: a file of the configuration that the daemon's user may not read.

@@ -11,7 +11,7 @@ use crate::event::{Kind, Stream};
 use crate::feed::test_feed::{FORM, TestFeed};
 use crate::run::RunId;
 use crate::scope::EventFilter;
-use crate::store::Change;
+use crate::store::{Change, QueueChange};
 
 const QUIET: Duration = Duration::from_millis(20);
 
@@ -121,7 +121,10 @@ fn a_reader_whose_channel_overflows_goes_back_to_the_pages() {
 fn a_run_that_is_moved_takes_its_events_to_the_other_queue() {
     let feed = TestFeed::new(256);
     feed.beside_the_fan_out(async {
-        feed.store().put_queue("gpu".into(), Some(1), Some(true)).await.expect("a queue");
+        feed.store()
+            .put_queue("gpu".into(), QueueChange { slots: Some(1), paused: Some(true), ..QueueChange::default() })
+            .await
+            .expect("a queue");
         let run = feed.submit("default").await;
         let filter = EventFilter::new(None, Some("gpu".into()), None);
         let mut follower = follow(&feed, &filter, 0).await;
@@ -141,7 +144,10 @@ fn a_run_that_is_moved_takes_its_events_to_the_other_queue() {
 fn what_is_deleted_under_a_reader_is_told_before_it_is_missed() {
     let feed = TestFeed::new(256);
     block_on(async {
-        feed.store().put_queue("gpu".into(), Some(1), Some(true)).await.expect("a queue");
+        feed.store()
+            .put_queue("gpu".into(), QueueChange { slots: Some(1), paused: Some(true), ..QueueChange::default() })
+            .await
+            .expect("a queue");
         let filter = EventFilter::new(None, Some("gpu".into()), None);
         let mut live = follow(&feed, &filter, 0).await;
         assert!(matches!(live.next().await, Ok(Step::CaughtUp(Position(0)))));
@@ -161,7 +167,10 @@ fn what_is_deleted_under_a_reader_is_told_before_it_is_missed() {
 
 /// A day's worth of everything: output and messages of several runs by turns, some of them deleted.
 async fn busy(feed: &TestFeed) -> Vec<RunId> {
-    feed.store().put_queue("gpu".into(), Some(1), Some(true)).await.expect("a queue");
+    feed.store()
+        .put_queue("gpu".into(), QueueChange { slots: Some(1), paused: Some(true), ..QueueChange::default() })
+        .await
+        .expect("a queue");
     let mut runs = Vec::new();
     for nth in 0..8 {
         runs.push(feed.submit(if nth % 3 == 0 { "gpu" } else { "default" }).await);

@@ -13,7 +13,7 @@ use crate::event::{Event, Kind, OUTPUT_BYTES_MAX, Stream};
 use crate::feed::test_feed::{FORM, TestFeed};
 use crate::numbers::{RunId, Seq};
 use crate::scope::EventFilter;
-use crate::store::{Cancel, Change, Intake, StoreConfig};
+use crate::store::{Cancel, Change, Intake, QueueChange, StoreConfig};
 use crate::timer::within;
 
 /// Events that a mailbox holds: few, so that readers lag.
@@ -290,7 +290,7 @@ proptest! {
     fn every_event_is_given_once_and_in_order_or_told_as_gone(acts in prop::collection::vec(act(), 1..60)) {
         block_on(async {
             let mut model = Model::new();
-            model.feed.store().put_queue("gpu".into(), Some(1), Some(true)).await.expect("a queue");
+            model.feed.store().put_queue("gpu".into(), QueueChange { slots: Some(1), paused: Some(true), ..QueueChange::default() }).await.expect("a queue");
             model.act(Act::Submit { in_gpu: false }).await;
             for act in acts {
                 model.act(act).await;

@@ -14,16 +14,20 @@ use super::address::PageAddress;
 use super::open_streams::OpenStreams;
 use super::query::Query;
 use crate::access::Identity;
+use crate::artifacts::Artifacts;
 use crate::clock::UnixMs;
 use crate::config::Config;
 use crate::feed::{Hub, Share};
 use crate::free_space::FreeSpace;
+use crate::hooks::Own;
 use crate::http::body::Body;
 use crate::http::error::Problem;
 use crate::http::head::Head;
 use crate::http::middleware::grant::Grant;
 use crate::http::server::reply::Whole;
 use crate::http::types::fields::Fields;
+use crate::http::types::limits::Offered;
+use crate::inputs::Inputs;
 use crate::maintenance::Maintenance;
 use crate::metrics::Metrics;
 use crate::run::RunId;
@@ -46,10 +50,16 @@ pub struct App(Arc<AppParts>);
 pub struct AppParts {
     /// Runs, events, queues, sessions.
     pub store: Store,
+    /// The files that runs left.
+    pub artifacts: Artifacts,
     /// Readers, and the fan-out to them.
     pub hub: Hub,
+    /// Whose keeper does not answer.
+    pub detached: Detached,
     /// Which processes a signal has stopped.
     pub stopped_processes: StoppedProcesses,
+    /// What is sent to commands that run.
+    pub inputs: Inputs,
     /// Requests for a pass of maintenance.
     pub maintenance: Maintenance,
     /// Figures for `/metrics`.
@@ -66,10 +76,14 @@ pub struct AppParts {
     pub searches: Semaphore,
     /// Spawns the task of a stream.
     pub spawn: Spawn,
+    /// Which limits runs can be given.
+    pub limits: Offered,
     /// The user that commands run as.
     pub user: String,
     /// The address of the web page, where it listens on TCP.
     pub page: Option<PageAddress>,
+    /// Where the daemon itself listens: no target of a hook.
+    pub own: Own,
     /// When the daemon started.
     pub started_at: UnixMs,
     /// The database's file, for its size.
@@ -84,6 +98,9 @@ pub const SEARCHES_MAX: usize = 2;
 
 /// Says which processes of these runs are stopped, as by SIGSTOP. Runs without any are left out.
 pub type StoppedProcesses = Arc<dyn Fn(BTreeSet<RunId>) -> Boxed<BTreeMap<RunId, Vec<i32>>> + Send + Sync>;
+
+/// Says of which runs that survive the daemon nothing is heard, and since when.
+pub type Detached = Arc<dyn Fn() -> BTreeMap<RunId, UnixMs> + Send + Sync>;
 
 /// Puts a task on the one executor.
 pub type Spawn = Arc<dyn Fn(Boxed<()>) + Send + Sync>;
@@ -188,13 +205,23 @@ pub async fn body(request: &Request) -> Result<Vec<u8>, Problem> {
     }
 }
 
+/// The whole body, of whatever type and of at most so many bytes.
+pub async fn body_of_at_most(request: &Request, bytes_max: usize) -> Result<Vec<u8>, Problem> {
+    match request.ext::<Body>() {
+        Some(body) => while_let_in(request, body.read_at_most(bytes_max)).await,
+        None => Ok(Vec::new()),
+    }
+}
+
 /// The type of the body, which must be one of `types`, and the body. An empty body needs no type.
 pub async fn typed_body(request: &Request, types: &[&str]) -> Result<(String, Vec<u8>), Problem> {
     let content_type = content_type(request)?;
     let wanted = || unsupported(&content_type, &types.join("' or 'Content-Type: "));
     let is_known = types.contains(&content_type.as_str());
+    // What is empty is nothing of its type: curl gives one to `-d ''`, too.
+    let is_empty = request.ext::<Body>().is_none_or(Body::is_empty);
     let is_announced = request.ext::<Body>().is_some_and(Body::is_announced);
-    if !is_known && (is_announced || !content_type.is_empty()) {
+    if !is_known && !is_empty && (is_announced || !content_type.is_empty()) {
         return Err(wanted());
     }
     let body = body(request).await?;

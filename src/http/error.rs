@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use hyper::StatusCode;
 use serde_json::{Value, json};
 
+use crate::inputs::Untaken;
 use crate::job::ParamError;
+use crate::numbers::{EventId, RunId};
 use crate::store::{Fault, Refusal, Shortage, StoreError};
 use crate::text;
 use crate::wire::ProblemBody;
@@ -68,6 +70,14 @@ problems! {
     queue_not_found = 404,
     /// No such job.
     job_not_found = 404,
+    /// No such hook.
+    hook_not_found = 404,
+    /// The hook has no such delivery, or not any more.
+    delivery_not_found = 404,
+    /// No such durable cursor.
+    cursor_not_found = 404,
+    /// No such artifact of the run.
+    artifact_not_found = 404,
     /// A known path; `Allow` says what may be done there.
     method_not_allowed = 405,
     /// A body that took too long.
@@ -88,30 +98,52 @@ problems! {
     queue_not_empty = 409,
     /// Another job follows it.
     job_followed = 409,
+    /// The hook is disabled: nothing is sent.
+    hook_disabled = 409,
     /// A cursor beyond the newest event.
     cursor_ahead = 409,
     /// A cursor of another database.
     instance_changed = 409,
+    /// No command of the run is under way.
+    run_not_running = 409,
+    /// The command takes no input, or no more of it.
+    no_stdin = 409,
+    /// Somebody else writes to the command.
+    stdin_busy = 409,
+    /// The command has no terminal.
+    no_terminal = 409,
     /// The run was there and is gone.
     run_pruned = 410,
+    /// The artifact was there and is gone, or is not what it was.
+    artifact_gone = 410,
     /// It is not what `If-Match` says.
     precondition_failed = 412,
     /// A body that is too long.
     body_too_large = 413,
     /// A body of a type that is not read here.
     unsupported_media_type = 415,
+    /// None of it is in the range that is asked for.
+    range_not_satisfiable = 416,
     /// A `Host` that is not answered to.
     host_not_allowed = 421,
     /// Well-formed, but wrong. Use [`Problem::violations`].
     invalid = 422,
     /// Another body under a key that was used.
     idempotency_mismatch = 422,
+    /// A limit that cannot be enforced here.
+    limits_unavailable = 422,
     /// A WebSocket of another version.
     upgrade_required = 426,
     /// Too many runs wait.
     queue_full = 429,
+    /// The command has not read what was sent before.
+    stdin_full = 429,
     /// As many jobs as there may be.
     too_many_jobs = 429,
+    /// As many hooks as there may be.
+    too_many_hooks = 429,
+    /// As many durable cursors as there may be.
+    too_many_cursors = 429,
     /// Too many bad tokens from one address.
     rate_limited = 429,
     /// A fault of the daemon; its log says more.
@@ -138,7 +170,9 @@ impl Problem {
                 detail.push_str(&format!("{separator}and {} more", violations.len() - nth));
                 break;
             }
-            detail.push_str(&format!("{separator}{field}: {message}"));
+            // What is wrong with the whole body has no field.
+            let colon = if field.is_empty() { "" } else { ": " };
+            detail.push_str(&format!("{separator}{field}{colon}{message}"));
         }
         Problem::invalid(detail).with_details(json!({ "violations": violations }))
     }
@@ -155,6 +189,32 @@ impl Problem {
     /// 401 with `WWW-Authenticate`.
     pub fn challenge(detail: impl Into<String>) -> Problem {
         Problem::unauthorized(detail).with_header("www-authenticate", "Bearer")
+    }
+
+    /// Why a command did not get what was sent to it.
+    pub fn untaken(run: RunId, why: Untaken) -> Problem {
+        match why {
+            Untaken::NotRunning => Problem::run_not_running(format!(
+                "no command of run {run} is under way here; send again once its `started` event has come"
+            )),
+            Untaken::NoInput => Problem::no_stdin(format!(
+                "run {run} takes no input; that has to be asked for at its submit, with \"stdin\": \"open\""
+            )),
+            Untaken::Ended => Problem::no_stdin(format!(
+                "run {run} takes no more input: its end was sent, or the command has closed it"
+            )),
+            Untaken::NoTerminal => Problem::no_terminal(format!(
+                "run {run} has no terminal; that has to be asked for at its submit, with \"pty\": {{}}"
+            )),
+            Untaken::Full => Problem::stdin_full(format!(
+                "the command of run {run} has not read what was sent before; nothing was taken, send it again"
+            ))
+            .retry_after_s(1),
+            Untaken::Busy { name, idle_in } => {
+                Problem::stdin_busy(format!("{name} writes to run {run}; with take=true you do, in its place"))
+                    .with_details(json!({ "writer": name, "idle_in_s": idle_in.as_secs() + 1 }))
+            }
+        }
     }
 
     /// 405 for a path that is known; `allow` is the list for `Allow`.
@@ -234,6 +294,22 @@ impl From<Refusal> for Problem {
             Refusal::TooManyJobs { limit } => {
                 Problem::too_many_jobs(detail).retry_after_s(ROOM_RETRY_S).with_details(json!({ "limit": limit }))
             }
+            Refusal::HookNotFound(_) => Problem::hook_not_found(detail),
+            Refusal::HookDisabled(_) => Problem::hook_disabled(detail),
+            Refusal::DeliveryNotFound { .. } => Problem::delivery_not_found(detail),
+            Refusal::TooManyHooks { limit } => {
+                Problem::too_many_hooks(detail).retry_after_s(ROOM_RETRY_S).with_details(json!({ "limit": limit }))
+            }
+            Refusal::CursorNotFound(_) => Problem::cursor_not_found(detail),
+            Refusal::TooManyCursors { limit } => {
+                Problem::too_many_cursors(detail).retry_after_s(ROOM_RETRY_S).with_details(json!({ "limit": limit }))
+            }
+            Refusal::CursorAhead { instance, last } => {
+                Problem::cursor_ahead(detail).with_details(newest(last, &instance))
+            }
+            Refusal::InstanceChanged { instance, last } => {
+                Problem::instance_changed(detail).with_details(newest(last, &instance))
+            }
             Refusal::ParamsInvalid(wrong) => {
                 let told = |error: &ParamError| {
                     Violation::new(format!("params.{}", error.name), error.reason, error.message.clone())
@@ -241,16 +317,26 @@ impl From<Refusal> for Problem {
                 Problem::violations(wrong.iter().map(told).collect())
             }
             Refusal::NoRoom(shortage) => {
-                Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S).with_details(match shortage {
-                    Shortage::Disk { free_bytes, needed_bytes, .. } => {
-                        json!({ "free_bytes": free_bytes, "needed_bytes": needed_bytes })
-                    }
-                    Shortage::Quota { used_bytes, quota_bytes } => {
-                        json!({ "used_bytes": used_bytes, "quota_bytes": quota_bytes })
-                    }
-                })
+                Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S).with_details(figures(shortage))
             }
             Refusal::ReadOnly => Problem::storage_unavailable(detail).retry_after_s(STORAGE_RETRY_S),
+        }
+    }
+}
+
+/// Where the events of all runs stand, for who has a cursor that leads nowhere.
+fn newest(last: EventId, instance: &str) -> Value {
+    json!({ "last_id": last, "instance": instance })
+}
+
+/// What there is too little of.
+fn figures(shortage: Shortage) -> Value {
+    match shortage {
+        Shortage::Disk { free_bytes, needed_bytes, .. } => {
+            json!({ "free_bytes": free_bytes, "needed_bytes": needed_bytes })
+        }
+        Shortage::Quota { used_bytes, quota_bytes } => {
+            json!({ "used_bytes": used_bytes, "quota_bytes": quota_bytes })
         }
     }
 }
@@ -266,6 +352,7 @@ impl From<StoreError> for Problem {
         match fault {
             Fault::NoSuchMove { .. } => Problem::internal(detail),
             Fault::Full => Problem::storage_full(detail).retry_after_s(ROOM_RETRY_S),
+            Fault::Stopping => Problem::unavailable(detail).retry_after_s(STORAGE_RETRY_S),
             Fault::ReadOnly
             | Fault::Displaced
             | Fault::Io { .. }

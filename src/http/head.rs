@@ -3,7 +3,7 @@
 //! A value that is not visible ASCII, or a header that came twice, never reaches a handler: it gets a 400 to answer with.
 
 use hyper::http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, SEC_WEBSOCKET_KEY,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -57,7 +57,11 @@ impl Head {
         once(&self.headers, &IF_MATCH)
     }
 
-    fn if_none_match(&self) -> Result<Option<&str>, Problem> {
+    /// `If-None-Match`.
+    ///
+    /// # Errors
+    /// See [`Head::accept`].
+    pub fn if_none_match(&self) -> Result<Option<&str>, Problem> {
         once(&self.headers, &IF_NONE_MATCH)
     }
 
@@ -68,6 +72,22 @@ impl Head {
     pub fn knows(&self, tag: &str) -> Result<bool, Problem> {
         let mut tags = self.if_none_match()?.unwrap_or_default().split(',').map(str::trim);
         Ok(tags.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag))
+    }
+
+    /// `Range`.
+    ///
+    /// # Errors
+    /// See [`Head::accept`].
+    pub fn range(&self) -> Result<Option<&str>, Problem> {
+        once(&self.headers, &RANGE)
+    }
+
+    /// `If-Range`.
+    ///
+    /// # Errors
+    /// See [`Head::accept`].
+    pub fn if_range(&self) -> Result<Option<&str>, Problem> {
+        once(&self.headers, &IF_RANGE)
     }
 
     /// `Idempotency-Key`.

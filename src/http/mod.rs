@@ -9,6 +9,8 @@ pub mod app;
 pub mod audit;
 pub mod body;
 pub mod error;
+#[cfg(fuzzing)]
+pub mod fuzzed;
 pub mod handlers;
 pub mod head;
 pub mod middleware;

@@ -7,7 +7,8 @@ use tide::{Response, Server};
 use super::app::{Answer, App, Request, identity, run_id};
 use super::audit::Asker;
 use super::handlers::{
-    all_events, bulk, drain, enrollment, events, jobs, log, openapi, queues, runs, search, sessions, system,
+    all_events, artifacts, bulk, cursors, drain, enrollment, events, hooks, input, jobs, log, openapi, queues, runs,
+    search, sessions, system,
 };
 use super::page;
 use super::server::bridge::RouteLabel;
@@ -83,8 +84,16 @@ routes! {
     Post   "/v1/runs/:id/retry"        OPERATOR        runs::retry;
     Get    "/v1/runs/:id/events"       VIEWER_OR_JOB   events::read;
     Post   "/v1/runs/:id/events"       OPERATOR_OR_RUN events::append;
+    Post   "/v1/runs/:id/stdin"        OPERATOR        input::send;
+    Post   "/v1/runs/:id/resize"       OPERATOR        input::resize;
     Get    "/v1/runs/:id/log"          VIEWER_OR_JOB   log::read;
+    Get    "/v1/runs/:id/artifacts"    VIEWER_OR_JOB   artifacts::list;
+    Get    "/v1/runs/:id/artifacts/*"  VIEWER_OR_JOB   artifacts::read;
     Get    "/v1/events"                VIEWER          all_events::read;
+    Get    "/v1/cursors"               VIEWER          cursors::list;
+    Get    "/v1/cursors/:name"         VIEWER          cursors::get;
+    Put    "/v1/cursors/:name"         OPERATOR        cursors::put;
+    Delete "/v1/cursors/:name"         OPERATOR        cursors::delete;
     Get    "/v1/search"                VIEWER          search::read;
     Get    "/v1/jobs"                  VIEWER_OR_JOB   jobs::list;
     Post   "/v1/jobs/preview"          VIEWER          jobs::preview;
@@ -94,6 +103,14 @@ routes! {
     Delete "/v1/jobs/:name"            OPERATOR        jobs::delete;
     Post   "/v1/jobs/:name/runs"       OPERATOR_OR_JOB jobs::start;
     Get    "/v1/jobs/:name/firings"    VIEWER_OR_JOB   jobs::firings;
+    Get    "/v1/hooks"                 ADMIN           hooks::list;
+    Get    "/v1/hooks/:name"           ADMIN           hooks::get;
+    Put    "/v1/hooks/:name"           ADMIN           hooks::put;
+    Patch  "/v1/hooks/:name"           ADMIN           hooks::change;
+    Delete "/v1/hooks/:name"           ADMIN           hooks::delete;
+    Post   "/v1/hooks/:name/test"      ADMIN           hooks::test;
+    Get    "/v1/hooks/:name/deliveries" ADMIN          hooks::deliveries;
+    Post   "/v1/hooks/:name/deliveries/:id/redeliver" ADMIN hooks::redeliver;
     Get    "/v1/queues"                VIEWER          queues::list;
     Get    "/v1/queues/:name"          VIEWER          queues::get;
     Put    "/v1/queues/:name"          ADMIN           queues::put;

@@ -8,8 +8,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::numbers;
+
 /// Characters of a text, unless a parameter says otherwise.
 const TEXT_CHARS: i64 = 1_000;
+/// Characters that a parameter may allow a text, at most.
+pub const TEXT_CHARS_MAX: i64 = 16_384;
+/// Texts that a parameter may offer to choose from, at most.
+pub const CHOICES_MAX: usize = 200;
 
 /// One parameter: its type, what is allowed, and what counts where nothing is said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,8 +81,8 @@ impl Param {
     /// What is wrong with the parameter itself, if anything is.
     pub fn check(&self) -> Result<(), String> {
         match self {
-            Param::Choice { of, .. } if of.is_empty() || of.len() > 200 => {
-                return Err("of must have 1 to 200 texts".into());
+            Param::Choice { of, .. } if of.is_empty() || of.len() > CHOICES_MAX => {
+                return Err(format!("of must have 1 to {CHOICES_MAX} texts"));
             }
             Param::Choice { of, .. } if of.iter().any(|text| text.contains('\0') || text.len() > 1_000) => {
                 return Err("of must have texts of at most 1000 bytes, without NUL".into());
@@ -84,8 +90,8 @@ impl Param {
             Param::Integer { min: Some(min), max: Some(max), .. } if min > max => {
                 return Err("min must not be more than max".into());
             }
-            Param::Text { max: Some(max), .. } if !(1..=16_384).contains(max) => {
-                return Err("max must be between 1 and 16384".into());
+            Param::Text { max: Some(max), .. } if !(1..=TEXT_CHARS_MAX).contains(max) => {
+                return Err(format!("max must be between 1 and {TEXT_CHARS_MAX}"));
             }
             _ => {}
         }
@@ -115,10 +121,14 @@ impl Param {
                 found.map(str::to_owned).ok_or_else(|| ("value", format!("must be one of {}", of.join(", "))))
             }
             Param::Integer { min, max, .. } => {
-                let number = value.as_i64().ok_or(("type", "must be a whole number".to_owned()))?;
+                let number = numbers::whole(value).ok_or(("type", "must be a whole number".to_owned()))?;
                 if min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
-                    let bound = |bound: &Option<i64>| bound.map_or("any".to_owned(), |number| number.to_string());
-                    return Err(("range", format!("must be between {} and {}", bound(min), bound(max))));
+                    let allowed = match (min, max) {
+                        (Some(min), Some(max)) => format!("between {min} and {max}"),
+                        (Some(min), None) => format!("at least {min}"),
+                        (None, max) => format!("at most {}", max.unwrap_or(i64::MAX)),
+                    };
+                    return Err(("range", format!("must be {allowed}")));
                 }
                 Ok(number.to_string())
             }

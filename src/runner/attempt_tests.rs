@@ -7,9 +7,11 @@ use async_io::block_on;
 
 use super::*;
 use crate::event::Stream;
-use crate::run::{Command, Options};
+use crate::inputs::Inputs;
+use crate::run::{Ask, Command, Left, Options, RunId};
 use crate::run_tokens::RunTokens;
-use crate::runner::{Environment, Running, procfs};
+use crate::runner::graces::AFTERMATH;
+use crate::runner::{Environment, Graces, Groups, Running, procfs};
 use crate::store::backlog::{Backlog, Piece};
 
 const GRACES: Graces = Graces { kill: Duration::from_secs(10), shutdown: Duration::from_secs(10) };
@@ -39,6 +41,7 @@ impl Fate {
 pub(in crate::runner) struct Trial {
     pub(in crate::runner) claimed: Claimed,
     running: Running,
+    inputs: Inputs,
     graces: Graces,
     commit: Duration,
     printed: Printed,
@@ -46,7 +49,7 @@ pub(in crate::runner) struct Trial {
 
 /// What it printed so far, by stream.
 #[derive(Clone, Default)]
-struct Printed(Arc<Mutex<[Vec<u8>; 2]>>);
+struct Printed(Arc<Mutex<[Vec<u8>; Stream::ALL.len()]>>);
 
 impl Printed {
     fn add(&self, pieces: &[Piece]) {
@@ -55,7 +58,7 @@ impl Printed {
         }
     }
 
-    fn texts(&self) -> [String; 2] {
+    fn texts(&self) -> [String; Stream::ALL.len()] {
         let bytes = self.0.lock().expect("one thread").clone();
         bytes.map(|bytes| String::from_utf8(bytes).expect("utf-8"))
     }
@@ -88,11 +91,13 @@ impl Trial {
             stdin: None,
             timeout_s: None,
             options: Options::default(),
+            artifacts_dir: None,
             waited_ms: 0,
         };
         Trial {
             claimed,
             running: Running::default(),
+            inputs: Inputs::default(),
             graces: GRACES,
             commit: Duration::ZERO,
             printed: Printed::default(),
@@ -134,16 +139,19 @@ impl Trial {
         let switch = self.running.register(RunId(7));
         let mut outlet = Outlet::new(backlog.open(RunId(7)));
         let executed = async {
+            let options = &self.claimed.options;
+            let input = self.inputs.open(RunId(7), options.stdin.is_some(), options.pty);
             let token = RunTokens::default().issue(RunId(7)).expect("random");
-            let (child, pipes) = match Child::spawn(&Environment::new(INSTANCE), &self.claimed, &token) {
+            let (groups, environment) = (Groups::none("a test"), Environment::new(INSTANCE));
+            let (child, mut pipes) = match Child::spawn(&environment, &groups, &self.claimed, &token, input) {
                 Ok(started) => started,
                 Err(unstarted) => return (None, Exit::SpawnFailed(unstarted.why)),
             };
             switch.set_session(child.session());
             let deadline = self.claimed.timeout_s.and_then(deadline_after);
-            let asked = supervise(&child, pipes, &mut outlet, &switch, self.graces, deadline).await;
+            let asked = supervise(&child, &mut pipes, &mut outlet, &switch, self.graces, deadline, Left::Leave).await;
             switch.set_session(None);
-            (asked, child.exit())
+            (asked, child.exit().exit)
         };
         let committing = async {
             loop {
@@ -169,7 +177,7 @@ impl Trial {
         let (asked, exit) = block_on(future::or(executed, future::or(committing, future::or(beside, late))));
         let took = began.elapsed();
         self.printed.add(&backlog.take_all(RunId(7)));
-        let [stdout, stderr] = self.printed.texts();
+        let [stdout, stderr, _] = self.printed.texts();
         Fate { asked, exit, stdout, stderr, took }
     }
 }
@@ -306,5 +314,4 @@ fn output_is_the_commands_bytes() {
     let ended = Trial::script("i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done").end();
     let expected: String = (0..3000).map(|number| format!("line {number}\n")).collect();
     assert_eq!(ended.stdout, expected);
-    assert_eq!(Stream::ALL.len(), 2);
 }

@@ -6,13 +6,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event_listener::Event;
-use rustix::process::{
-    Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, child_subreaper, getpid, waitid, waitpid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, child_subreaper, getpid, waitid, waitpid};
 
-use super::{member, procfs};
-use crate::run::Exit;
+use crate::process::{pidfds_are_there, procfs};
+use crate::run::{Exit, Usage};
 use crate::signals::RepeatedSignal;
+use crate::system;
 
 /// Notified when a child may have ended; one for the process, as SIGCHLD is.
 static ENDED: Event = Event::new();
@@ -21,7 +20,7 @@ static UNREAPED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// Whether [`watch`] is needed here.
 pub fn are_to_be_watched() -> bool {
-    !member::are_there() || is_heir()
+    !pidfds_are_there() || is_heir()
 }
 
 /// Passes every SIGCHLD on, and reaps children that no attempt owns; `is_owned` says which are owned.
@@ -47,14 +46,29 @@ pub(super) async fn ended(pid: Pid) {
     }
 }
 
-/// Reaps a child and returns how it ended; `None` when it is not dead.
-pub(super) fn reap(pid: Pid) -> Option<Exit> {
-    match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
-        Ok(Some(status)) => Some(exit_of(&status)),
+/// Whether SIGKILL was the end of a dead child, which stays unreaped.
+pub(super) fn was_killed(pid: Pid) -> bool {
+    let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let seen = waitid(WaitId::Pid(pid), peek);
+    seen.is_ok_and(|seen| seen.is_some_and(|status| status.terminating_signal() == Some(Signal::KILL.as_raw())))
+}
+
+/// Reaps a child and returns how it ended and what it used; `None` when it is not dead.
+pub(super) fn reap(pid: Pid) -> Option<(Exit, Option<Usage>)> {
+    match system::reap(pid.as_raw_nonzero().get()) {
+        Ok(Some(reaped)) => {
+            let exit = match (reaped.code, reaped.signal) {
+                (Some(code), _) => Exit::Code(code),
+                (None, Some(signal)) => Exit::Signal(signal),
+                (None, None) => Exit::Unknown,
+            };
+            let memory_peak_bytes = Some(reaped.memory_peak_bytes);
+            Some((exit, Some(Usage { user_ms: reaped.user_ms, system_ms: reaped.system_ms, memory_peak_bytes })))
+        }
         Ok(None) => None,
         Err(error) => {
             log::error!("process {pid:?} was reaped by somebody else: {error}");
-            Some(Exit::Unknown)
+            Some((Exit::Unknown, None))
         }
     }
 }
@@ -71,14 +85,6 @@ pub(super) fn reap_left() {
 
 fn unreaped() -> MutexGuard<'static, Vec<Pid>> {
     UNREAPED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn exit_of(status: &WaitIdStatus) -> Exit {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Unknown,
-    }
 }
 
 /// Whether processes whose parents died become children of the daemon.

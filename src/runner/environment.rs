@@ -3,23 +3,25 @@
 //! Never changes the daemon's own, and names no secret in an error.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::fs::{Access, access};
-
-use super::oom_score::OomScore;
-use super::procfs;
-use super::program::reason;
 use crate::accounts::{Account, user_name};
+use crate::process::{Description, Directory, OomScore, procfs};
+use crate::run::Command;
 use crate::run_tokens::RunToken;
 use crate::store::Claimed;
 
 /// Variables that systemd sets for the daemon alone; commands do not inherit them, nor any `RUNABOUT_…`.
 const PRIVATE: &[&str] = &["NOTIFY_SOCKET", "INVOCATION_ID", "JOURNAL_STREAM", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"];
 const PRIVATE_PREFIXES: &[&str] = &["RUNABOUT_", "LISTEN_", "WATCHDOG_"];
+
+/// What a terminal is like unless the submit says otherwise: what nearly all that draw one can do.
+const TERM: &str = "xterm-256color";
+
+const NULL: &str = "/dev/null";
 
 /// What all commands of this daemon have in common; made once, at the start.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Environment {
     instance: String,
     boot_id: String,
     oom_score: OomScore,
+    /// `/dev/null`, of which there is another descriptor sooner than it is opened.
+    null: Option<File>,
     /// Where a command reaches the daemon.
     url: Option<String>,
     /// The daemon's Unix socket.
@@ -46,7 +50,8 @@ impl Environment {
         let own = || Account::find(&rustix::process::getuid().as_raw().to_string());
         let home = home.or_else(|| own()?.home);
         let (instance, boot_id, oom_score) = (instance.to_owned(), procfs::boot_id(), OomScore::by_trial());
-        Environment { inherited, home, instance, boot_id, oom_score, url: None, socket: None, account: None }
+        let null = File::open(NULL).ok();
+        Environment { inherited, home, instance, boot_id, oom_score, null, url: None, socket: None, account: None }
     }
 
     /// The same, where commands reach the daemon at this URL and socket.
@@ -88,6 +93,11 @@ impl Environment {
         &self.oom_score
     }
 
+    /// A descriptor that stands for nothing.
+    pub(super) fn spare(&self) -> io::Result<File> {
+        self.null.as_ref().map_or_else(|| File::open(NULL), File::try_clone)
+    }
+
     /// The id of this boot.
     pub fn boot_id(&self) -> &str {
         &self.boot_id
@@ -98,10 +108,16 @@ impl Environment {
         let own = |(key, value): (&str, String)| (OsString::from(key), OsString::from(value));
         let mut all = self.inherited.clone();
         all.push(own(("PYTHONUNBUFFERED", "1".to_owned())));
+        if claimed.options.pty.is_some() {
+            // What the daemon's own terminal is like does not hold for this one.
+            all.retain(|(key, _)| key != "COLUMNS" && key != "LINES");
+            all.push(own(("TERM", TERM.to_owned())));
+        }
         all.extend(claimed.env.iter().map(|(key, value)| (key.into(), value.into())));
         all.push(own(("RUNABOUT_RUN_ID", claimed.run.to_string())));
         all.push(own(("RUNABOUT_ATTEMPT", claimed.attempt.to_string())));
         all.push(own(("RUNABOUT_INSTANCE", self.instance.clone())));
+        all.extend(claimed.artifacts_dir.iter().map(|dir| ("RUNABOUT_ARTIFACTS".into(), dir.into())));
         all.extend(self.url.iter().map(|url| own(("RUNABOUT_URL", url.clone()))));
         // Another user reaches the socket only where it was made for that; then it is the URL, too.
         let by_socket = self.becomes().is_none() || self.url.as_ref().is_some_and(|url| url.starts_with("unix:"));
@@ -110,33 +126,28 @@ impl Environment {
         all
     }
 
-    /// The directories that the command may start in, of which a child takes the first that it can enter.
-    pub fn directories(&self, claimed: &Claimed) -> Vec<PathBuf> {
-        match &claimed.cwd {
-            Some(asked) => vec![PathBuf::from(asked)],
-            None => self.home.iter().cloned().chain([PathBuf::from("/")]).collect(),
+    /// The command as it is to be started.
+    pub fn describe(&self, claimed: &Claimed, token: &RunToken) -> Description {
+        let words = match &claimed.command {
+            Command::Script(script) => vec!["/bin/sh".to_owned(), "-c".to_owned(), script.clone()],
+            Command::Argv(argv) => argv.clone(),
+        };
+        Description {
+            words,
+            environment: self.variables(claimed, token),
+            directory: self.directory(claimed),
+            account: self.becomes().cloned(),
+            has_stdin: claimed.stdin.is_some() || claimed.options.stdin.is_some(),
+            terminal: claimed.options.pty,
         }
     }
 
-    /// The directory that the command starts in.
-    ///
-    /// # Errors
-    /// Why the requested one cannot be entered. A failed spawn could not tell that from a missing program.
-    pub fn directory(&self, claimed: &Claimed) -> Result<PathBuf, String> {
-        let Some(asked) = &claimed.cwd else {
-            let home = self.home.clone().filter(|home| may_enter(home).is_ok());
-            return Ok(home.unwrap_or_else(|| PathBuf::from("/")));
-        };
-        may_enter(Path::new(asked)).map_err(|error| format!("working directory {asked}: {}", reason(&error)))?;
-        Ok(PathBuf::from(asked))
+    fn directory(&self, claimed: &Claimed) -> Directory {
+        match &claimed.cwd {
+            Some(asked) => Directory::Asked(PathBuf::from(asked)),
+            None => Directory::FirstOf(self.home.iter().cloned().chain([PathBuf::from("/")]).collect()),
+        }
     }
-}
-
-fn may_enter(directory: &Path) -> io::Result<()> {
-    if !fs::metadata(directory)?.is_dir() {
-        return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
-    }
-    Ok(access(directory, Access::EXEC_OK)?)
 }
 
 fn is_private(key: &OsStr) -> bool {

@@ -1,6 +1,10 @@
 //! What a command finds when it starts.
 
+use std::fs;
+use std::io;
+
 use super::*;
+use crate::process::entered;
 use crate::runner::attempt::tests::Trial;
 
 fn failure(trial: Trial) -> String {
@@ -45,9 +49,9 @@ fn the_directory_is_the_one_asked_for_or_home_or_the_root() {
     let environment = Environment::new("testtesttest");
     let claimed = Trial::script("").claimed;
     let homeless = Environment { home: Some(PathBuf::from("/nonexistent")), ..Environment::new("testtesttest") };
-    assert_eq!(homeless.directory(&claimed), Ok(PathBuf::from("/")));
+    assert_eq!(entered(&homeless.directory(&claimed)), Ok(PathBuf::from("/")));
     let home = environment.home.clone().filter(|home| home.is_dir()).unwrap_or(PathBuf::from("/"));
-    assert_eq!(environment.directory(&claimed), Ok(home));
+    assert_eq!(entered(&environment.directory(&claimed)), Ok(home));
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::time::Instant;
 use rustix::process::Pid;
 
 use crate::event::Stream;
-use crate::run::Exit;
+use crate::process::Identity;
+use crate::run::{Ask, Biggest, Exit, Usage};
 use crate::store::{Intake, ProcessMark};
 
 /// A command under way: what can be asked of it.
@@ -23,8 +24,8 @@ pub(super) trait Execution: Send + Sync {
     /// Waits until its leader is dead.
     fn exited(&self) -> impl Future<Output = ()> + Send;
 
-    /// Asks all of it to end.
-    fn terminate(&self);
+    /// Asks all of it to end; without somebody who asked for that: what its leader has left.
+    fn terminate(&self, asked: Option<Ask>);
 
     /// Ends all of it.
     fn kill(&self);
@@ -32,8 +33,21 @@ pub(super) trait Execution: Send + Sync {
     /// After its leader's end: waits until nothing of it is left, and ends what is left at this time.
     fn sweep(&self, kill_at: Instant) -> impl Future<Output = ()> + Send;
 
+    /// After its leader's end: its processes that are left, where it knows them all without a search; else `None`.
+    fn left(&self) -> Option<Vec<Identity>>;
+
     /// How it ended. Nothing of it can be asked afterwards.
-    fn exit(self) -> Exit;
+    fn exit(self) -> Ended;
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub exit: Exit,
+    /// What it used, where that was seen.
+    pub usage: Option<Usage>,
+    /// Its largest process, as far as that is known.
+    pub biggest: Option<Biggest>,
 }
 
 /// What comes from a command, and what it is given to read.
@@ -49,6 +63,8 @@ pub(super) trait Pieces: Send {
 /// Where the pieces of one attempt go, each byte once.
 pub(super) struct Outlet {
     intake: Intake,
+    /// Bytes of the attempt that were stored before the intake was opened.
+    before: u64,
     /// Bytes that came, of all streams.
     received: u64,
 }
@@ -56,7 +72,42 @@ pub(super) struct Outlet {
 impl Outlet {
     /// For an attempt of which nothing has come yet.
     pub(super) fn new(intake: Intake) -> Outlet {
-        Outlet { intake, received: 0 }
+        Outlet::from(intake, 0)
+    }
+
+    /// For an attempt of which so many bytes are stored.
+    pub(super) fn from(intake: Intake, before: u64) -> Outlet {
+        Outlet { intake, before, received: before }
+    }
+
+    /// Offset of the next byte that is wanted.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Everything before this offset is on the medium.
+    pub(super) fn stored(&self) -> u64 {
+        self.before + self.intake.settled_bytes()
+    }
+
+    /// Waits until more than that is stored.
+    pub(super) async fn stored_beyond(&self, offset: u64) {
+        self.wait(|| self.stored() > offset).await;
+    }
+
+    /// Waits until so many bytes may be taken.
+    pub(super) async fn room_for(&self, bytes: usize) {
+        self.wait(|| self.room_now() >= bytes).await;
+    }
+
+    async fn wait(&self, is_so: impl Fn() -> bool) {
+        loop {
+            let listener = self.intake.listen();
+            if is_so() {
+                return;
+            }
+            listener.await;
+        }
     }
 
     /// Takes a piece that begins at this offset in the attempt's output. What of it came before is left out.

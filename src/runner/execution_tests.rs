@@ -9,8 +9,8 @@ use event_listener::Event;
 use futures_lite::future;
 
 use super::*;
-use crate::run::{Ask, RunId};
-use crate::runner::attempt::supervise;
+use crate::run::{Ask, Left, RunId};
+use crate::runner::supervise::supervise;
 use crate::runner::{Graces, Running};
 use crate::store::Backlog;
 
@@ -57,7 +57,7 @@ impl Execution for Scripted {
         }
     }
 
-    fn terminate(&self) {
+    fn terminate(&self, _asked: Option<Ask>) {
         self.note("terminate");
     }
 
@@ -69,8 +69,12 @@ impl Execution for Scripted {
         self.note("sweep");
     }
 
-    fn exit(self) -> Exit {
-        Exit::Code(0)
+    fn left(&self) -> Option<Vec<Identity>> {
+        None
+    }
+
+    fn exit(self) -> Ended {
+        Ended { exit: Exit::Code(0), usage: None, biggest: None }
     }
 }
 
@@ -106,7 +110,8 @@ fn see_to_its_end(
     let switch = running.register(RUN);
     let graces = Graces { kill: Duration::from_millis(20), shutdown: Duration::from_millis(10) };
     let deadline = limit.map(|limit| Instant::now() + limit);
-    let supervised = supervise(scripted, Sent(sent), &mut outlet, &switch, graces, deadline);
+    let mut sent = Sent(sent);
+    let supervised = supervise(scripted, &mut sent, &mut outlet, &switch, graces, deadline, Left::Leave);
     let beside = async {
         other.await;
         future::pending().await

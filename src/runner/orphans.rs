@@ -12,21 +12,24 @@ use futures_lite::future;
 
 use super::context::Context;
 use super::graces::AFTERMATH;
-use super::member::Identity;
+use super::groups::Held;
 use super::running::Switch;
 use super::settle::{End, settle};
-use super::{left_behind, procfs, session};
-use crate::run::{Ask, Exit, RunId};
+use super::{artifacts, left_behind, session};
+use crate::process::cgroup::LeftGroup;
+use crate::process::{Identity, procfs};
+use crate::run::{Ask, Exit, Measured, RunId};
 use crate::store::{LeftRun, ProcessMark};
 use crate::system;
 use crate::timer::{until, within};
 
 /// An attempt that a dead daemon left, with those of its processes that are known.
-#[derive(Debug)]
 struct Orphan {
     left: LeftRun,
     who: Who,
     known: HashSet<Identity>,
+    /// The cgroups of the attempt that are there.
+    groups: Vec<Held>,
 }
 
 /// How an attempt's processes are found.
@@ -50,14 +53,31 @@ struct Seen {
     is_tagged: bool,
 }
 
-/// Takes over all attempts that a dead daemon left: logs what is left of each, and returns a future that settles it.
+/// Takes over the attempts that a dead daemon left: logs what is left of each, and returns a future that settles it.
 ///
-/// An attempt that outlives its daemon would be adopted here. None does yet: each is ended, and its run settled. It counts as
-/// running from this call on, so that a shutdown expedites it and waits for it. Dropping a future leaves its attempt to the
-/// next daemon.
+/// Each is ended, and its run settled. It counts as running from this call on, so that a shutdown expedites it and waits for
+/// it. Dropping a future leaves its attempt to the next daemon.
 pub fn take_over(left: Vec<LeftRun>, context: &Context) -> Vec<impl Future<Output = ()> + Send + use<>> {
-    let orphans = find(left, context.environment.instance());
+    let mut orphans = find(left, context.environment.instance());
+    for LeftGroup { run, attempt, group } in context.groups.left() {
+        // Of a run that has ended: it goes when what it left behind has ended.
+        let group = context.groups.hold(group);
+        let of = |orphan: &&mut Orphan| (orphan.left.run, orphan.left.attempt) == (run, attempt);
+        if let Some(orphan) = orphans.iter_mut().find(of) {
+            orphan.groups.push(group);
+        }
+    }
     orphans.into_iter().map(|orphan| orphan.settle(context.clone())).collect()
+}
+
+/// Ends and settles one attempt whose keeper was killed.
+pub(super) async fn end(left: LeftRun, context: Context, switch: Switch) {
+    switch.ask(if left.cancel_requested { Ask::Cancel } else { Ask::DaemonLost });
+    let group = context.groups.take_back(left.run, left.attempt);
+    if let Some(mut orphan) = find(vec![left], context.environment.instance()).pop() {
+        orphan.groups.extend(group);
+        orphan.execute(context, switch).await;
+    }
 }
 
 /// Searches once for what is left of all these attempts, and logs it.
@@ -72,6 +92,7 @@ impl Orphan {
     /// Ends what is left of the attempt and settles it.
     fn settle(self, context: Context) -> impl Future<Output = ()> + Send {
         let switch = context.running.register(self.left.run);
+        context.artifacts.adopt(self.left.run);
         // Asked before anybody else can: a cancel that comes later finds it decided.
         switch.ask(if self.left.cancel_requested { Ask::Cancel } else { Ask::DaemonLost });
         self.execute(context, switch)
@@ -79,20 +100,24 @@ impl Orphan {
 
     async fn execute(mut self, context: Context, switch: Switch) {
         let (run, attempt) = (self.left.run, self.left.attempt);
+        let options = self.left.options.clone();
         let stopped = async {
             switch.expedited().await;
             Timer::after(context.graces.shutdown).await;
         };
         let expedited = future::or(stopped, switch.hurried());
         let left = self.end(context.environment.instance(), context.graces.kill, expedited).await;
-        left_behind::report(&context, run, &left).await;
-        let end = End { run, attempt, process: None, asked: switch.asked_now(), exit: Exit::Unknown };
+        left_behind::tell(&context, run, &left, left_behind::end_by(&options)).await;
+        drop(self);
+        let (asked, measured) = (switch.asked_now(), Measured::default());
+        let end = End { run, attempt, process: None, asked, exit: Exit::Unknown, measured };
+        artifacts::keep(&context, &switch, run).await;
         settle(&context.store, &switch, end).await;
     }
 
     fn new(left: LeftRun, instance: &str, boot_id: &str) -> Orphan {
         let run = left.run;
-        let mut orphan = Orphan { left, who: Who::Tagged, known: HashSet::new() };
+        let mut orphan = Orphan { left, who: Who::Tagged, known: HashSet::new(), groups: Vec::new() };
         if !procfs::is_there() {
             orphan.who = Who::Unseen;
         } else if let Some(mark) = orphan.left.process.clone().filter(ProcessMark::is_known) {
@@ -133,14 +158,14 @@ impl Orphan {
         }
     }
 
-    /// SIGTERM and SIGCONT to all; SIGKILL to what is left when the leader has gone and a moment has
+    /// Its signal and SIGCONT to all; SIGKILL to what is left when the leader has gone and a moment has
     /// passed, the grace is up, or it is `expedited`; returns the processes that outlive even that.
     async fn end(&mut self, instance: &str, grace: Duration, expedited: impl Future<Output = ()>) -> Vec<Identity> {
         let members = self.look(instance);
         if members.is_empty() {
             return members;
         }
-        session::terminate(&members);
+        session::terminate(&members, session::signal_of(self.left.options.stop_signal));
         let grace_up = Instant::now().checked_add(grace);
         let patient = async {
             let leaders: Vec<Identity> = members.iter().copied().filter(|member| self.is_leader(member.pid)).collect();
@@ -148,6 +173,7 @@ impl Orphan {
             let _ = within(AFTERMATH, session::gone(&members)).await;
         };
         let _ = until(grace_up, future::or(patient, expedited)).await;
+        self.groups.iter().for_each(|group| group.kill());
         session::kill(self.left.run, || self.look(instance)).await
     }
 
@@ -171,12 +197,16 @@ impl Orphan {
             }
             Who::Session(session) => Seen::of_session(session, run, instance).collect(),
         };
+        let held = session::alive(self.groups.iter().flat_map(|group| group.pids()).collect());
+        let held: Vec<Identity> = held.map(|(identity, _)| identity).collect();
         // While one of it is left that is known, or says whose it is, the session's number was not given out anew.
         if !seen.iter().any(|seen| seen.is_tagged || self.known.contains(&seen.identity)) {
-            return Vec::new();
+            return held;
         }
         self.known.extend(seen.iter().map(|seen| seen.identity));
-        seen.iter().filter(|seen| !seen.is_dead).map(|seen| seen.identity).collect()
+        let of_session = seen.iter().filter(|seen| !seen.is_dead).map(|seen| seen.identity);
+        let of_session: Vec<Identity> = of_session.filter(|identity| !held.contains(identity)).collect();
+        held.into_iter().chain(of_session).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::{Child, Command};
 use async_io::block_on;
 
 use super::*;
+use crate::run::Options;
 use crate::store::ProcessMark;
 
 /// Each test has an instance of its own, so that none finds the others' processes.
@@ -22,7 +23,14 @@ fn mark(child: &Child) -> ProcessMark {
 }
 
 fn left(run: i64, process: Option<ProcessMark>) -> Vec<LeftRun> {
-    vec![LeftRun { run: RunId(run), attempt: 1, process, cancel_requested: false }]
+    vec![LeftRun {
+        run: RunId(run),
+        attempt: 1,
+        process,
+        cancel_requested: false,
+        options: Options::default(),
+        kept: None,
+    }]
 }
 
 /// Ends what is found; answers what it knew and how long that took.

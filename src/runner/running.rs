@@ -10,7 +10,9 @@ use event_listener::Event;
 use futures_lite::future;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{children, procfs, session};
+use super::{children, session};
+use crate::clock::UnixMs;
+use crate::process::procfs;
 use crate::run::{Ask, RunId};
 use crate::system;
 
@@ -51,6 +53,12 @@ struct Wishes {
     expedited: bool,
     /// There is no grace, or no more of it.
     hurried: bool,
+    /// Its command outlives the daemon, …
+    survives: bool,
+    /// … which is going.
+    is_left: bool,
+    /// Since when it is not heard of.
+    detached_since: Option<UnixMs>,
     /// Its leader's exit was seen: too late for a request.
     is_over: bool,
     session: Option<Pid>,
@@ -91,9 +99,31 @@ impl Running {
         }
     }
 
-    /// Kills every session, at once.
+    /// The same, but leaves attempts alone whose commands outlive the daemon: they stop being attended to. Returns their runs.
+    pub fn ask_all_but_survivors(&self, ask: Ask) -> Vec<RunId> {
+        let mut attempts = self.attempts();
+        attempts.of_all.get_or_insert(ask);
+        let mut left = Vec::new();
+        for (run, attempt) in &attempts.of_run {
+            if attempt.leave() {
+                left.push(*run);
+            } else {
+                attempt.ask(ask);
+            }
+        }
+        left
+    }
+
+    /// Since when the keepers of these runs have not been heard of; those that are heard are left out.
+    pub fn detached(&self) -> BTreeMap<RunId, UnixMs> {
+        let attempts = self.attempts();
+        let since = |(&run, attempt): (&RunId, &Arc<Attempt>)| Some((run, attempt.wishes().detached_since?));
+        attempts.of_run.iter().filter_map(since).collect()
+    }
+
+    /// Kills every session, at once, but for those that outlive the daemon.
     pub fn kill_all(&self) {
-        let sessions = self.sessions();
+        let sessions = self.sessions(|wishes| !wishes.survives);
         for &(_, session) in &sessions {
             // Nobody left in it.
             let _ = kill_process_group(session, Signal::KILL);
@@ -111,7 +141,7 @@ impl Running {
     /// Which of these runs' processes are stopped, as by SIGSTOP: they go on by SIGCONT. Gives other
     /// tasks their turn while it looks at many processes.
     pub async fn stopped(self, runs: BTreeSet<RunId>) -> BTreeMap<RunId, Vec<i32>> {
-        let mut sessions = self.sessions();
+        let mut sessions = self.sessions(|_| true);
         sessions.retain(|(run, _)| runs.contains(run));
         let of_session: BTreeMap<i32, RunId> =
             sessions.into_iter().map(|(run, pid)| (pid.as_raw_nonzero().get(), run)).collect();
@@ -139,9 +169,10 @@ impl Running {
         self.attempts().of_run.values().any(|attempt| attempt.wishes().session == Some(pid))
     }
 
-    fn sessions(&self) -> Vec<(RunId, Pid)> {
+    fn sessions(&self, is_wanted: impl Fn(&Wishes) -> bool) -> Vec<(RunId, Pid)> {
         let attempts = self.attempts();
-        attempts.of_run.iter().filter_map(|(&run, attempt)| Some((run, attempt.wishes().session?))).collect()
+        let session = |attempt: &Attempt| Some(attempt.wishes()).filter(|wishes| is_wanted(wishes))?.session;
+        attempts.of_run.iter().filter_map(|(&run, attempt)| Some((run, session(attempt)?))).collect()
     }
 
     /// How many attempts are under way.
@@ -175,6 +206,18 @@ impl Attempt {
         drop(wishes);
         self.changed.notify(usize::MAX);
         decides
+    }
+
+    /// Leaves it to the next daemon; false where it cannot be.
+    fn leave(&self) -> bool {
+        let mut wishes = self.wishes();
+        if !wishes.survives {
+            return false;
+        }
+        wishes.is_left = true;
+        drop(wishes);
+        self.changed.notify(usize::MAX);
+        true
     }
 
     fn wishes(&self) -> MutexGuard<'_, Wishes> {
@@ -215,6 +258,21 @@ impl Switch {
         self.until(|wishes| wishes.expedited.then_some(())).await;
     }
 
+    /// A second hand on it, which does not hold it.
+    pub fn remote(&self) -> Remote {
+        Remote(self.attempt.clone())
+    }
+
+    /// From now on, whether its command outlives the daemon.
+    pub fn set_survives(&self, survives: bool) {
+        self.attempt.wishes().survives = survives;
+    }
+
+    /// Waits until the daemon goes without it.
+    pub async fn left(&self) {
+        self.until(|wishes| wishes.is_left.then_some(())).await;
+    }
+
     /// Waits until it is to be killed at once.
     pub async fn hurried(&self) {
         self.until(|wishes| wishes.hurried.then_some(())).await;
@@ -241,6 +299,26 @@ impl Switch {
                 None => changed.await,
             }
         }
+    }
+}
+
+/// What others than its executor do to an attempt.
+pub struct Remote(Arc<Attempt>);
+
+impl Remote {
+    /// Requests its end.
+    pub fn ask(&self, ask: Ask) {
+        self.0.ask(ask);
+    }
+
+    /// Since when its keeper has not been heard of; `None` while it is.
+    pub fn set_detached(&self, since: Option<UnixMs>) {
+        self.0.wishes().detached_since = since;
+    }
+
+    /// Whether its keeper is not heard of.
+    pub fn is_detached(&self) -> bool {
+        self.0.wishes().detached_since.is_some()
     }
 }
 

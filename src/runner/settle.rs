@@ -10,7 +10,7 @@ use futures_lite::future;
 use log::Level;
 
 use super::running::Switch;
-use crate::run::{Ask, Exit, RunId};
+use crate::run::{Ask, Exit, Measured, RunId};
 use crate::store::{Fault, FaultLog, ProcessMark, Store, StoreError};
 
 /// Pause before an end that could not be recorded is tried again.
@@ -30,15 +30,17 @@ pub(super) struct End {
     pub asked: Option<Ask>,
     /// How the process ended.
     pub exit: Exit,
+    /// What was measured then.
+    pub measured: Measured,
 }
 
-/// Records an end.
-pub(super) async fn settle(store: &Store, switch: &Switch, end: End) {
+/// Records an end; false where that was given up.
+pub(super) async fn settle(store: &Store, switch: &Switch, end: End) -> bool {
     let written = async {
         let faults = FaultLog::new(Level::Error);
         loop {
-            let End { run, attempt, process, asked, exit } = &end;
-            match store.finish(*run, *attempt, process.clone(), *asked, exit.clone()).await {
+            let End { run, attempt, process, asked, exit, measured } = &end;
+            match store.finish(*run, *attempt, process.clone(), *asked, exit.clone(), measured.clone()).await {
                 Ok(_) => return true,
                 Err(StoreError::Failed(Fault::GivenUp(_))) => return false,
                 Err(error) => {
@@ -49,15 +51,18 @@ pub(super) async fn settle(store: &Store, switch: &Switch, end: End) {
         }
     };
     let given_up = async {
-        switch.expedited().await;
+        // What outlives the daemon is not asked to end; the next one is told again.
+        future::or(switch.expedited(), switch.left()).await;
         Timer::after(PATIENCE).await;
         false
     };
-    if !future::or(written, given_up).await {
+    let is_written = future::or(written, given_up).await;
+    if !is_written {
         log::error!(
             "run {} has ended ({:?}), which could not be recorded; it will count as interrupted",
             end.run,
             end.exit
         );
     }
+    is_written
 }

@@ -25,10 +25,16 @@ const NAMES: &[(&str, &str)] = &[
 const FORM: &str = "must be minute, hour, day of month, month and day of week, or these with seconds first, like \
     30 2 * * 1-5; or @hourly, @daily, @weekly, @monthly, @yearly, or @every 90s";
 
+/// Years in which each day of the year falls on each day of the week, the leap day too, which does so in 28 years.
+const ALL_DAYS: &str = "2000-2039";
+const FIRST_OF_ALL_DAYS: DateTime = DateTime::constant(2000, 1, 1, 0, 0, 0, 0);
+
 /// An expression of cron.
 #[derive(Clone, Debug)]
 pub struct Cron {
     cron: croner::Cron,
+    /// Whether any day fits: croner looks for one up to the year 5000, which takes it the better part of a second.
+    has_days: bool,
     /// Whether it follows the clock (its minute or hour begins with `*`), rather than to name times of the day.
     pub is_interval: bool,
 }
@@ -67,11 +73,18 @@ impl Cron {
         }
         let parser = CronParser::builder().year(Year::Disallowed).build();
         let cron = parser.parse(&fields.join(" ")).map_err(|error| said(&error))?;
-        Ok(Cron { cron, is_interval })
+        let days = fields[fields.len() - 3..].join(" ");
+        let within = CronParser::builder().year(Year::Optional).build();
+        let probe = within.parse(&format!("0 0 0 {days} {ALL_DAYS}")).map_err(|error| said(&error))?;
+        let has_days = probe.find_next_occurrence(&Wall(FIRST_OF_ALL_DAYS), true).is_ok();
+        Ok(Cron { cron, has_days, is_interval })
     }
 
     /// The first wall-clock time at or after this one that fits. `None`: there is none before the calendar's end.
     pub fn at_or_after(&self, from: DateTime) -> Option<DateTime> {
+        if !self.has_days {
+            return None;
+        }
         self.cron.find_next_occurrence(&Wall(from), true).ok().map(|wall| wall.0)
     }
 }

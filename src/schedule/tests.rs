@@ -170,3 +170,17 @@ fn the_table_of_times() {
     }
     assert!(wrong.is_empty(), "\n{wrong}");
 }
+
+/// Each took a good part of a second to be refused, and a client may ask about twenty in one request.
+#[test]
+fn what_can_never_be_due_is_found_out_at_once() {
+    let zone = Zone::named(UTC).expect("a zone");
+    let never = ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 30 2 +1", "0 0 * * +", "0 0 1 1 +1#2"];
+    for expression in never.iter().cycle().take(100) {
+        assert_eq!(schedule(&zone, &[expression]).never(at("2024-01-01T00:00:00Z")), Some(0), "{expression}");
+    }
+    // Seldom is not never: the leap day on a Monday.
+    let seldom = schedule(&zone, &["0 0 29 2 +1"]);
+    let due = seldom.next(at("2024-03-01T00:00:00Z")).expect("a next time");
+    assert_eq!(zone.show(due.at), "2044-02-29T00:00:00+00:00");
+}

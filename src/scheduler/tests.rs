@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dir::Dir;
-use crate::run::{Ask, Cause, Exit, Origin, RunId, Spec, Status};
+use crate::run::{Ask, Cause, Exit, Measured, Origin, RunId, Spec, Status};
 use crate::store::{Cancel, DEFAULT_QUEUE, NewRun, StoreConfig};
 
 /// What a client or the runner does next; a `usize` picks one of the runs that were made.
@@ -48,6 +48,7 @@ impl Ordered {
                 let before = self.started.insert(claimed.run, claimed.attempt);
                 assert_eq!(before, None, "run {} was started twice", claimed.run);
             }
+            Order::RemoveArtifacts(run) => panic!("run {run} leaves nothing"),
             Order::Stop { run, asked, .. } => {
                 assert!(self.started.contains_key(run), "run {run} was to stop before it was to start");
                 assert_eq!(*asked, Ask::Cancel);
@@ -94,7 +95,7 @@ async fn play(
                 let attempt = ordered.borrow().started.get(&run).copied();
                 if let Some(attempt) = attempt.filter(|_| ended.insert(run)) {
                     let asked = ordered.borrow().stopped.contains(&run).then_some(Ask::Cancel);
-                    store.finish(run, attempt, None, asked, Exit::Code(0)).await.expect("settled");
+                    store.finish(run, attempt, None, asked, Exit::Code(0), Measured::default()).await.expect("settled");
                 }
             }
             Act::Yield => future::yield_now().await,

@@ -42,6 +42,8 @@ pub enum Fault {
     Unavailable(String),
     /// The store has given up and the daemon ends; the outcome of running requests is unknown.
     GivenUp(String),
+    /// The daemon stops, and what was asked is not done any more.
+    Stopping,
     /// The table of transitions has no such move: a fault of this program. All that its request wrote was rolled back.
     NoSuchMove {
         /// The run.
@@ -112,6 +114,7 @@ impl fmt::Display for Fault {
                     "the database failed and the daemon ends; what became of this request is unknown, ask again"
                 )
             }
+            Fault::Stopping => out.write_str("the daemon is stopping; ask again once it is back"),
             Fault::NoSuchMove { run, from, to } => {
                 let word = |status: &Option<Status>| status.map_or("absent", Status::as_str);
                 write!(out, "run {run} cannot go from {} to {}", word(from), word(to))

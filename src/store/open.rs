@@ -26,7 +26,7 @@ use crate::store::file::pages::figure;
 use crate::store::file::{instance, migrate};
 use crate::store::settings::StoreConfig;
 use crate::store::tables::handle::Store;
-use crate::store::tables::{attempts, dependents, events, output, quota};
+use crate::store::tables::{attempts, cursors, dependents, events, output, quota};
 use crate::wake::{Bell, Stop};
 
 /// Steps of the tables in every transaction.
@@ -95,7 +95,9 @@ impl Store {
 fn open_database(file: &FileAt, config: &StoreConfig, outside: Outside) -> Result<Database, OpenError> {
     let mut room = Room::new(file, config.disk_free_bytes_min, &config.quota);
     let (mut conn, sharing) = open_in(&mut room, file, (!config.was_closed).then_some(config.check_max))?;
-    let counters = settle(&mut conn, config.remembered.as_ref())?;
+    let mut counters = settle(&mut conn, config.remembered.as_ref())?;
+    let last = counters.last_event();
+    cursors::settle(&conn, &mut counters.cursors, last)?;
     (config.remember)(&counters.high_water());
     let rules = Rules::new(config, room.quota_bytes(), figure(&conn, "PRAGMA page_size")?);
     room.set_wall(&conn, Load::Whole)?;
@@ -108,7 +110,12 @@ fn open_database(file: &FileAt, config: &StoreConfig, outside: Outside) -> Resul
         counters,
         rules,
         disk: Disk { file: file.clone(), sharing, files, room },
-        log: Log { due: None, remember: config.remember.clone(), note_closed: config.note_closed.clone() },
+        log: Log {
+            due: None,
+            gave_back_at: None,
+            remember: config.remember.clone(),
+            note_closed: config.note_closed.clone(),
+        },
         outside,
         recoveries: 0,
         broken: None,

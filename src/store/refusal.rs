@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::job::ParamError;
+use crate::numbers::EventId;
 use crate::run::RunId;
 
 /// Why the store refuses a request; nothing was written.
@@ -81,6 +82,43 @@ pub enum Refusal {
         /// The limit.
         limit: i64,
     },
+    /// No such hook.
+    HookNotFound(String),
+    /// The hook is disabled.
+    HookDisabled(String),
+    /// The hook has no such delivery, or not any more.
+    DeliveryNotFound {
+        /// The hook.
+        hook: String,
+        /// The delivery's number.
+        id: i64,
+    },
+    /// There are as many hooks as there may be.
+    TooManyHooks {
+        /// The limit.
+        limit: i64,
+    },
+    /// No such durable cursor.
+    CursorNotFound(String),
+    /// There are as many durable cursors as there may be.
+    TooManyCursors {
+        /// The limit.
+        limit: usize,
+    },
+    /// A durable cursor is to be beyond the newest event.
+    CursorAhead {
+        /// The name of this database.
+        instance: String,
+        /// The newest event.
+        last: EventId,
+    },
+    /// A durable cursor is to be one of another database.
+    InstanceChanged {
+        /// The name of this database.
+        instance: String,
+        /// The newest event.
+        last: EventId,
+    },
     /// The values of a job's parameters are wrong.
     ParamsInvalid(Vec<ParamError>),
     /// There is too little room for it; nothing was written.
@@ -113,6 +151,62 @@ pub enum Shortage {
 /// Text for a read-only file system, as a refusal or a fault.
 pub const READ_ONLY: &str = "the file system that holds the database takes no writes; what is stored can be \
     read. Once it can be written again (see dmesg, mount), the daemon goes on by itself";
+
+impl Refusal {
+    /// What is said of jobs.
+    fn of_jobs(&self) -> String {
+        match self {
+            Refusal::JobNotFound(job) => format!("no job \"{job}\""),
+            Refusal::JobChanged(job) => {
+                format!(
+                    "job \"{job}\" is not what If-Match or If-None-Match says; read it again, and change what it is now"
+                )
+            }
+            Refusal::JobFollowsItself(job) => format!("job \"{job}\" would follow itself"),
+            Refusal::JobToFollowUnknown(job) => format!("no job \"{job}\" to follow"),
+            Refusal::JobFollowsTooMany { limit } => format!("at most {limit} jobs follow one another"),
+            Refusal::JobFollowed { job, follower } => {
+                format!("job \"{follower}\" follows job \"{job}\"; remove or change that one first")
+            }
+            Refusal::TooManyJobs { limit } => format!("there are {limit} jobs, which is the limit"),
+            _ => String::new(),
+        }
+    }
+
+    /// What is said of hooks.
+    fn of_hooks(&self) -> String {
+        match self {
+            Refusal::HookNotFound(hook) => format!("no hook \"{hook}\""),
+            Refusal::HookDisabled(hook) => {
+                format!("hook \"{hook}\" is disabled, so that nothing is sent; `runabout hook enable {hook}` first")
+            }
+            Refusal::DeliveryNotFound { hook, id } => {
+                format!("hook \"{hook}\" has no delivery {id}; the oldest are removed where there are many")
+            }
+            Refusal::TooManyHooks { limit } => format!("there are {limit} hooks, which is the limit"),
+            _ => String::new(),
+        }
+    }
+}
+
+impl Refusal {
+    /// What is said of durable cursors.
+    fn of_cursors(&self) -> String {
+        match self {
+            Refusal::CursorNotFound(cursor) => format!("no cursor \"{cursor}\""),
+            Refusal::TooManyCursors { limit } => {
+                format!(
+                    "there are {limit} cursors, which is the limit; `runabout cursor rm` removes those of readers that are gone"
+                )
+            }
+            Refusal::CursorAhead { last, .. } => format!("the cursor is beyond the newest event, which is {last}"),
+            Refusal::InstanceChanged { instance, .. } => {
+                format!("the cursor is of another database; this one is {instance}")
+            }
+            _ => String::new(),
+        }
+    }
+}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,17 +246,21 @@ impl fmt::Display for Refusal {
             }
             Refusal::EnrollmentTokenNotFound(id) => write!(out, "no enrollment token {id}"),
             Refusal::SessionNotFound(id) => write!(out, "no session {id}"),
-            Refusal::JobNotFound(job) => write!(out, "no job \"{job}\""),
-            Refusal::JobChanged(job) => {
-                write!(out, "job \"{job}\" is not what If-Match says; read it again, and change what it is now")
-            }
-            Refusal::JobFollowsItself(job) => write!(out, "job \"{job}\" would follow itself"),
-            Refusal::JobToFollowUnknown(job) => write!(out, "no job \"{job}\" to follow"),
-            Refusal::JobFollowsTooMany { limit } => write!(out, "at most {limit} jobs follow one another"),
-            Refusal::JobFollowed { job, follower } => {
-                write!(out, "job \"{follower}\" follows job \"{job}\"; remove or change that one first")
-            }
-            Refusal::TooManyJobs { limit } => write!(out, "there are {limit} jobs, which is the limit"),
+            Refusal::JobNotFound(_)
+            | Refusal::JobChanged(_)
+            | Refusal::JobFollowsItself(_)
+            | Refusal::JobToFollowUnknown(_)
+            | Refusal::JobFollowsTooMany { .. }
+            | Refusal::JobFollowed { .. }
+            | Refusal::TooManyJobs { .. } => out.write_str(&self.of_jobs()),
+            Refusal::HookNotFound(_)
+            | Refusal::HookDisabled(_)
+            | Refusal::DeliveryNotFound { .. }
+            | Refusal::TooManyHooks { .. } => out.write_str(&self.of_hooks()),
+            Refusal::CursorNotFound(_)
+            | Refusal::TooManyCursors { .. }
+            | Refusal::CursorAhead { .. }
+            | Refusal::InstanceChanged { .. } => out.write_str(&self.of_cursors()),
             Refusal::ParamsInvalid(wrong) => {
                 let all: Vec<String> = wrong.iter().map(|error| format!("params.{error}")).collect();
                 out.write_str(&all.join("; "))

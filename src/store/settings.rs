@@ -25,10 +25,14 @@ pub struct StoreConfig {
     pub quota: Quota,
     /// `limits.output_bytes_per_run`
     pub output_bytes_per_run: u64,
+    /// `retention.artifact_bytes`
+    pub artifact_bytes: u64,
     /// `retention.runs_days`
     pub runs_days: u64,
     /// `retention.runs_count`
     pub runs_count: u64,
+    /// `retention.cursor_days`
+    pub cursor_days: u64,
     /// How long a start may look for damage.
     pub check_max: Duration,
 }
@@ -46,8 +50,10 @@ impl StoreConfig {
             note_closed: Arc::new(|| ()),
             quota: Arc::new(|_| 1 << 30),
             output_bytes_per_run: 1 << 26,
+            artifact_bytes: 1 << 32,
             runs_days: 0,
             runs_count: 10_000,
+            cursor_days: 30,
             check_max: Duration::ZERO,
         }
     }

@@ -10,9 +10,37 @@ macro_rules! statements {
 }
 
 statements! {
+    ARTIFACTS_BYTES = "artifacts/bytes";
+    ARTIFACTS_COUNT = "artifacts/count";
+    ARTIFACTS_DELETE = "artifacts/delete";
+    ARTIFACTS_GET = "artifacts/get";
+    ARTIFACTS_INSERT = "artifacts/insert";
+    ARTIFACTS_LIST = "artifacts/list";
+    ARTIFACTS_NEXT_VICTIM = "artifacts/next_victim";
     ATTEMPTS_DELETE = "attempts/delete";
     ATTEMPTS_KEEP = "attempts/keep";
+    ATTEMPTS_RECORD_KEEPER = "attempts/record_keeper";
     ATTEMPTS_RECORD_PROCESS = "attempts/record_process";
+    CURSORS_DELETE = "cursors/delete";
+    CURSORS_LIST = "cursors/list";
+    CURSORS_PUT = "cursors/put";
+    CURSORS_SETTLE = "cursors/settle";
+    CURSORS_SHIFT = "cursors/shift";
+    DELIVERIES_COUNT = "deliveries/count";
+    DELIVERIES_COUNT_OF_HOOK = "deliveries/count_of_hook";
+    DELIVERIES_COUNT_PENDING = "deliveries/count_pending";
+    DELIVERIES_DELETE = "deliveries/delete";
+    DELIVERIES_FIRST_PENDING = "deliveries/first_pending";
+    DELIVERIES_GET = "deliveries/get";
+    DELIVERIES_INSERT = "deliveries/insert";
+    DELIVERIES_LIST = "deliveries/list";
+    DELIVERIES_LIST_BY_STATUS = "deliveries/list_by_status";
+    DELIVERIES_MAX_ID = "deliveries/max_id";
+    DELIVERIES_OF_HOOK = "deliveries/of_hook";
+    DELIVERIES_OLDEST_END = "deliveries/oldest_end";
+    DELIVERIES_OVER = "deliveries/over";
+    DELIVERIES_RECORD = "deliveries/record";
+    DELIVERIES_REDELIVER = "deliveries/redeliver";
     ENROLLMENT_DELETE = "enrollment/delete";
     ENROLLMENT_EXPIRE = "enrollment/expire";
     ENROLLMENT_INSERT = "enrollment/insert";
@@ -48,6 +76,11 @@ statements! {
     FIRINGS_OLDEST = "firings/oldest";
     FIRINGS_RAISE_PRUNED = "firings/raise_pruned";
     FIRINGS_REPLACE = "firings/replace";
+    HOOKS_COUNT = "hooks/count";
+    HOOKS_DELETE = "hooks/delete";
+    HOOKS_GET = "hooks/get";
+    HOOKS_LIST = "hooks/list";
+    HOOKS_PUT = "hooks/put";
     IDEMPOTENCY_EXPIRE = "idempotency/expire";
     IDEMPOTENCY_GET = "idempotency/get";
     IDEMPOTENCY_INSERT = "idempotency/insert";
@@ -126,6 +159,7 @@ statements! {
     RUNS_JOB_OF = "runs/job_of";
     RUNS_LAST_OF_JOB = "runs/last_of_job";
     RUNS_LIST = "runs/list";
+    RUNS_LIST_BY_JOB = "runs/list_by_job";
     RUNS_LIST_BY_NAME = "runs/list_by_name";
     RUNS_LIST_BY_QUEUE = "runs/list_by_queue";
     RUNS_LIST_BY_STATUS = "runs/list_by_status";
@@ -157,8 +191,13 @@ statements! {
     TRIMMED_ADD = "trimmed/add";
     TRIMMED_DELETE = "trimmed/delete";
     TRIMMED_GET = "trimmed/get";
+    UPKEEP_ARTIFACTS = "upkeep/artifacts";
+    UPKEEP_DISABLE_HOOKS = "upkeep/disable_hooks";
+    UPKEEP_ENDS_OF_JOB = "upkeep/ends_of_job";
     UPKEEP_FORGET_ENROLLMENT = "upkeep/forget_enrollment";
     UPKEEP_FORGET_SESSIONS = "upkeep/forget_sessions";
+    UPKEEP_HOOKS = "upkeep/hooks";
+    UPKEEP_JOBS = "upkeep/jobs";
     UPKEEP_MAX_ID_BEFORE = "upkeep/max_id_before";
     UPKEEP_PAUSE_QUEUES = "upkeep/pause_queues";
     UPKEEP_SUMMARY = "upkeep/summary";
@@ -170,6 +209,15 @@ include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 /// How many migrations a database has seen whose events are being moved to where they are now, a piece at a time.
 pub const MOVING: usize = 7;
+
+/// The first schema that has jobs.
+pub const JOBS_SINCE: i64 = 14;
+
+/// The first schema that has hooks.
+pub const HOOKS_SINCE: i64 = 20;
+
+/// The first schema that has artifacts.
+pub const ARTIFACTS_SINCE: i64 = 21;
 
 /// What moves a piece of them: measured and counted by the first two, then moved by the others, in this order.
 pub mod moving {

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::files::{Interrupts, NewFile, count, size};
 use super::place;
+use crate::artifacts::ARTIFACTS;
 use crate::cli::args::{BackupOptions, Global};
 use crate::cli::print;
 use crate::client::failure::Failure;
@@ -142,8 +143,15 @@ impl Target {
     }
 }
 
+/// What a copy holds, and what belongs to its runs and is not in it.
+struct Copied {
+    summary: Summary,
+    artifacts: i64,
+    artifact_bytes: i64,
+}
+
 /// Copies and checks the copy; `None` when it was interrupted.
-fn copy(database: &FileAt, still: bool, to: &FileAt) -> Result<Option<Summary>, Failure> {
+fn copy(database: &FileAt, still: bool, to: &FileAt) -> Result<Option<Copied>, Failure> {
     let failed = |error: OpenError| Failure::Own(format!("{}: {error}", database.path().display()));
     let beside = open(database, still)?;
     let interrupts = Interrupts::note();
@@ -161,7 +169,11 @@ fn copy(database: &FileAt, still: bool, to: &FileAt) -> Result<Option<Summary>, 
             faults.join("; ")
         ))),
         Health::Sound | Health::Unfinished if interrupts.came() => Ok(None),
-        Health::Sound | Health::Unfinished => copy.summary().map(Some).map_err(failed),
+        Health::Sound | Health::Unfinished => {
+            let summary = copy.summary().map_err(failed)?;
+            let (artifacts, artifact_bytes) = copy.artifacts().map_err(failed)?;
+            Ok(Some(Copied { summary, artifacts, artifact_bytes }))
+        }
     }
 }
 
@@ -180,23 +192,26 @@ fn tell(
     database: &Path,
     file: Option<&Path>,
     bytes: u64,
-    copied: &Summary,
+    copied: &Copied,
     daemon: bool,
 ) -> Result<(), Failure> {
-    let Summary { instance, runs, queued, sessions, last_run, last_event, .. } = copied;
+    let Copied { summary, artifacts, artifact_bytes } = copied;
+    let Summary { instance, runs, queued, sessions, last_run, last_event, .. } = summary;
     let text = if json {
         json!({
             "database": database.to_string_lossy(), "file": file.map(|file| file.to_string_lossy()), "bytes": bytes, "instance": instance, "runs": runs,
             "queued": queued, "sessions": sessions, "last_run": last_run, "last_event": last_event,
-            "daemon_running": daemon,
+            "daemon_running": daemon, "artifacts_left_out": artifacts,
         })
         .to_string()
     } else {
         let shown = |path: &Path| printable(&path.to_string_lossy()).into_owned();
         let name = file.map_or("standard output".to_owned(), shown);
         let beside = if daemon { "made while the daemon works" } else { "no daemon runs" };
-        let (size, runs) = (size(bytes), count(*runs, "run"));
-        format!("{name}: a copy of {}: {size}, {runs}, events up to {last_event}; checked; {beside}", shown(database))
+        let (file_size, runs) = (size(bytes), count(*runs, "run"));
+        let copy = format!("{name}: a copy of {}: {file_size}, {runs}, events up to {last_event}", shown(database));
+        let left_out = left_out(*artifacts, *artifact_bytes, &shown(&database.with_file_name(ARTIFACTS)));
+        format!("{copy}; checked; {beside}{left_out}")
     };
     // Standard output may carry the copy itself.
     match file {
@@ -210,6 +225,15 @@ fn tell(
             Ok(())
         }
     }
+}
+
+/// Says of files beside the database that the copy is without them.
+fn left_out(artifacts: i64, bytes: i64, dir: &str) -> String {
+    if artifacts == 0 {
+        return String::new();
+    }
+    let (files, size) = (count(artifacts, "artifact"), size(u64::try_from(bytes).unwrap_or(0)));
+    format!("; without {files} ({size}): copy {dir} too")
 }
 
 fn own(path: &Path, error: &io::Error) -> Failure {

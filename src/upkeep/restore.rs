@@ -259,6 +259,7 @@ impl Restored {
         }
         if options.pause {
             lines.push("all queues are paused; go on with `runabout queue NAME --resume`".to_owned());
+            lines.push("all hooks are disabled; go on with `runabout hook enable NAME`".to_owned());
         }
         print::answer(&lines.join("\n"))
     }

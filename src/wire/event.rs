@@ -36,8 +36,8 @@ pub struct ReceivedEvent {
 pub enum What {
     /// A piece of the command's output.
     Output(Stream, Vec<u8>),
-    /// An attempt has been started.
-    Started,
+    /// An attempt has been started: which, from 1.
+    Started(i64),
     /// The run waits, again.
     Queued,
     /// How it ended.
@@ -100,7 +100,7 @@ impl Object<'_> {
         let kind = Kind::parse(kind).map_or_else(|| Word::Other(kind.to_owned()), Word::Known);
         let what = match kind.known() {
             Some(Kind::Output) => output(self.data)?,
-            Some(Kind::Started) => What::Started,
+            Some(Kind::Started) => What::Started(read::<Started>(self.data)?.attempt),
             Some(Kind::Queued) => What::Queued,
             Some(Kind::Finished) => What::Finished(read(self.data)?),
             _ => What::Other,
@@ -109,6 +109,12 @@ impl Object<'_> {
         let at = self.at.as_deref().unwrap_or_default().to_owned();
         Ok(ReceivedEvent { id, run, seq: Seq(seq), at, kind, what, gone: None })
     }
+}
+
+#[derive(Deserialize)]
+struct Started {
+    #[serde(default)]
+    attempt: i64,
 }
 
 #[derive(Deserialize)]

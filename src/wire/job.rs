@@ -44,6 +44,8 @@ pub struct JobBody<'a> {
     pub last: Option<LastRunBody>,
     /// Why it does not start although it is enabled: its zone is gone, say.
     pub broken: Option<String>,
+    /// Told apart from every other state of a job of that name; in quotes it is what `If-Match` takes.
+    pub version: i64,
     /// When it was made.
     pub created_at: String,
     /// When it was last changed.
@@ -105,6 +107,7 @@ impl<'a> JobBody<'a> {
             next_at: job.next_at.map(|at| at.to_string()),
             last: job.last.as_ref().map(LastRunBody::from),
             broken,
+            version: job.version,
             created_at: job.created_at.to_string(),
             changed_at: job.changed_at.to_string(),
         }

@@ -5,10 +5,13 @@
 //! client sends is checked by the daemon itself, field by field (see `http/types`).
 
 mod access;
+mod artifact;
 mod bookmark;
 mod bulk;
+mod cursor;
 mod event;
 mod frame;
+mod hook;
 mod job;
 mod outcome;
 mod problem;
@@ -19,10 +22,13 @@ mod submit;
 mod word;
 
 pub use self::access::{EnrollmentTokenBody, SessionBody, SessionsPage};
+pub use self::artifact::{ArtifactBody, ArtifactList, ArtifactState};
 pub use self::bookmark::{Bookmark, Heard};
 pub use self::bulk::BulkBody;
+pub use self::cursor::CursorBody;
 pub use self::event::{Misfit, ReceivedEvent, ReceivedGap, What};
 pub use self::frame::{At, Frame, Last, Stands};
+pub use self::hook::{DeliveryBody, HookBody};
 pub use self::job::{DueBody, FiringBody, JobBody, LastRunBody};
 pub use self::outcome::OutcomeBody;
 pub use self::problem::{ProblemBody, Violation};

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::Limits;
+
 /// A queue.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -14,6 +16,10 @@ pub struct QueueBody<'a> {
     pub slots: i64,
     /// Whether nothing more of it starts.
     pub paused: bool,
+    /// What each of its runs may use that does not say so itself.
+    pub limits: Cow<'a, Limits>,
+    /// Whether the commands of its runs outlive the daemon, where a run does not say so itself.
+    pub survive: bool,
     /// How many of its runs wait.
     pub queued: i64,
     /// How many of its runs run.

@@ -10,7 +10,7 @@ use super::outcome::OutcomeBody;
 use super::word::Word;
 use crate::clock::UnixMs;
 use crate::numbers::{RunId, Seq};
-use crate::run::{Cause, Command, Hold, OnInterrupt, Options, Reason, Run, Status, Waiting, WaitsFor};
+use crate::run::{Cause, Command, Hold, OnInterrupt, Options, Reason, Run, Status, Usage, Waiting, WaitsFor};
 
 /// A run. Values of `env` and `stdin` are never given back.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct RunBody<'a> {
     /// Those of its processes that are stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stopped_pids: Vec<i32>,
+    /// Since when nothing is heard of its command, which survives the daemon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detached_since: Option<String>,
     /// While it is queued: what it waits for beside what holds it back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<Word<WaitsFor>>,
@@ -63,6 +66,12 @@ pub struct RunBody<'a> {
     pub last_seq: Seq,
     /// Bytes of output that were recorded, over all attempts.
     pub output_bytes: i64,
+    /// Files that it left to be fetched.
+    #[serde(skip_serializing_if = "is_none")]
+    pub artifacts: i64,
+    /// Their bytes; 0 once they were removed to make room.
+    #[serde(skip_serializing_if = "is_none")]
+    pub artifact_bytes: i64,
     /// When it was submitted, as all times RFC 3339 in UTC.
     pub created_at: String,
     /// Not started before this time.
@@ -75,6 +84,8 @@ pub struct RunBody<'a> {
     pub timeout_s: Option<i64>,
     /// When its end was first asked for.
     pub cancel_requested_at: Option<String>,
+    /// What its last attempt used; `None` until it has ended, and where nobody saw that.
+    pub usage: Option<Cow<'a, Usage>>,
     /// The run that it repeats.
     pub retry_of: Option<RunId>,
     /// Why it waits, while it is queued; empty where it waits for a slot alone.
@@ -107,6 +118,11 @@ pub struct RunBody<'a> {
     pub truncated: Vec<Cow<'a, str>>,
 }
 
+/// Most runs leave nothing.
+fn is_none(count: &i64) -> bool {
+    *count == 0
+}
+
 impl<'a> RunBody<'a> {
     /// The run as a client sees it.
     pub fn new(run: &'a Run) -> RunBody<'a> {
@@ -132,16 +148,20 @@ impl<'a> RunBody<'a> {
             progress: run.progress.as_deref().and_then(|text| serde_json::from_str(text).ok()).map(Cow::Borrowed),
             pid: run.pid,
             stopped_pids: Vec::new(),
+            detached_since: None,
             waits_for: Vec::new(),
             behind: None,
             last_seq: run.last_seq,
             output_bytes: run.output_bytes,
+            artifacts: run.artifacts,
+            artifact_bytes: run.artifact_bytes,
             created_at: run.created_at.to_string(),
             not_before: time(&spec.not_before),
             started_at: time(&run.started_at),
             ended_at: time(&run.ended_at),
             timeout_s: spec.timeout_s,
             cancel_requested_at: time(&run.cancel_requested_at),
+            usage: run.usage.as_ref().map(Cow::Borrowed),
             retry_of: run.retry_of,
             held_by: run.held_by.iter().map(Word::from).collect(),
             waits_for_runs: Vec::new(),
@@ -156,6 +176,11 @@ impl<'a> RunBody<'a> {
             options: Cow::Borrowed(&spec.options),
             truncated: Vec::new(),
         }
+    }
+
+    /// The same, with when it was last heard of.
+    pub fn with_detached(self, since: Option<&UnixMs>) -> RunBody<'a> {
+        RunBody { detached_since: since.map(ToString::to_string), ..self }
     }
 
     /// The same, with those of its processes that are stopped.

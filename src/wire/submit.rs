@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::run::{OnConflict, OnInterrupt, Options};
+use crate::run::{OnConflict, OnInterrupt, Options, Stdin};
 
 /// A new run, as it is asked for. What is `None` or empty is left to the daemon; exactly one of `command` and `script` is
 /// given. What is allowed is in the reference (`GET /v1/openapi.json`, schema `Submit`), and the daemon checks it.
@@ -34,8 +34,8 @@ pub struct Submit {
     /// Added to the daemon's environment.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Standard input, as text.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Standard input, as text. For one that stays open: `options`.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_of_stdin")]
     pub stdin: Option<String>,
     /// Seconds from the start of an attempt to SIGTERM.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,5 +75,13 @@ impl Submit {
     /// A program with its arguments, and nothing else said.
     pub fn command(argv: impl IntoIterator<Item = impl Into<String>>) -> Submit {
         Submit { command: Some(argv.into_iter().map(Into::into).collect()), ..Submit::default() }
+    }
+}
+
+/// A text that would be read as the word for an input that stays open is given as an object.
+fn text_of_stdin<S: Serializer>(stdin: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    match stdin.as_deref() {
+        Some(Stdin::OPEN) => to.collect_map([("text", Stdin::OPEN)]),
+        text => text.serialize(to),
     }
 }

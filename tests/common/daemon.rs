@@ -7,12 +7,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::binary::binary;
 use super::{
     Address, Client, DEADLINE, Feed, Gate, TempDir, eventually, kill, live_pids_with, proc_exists, script, signal,
 };
@@ -23,12 +24,6 @@ const RUNS_SHOWN_MAX: usize = 4;
 const EVENTS_SHOWN_MAX: i64 = 30;
 /// In the environment of a daemon and of all that it starts: its directory, by which they are found.
 const MARK: &str = "SUITE_DIR";
-
-/// The binary under test: that of this build, unless `SUITE_BINARY` names another.
-pub fn binary() -> &'static str {
-    static OTHER: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("SUITE_BINARY").ok());
-    OTHER.as_deref().unwrap_or(env!("CARGO_BIN_EXE_runabout"))
-}
 
 /// How a daemon is to be started.
 #[derive(Clone, Debug)]
@@ -105,11 +100,16 @@ impl Builder {
     /// Starts it in a directory that may hold something already; its state is in `state` there.
     #[track_caller]
     pub fn start_in(self, dir: TempDir) -> Daemon {
-        let socket = self.socket.clone().unwrap_or_else(|| dir.path().join("state/runabout.sock"));
-        let client = Client::new(Address::Unix(socket));
-        let mut daemon = Daemon { builder: self, dir, client, process: None };
+        let mut daemon = self.prepared_in(dir);
         daemon.start_again();
         daemon
+    }
+
+    /// One that was not started yet.
+    pub fn prepared_in(self, dir: TempDir) -> Daemon {
+        let socket = self.socket.clone().unwrap_or_else(|| dir.path().join("state/runabout.sock"));
+        let client = Client::new(Address::Unix(socket));
+        Daemon { builder: self, dir, client, process: None }
     }
 
     /// Runs it although it will not serve; answers its exit code and what it said on standard error.
@@ -177,19 +177,28 @@ impl Daemon {
     /// Starts it again on the same directory, after it was stopped or killed.
     #[track_caller]
     pub fn start_again(&mut self) {
+        if let Err(status) = self.try_start_again() {
+            panic!("the daemon does not serve; it ended with {status}");
+        }
+    }
+
+    /// The same, where it may end before it serves; then answers how it did.
+    #[track_caller]
+    pub fn try_start_again(&mut self) -> Result<(), ExitStatus> {
         assert!(self.process.is_none(), "it runs");
         let mut process = Process::spawn(&self.builder, self.dir.path());
         let listening = process.first_line();
-        self.process = Some(process);
         let Some(line) = listening else {
-            panic!("the daemon does not serve; it ended with {:?}", self.running().wait(Duration::ZERO));
+            return Err(process.wait(DEADLINE).expect("who closes its standard output ends"));
         };
+        self.process = Some(process);
         let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("unexpected: {line:?}"));
         let plain = address.strip_prefix("http://").map(|address| Address::Tcp(address.parse().unwrap()));
         let authority = self.builder.authority.clone();
         let secured = address.strip_prefix("https://").zip(authority);
         let secured = secured.map(|(address, authority)| Address::Tls(address.parse().unwrap(), authority));
         self.running().tcp = plain.or(secured);
+        Ok(())
     }
 
     /// Stops it and starts it again.
@@ -263,6 +272,26 @@ impl Daemon {
         self.dir.path()
     }
 
+    /// The directory, of a daemon that has ended and is not started again.
+    pub fn into_dir(mut self) -> TempDir {
+        assert!(self.process.is_none(), "it runs");
+        self.kill_descendants();
+        std::mem::replace(&mut self.dir, TempDir::new())
+    }
+
+    /// Commands outlive a daemon that is killed; what they forked meanwhile is found by the next look.
+    fn kill_descendants(&self) {
+        loop {
+            let left = self.descendants();
+            if left.is_empty() {
+                break;
+            }
+            for pid in left {
+                kill(pid);
+            }
+        }
+    }
+
     /// The state directory.
     pub fn state_dir(&self) -> PathBuf {
         self.dir().join("state")
@@ -312,7 +341,7 @@ impl Daemon {
         self.process.as_mut().expect("it runs")
     }
 
-    fn show_what_happened(&self) {
+    pub fn show_what_happened(&self) {
         eprintln!("--- log of the daemon in {}", self.dir().display());
         eprintln!("{}", self.log());
         let mut runs = self.client.submitted.lock().map(|runs| runs.clone()).unwrap_or_default();
@@ -354,16 +383,7 @@ impl Drop for Daemon {
             let _ = process.child.kill();
             let _ = process.wait(DEADLINE);
         }
-        // Commands outlive a daemon that is killed; what they forked meanwhile is found by the next look.
-        loop {
-            let left = self.descendants();
-            if left.is_empty() {
-                break;
-            }
-            for pid in left {
-                kill(pid);
-            }
-        }
+        self.kill_descendants();
     }
 }
 

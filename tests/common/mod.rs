@@ -6,6 +6,7 @@
 // Every file of the suite uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+mod binary;
 mod body;
 mod bystanders;
 mod cli;
@@ -31,11 +32,12 @@ mod ws;
 
 use std::time::{Duration, Instant};
 
+pub use binary::{binary, binary_in};
 pub use body::{BodyWire, Chunked, Framing};
 pub use bystanders::Bystanders;
 pub use cli::{Ended, Running, cli, newest, start};
 pub use clock::{Clock, now_ms};
-pub use daemon::{Builder, Daemon, binary, wait_gone};
+pub use daemon::{Builder, Daemon, wait_gone};
 pub use database::{beside, number};
 pub use http::{Call, Client, Connection, Response};
 pub use markdown::{Block, Page};
@@ -49,7 +51,7 @@ pub use reference::{METHODS, Reference, escaped, walk};
 pub use runs::{Metrics, assert_fields, chain, is_time, output_of};
 pub use script::{Feed, Gate};
 pub use socket::{Address, Socket};
-pub use store::{new_run, store};
+pub use store::{new_run, store, store_keeping};
 pub use tape::{Tape, difference, recordings};
 pub use temp::TempDir;
 pub use transcript::{Frame, Scope, Transcript};

@@ -151,8 +151,12 @@ impl Traced {
         command.args(["-f", "-q", "-o"]).arg(&log).args(["-e", &format!("trace={calls}")]);
         command.args(["-e", &format!("inject={calls}:{what}"), "-p", &pid.to_string()]);
         let strace = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let tasks = || std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
-        let is_traced = |task: PathBuf| status_field(&format!("{}/status", task.display()), "TracerPid:") != 0;
+        let tasks = || std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        // What is to die at once may be gone before anybody has looked.
+        let is_traced = |task: std::fs::DirEntry| {
+            let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            !status.lines().any(|line| line.split_whitespace().eq(["TracerPid:", "0"]))
+        };
         eventually(DEADLINE, "strace is attached", || tasks().all(is_traced));
         Traced { strace, log }
     }

@@ -101,7 +101,7 @@ pub fn output_of(events: &[Value]) -> (Vec<u8>, Vec<u8>) {
     for event in events.iter().filter(|event| event["kind"] == "output") {
         let bytes = output_bytes(&event["data"]);
         match event["data"]["stream"].as_str() {
-            Some("stdout") => stdout.extend(bytes),
+            Some("stdout" | "pty") => stdout.extend(bytes),
             Some("stderr") => stderr.extend(bytes),
             _ => panic!("output of no stream: {event}"),
         }
@@ -151,7 +151,7 @@ impl Metrics {
 /// A run's fields, in the contract's words.
 const FIELDS: &str = "id, name, status, reason, queue, priority, tags, command, script, cwd, env_keys, attempt, \
     exit_code, signal, error, progress, pid, last_seq, output_bytes, created_at, not_before, started_at, ended_at, \
-    timeout_s, cancel_requested_at, retry_of, held_by, cause, job, \
+    timeout_s, cancel_requested_at, usage, retry_of, held_by, cause, job, \
     scheduled_for, missed, on_interrupt, keep, key";
 
 /// Fails unless a run has exactly the contract's fields.

@@ -11,9 +11,13 @@ use runabout::wake::{Bell, Stop};
 
 use super::TempDir;
 
-/// A store in this directory.
+/// A store in this directory that keeps all.
 pub fn store(dir: &TempDir) -> Store {
-    let bell = Bell::default();
+    store_keeping(dir, &Bell::default(), 0)
+}
+
+/// A store in this directory that keeps so many ended runs.
+pub fn store_keeping(dir: &TempDir, bell: &Bell, runs_count: u64) -> Store {
     let config = StoreConfig {
         queued_runs_max: 1_000,
         was_closed: false,
@@ -22,13 +26,15 @@ pub fn store(dir: &TempDir) -> Store {
         remember: Arc::new(|_| ()),
         quota: Arc::new(|_| 1 << 30),
         output_bytes_per_run: 1 << 26,
+        artifact_bytes: 1 << 32,
         runs_days: 0,
-        runs_count: 0,
+        runs_count,
+        cursor_days: 30,
         disk_free_bytes_min: 0,
         check_max: Duration::ZERO,
     };
     let file = Arc::new(Dir::open(dir.path()).unwrap()).file("runabout.db");
-    Store::open(&file, &config, &bell, &Stop::new(bell.clone()), &Arc::new(Metrics::new())).expect("a store")
+    Store::open(&file, &config, bell, &Stop::new(bell.clone()), &Arc::new(Metrics::new())).expect("a store")
 }
 
 /// A submit of a script.

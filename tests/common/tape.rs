@@ -27,11 +27,20 @@ const FIGURES: &[&str] = &[
     "duration_ms",
     "database_bytes",
     "disk_free_bytes",
+    "idle_in_s",
     "freed_bytes",
     "free_bytes",
     "needed_bytes",
     "used_bytes",
+    "user_ms",
+    "system_ms",
+    "memory_peak_bytes",
+    "memory_available_bytes",
+    "memory_total_bytes",
 ];
+
+/// A list of such numbers.
+const LOAD: &str = "\"load\":[";
 
 /// What stands behind the same in what is told to people.
 const IN_USE: &str = " KiB are in use";
@@ -65,12 +74,14 @@ impl Tape {
         let url = of(&system["url"]);
         let address = url.strip_prefix("http://").unwrap_or(&url).trim_end_matches('/').to_owned();
         let user = format!("\"user\":{}", system["user"]);
+        let no_limits = format!("\"limits_unavailable\":{}", system["limits_unavailable"]);
         for (value, word) in [
             (daemon.dir().display().to_string(), "<dir>"),
             (address, "<address>"),
             (of(&system["instance"]), "<instance>"),
             (of(&me["name"]), "<local user>"),
             (user, "\"user\":<user>"),
+            (no_limits, "\"limits_unavailable\":<limits_unavailable>"),
         ] {
             self.learn(&value, word);
         }
@@ -266,6 +277,9 @@ fn figure_at(text: &str) -> Option<(usize, String)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     if digits > 0 && text[digits..].starts_with(IN_USE) {
         return Some((digits, "<used>".to_owned()));
+    }
+    if text.starts_with(LOAD) {
+        return Some((text.find(']')? + 1, format!("{LOAD}<load>]")));
     }
     let inner = text.strip_prefix('"')?;
     let name = FIGURES.iter().find(|name| inner.strip_prefix(**name).is_some_and(|rest| rest.starts_with("\":")))?;

@@ -188,6 +188,8 @@ impl Transcript {
             let stream = match event["data"]["stream"].as_str() {
                 Some("stdout") => &mut self.stdout,
                 Some("stderr") => &mut self.stderr,
+                // What a terminal shows is its standard output for all that look at one.
+                Some("pty") => &mut self.stdout,
                 _ => panic!("output of no stream: {event}"),
             };
             let bytes = output_bytes(&event["data"]);

@@ -86,3 +86,44 @@ export async function what_is_wrong_is_said_in_words({browser, base}) {
   await wrong.waitFor();
   assert.match(await wrong.textContent(), /^\s*Tag 2 must/);
 }
+
+export async function what_is_tried_again_and_waits_for_others_is_said_in_the_form({browser, base, api}) {
+  const first = await api.submit({script: 'exit 0'});
+  await api.ended(first);
+  const page = await openPage(browser, base, {role: 'operator'});
+  await goTo(page, '#/submit');
+  await page.getByLabel('Script').fill('echo "try $RUNABOUT_ATTEMPT"; exit 3');
+  await page.getByText('More', {exact: true}).click();
+  const fill = (label, text) => page.getByLabel(label, {exact: true}).fill(text);
+  await fill('Try again', '1');
+  await fill('After', 'soon');
+  await page.getByRole('button', {name: 'Queue it'}).click();
+  await page.getByText('must be a time like').waitFor();
+  await fill('After', '0s');
+  await fill('Not after exit codes', '7, 8');
+  await fill('Come after runs', `${first}:ended`);
+  await fill('Key', 'the disk');
+  await page.getByLabel('Of one that waits already', {exact: true}).selectOption('replace');
+  await page.getByRole('button', {name: 'Queue it'}).click();
+  await until('the run is there', async () => /#\/runs\/\d+$/.test(page.url()));
+  const id = /runs\/(\d+)/.exec(page.url())[1], run = await api.ended(id);
+  const {attempts, delay_s, unless_exit} = run.retry;
+  assert.deepEqual({attempts, delay_s, unless_exit}, {attempts: 2, delay_s: 0, unless_exit: [7, 8]});
+  assert.deepEqual([run.key, run.after], ['the disk', [{run: first, when: 'ended'}]]);
+  // What its attempts printed stands apart.
+  await line(page, 'try 2');
+  assert.deepEqual(await shownLines(page), ['try 1', 'try 2']);
+  await page.getByRole('button', {name: 'Attempt 1: exit code 3'}).click();
+  await until('only the first is shown', async () => JSON.stringify(await shownLines(page)) === '["try 1"]');
+  await shot(page, 'attempts');
+  await page.getByRole('button', {name: 'Attempt 2'}).click();
+  await until('only the second is shown', async () => JSON.stringify(await shownLines(page)) === '["try 2"]');
+  await page.getByRole('button', {name: 'All attempts'}).click();
+  await until('both are shown', async () => (await shownLines(page)).length === 2);
+  // Run again, the form says all of it.
+  await page.getByRole('link', {name: 'Run again, changed …'}).click();
+  await page.getByRole('heading', {name: `Run ${id} again, changed`}).waitFor();
+  const stands = label => page.getByLabel(label, {exact: true}).inputValue();
+  await until('it is filled', async () => await stands('Key') === 'the disk');
+  assert.deepEqual(await Promise.all(['Try again', 'After', 'Not after exit codes', 'Come after runs'].map(stands)), ['1', '0s', '7, 8', `${first}:ended`]);
+}

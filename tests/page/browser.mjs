@@ -9,7 +9,7 @@ import {createInterface} from 'node:readline';
 import {chromium} from 'playwright-core';
 
 /** How long anything may take that should take no time: generous, for a loaded machine. */
-export const DEADLINE = 30_000;
+export const DEADLINE = 60_000;
 const SHOTS = process.env.SHOTS;
 
 const answers = createInterface({input: process.stdin})[Symbol.asyncIterator]();
@@ -92,12 +92,13 @@ export async function shot(page, name, options = {}) {
   await page.screenshot({path: `${SHOTS}/${name}.png`, ...options});
 }
 
-export async function until(what, condition, ms = DEADLINE) {
+/** Waits until it is so, and looks every `pause` milliseconds: what is dear to look at takes from what is waited for. */
+export async function until(what, condition, ms = DEADLINE, pause = 30) {
   const end = Date.now() + ms;
   for (;;) {
     const value = await condition();
     if (value) return value;
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
-    await new Promise(done => setTimeout(done, 30));
+    await new Promise(done => setTimeout(done, pause));
   }
 }

@@ -29,6 +29,11 @@ export async function a_job_is_started_by_its_form({browser, base, api}) {
   await night.getByText('The coming week').waitFor();
   assert.equal(await night.locator('.week li').count(), 7);
   await shot(page, 'jobs');
+  await lamp.getByRole('link', {name: 'all runs'}).click();
+  await page.locator('ol.runs').getByRole('link', {name: 'lamp'}).first().waitFor();
+  await goTo(page, '#/runs?job=night');
+  await page.getByText(/of the job night/).waitFor();
+  await goTo(page, '#/jobs');
   await night.getByRole('button', {name: 'Disable'}).click();
   await night.getByRole('button', {name: 'Enable'}).waitFor();
   for (const name of ['lamp', 'night']) await api.call('DELETE', `/v1/jobs/${name}`);

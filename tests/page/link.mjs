@@ -9,11 +9,13 @@ export async function slowLine(base, delayMs) {
     const daemon = connect(Number(port), hostname);
     for (const [from, to] of [[client, daemon], [daemon, client]]) {
       open.add(from);
+      const waiting = [];
       let free = 0;
       const later = act => {
-        // Nothing overtakes what was sent before it.
+        // Nothing overtakes what was sent before it: of two timers for the same moment the later may ring first.
+        waiting.push(act);
         free = Math.max(free, performance.now() + delayMs());
-        setTimeout(act, free - performance.now());
+        setTimeout(() => waiting.shift()(), free - performance.now());
       };
       from.on('data', piece => later(() => to.writable && to.write(piece)));
       from.on('end', () => later(() => to.end()));

@@ -42,7 +42,7 @@ async function isTheList(page, api, query) {
     if (!came.length && wanted.length) return false;
     wanted = wanted.slice(0, came.length);
     return JSON.stringify(came) === JSON.stringify(wanted);
-  }, CAUGHT_UP).catch(error => {
+  }, CAUGHT_UP, 300).catch(error => {
     const missing = wanted.filter(row => !came.includes(row));
     throw new Error(`${error.message}: ${came.length} rows, of ${wanted.length} ${missing.length} are missing: ${missing.slice(0, 20)}`);
   });

@@ -15,10 +15,11 @@ import * as output from './output.mjs';
 import * as resume from './resume.mjs';
 import * as runs from './runs.mjs';
 import * as sizes from './sizes.mjs';
+import * as terminal from './terminal.mjs';
 import * as told from './told.mjs';
 
 const scenarios = Object.entries({
-  ...access, ...again, ...runs, ...output, ...log, ...resume, ...elsewhere, ...jobs, ...frame, ...looks, ...sizes, ...told, ...live,
+  ...access, ...again, ...runs, ...output, ...log, ...resume, ...elsewhere, ...jobs, ...frame, ...looks, ...sizes, ...terminal, ...told, ...live,
 });
 const wanted = process.argv.slice(2);
 const browser = await startBrowser();

@@ -7,10 +7,12 @@ import {goTo, harness, line, openPage, shot, until} from './browser.mjs';
 /** Records what the browser would show, in a browser that was asked to show it. */
 function recordNotices() {
   window.notices = [];
+  window.asked = 0;
   class Recorded {
     static permission = 'default';
 
     static async requestPermission() {
+      window.asked += 1;
       return (Recorded.permission = 'granted');
     }
 
@@ -29,8 +31,10 @@ export async function the_end_of_a_run_is_told({browser, base, api}) {
   await goTo(page, `#/runs/${id}`);
   const picture = () => page.locator('link[rel="icon"]').getAttribute('href');
   await until('the picture says that it runs', async () => (await picture()).includes('3553c9'));
+  assert.equal(await page.evaluate(() => window.asked), 0, 'nobody is asked before they want it');
   await page.getByRole('button', {name: 'Tell me', exact: true}).click();
   await page.getByText(`The end of run ${id} is told`).waitFor();
+  assert.equal(await page.evaluate(() => window.asked), 1);
   // It outlives a reload, and is told wherever in the page somebody is.
   await page.reload();
   await until('it is still on', async () => await page.getByRole('button', {name: 'Tell me', exact: true}).getAttribute('aria-pressed') === 'true');
@@ -59,6 +63,48 @@ export async function the_end_of_a_run_is_told({browser, base, api}) {
   await api.ended(await api.sh('exit 5'));
   await until('the list knows it', async () => (await page.evaluate(async () => (await (await fetch('/v1/runs?limit=1')).json()).runs[0].exit_code)) === 5);
   assert.equal((await notices()).length, 1);
+}
+
+/**
+ * Keeps the notifications that the page makes. A browser without a screen shows none, and says that it was denied what its
+ * permissions grant: what those say counts.
+ */
+async function keepNotices() {
+  window.notices = [];
+  const Real = window.Notification;
+  let granted = 'default';
+  window.Notification = class extends Real {
+    static get permission() {
+      return granted;
+    }
+
+    constructor(title, options) {
+      super(title, options);
+      window.notices.push(this);
+    }
+  };
+  granted = (await navigator.permissions.query({name: 'notifications'})).state;
+}
+
+export async function a_notification_of_the_browser_opens_its_run({browser, base, api}) {
+  const page = await openPage(browser, base, {role: 'viewer', permissions: ['notifications']});
+  await page.addInitScript(keepNotices);
+  await page.reload();
+  await until('it is granted', () => page.evaluate(() => Notification.permission === 'granted'));
+  await page.getByRole('button', {name: 'Tell me of failures'}).click();
+  await page.getByText('Every run that fails is told').waitFor();
+  const bad = await api.submit({script: 'exit 4', name: 'breaks'});
+  await until('the browser is to show it', () => page.evaluate(() => window.notices.length === 1));
+  const told = await page.evaluate(() => ({title: window.notices[0].title, tag: window.notices[0].tag}));
+  assert.deepEqual(told, {title: `Run ${bad} “breaks”`, tag: `runabout-run-${bad}`});
+  // No browser lets a test click on what the desktop shows.
+  await page.evaluate(() => window.notices[0].dispatchEvent(new Event('click')));
+  await page.locator('.head .state.failed').waitFor();
+  assert.equal(await page.evaluate(() => location.hash), `#/runs/${bad}`);
+  // It is kept by the browser, over another tab of the same.
+  const other = await page.context().newPage();
+  await other.goto(base);
+  await until('it is on there, too', async () => await other.getByRole('button', {name: 'Tell me of failures'}).getAttribute('aria-pressed') === 'true');
 }
 
 export async function keys_go_about({browser, base, api}) {
@@ -97,6 +143,7 @@ export async function keys_go_about({browser, base, api}) {
   await page.keyboard.press('?');
   await dialog.getByLabel('Use these keys').check();
   await dialog.getByRole('button', {name: 'Close'}).click();
+  await dialog.waitFor({state: 'detached'});
   await page.keyboard.press('g');
   await page.keyboard.press('Enter');
   await line(page, 'by key');

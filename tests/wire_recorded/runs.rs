@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::{Call, Client, DEADLINE, Daemon, Tape, eventually};
+use crate::common::{Call, Client, DEADLINE, Daemon, Tape, eventually, newest};
 
 fn json(client: &Client, method: &str, path: &str, body: &serde_json::Value) -> Call {
     client.call(method, path).json(body)
@@ -97,6 +97,8 @@ fn reads_of_runs() {
         "/v1/runs/1",
         "/v1/runs/1/exit_code",
         "/v1/runs/1/log",
+        "/v1/runs/1/artifacts",
+        "/v1/runs/2/artifacts/none",
         "/v1/runs/4242",
         "/v1/runs/4242/exit_code",
         "/v1/runs/0",
@@ -107,6 +109,12 @@ fn reads_of_runs() {
         tape.ask("refused", daemon.call("GET", path));
     }
     gate.open();
+    daemon.wait_ended(running);
+    let left = daemon.submit(&json!({"script": "echo 1 > $RUNABOUT_ARTIFACTS/n"}));
+    daemon.wait_ended(left);
+    tape.ask("what it left", daemon.call("GET", &format!("/v1/runs/{left}/artifacts")));
+    tape.ask("a file of it", daemon.call("GET", &format!("/v1/runs/{left}/artifacts/n")));
+    tape.ask("none", daemon.call("GET", &format!("/v1/runs/{left}/artifacts/none")));
     tape.check();
 }
 
@@ -174,6 +182,31 @@ fn changes_of_runs() {
         tape.ask("gone", json(&daemon, "PATCH", &of(""), &json!({"keep": true})));
         tape.ask("gone", json(&daemon, "POST", &of("/events"), &json!({"kind": "message"})));
     }
+    tape.check();
+}
+
+#[test]
+fn input() {
+    let daemon = Daemon::start();
+    let mut tape = Tape::new("input", &daemon);
+    let submit =
+        json!({"script": "stty -echo; echo up; read line; echo $line", "stdin": "open", "pty": {"columns": 132}});
+    tape.ask("a terminal", json(&daemon, "POST", "/v1/runs", &submit));
+    let run = newest(&daemon)["id"].as_i64().unwrap();
+    eventually(DEADLINE, "it is up", || daemon.run(run)["last_seq"] == 3);
+    let of = |rest: &str| format!("/v1/runs/{run}{rest}");
+    tape.ask("another size", json(&daemon, "POST", &of("/resize"), &json!({"columns": 100, "rows": 30})));
+    tape.ask("no size", json(&daemon, "POST", &of("/resize"), &json!({"columns": 0})));
+    let send = |query: &str, bytes: &[u8]| {
+        daemon.call("POST", &of(&format!("/stdin{query}"))).body("application/octet-stream", bytes)
+    };
+    tape.ask("somebody writes", send("?writer=a&nth=1", b"wo"));
+    tape.ask("somebody else does not", send("?writer=b&nth=1", b"x"));
+    tape.ask("what is no writer", send("?writer=&nth=0&take=perhaps&end=1&x=1", b""));
+    tape.ask("anybody", send("", b"rd\n"));
+    daemon.wait_ended(run);
+    tape.ask("too late", send("", b"x"));
+    tape.ask("its events", daemon.call("GET", &of("/events")));
     tape.check();
 }
 

@@ -42,7 +42,7 @@ Environment:
   NO_COLOR             no colours, also on a terminal
 
 Exit codes:
-  run, wait            the command's own; 128+N ended by signal N; 124 timed out;
+  run, wait, attach    the command's own; 128+N ended by signal N; 124 timed out;
                        143 canceled; 126 not executable; 127 not found;
                        125 interrupted, or Runabout's own failure
   everything else      0 done; 1 the daemon said no
@@ -107,6 +107,24 @@ It exits as the command did: with its own code, or 128+N ended by signal N, 124 
 /// After the help of `add`.
 pub const ADD_HELP: &str = submit_help!("add", "");
 
+/// After the help of `attach`.
+pub const ATTACH_HELP: &str = "\
+On a run's terminal (`run -t`) every key is the command's own, Ctrl-C too, but for those behind Ctrl-]:
+  Ctrl-] d   leave it running            Ctrl-] w   write, in the place of who does
+  Ctrl-] z   stop this program           Ctrl-] ?   say this
+Ctrl-] twice is one for the command. Many may watch a run, one of them writes; another does when that one has typed nothing \
+for half a minute, or at once with Ctrl-] w.
+
+What the command draws comes as it is, as from any program that is started here. It exits as the command did; 0 when it was \
+left.
+
+Examples:
+  runabout run -it -- bash                 a shell; Ctrl-] d leaves it running
+  runabout attach last                     back to it
+  runabout attach --read-only 42           only watch
+  runabout add -it --name editor -- vim notes.txt
+  printf 'yes\\n' | runabout attach 42      for a run whose input is open: type a line, and end its input";
+
 /// After the help of `logs`.
 pub const LOGS_HELP: &str = "\
 Of several runs each line stands behind its run's number: `42| a line`. With -f they are followed \
@@ -115,5 +133,26 @@ With several, --after takes `latest` or -N alone: the newest N events of all of 
 
 Examples:
   runabout logs last                       what the newest run has printed so far
-  runabout logs -f --after -20 42          its 20 newest events, and what comes
+  runabout logs -f -n 20 42                its last 20 lines, and what comes
   runabout logs -f 41 42 43                three at once";
+
+/// How `artifacts` is used.
+pub(super) const ARTIFACTS_HELP: &str = "\
+Examples:
+  runabout artifacts last
+  runabout artifacts 42 report.pdf             saved as report.pdf in this directory
+  runabout artifacts 42 logs/app.log -o - | less";
+
+/// How `search` is used.
+pub(super) const SEARCH_HELP: &str = "\
+Examples:
+  runabout search 'no space left'
+  runabout search error -q nightly --since 1d     each line behind its run's number";
+
+/// How `cancel` is used.
+pub(super) const CANCEL_HELP: &str = "\
+Examples:
+  runabout cancel 42                        SIGTERM, and SIGKILL after a while
+  runabout cancel --now 42                  SIGKILL
+  runabout cancel --all -q gpu              all that wait and run in a queue
+  runabout cancel --all --status queued --since 1h --dry-run";

@@ -32,6 +32,7 @@ pub enum JobCommand {
         name: String,
     },
     /// Make a job, or change it to what is said here
+    #[command(aliases = ["add", "create", "new"])]
     Set(Box<SetOptions>),
     /// Delete jobs; their runs stay
     Rm {

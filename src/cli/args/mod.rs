@@ -2,13 +2,19 @@
 //!
 //! Only definitions and the checks that need nothing but the words: it must never read a file or ask a daemon.
 
+mod cursor;
+mod enroll;
 mod help;
+mod hook;
 mod job;
+mod limits;
 mod numbers;
+mod progress;
 mod queue;
 mod runs;
 mod shell;
 mod submit;
+mod terminal;
 mod tips;
 mod upkeep;
 
@@ -19,17 +25,25 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use self::help::{ADD_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
+use self::cursor::CURSOR_HELP;
+pub use self::cursor::{CursorAt, CursorCommand};
+pub use self::enroll::EnrollOptions;
+use self::help::{ADD_HELP, ATTACH_HELP, EXAMPLES, FOOTER, LOGS_HELP, RUN_HELP, submit_usage};
+use self::hook::HOOK_HELP;
+pub use self::hook::{HookCommand, HookSetOptions};
 use self::job::JOB_HELP;
 pub use self::job::{JobCommand, SetOptions};
-use self::numbers::{from_1, percent, whole};
+use self::numbers::from_1;
+pub use self::progress::ProgressOptions;
 pub use self::queue::QueueOptions;
-pub use self::runs::{CancelOptions, Filters, Id, LogsOptions, LsOptions, Many, RetryOptions, SearchOptions};
+pub use self::runs::{
+    ArtifactsOptions, AttachOptions, CancelOptions, Filters, Id, LogsOptions, LsOptions, Many, RetryOptions,
+    SearchOptions,
+};
 pub use self::shell::Shell;
-pub use self::submit::SubmitOptions;
+pub use self::submit::{RunOptions, SubmitOptions};
 use self::upkeep::{BACKUP_HELP, DOCTOR_HELP, DRAIN_HELP, RESTORE_HELP};
 pub use self::upkeep::{BackupOptions, DoctorOptions, DrainOptions, RestoreOptions};
-use super::duration;
 use crate::text::printable_lines;
 
 /// One command line.
@@ -56,7 +70,7 @@ pub struct Cli {
 /// What every subcommand takes, before or after its name.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Global {
-    /// The daemon: http://HOST:PORT, https://HOST:PORT, or unix:/path/of/its/socket
+    /// The daemon: http://HOST:PORT, https://HOST:PORT, or unix:/path/of/its/socket; all boxes: --hub URL, put first
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     pub url: Option<String>,
     /// The daemon's state directory; its socket is in it
@@ -77,7 +91,7 @@ pub enum Command {
     Serve(ServeOptions),
     /// Queue a command, follow it, and exit as it does
     #[command(override_usage = submit_usage!("run"), after_help = RUN_HELP)]
-    Run(SubmitOptions),
+    Run(RunOptions),
     /// Queue a command and print its run's number
     #[command(override_usage = submit_usage!("add"), after_help = ADD_HELP)]
     Add(SubmitOptions),
@@ -91,25 +105,26 @@ pub enum Command {
     /// Print what runs printed
     #[command(after_help = LOGS_HELP)]
     Logs(LogsOptions),
+    /// Sit at a running command: see what it prints, and type
+    #[command(after_help = ATTACH_HELP)]
+    Attach(AttachOptions),
+    /// List what a run left in $RUNABOUT_ARTIFACTS, or save one of it
+    #[command(after_help = help::ARTIFACTS_HELP)]
+    Artifacts(ArtifactsOptions),
     /// Find a text in what runs printed, the newest first
-    #[command(after_help = "\
-Examples:
-  runabout search 'no space left'
-  runabout search error -q nightly --since 1d     each line behind its run's number")]
+    #[command(after_help = help::SEARCH_HELP)]
     Search(SearchOptions),
     /// Wait until runs have ended; exit as the first of them that failed
     Wait {
         /// Runs' numbers, or `last`
         #[arg(required = true, value_name = "ID")]
         ids: Vec<Id>,
+        /// Ring the terminal when all have ended, and show a notification where terminal or desktop have one
+        #[arg(long)]
+        notify: bool,
     },
     /// Ask for the end of runs
-    #[command(after_help = "\
-Examples:
-  runabout cancel 42                        SIGTERM, and SIGKILL after a while
-  runabout cancel --now 42                  SIGKILL
-  runabout cancel --all -q gpu              all that wait and run in a queue
-  runabout cancel --all --status queued --since 1h --dry-run")]
+    #[command(after_help = help::CANCEL_HELP)]
     Cancel(CancelOptions),
     /// Queue a finished run's command again and print the new run's number
     #[command(after_help = "\
@@ -138,6 +153,20 @@ Examples:
         #[command(subcommand)]
         command: JobCommand,
     },
+    /// List, make, change, test or delete hooks: whom the daemon tells that a run has ended
+    #[command(after_help = HOOK_HELP, arg_required_else_help = true, subcommand_required = true)]
+    Hook {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: HookCommand,
+    },
+    /// List, move or delete cursors: what comes after them is kept for their readers
+    #[command(after_help = CURSOR_HELP, arg_required_else_help = true, subcommand_required = true)]
+    Cursor {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: CursorCommand,
+    },
     /// Say how far the run is whose command calls this
     #[command(
         override_usage = "\
@@ -158,7 +187,7 @@ nothing to others and nothing after the run. From anywhere else, --run says whic
     /// Start nothing more, and wait for what runs
     #[command(after_help = DRAIN_HELP)]
     Drain(DrainOptions),
-    /// Copy the database while the daemon works
+    /// Copy the database while the daemon works; artifacts are files beside it
     #[command(after_help = BACKUP_HELP)]
     Backup(BackupOptions),
     /// Put a copy in the place of the database, while no daemon runs
@@ -228,49 +257,12 @@ pub struct ServeOptions {
     /// How to log: text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
+    /// When it stops, end also the commands of runs that survive the daemon
+    #[arg(long)]
+    pub stop_all: bool,
     /// Only validate the configuration
     #[arg(long)]
     pub check: bool,
-}
-
-/// How far a run is.
-#[derive(Args, Debug)]
-pub struct ProgressOptions {
-    /// How much of it is done, from 0 to 100
-    #[arg(value_parser = percent, required_unless_present = "message", allow_negative_numbers = true)]
-    pub percent: Option<f64>,
-    /// A few words about it
-    #[arg(value_name = "MESSAGE", conflicts_with = "message")]
-    pub words: Option<String>,
-    /// The same, where there is no figure
-    #[arg(short, long, value_name = "TEXT")]
-    pub message: Option<String>,
-    /// Another run than the one whose command this is: a number, or `last`
-    #[arg(long, value_name = "ID")]
-    pub run: Option<Id>,
-}
-
-/// What the new enrollment token allows.
-#[derive(Args, Debug)]
-pub struct EnrollOptions {
-    /// What its session may do [default: operator; trigger with --job]
-    #[arg(long, value_parser = ["trigger", "viewer", "operator", "admin"])]
-    pub role: Option<String>,
-    /// A job that it may start, and nothing else (repeatable)
-    #[arg(long, value_name = "NAME")]
-    pub job: Vec<String>,
-    /// How long it can be used: 90, 90s, 15m, 2h, 1d [default: 15m]
-    #[arg(long, value_name = "TIME", value_parser = duration::parse_s)]
-    pub ttl: Option<i64>,
-    /// How often it can be used [default: 1]
-    #[arg(long, value_name = "N", value_parser = whole::<1, 1000>)]
-    pub uses: Option<i64>,
-    /// A note, for people
-    #[arg(long)]
-    pub label: Option<String>,
-    /// Print a link that opens the daemon's page with it, and the same as a QR code
-    #[arg(long)]
-    pub web: bool,
 }
 
 impl Cli {
@@ -279,14 +271,17 @@ impl Cli {
     /// # Errors
     /// The code to exit with where there is nothing more to do: 0, or 2 for a mistake.
     pub fn read() -> Result<Cli, ExitCode> {
-        Cli::try_parse().and_then(Cli::checked).map_err(tips::with_tip).map_err(|error| {
-            // It quotes arguments, which may come from anywhere.
-            let text = printable_lines(&error.render().to_string());
-            let mut out: Box<dyn io::Write> =
-                if error.use_stderr() { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
-            let _ = out.write_all(text.as_bytes());
-            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-        })
+        Cli::try_parse_from(terminal::spelled_out(std::env::args_os(), Cli::command))
+            .and_then(Cli::checked)
+            .map_err(tips::with_tip)
+            .map_err(|error| {
+                // It quotes arguments, which may come from anywhere.
+                let text = printable_lines(&error.render().to_string());
+                let mut out: Box<dyn io::Write> =
+                    if error.use_stderr() { Box::new(io::stderr()) } else { Box::new(io::stdout()) };
+                let _ = out.write_all(text.as_bytes());
+                ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+            })
     }
 
     /// What means nothing to a subcommand is told rather than ignored.
@@ -341,7 +336,8 @@ mod tests {
 
     fn submit(line: &str) -> SubmitOptions {
         match read(line).expect(line).command {
-            Command::Run(options) | Command::Add(options) => options,
+            Command::Run(options) => options.submit,
+            Command::Add(options) => options,
             other => panic!("{other:?}"),
         }
     }
@@ -368,6 +364,17 @@ mod tests {
         assert_eq!(submit("runabout run -q gpu ls -la -- x").command, ["ls", "-la", "--", "x"]);
         assert_eq!(submit("runabout add -p -5 -e A=b=c --tag x --tag y -- true").priority, Some(-5));
         assert_eq!(submit("runabout add -e A=b=c -- true").env, [("A".to_owned(), "b=c".to_owned())]);
+        assert_eq!(submit("runabout run -- --limits 1G").command, ["--limits", "1G"]);
+    }
+
+    #[test]
+    fn an_unknown_option_before_the_command_is_no_command() {
+        for line in ["run --limits 1G -- true", "add -q gpu --limits true", "job set nightly --limits 1G true"] {
+            let error = read(&format!("runabout {line}")).expect_err(line).to_string();
+            assert!(error.contains("'--limits'"), "{line}: {error}");
+        }
+        let short = read("runabout run -z true").expect_err("no such option").to_string();
+        assert!(short.contains("'-z'"), "{short}");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use super::limits::LimitOptions;
 use super::numbers::whole;
 
 /// Which queue, and what to make of it.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct QueueOptions {
     /// The queue; without it, all are listed
     pub name: Option<String>,
@@ -21,8 +22,20 @@ pub struct QueueOptions {
     /// Start from it again
     #[arg(long, requires = "name")]
     pub resume: bool,
+    /// What each of its runs may use that does not say so itself; all three anew.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    /// Its runs get no limits that they do not ask for
+    #[arg(long, requires = "name", conflicts_with_all = ["memory", "cpus", "tasks"])]
+    pub no_limits: bool,
+    /// Let the commands of its runs outlive the daemon, where a run does not say so itself
+    #[arg(long, requires = "name", conflicts_with = "no_survive")]
+    pub survive: bool,
+    /// The end of the daemon is the end of its commands
+    #[arg(long, requires = "name")]
+    pub no_survive: bool,
     /// Delete it; it must be empty
-    #[arg(long, requires = "name", conflicts_with_all = ["slots", "pause", "resume"])]
+    #[arg(long, requires = "name", conflicts_with_all = ["slots", "pause", "resume", "memory", "cpus", "tasks", "no_limits", "survive", "no_survive"])]
     pub delete: bool,
 }
 
@@ -57,7 +70,7 @@ mod tests {
     fn a_verb_is_told_what_stands_for_it() {
         let tip = |name: &str, stray: Option<&str>| {
             let (name, stray) = (Some(name.to_owned()), stray.map(str::to_owned));
-            QueueOptions { name, stray, slots: None, pause: false, resume: false, delete: false }.meant()
+            QueueOptions { name, stray, ..QueueOptions::default() }.meant()
         };
         let ends = |name, stray, end| tip(name, Some(stray)).is_some_and(|tip| tip.ends_with(end));
         assert!(ends("add", "gpu", "tip: runabout queue gpu --slots 1"));

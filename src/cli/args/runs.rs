@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::numbers::from_1;
@@ -33,6 +35,34 @@ impl FromStr for Id {
     }
 }
 
+/// What to sit at.
+#[derive(Args, Debug)]
+pub struct AttachOptions {
+    /// A run's number, or `last`
+    pub id: Id,
+    /// Only watch: send nothing, and leave the terminal's size as it is
+    #[arg(short, long)]
+    pub read_only: bool,
+    /// From where: an event's number, `latest`, or -N, the newest N [default: 0, or the newest 1000]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true, value_parser = cursor)]
+    pub after: Option<String>,
+}
+
+/// Which of a run's artifacts, and where it goes.
+#[derive(Args, Debug)]
+pub struct ArtifactsOptions {
+    /// A run's number, or `last`
+    pub id: Id,
+    /// Its name; without one they are listed
+    pub name: Option<String>,
+    /// Where it is saved; `-` is standard output [default: a file of its name in this directory]
+    #[arg(short, long, value_name = "FILE", requires = "name")]
+    pub output: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long, requires = "name")]
+    pub force: bool,
+}
+
 /// Which runs are meant; all together.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub struct Filters {
@@ -48,6 +78,9 @@ pub struct Filters {
     /// Only of this name
     #[arg(short, long)]
     pub name: Option<String>,
+    /// Only of this job
+    #[arg(long)]
+    pub job: Option<String>,
     /// Only with this somewhere in their name, tags or command; upper and lower case are the same
     #[arg(long, value_name = "TEXT")]
     pub find: Option<String>,
@@ -170,6 +203,15 @@ pub struct LogsOptions {
     /// Start after this event: a number, -N for the newest N, `latest`, or INSTANCE-SEQ
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true, value_parser = cursor)]
     pub after: Option<String>,
+    /// Only the last N lines, and with -f what comes; of one run alone
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "after")]
+    pub tail: Option<u64>,
+    /// Only what this attempt printed, from 1; of one run alone
+    #[arg(long, value_name = "N", value_parser = from_1::<i64>, conflicts_with_all = ["after", "tail"])]
+    pub attempt: Option<i64>,
+    /// With -f: ring the terminal when they have ended, and show a notification where terminal or desktop have one
+    #[arg(long, requires = "follow")]
+    pub notify: bool,
     /// Runs' numbers, or `last`
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<Id>,

@@ -7,10 +7,22 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::limits::LimitOptions;
 use super::numbers::whole;
 use super::runs::Id;
 use crate::cli::duration;
-use crate::run::{Need, OnConflict, OnInterrupt, Options, Retry, When};
+use crate::run::{Left, Need, OnConflict, OnInterrupt, Options, Retry, Stdin, StopSignal, TerminalSize, When};
+
+/// What `run` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Ring the terminal when it has ended, and show a notification where terminal or desktop have one
+    #[arg(long)]
+    pub notify: bool,
+    /// What the run is told.
+    #[command(flatten)]
+    pub submit: SubmitOptions,
+}
 
 /// What a new run is told.
 #[derive(Args, Clone, Debug, Default)]
@@ -73,17 +85,36 @@ pub struct SubmitOptions {
     /// With the same key and words, nothing is queued twice
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
-    /// Send this command's standard input along, as text
+    /// Send this command's standard input along, as text; with -t, keep its own open and send what is typed
     #[arg(short = 'i')]
     pub stdin: bool,
+    /// Run it on a terminal, as large as this one: -t without a time
+    #[arg(long)]
+    pub tty: bool,
     /// Never let it expire
     #[arg(long)]
     pub keep: bool,
+    /// Let the command outlive the daemon: the next one goes on with it
+    #[arg(long)]
+    pub survive: bool,
+    /// Let the command end with the daemon, also in a queue whose commands outlive it
+    #[arg(long, conflicts_with = "survive")]
+    pub no_survive: bool,
     /// When the daemon stops under it: fail, or requeue
     #[arg(long, value_name = "WHAT", value_parser = on_interrupt())]
     pub on_interrupt: Option<OnInterrupt>,
+    /// What it may use.
+    #[command(flatten)]
+    pub limits: LimitOptions,
+    /// What asks it to end, before it is killed: TERM, INT, HUP, QUIT, USR1, USR2 [default: TERM]
+    #[arg(long, value_name = "SIGNAL", value_parser = stop_signal())]
+    pub stop_signal: Option<StopSignal>,
+    /// End with it what it leaves in the background, however it ends
+    #[arg(long)]
+    pub kill_left: bool,
     /// The command and its arguments; no shell is involved
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    // What begins with a hyphen before it is an option, known or not: only `--` makes a command's name of it.
+    #[arg(trailing_var_arg = true, value_name = "CMD")]
     pub command: Vec<String>,
 }
 
@@ -101,7 +132,17 @@ impl SubmitOptions {
                 ..usual
             }
         });
-        Options { retry, after }
+        Options {
+            retry,
+            after,
+            limits: self.limits.limits(),
+            stop_signal: self.stop_signal.unwrap_or_default(),
+            left: if self.kill_left { Left::Kill } else { Left::Leave },
+            pty: self.tty.then(TerminalSize::default),
+            stdin: (self.tty && self.stdin).then_some(Stdin::Open),
+            survive: (self.survive || self.no_survive).then_some(self.survive),
+            start_before: None,
+        }
     }
 
     /// What it works on. Scripts of before say `--key` and mean the request's.
@@ -124,6 +165,16 @@ fn after(text: &str) -> Result<(Id, When), String> {
     let (id, when) = text.split_once(':').unwrap_or((text, When::Succeeded.as_str()));
     let when = When::parse(when).ok_or("after the `:` stands succeeded, ended or failed")?;
     Ok((id.parse()?, when))
+}
+
+/// By its name, as kill(1) takes it: with or without SIG, in any case of letters.
+fn stop_signal() -> impl TypedValueParser<Value = StopSignal> {
+    clap::builder::NonEmptyStringValueParser::new().try_map(|given| {
+        let name = given.to_ascii_uppercase();
+        let names: Vec<&str> = StopSignal::ALL.iter().map(|signal| signal.as_str()).collect();
+        StopSignal::parse(name.strip_prefix("SIG").unwrap_or(&name))
+            .ok_or_else(|| format!("it must be one of {}", names.join(", ")))
+    })
 }
 
 fn on_interrupt() -> impl TypedValueParser<Value = OnInterrupt> {

@@ -35,7 +35,7 @@ pub struct BackupOptions {
 pub struct RestoreOptions {
     /// What `backup` made; `-` is standard input
     pub file: PathBuf,
-    /// Pause all queues, so that nothing that was queued in it starts by itself
+    /// Pause all queues and disable all hooks, so that nothing that it holds is started or told by itself
     #[arg(long)]
     pub pause: bool,
     /// End all sessions: everybody has to log in again
@@ -71,7 +71,9 @@ Examples:
   runabout backup - | age -r KEY > runabout.age
 
 The daemon goes on working meanwhile, and the copy is one moment of its database. It is checked before it gets its \
-name. With `-` it is first written to TMPDIR, or /var/tmp. It holds commands, their output, env and stdin in clear.";
+name. With `-` it is first written to TMPDIR, or /var/tmp. It holds commands, their output, env and stdin in clear. It \
+does not hold artifacts, which are files beside the database: copy the directory `artifacts` of the state directory too, \
+after the database. Where there are any, the command says so.";
 
 /// After the help of `restore`.
 pub const RESTORE_HELP: &str = "\

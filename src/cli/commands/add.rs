@@ -14,6 +14,8 @@ use super::context::{Context, one_value};
 use crate::cli::args::SubmitOptions;
 use crate::cli::patience::{Patience, ask_until_answered};
 use crate::cli::print;
+#[cfg(unix)]
+use crate::cli::tty;
 use crate::cli::view::{RunView, read};
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
@@ -86,6 +88,8 @@ pub(super) async fn submit_from(options: SubmitOptions, context: &Context) -> Re
     let from_stdin = options.file.as_deref() == Some(Path::new("-"));
     let stdin = match (options.stdin, from_stdin) {
         (true, true) => return Err(Failure::Usage("standard input is the script already: no -i".to_owned())),
+        // On a terminal it stays open.
+        (true, false) if options.tty => None,
         (true, false) => Some(text_of(io::stdin().lock(), "standard input")?),
         (false, _) => None,
     };
@@ -94,7 +98,26 @@ pub(super) async fn submit_from(options: SubmitOptions, context: &Context) -> Re
     for (id, when) in &options.after {
         after.push(Need { run: RunId(context.number(*id).await?), when: *when });
     }
-    Ok(submit_of(options, script, stdin, caller, after))
+    Ok(like_ours(submit_of(options, script, stdin, caller, after)))
+}
+
+/// The same with a terminal as large and of the same kind as the one that this program is on, if it is to have one.
+#[cfg(unix)]
+fn like_ours(mut submit: Submit) -> Submit {
+    if let (Some(pty), Some(size)) = (&mut submit.options.pty, tty::size()) {
+        *pty = size;
+        let term = std::env::var("TERM").ok().filter(|term| !term.is_empty());
+        if let Some(term) = term {
+            submit.env.entry("TERM".to_owned()).or_insert(term);
+        }
+    }
+    submit
+}
+
+/// There is nothing to be asked.
+#[cfg(not(unix))]
+fn like_ours(submit: Submit) -> Submit {
+    submit
 }
 
 fn submit_of(

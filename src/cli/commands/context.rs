@@ -43,6 +43,16 @@ impl Context {
         }
         Ok(numbers)
     }
+
+    /// Those of them that the daemon still knows, to tell of their ends.
+    pub(super) async fn runs_to_tell(&self, numbers: &[i64]) -> Vec<RunView> {
+        let mut runs = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let body = self.daemon.ask(&Ask::get(format!("/v1/runs/{number}"))).await;
+            runs.extend(body.and_then(|body| read(&body)));
+        }
+        runs
+    }
 }
 
 /// An answer that is one JSON value, as it came.

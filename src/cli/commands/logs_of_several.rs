@@ -9,6 +9,7 @@ use std::io::IsTerminal;
 use super::context::Context;
 use super::notices::{gap_text, start_text};
 use crate::cli::args::LogsOptions;
+use crate::cli::notify::tell_ended;
 use crate::cli::patience::{Patience, ask_until_answered};
 use crate::cli::print::{self, Colour, Paint};
 use crate::cli::sink::Outputs;
@@ -32,6 +33,9 @@ pub async fn logs(context: &Context, options: &LogsOptions, mut runs: Vec<i64>) 
     let mut known = BTreeSet::new();
     runs.retain(|run| known.insert(*run));
     let cursor = options.after.as_deref().unwrap_or("0");
+    if options.attempt.is_some() || options.tail.is_some() {
+        return Err(Failure::Usage("--attempt and --tail are of one run alone".into()));
+    }
     if !matches!(cursor, "0" | "latest") && !cursor.starts_with('-') {
         return Err(Failure::Usage("of several runs, --after takes `latest` or -N: each run counts for itself".into()));
     }
@@ -41,6 +45,9 @@ pub async fn logs(context: &Context, options: &LogsOptions, mut runs: Vec<i64>) 
     let mut lines = Lines::open(&runs, context.json)?;
     if options.follow {
         follow(context, &runs, cursor, &mut lines).await?;
+        if options.notify {
+            tell_ended(&context.runs_to_tell(&runs).await);
+        }
     } else {
         for run in runs {
             print_one(context, run, cursor, &mut lines).await?;
@@ -149,7 +156,7 @@ impl Lines {
                 self.end_of(run.0).await
             }
             What::Finished(_) | What::Queued => self.end_of(run.0).await,
-            What::Started | What::Other => Ok(()),
+            What::Started(_) | What::Other => Ok(()),
         }
     }
 

@@ -49,12 +49,13 @@ fn first_page(options: &LsOptions) -> String {
 
 /// The filters as the rest of a query.
 pub(super) fn query(filters: &Filters) -> String {
-    let Filters { status, queue, tag, name, find, since, until, exit } = filters;
+    let Filters { status, queue, tag, name, job, find, since, until, exit } = filters;
     let all = [
         ("status", status),
         ("queue", queue),
         ("tag", tag),
         ("name", name),
+        ("job", job),
         ("q", find),
         ("since", since),
         ("until", until),

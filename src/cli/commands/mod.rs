@@ -4,12 +4,17 @@
 
 mod access;
 mod add;
+mod artifacts;
+#[cfg(unix)]
+mod attach;
 mod bulk;
 mod caller;
 #[cfg(feature = "daemon")]
 mod completions;
 mod context;
+mod cursor;
 mod drain;
+mod hook;
 mod job;
 mod login;
 mod logs;
@@ -17,6 +22,7 @@ mod logs_of_several;
 mod ls;
 #[cfg(feature = "daemon")]
 mod manual;
+mod named;
 mod notices;
 mod progress;
 mod queue;
@@ -24,6 +30,7 @@ mod run;
 mod runs;
 mod search;
 mod show;
+mod tail;
 mod wait;
 mod web;
 
@@ -64,17 +71,26 @@ pub async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         | Command::Manual { .. } => Ok(2),
         Command::Backup(_) | Command::Restore(_) | Command::Doctor(_) => Ok(2),
         Command::Run(options) => run::run(&context, options).await,
+        #[cfg(unix)]
+        Command::Attach(options) => attach::attach(&context, options).await,
+        #[cfg(not(unix))]
+        Command::Attach(_) => {
+            Err(Failure::Usage("attach needs a Unix terminal; `runabout logs -f ID` follows a run anywhere".into()))
+        }
         Command::Add(options) => add::add(&context, options).await,
         Command::Ls(options) => ls::ls(&context, options).await,
         Command::Show { id } => show::show(&context, id).await,
+        Command::Artifacts(options) => artifacts::artifacts(&context, options).await,
         Command::Search(options) => search::search(&context, options).await,
         Command::Logs(options) => logs::logs(&context, options).await,
-        Command::Wait { ids } => wait::wait(&context, &ids).await,
+        Command::Wait { ids, notify } => wait::wait(&context, &ids, notify).await,
         Command::Cancel(options) => runs::cancel(&context, options).await,
         Command::Retry(options) => runs::retry(&context, options).await,
         Command::Rm { ids } => runs::rm(&context, &ids).await,
         Command::Queue(options) => queue::queue(&context, options).await,
         Command::Job { command } => job::job(&context, command).await,
+        Command::Hook { command } => hook::hook(&context, command).await,
+        Command::Cursor { command } => cursor::cursor(&context, command).await,
         Command::Drain(options) => drain::drain(&context, options).await,
         Command::Prune => access::prune(&context).await,
         Command::Enroll(options) => access::enroll(&context, options).await,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::context::{Context, one_value};
 use crate::cli::args::QueueOptions;
 use crate::cli::print::{self, Colour, Paint, Table};
-use crate::cli::view::read;
+use crate::cli::view::{limits_text, read};
 use crate::client::connection::{Ask, encoded};
 use crate::client::failure::Failure;
 use crate::text::printable;
@@ -21,6 +21,11 @@ struct Listed {
 /// Does what the words say.
 pub async fn queue(context: &Context, options: QueueOptions) -> Result<u8, Failure> {
     let Some(name) = &options.name else {
+        if !options.limits.limits().is_none() {
+            return Err(Failure::Usage(
+                "name the queue whose runs get these limits: runabout queue NAME --memory 1G".to_owned(),
+            ));
+        }
         return list(context).await;
     };
     let path = format!("/v1/queues/{}", encoded(name));
@@ -62,11 +67,17 @@ fn changes(options: &QueueOptions) -> Option<Value> {
     if options.pause || options.resume {
         changes.insert("paused".to_owned(), options.pause.into());
     }
+    if !options.limits.limits().is_none() || options.no_limits {
+        changes.insert("limits".to_owned(), serde_json::to_value(options.limits.limits()).unwrap_or_default());
+    }
+    if options.survive || options.no_survive {
+        changes.insert("survive".to_owned(), options.survive.into());
+    }
     (!changes.is_empty()).then_some(Value::Object(changes))
 }
 
 fn table(queues: &[QueueBody]) -> String {
-    let mut table = Table::new(&["QUEUE", ">SLOTS", ">QUEUED", ">RUNNING", "STATE"]);
+    let mut table = Table::new(&["QUEUE", ">SLOTS", ">QUEUED", ">RUNNING", "STATE", "LIMITS", "SURVIVES"]);
     for queue in queues {
         let (state, colour) = if queue.paused { ("paused", Colour::Yellow) } else { ("open", Colour::Plain) };
         table.row([
@@ -75,6 +86,8 @@ fn table(queues: &[QueueBody]) -> String {
             (&queue.queued.to_string(), Colour::Plain),
             (&queue.running.to_string(), Colour::Plain),
             (state, colour),
+            (&limits_text(&queue.limits), Colour::Plain),
+            (if queue.survive { "yes" } else { "" }, Colour::Plain),
         ]);
     }
     table.show(Paint::new())
@@ -86,11 +99,13 @@ mod tests {
 
     #[test]
     fn only_what_was_said_is_changed() {
-        let options =
-            |slots, pause, resume| QueueOptions { name: None, stray: None, slots, pause, resume, delete: false };
+        let options = |slots, pause, resume| QueueOptions { slots, pause, resume, ..QueueOptions::default() };
         assert_eq!(changes(&options(None, false, false)), None);
         assert_eq!(changes(&options(Some(2), false, false)), Some(serde_json::json!({"slots": 2})));
         assert_eq!(changes(&options(None, true, false)), Some(serde_json::json!({"paused": true})));
         assert_eq!(changes(&options(None, false, true)), Some(serde_json::json!({"paused": false})));
+        let survive = |survive| QueueOptions { survive, no_survive: !survive, ..QueueOptions::default() };
+        assert_eq!(changes(&survive(true)), Some(serde_json::json!({"survive": true})));
+        assert_eq!(changes(&survive(false)), Some(serde_json::json!({"survive": false})));
     }
 }

@@ -13,10 +13,13 @@ use hyper::body::Bytes;
 use serde_json::json;
 
 use super::add::Submission;
+#[cfg(unix)]
+use super::attach::{Over, Session};
 use super::context::Context;
 use super::notices::gap_text;
-use crate::cli::args::SubmitOptions;
+use crate::cli::args::RunOptions;
 use crate::cli::interrupts::Interrupts;
+use crate::cli::notify::tell_ended;
 use crate::cli::patience::{Patience, ask_until_answered};
 use crate::cli::print;
 use crate::cli::sink::Outputs;
@@ -30,15 +33,24 @@ use crate::wire::{DrainBody, OutcomeBody, QueueBody, RunsPage, What};
 
 /// A run that has not started by then has something to wait for.
 const QUEUED_NOTE_MS: u64 = 1_000;
+/// From when nobody reads its output any more until a run that says nothing is canceled: `echo x | head -n 1` is no cancel.
+const CLOSED_GRACE_MS: u64 = 500;
 /// How many of the runs ahead are named.
 const AHEAD_NAMED: usize = 3;
 /// Left running by a second Ctrl-C: 128 + SIGINT.
 const LEFT_RUNNING: u8 = 130;
+/// Canceled: 128 + SIGTERM.
+#[cfg(unix)]
+const CANCELED: u8 = 143;
 
 /// Submits, follows, and gives the command's exit code.
-pub async fn run(context: &Context, options: SubmitOptions) -> Result<u8, Failure> {
+pub async fn run(context: &Context, options: RunOptions) -> Result<u8, Failure> {
+    #[cfg(unix)]
+    if options.submit.tty && options.submit.stdin && !context.json {
+        return sit(context, options).await;
+    }
     // Standard input may be read here: until that is done, Ctrl-C ends us as it always does.
-    let submit = Submission::new(options, context).await?;
+    let submit = Submission::new(options.submit, context).await?;
     let mut interrupts = Interrupts::listen()?;
     let mut interrupted = false;
     let Some(body) = submitted(context, &submit, &mut interrupts, &mut interrupted).await? else {
@@ -51,6 +63,10 @@ pub async fn run(context: &Context, options: SubmitOptions) -> Result<u8, Failur
         Ok(Ended::With(outcome)) => {
             if let Some(complaint) = outcome.complaint(run.id.0).filter(|_| !following.canceled.get()) {
                 print::warn(&complaint);
+            }
+            // Whoever ended it by Ctrl-C knows.
+            if options.notify && !following.canceled.get() {
+                tell_ended(&context.runs_to_tell(&[run.id.0]).await);
             }
             Ok(outcome.exit_code())
         }
@@ -69,6 +85,30 @@ pub async fn run(context: &Context, options: SubmitOptions) -> Result<u8, Failur
         }
         Err(Failure::Own(text)) => Err(Failure::Own(format!("{text}; run {} goes on", run.id))),
         Err(failure) => Err(failure),
+    }
+}
+
+/// The same, where somebody sits at it.
+#[cfg(unix)]
+async fn sit(context: &Context, options: RunOptions) -> Result<u8, Failure> {
+    let submit = Submission::new(options.submit, context).await?;
+    let run = read::<RunView>(&submit.send(context).await?)?.id.0;
+    let session = Session::new(context, run, true)?;
+    match session.sit("0", false).await? {
+        Over::Ended(outcome) => {
+            outcome.complaint(run).iter().for_each(|complaint| print::warn(complaint));
+            if options.notify {
+                tell_ended(&context.runs_to_tell(&[run]).await);
+            }
+            Ok(outcome.exit_code())
+        }
+        Over::Detached => Ok(0),
+        Over::Interrupted if session.has_started() => Ok(LEFT_RUNNING),
+        Over::Interrupted => {
+            let following = Following { context, run, waits: Cell::new(true), canceled: Cell::new(true) };
+            following.cancel("interrupted").await?;
+            Ok(CANCELED)
+        }
     }
 }
 
@@ -108,6 +148,16 @@ struct Following<'a> {
 impl Following<'_> {
     async fn follow(&self) -> Result<Ended, Failure> {
         let outputs = Outputs::open()?;
+        let closed = async {
+            let failure = outputs.closed().await;
+            // What has said its last may end by itself.
+            Timer::after(Duration::from_millis(CLOSED_GRACE_MS)).await;
+            Err(failure)
+        };
+        future::or(self.print(&outputs), closed).await
+    }
+
+    async fn print(&self, outputs: &Outputs) -> Result<Ended, Failure> {
         let mut follower = Follower::new(&self.context.daemon, self.run, "0", true);
         let mut finished: Option<OutcomeBody> = None;
         loop {
@@ -121,7 +171,7 @@ impl Following<'_> {
                         What::Output(..) if self.context.json => {}
                         What::Output(stream, bytes) => outputs.piece(stream, &bytes).await?,
                         What::Finished(outcome) => finished = Some(outcome),
-                        What::Started | What::Queued | What::Other => {}
+                        What::Started(_) | What::Queued | What::Other => {}
                     }
                 }
                 Step::Gap(gap, line) => {

@@ -1,12 +1,13 @@
 //! `show`: everything about one run.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::context::{Context, one_value};
 use crate::cli::args::Id;
 use crate::cli::duration;
 use crate::cli::print::{self, Paint};
-use crate::cli::view::{RunView, read};
+use crate::cli::view::{RunView, limits_text, read, usage_text};
 use crate::client::connection::Ask;
 use crate::client::failure::Failure;
 use crate::clock::UnixMs;
@@ -21,9 +22,50 @@ pub async fn show(context: &Context, id: Id) -> Result<u8, Failure> {
     if context.json {
         print::answer_json(one_value(&body)?)?;
     } else {
-        print::answer(&lines(&read(&body)?, Paint::new(), UnixMs::now()))?;
+        let run: RunView = read(&body)?;
+        let tries = if run.attempt > 1 { attempts(context, number).await } else { Vec::new() };
+        print::answer(&(lines(&run, Paint::new(), UnixMs::now()) + &tries.concat()))?;
     }
     Ok(0)
+}
+
+/// Events that one look at the attempts reads: as many as there can be attempts, three times.
+const EVENTS_MAX: usize = 1_000;
+
+#[derive(Deserialize)]
+struct EventsOfAttempts {
+    events: Vec<EventOfAttempt>,
+}
+
+#[derive(Deserialize)]
+struct EventOfAttempt {
+    kind: String,
+    at: String,
+    data: Value,
+}
+
+/// How each attempt before the last ended, for those who may read it.
+async fn attempts(context: &Context, number: i64) -> Vec<String> {
+    let path = format!("/v1/events?runs={number}&kinds=started,attempt_ended&after=0&limit={EVENTS_MAX}");
+    let body = context.daemon.ask(&Ask::get(path)).await;
+    let Ok(EventsOfAttempts { events }) = body.and_then(|body| read(&body)) else { return Vec::new() };
+    let (mut started, mut told) = (None, Vec::new());
+    for EventOfAttempt { kind, at, data } in &events {
+        if kind == "started" {
+            started = UnixMs::parse(at);
+            continue;
+        }
+        let how = match (data["exit_code"].as_i64(), data["signal"].as_i64(), data["reason"].as_str()) {
+            (Some(code), ..) => format!("exit code {code}"),
+            (_, Some(signal), _) => format!("signal {signal}"),
+            (None, None, reason) => printable(reason.unwrap_or("it ended")).into_owned(),
+        };
+        let took = started.zip(UnixMs::parse(at)).map(|(from, to)| duration::show_ms(to.0 - from.0));
+        let after = took.map(|took| format!(" after {took}")).unwrap_or_default();
+        let nth = data["attempt"].as_i64().unwrap_or_default();
+        told.push(line(&format!("attempt {nth}"), &format!("{how}{after} (runabout logs --attempt {nth} {number})")));
+    }
+    told
 }
 
 fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
@@ -66,6 +108,7 @@ fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
         ("process", number(&run.pid)),
         ("waits for", waits_for(run)),
         ("stopped", stopped(&run.stopped_pids)),
+        ("not heard of", text(run.detached_since.as_deref()).map(|since| format!("since {since}; it is left alone"))),
         ("progress", progress),
         ("submitted", Some(printable(&run.created_at).into_owned())),
         ("not before", text(run.not_before.as_deref())),
@@ -73,7 +116,9 @@ fn lines(run: &RunView, paint: Paint, now: UnixMs) -> String {
         ("cancel asked", text(run.cancel_requested_at.as_deref())),
         ("ended", text(run.ended_at.as_deref())),
         ("took", run.took(now)),
+        ("used", run.usage.as_deref().map(usage_text)),
         ("output", Some(format!("{} bytes", run.output_bytes))),
+        ("artifacts", (run.artifacts > 0).then(|| format!("{} ({} bytes)", run.artifacts, run.artifact_bytes))),
         ("events", Some(run.last_seq.to_string())),
     ];
     let shown = lines.iter().filter_map(|(name, value)| value.as_ref().map(|value| line(name, value)));
@@ -88,7 +133,11 @@ fn line(name: &str, value: &str) -> String {
 fn options(run: &RunView) -> Vec<String> {
     let Ok(Value::Object(options)) = serde_json::to_value(&run.options) else { return Vec::new() };
     let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    options.iter().map(|(name, value)| line(&name.replace('_', " "), &printable(&shown(value)))).collect()
+    let shown = |name: &str, value: &Value| match name {
+        "limits" => limits_text(&run.options.limits),
+        _ => shown(value),
+    };
+    options.iter().map(|(name, value)| line(&name.replace('_', " "), &printable(&shown(name, value)))).collect()
 }
 
 /// What it waits for beside what holds it back, and how that ends.

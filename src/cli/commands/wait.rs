@@ -4,6 +4,7 @@ use hyper::body::Bytes;
 
 use super::context::{Context, one_value};
 use crate::cli::args::Id;
+use crate::cli::notify::tell_ended;
 use crate::cli::patience::{Patience, ask_until_answered};
 use crate::cli::print;
 use crate::cli::view::{RunView, read};
@@ -14,9 +15,10 @@ use crate::client::failure::Failure;
 const WAIT_S: u64 = 300;
 
 /// Waits, and gives the code of the first, in the order given, that failed.
-pub async fn wait(context: &Context, ids: &[Id]) -> Result<u8, Failure> {
+pub async fn wait(context: &Context, ids: &[Id], notify: bool) -> Result<u8, Failure> {
     let mut patience = Patience { met: false, at_most: None };
     let mut first_failed = 0;
+    let mut to_tell = Vec::new();
     let numbers = context.numbers(ids).await?;
     for number in numbers {
         let code = match ended(context, number, &mut patience).await {
@@ -28,7 +30,9 @@ pub async fn wait(context: &Context, ids: &[Id]) -> Result<u8, Failure> {
                 if let Some(complaint) = run.outcome().complaint(number) {
                     print::warn(&complaint);
                 }
-                run.outcome().exit_code()
+                let code = run.outcome().exit_code();
+                to_tell.push(run);
+                code
             }
             // The others are still worth waiting for.
             Err(failure @ Failure::Refused(_)) => {
@@ -40,6 +44,9 @@ pub async fn wait(context: &Context, ids: &[Id]) -> Result<u8, Failure> {
         if first_failed == 0 {
             first_failed = code;
         }
+    }
+    if notify {
+        tell_ended(&to_tell);
     }
     Ok(first_failed)
 }

@@ -56,18 +56,18 @@ pub async fn make(request: Request) -> Answer {
 
 /// The jobs that the role `trigger` is bound to; no other role has any. They need not exist yet.
 fn jobs_of(fields: &mut Fields, role: Option<Role>) -> Option<Vec<String>> {
-    let jobs = fields.texts("jobs", JOBS_MAX, job_name);
-    match (role, &jobs) {
-        (Some(Role::Trigger), None) => {
+    let (is_given, is_empty) = (fields.gives("jobs"), fields.gives_nothing_in("jobs"));
+    match role {
+        Some(Role::Trigger) if !is_given => {
             fields.wrong("jobs", "required", "the role trigger is bound to jobs: give their names");
         }
-        (Some(Role::Trigger), Some(jobs)) if jobs.is_empty() => {
-            fields.wrong("jobs", "range", "must name a job at least");
+        Some(Role::Trigger) if is_empty => fields.wrong("jobs", "range", "must name a job at least"),
+        Some(Role::Viewer | Role::Operator | Role::Admin) if is_given => {
+            fields.wrong("jobs", "exclusive", "is for the role trigger alone");
         }
-        (Some(Role::Trigger), _) | (_, None) => {}
-        (_, Some(_)) => fields.wrong("jobs", "exclusive", "is for the role trigger alone"),
+        _ => {}
     }
-    jobs
+    fields.texts("jobs", JOBS_MAX, job_name)
 }
 
 /// `GET /v1/enrollment-tokens`

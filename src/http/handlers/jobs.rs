@@ -45,12 +45,13 @@ pub async fn list(request: Request) -> Answer {
     let limit = query.integer("limit", 1, LIST_MAX).unwrap_or(LIST_DEFAULT) as usize;
     let after = query.text("after", job_name).unwrap_or_default();
     query.finish()?;
-    let mut jobs = request.state().store.jobs(after, limit + 1).await?;
+    let (store, own) = (&request.state().store, &identity(&request)?.jobs);
+    let mut jobs = match own {
+        Some(own) => store.jobs_among(own.iter().cloned().collect(), after, limit + 1).await?,
+        None => store.jobs(after, limit + 1).await?,
+    };
     let mut is_cut = jobs.len() > limit;
     jobs.truncate(limit);
-    if let Some(own) = &identity(&request)?.jobs {
-        jobs.retain(|job| own.contains(&job.name));
-    }
     let (mut bodies, mut last) = (String::new(), None);
     for job in &jobs {
         let body = json_text(&body_of(&request, job)?)?;
@@ -75,15 +76,19 @@ pub async fn get(request: Request) -> Answer {
     show(&request, StatusCode::Ok, &job)
 }
 
-/// What `If-Match` asks for.
+/// What `If-Match` asks for, or `If-None-Match`, which compares weakly.
 fn condition(request: &Request) -> Result<IfMatch, Problem> {
-    Ok(match app::head(request)?.if_match()? {
-        None => IfMatch::Always,
-        Some(tags) if tags.trim() == "*" => IfMatch::Exists,
-        Some(tags) => {
-            let version = |tag: &str| tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok();
-            IfMatch::Versions(tags.split(',').filter_map(version).collect())
-        }
+    let head = app::head(request)?;
+    let version = |tag: &str| tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+    let weak = |tag: &str| version(tag.trim().strip_prefix("W/").unwrap_or(tag));
+    Ok(match (head.if_match()?.map(str::trim), head.if_none_match()?.map(str::trim)) {
+        (None, None) => IfMatch::Always,
+        (None, Some("*")) => IfMatch::Absent,
+        (None, Some(tags)) => IfMatch::Others(tags.split(',').filter_map(weak).collect()),
+        // It cannot be there and not there.
+        (Some(_), Some("*")) => IfMatch::Versions(Vec::new()),
+        (Some("*"), _) => IfMatch::Exists,
+        (Some(tags), _) => IfMatch::Versions(tags.split(',').filter_map(version).collect()),
     })
 }
 
@@ -96,6 +101,9 @@ pub async fn put(request: Request) -> Answer {
         fields.wrong("name", "value", message);
     }
     let spec = job_from(fields, UnixMs::now())?;
+    // One that is not there is refused by the store.
+    let of_queue = request.state().store.queue(&spec.run.queue).unwrap_or_default();
+    request.state().limits.check_run("run.", &spec.run.options, &of_queue)?;
     let put = request.state().store.put_job(name.clone(), spec, condition, by(&request)?).await?;
     let response = show(&request, if put.created { StatusCode::Created } else { StatusCode::Ok }, &put.job)?;
     Ok(match (put.created, put.changed) {
@@ -173,13 +181,15 @@ pub async fn preview(request: Request) -> Answer {
     let now = UnixMs::now();
     let from = fields.time("from").unwrap_or(now);
     let count = fields.integer("count", 1, PREVIEW_MAX).unwrap_or(10);
-    if !fields.gives("schedule") {
+    let every_from = fields.time("every_from").unwrap_or(from);
+    let is_given = fields.gives("schedule");
+    let (expressions, zone) = schedule_from(&mut fields, from);
+    if expressions.is_empty() && (!is_given || fields.is_right()) {
         fields.wrong("schedule", "required", "is needed: an expression of cron, or a list of them");
     }
-    let (expressions, zone) = schedule_from(&mut fields, from);
     fields.finish()?;
     let zone = Zone::named(zone.as_deref().unwrap_or("UTC")).map_err(|why| wrong("zone", &why))?;
-    let schedule = Schedule::parse(&expressions, zone, from).map_err(|why| wrong("schedule", &why))?;
+    let schedule = Schedule::parse(&expressions, zone, every_from).map_err(|why| wrong("schedule", &why))?;
     let mut dues = Vec::new();
     let mut at = from;
     while let Some(due) = (dues.len() < count as usize).then(|| schedule.next(at)).flatten() {

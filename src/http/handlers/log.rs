@@ -12,7 +12,9 @@ pub async fn read(request: Request) -> Answer {
     let run = run_id(&request)?;
     let mut query = query(&request);
     let stream = query.text("stream", |text| {
-        Stream::parse(text).map(drop).ok_or_else(|| "must be stdout or stderr; both where it is left out".to_owned())
+        Stream::parse(text)
+            .map(drop)
+            .ok_or_else(|| "must be stdout, stderr or pty; all of it where it is left out".to_owned())
     });
     let follow = query.boolean("follow").unwrap_or(false);
     let tail = query.integer("tail", 0, TAIL_MAX).map(i64::unsigned_abs);

@@ -1,10 +1,14 @@
 //! One file a resource; a handler decodes, makes one call, and encodes.
 
 pub mod all_events;
+pub mod artifacts;
 pub mod bulk;
+pub mod cursors;
 pub mod drain;
 pub mod enrollment;
 pub mod events;
+pub mod hooks;
+pub mod input;
 pub mod jobs;
 pub mod log;
 pub mod openapi;

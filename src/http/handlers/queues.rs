@@ -6,10 +6,8 @@ use tide::StatusCode;
 use crate::http::app::{self, Answer, Request, json_body, no_query, nothing};
 use crate::http::audit::did;
 use crate::http::types::incoming::queue_name;
+use crate::http::types::queues::queue_from;
 use crate::wire::QueueBody;
-
-/// Slots of a queue, at most.
-const SLOTS_MAX: i64 = 1_024;
 
 /// `GET /v1/queues`
 pub async fn list(request: Request) -> Answer {
@@ -35,10 +33,17 @@ pub async fn put(request: Request) -> Answer {
     if let Err(message) = queue_name(&name) {
         fields.wrong("name", "value", message);
     }
-    let slots = fields.integer("slots", 1, SLOTS_MAX);
-    let paused = fields.boolean("paused");
-    fields.finish()?;
-    let (queue, created) = request.state().store.put_queue(name.clone(), slots, paused).await?;
+    let (app, change) = (request.state(), queue_from(fields)?);
+    if let Some(limits) = &change.limits {
+        app.limits.check("limits", limits)?;
+    }
+    if change.limits.is_some() || change.survive.is_some() {
+        let known = app.store.queue(&name).unwrap_or_default();
+        if change.survive.unwrap_or(known.survive) {
+            app.limits.check_survivor("survive", change.limits.as_ref().unwrap_or(&known.limits))?;
+        }
+    }
+    let (queue, created) = request.state().store.put_queue(name.clone(), change).await?;
     let status = if created { StatusCode::Created } else { StatusCode::Ok };
     let response = app::json(status, &QueueBody::new(&name, &queue))?;
     let verb = if created { "made" } else { "changed" };

@@ -19,7 +19,7 @@ use crate::http::streams::answer::answer;
 use crate::http::streams::read_request::ReadRequest;
 use crate::http::types::fields::Fields;
 use crate::http::types::filter::{filter_from, parameters, path_with};
-use crate::http::types::incoming::{change_from, queue_name, spec_from, tag};
+use crate::http::types::incoming::{PRIORITY_MAX, SECONDS_MAX, change_from, queue_name, spec_from, tag};
 use crate::run::{Cause, Origin, Run, RunId, Spec, Status};
 use crate::scope::Scope;
 use crate::store::{Became, Cancel, Filter, IdempotencyKey, NewRun, Refusal, StoreError, Ties};
@@ -117,6 +117,12 @@ async fn spec_of(request: &Request, fields: Fields) -> Result<Spec, Problem> {
             }
             _ => Err(problem),
         },
+        (Ok(spec), _) => {
+            // One that is not there is refused by the store.
+            let of_queue = request.state().store.queue(&spec.queue).unwrap_or_default();
+            request.state().limits.check_run("", &spec.options, &of_queue)?;
+            Ok(spec)
+        }
         (spec, _) => spec,
     }
 }
@@ -136,8 +142,14 @@ fn query_fields(query: &mut Query) -> Map<String, Value> {
             fields.insert(parameter.into(), value.into());
         }
     }
-    for parameter in ["priority", "timeout_s", "delay_s"] {
-        if let Some(number) = query.integer(parameter, i64::MIN, i64::MAX) {
+    for (parameter, min, max) in
+        [("priority", -PRIORITY_MAX, PRIORITY_MAX), ("timeout_s", 1, SECONDS_MAX), ("delay_s", 0, SECONDS_MAX)]
+    {
+        // A number beyond these is told by the field, as one of the body is.
+        let number =
+            |text: &str| text.parse::<i64>().map_err(|_| format!("must be a whole number between {min} and {max}"));
+        let text = query.text(parameter, |text| number(text).map(drop));
+        if let Some(Ok(number)) = text.as_deref().map(number) {
             fields.insert(parameter.into(), number.into());
         }
     }
@@ -164,13 +176,19 @@ pub async fn list(request: Request) -> Answer {
     let page = app.store.runs(filter.clone()).await?;
     drop(turn);
     let share = request.state().hub.budget().share(LIST_BYTES_MAX);
+    let detached = (app.detached)();
     let mut stopped = stopped(&request, page.runs.iter().map(|listed| &listed.run)).await;
     let mut waits = request.state().store.waits(page.runs.iter().map(|listed| &listed.run)).await?;
     let (mut runs, mut next_before, mut looked_back_to) = (String::new(), page.next_before, page.looked_back_to);
     for (at, listed) in page.runs.iter().enumerate() {
         let stopped = stopped.remove(&listed.run.id).unwrap_or_default();
         let waiting = waits.remove(&listed.run.id).unwrap_or_default();
-        let run = json_text(&RunBody::listed(listed).with_stopped(stopped).with_waiting(waiting))?;
+        let run = json_text(
+            &RunBody::listed(listed)
+                .with_detached(detached.get(&listed.run.id))
+                .with_stopped(stopped)
+                .with_waiting(waiting),
+        )?;
         if at > 0 {
             if runs.len() + run.len() > share.bytes() {
                 (next_before, looked_back_to) = (Some(page.runs[at - 1].run.id), None);
@@ -199,10 +217,17 @@ pub async fn get(request: Request) -> Answer {
     // How long it is shows only when it was read.
     let _turn = app.whole_runs.acquire().await;
     let run = app.store.run(id).await?;
+    let detached = (app.detached)();
     let stopped = stopped(&request, [&run]).await.remove(&run.id).unwrap_or_default();
     let waiting = app.store.waits([&run]).await?.remove(&run.id).unwrap_or_default();
     let ties = if run.is_needed || !run.held_by.is_nothing() { app.store.ties(id).await? } else { Ties::default() };
-    let text = json_text(&RunBody::new(&run).with_stopped(stopped).with_waiting(waiting).with_ties(ties))?;
+    let text = json_text(
+        &RunBody::new(&run)
+            .with_detached(detached.get(&id))
+            .with_stopped(stopped)
+            .with_waiting(waiting)
+            .with_ties(ties),
+    )?;
     match app.hub.budget().whole(text.len()) {
         Some(share) => Ok(shared_json(StatusCode::Ok, text, share)),
         None => {

@@ -3,6 +3,7 @@
 use serde_json::{Map, json};
 use tide::StatusCode;
 
+use super::cursors;
 use crate::http::accept::weight_of;
 use crate::http::app::{self, Answer, Request, head, json_body, no_query, text};
 use crate::http::audit::did;
@@ -37,6 +38,9 @@ pub async fn system(request: Request) -> Answer {
     let counts = app.store.counts();
     let runs: Map<_, _> =
         Status::ALL.iter().map(|status| (status.to_string(), counts[*status as usize].into())).collect();
+    let unavailable =
+        app.limits.enforced.each().into_iter().filter_map(|(name, why)| Some((name.to_owned(), why?.into())));
+    let limits_unavailable: Map<_, _> = unavailable.collect();
     app::json(
         StatusCode::Ok,
         &json!({
@@ -49,6 +53,7 @@ pub async fn system(request: Request) -> Answer {
             "draining": app.store.draining(),
             "readers": app.metrics.readers_now(),
             "url": app.page.map(|page| page.url()),
+            "limits_unavailable": limits_unavailable,
             "user": app.user,
             "silent_proxies": request.ext::<Peer>().map(Peer::silent_proxies).unwrap_or_default(),
         }),
@@ -61,8 +66,10 @@ pub async fn metrics(request: Request) -> Answer {
     let app = request.state();
     app.metrics.database_bytes.set(app.database_bytes());
     app.metrics.disk_free_bytes.set(app.disk_free_bytes());
+    app.metrics.hook_queue.set(app.store.pending_deliveries());
     app.metrics.job_next.set(app.store.next_firing().map_or(0, |at| at.0 / 1_000));
     app.metrics.draining.set(app.store.draining().into());
+    cursors::measure(app);
     // The first who asks finds every figure, too: this request is counted when it has been answered.
     drop(app.metrics.http_requests.get_or_create(&OfRoute { route: "/metrics", status: 200 }));
     let accept = head(&request)?.accept()?.unwrap_or_default();
@@ -88,6 +95,7 @@ pub async fn maintenance(request: Request) -> Answer {
             "idempotency_keys": removed.idempotency_keys,
             "runs": removed.runs,
             "events": removed.events,
+            "artifacts": removed.artifacts,
             "freed_bytes": removed.freed_bytes,
         }),
     )?;

@@ -18,10 +18,14 @@ export class RunFeed {
   lines = new Lines();
   /** `{event}`, `{gap}`, or `{output: {from, to, chars}}` for what was printed between two others. */
   entries = [];
+  /** What came for a terminal and is not drawn yet: `{text}`, `{bytes}`, `{size}`, `{gap}`, or `{isNew}` where it begins anew. */
+  drawn = [];
   /** Entries that went because there were too many. */
   forgotten = 0;
   /** Whether the stored events are all here. */
   isCaughtUp = false;
+  /** `{attempt, from, to, how}`: which lines each attempt printed, where there were several; `to` is null for the last. */
+  attempts = [];
   /** Why there is nothing to see any more; null while there is. */
   gone = null;
   /** Why the run could not be asked for; null once it could. */
@@ -68,7 +72,8 @@ export class RunFeed {
 
   #restart(reason) {
     [this.run, this.lines] = [null, new Lines()];
-    [this.entries, this.forgotten, this.isCaughtUp] = [[], 0, false];
+    [this.entries, this.forgotten, this.isCaughtUp, this.attempts] = [[], 0, false, []];
+    this.drawn.push({isNew: true});
     const why = reason === 'instance_changed' ? 'The daemon has another database now' : 'The daemon has fewer events now';
     this.lines.note('warning', `${why}: everything is read again.`, new Date().toISOString());
     this.refresh();
@@ -97,13 +102,16 @@ export class RunFeed {
     if (event.kind === 'output') {
       const {stream, text: plain, base64} = event.data;
       const printed = plain ?? decoded(base64 ?? '');
-      this.lines.output(stream === 'stderr' ? 'stderr' : 'stdout', printed, event.at);
+      if (stream === 'pty') this.drawn.push(plain === undefined ? {bytes: bytesOf(base64 ?? '')} : {text: plain});
+      else this.lines.output(stream === 'stderr' ? 'stderr' : 'stdout', printed, event.at);
       const last = this.entries.at(-1);
       if (last?.output) Object.assign(last.output, {to: event.seq, chars: last.output.chars + printed.length});
       else this.#enter({output: {from: event.seq, to: event.seq, chars: printed.length}});
       return;
     }
     this.#enter({event});
+    if (event.kind === 'changed' && event.data.pty) this.drawn.push({size: event.data.pty});
+    if (event.kind === 'queued' && event.data.attempt > 1) this.drawn.push({isNew: true});
     // What is read again from the start is no news.
     const isNews = event.seq > (this.run?.last_seq ?? 0);
     if (isNews) this.#apply(event);
@@ -113,7 +121,15 @@ export class RunFeed {
       if (note.isEnd) this.lines.folds.finish(this.lines.count);
       this.lines.note(note.kind, note.text, event.at);
     }
+    this.#tried(event);
     if (isNews && CHANGING.has(event.kind)) this.#soon(150);
+  }
+
+  /** Keeps which lines are of which attempt. */
+  #tried({kind, data}) {
+    if (kind === 'started') this.attempts.push({attempt: data.attempt, from: this.lines.count, to: null, how: null});
+    const last = this.attempts.at(-1);
+    if (kind === 'attempt_ended' && last) Object.assign(last, {to: this.lines.count, how: howOf(data)});
   }
 
   /** What an event says of the run, before the run itself has been asked for. */
@@ -125,6 +141,7 @@ export class RunFeed {
     this.#enter({gap});
     const isTold = this.lines.missing !== null;
     this.lines.gap(gap.trimmed);
+    this.drawn.push({gap: gapText(gap, isTold)});
     this.lines.note('warning', gapText(gap, isTold), null);
   }
 
@@ -150,9 +167,10 @@ export function changeOf(kind, at, data) {
   if (kind === 'started') return {status: 'running', started_at: at, attempt: data.attempt, progress: null};
   if (kind === 'progress') return {progress: data};
   if (kind === 'cancel_requested') return {cancel_requested_at: at};
+  if (kind === 'changed' && data.pty) return {pty: data.pty};
   if (kind !== 'finished') return {};
-  const {status, reason, exit_code, signal, error} = data;
-  return {status, reason, exit_code, signal, error, ended_at: at, pid: null};
+  const {status, reason, exit_code, signal, error, usage} = data;
+  return {status, reason, exit_code, signal, error, usage, ended_at: at, pid: null};
 }
 
 /** What a gap says where it is; where it is not the first one, what is missing in all was told. */
@@ -177,6 +195,7 @@ function noteOf({kind, data, at}, run) {
     const reason = data.reason ? `: ${text(data.reason)}` : '';
     return {kind: 'warning', text: `A cancel was asked for by ${text(data.by)}${reason}.`};
   }
+  if (kind === 'left_behind') return {kind: 'warning', text: leftText(data)};
   if (kind === 'message') return {kind: levelled(data.level), text: text(data.text ?? data)};
   if (kind !== 'finished') return null;
   const took = data.duration_ms ?? (run && runTook({...run, ended_at: at}));
@@ -185,12 +204,21 @@ function noteOf({kind, data, at}, run) {
   return {kind: data.status === 'succeeded' ? 'good' : 'bad', text: `${capital(words(data.status))}${after}${why ? `: ${why}` : ''}.`, isEnd: true};
 }
 
+/** How an attempt ended, in a few words. */
+const howOf = ({exit_code: code, signal, reason}) => (code !== null ? `exit code ${code}` : signal !== null ? `signal ${signal}` : words(reason));
+
+/** What lives on after a run, or did. */
+export function leftText({pids, names, count, ended}) {
+  const named = pids.map((pid, nth) => `${pid} (${names[nth]})`).join(', ');
+  const more = count > pids.length ? ` and ${count - pids.length} more` : '';
+  return `${ended ? 'Ended with the run' : 'Still running after the end of the run'}: ${named}${more}.`;
+}
+
 const levelled = level => (/^(error|critical|fatal)/i.test(level) ? 'bad' : /^warn/i.test(level) ? 'warning' : 'note');
 
 /** What was printed between two other events. */
 export const outputText = ({from, to, chars}) => `${plural(to - from + 1, 'piece')} of output, ${plural(chars, 'character')}`;
 
-function decoded(base64) {
-  const bytes = Uint8Array.from(atob(base64), character => character.charCodeAt(0));
-  return new TextDecoder().decode(bytes);
-}
+const bytesOf = base64 => Uint8Array.from(atob(base64), character => character.charCodeAt(0));
+
+const decoded = base64 => new TextDecoder().decode(bytesOf(base64));

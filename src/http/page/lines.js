@@ -38,6 +38,21 @@ export class Lines {
     this.#max = max;
   }
 
+  /** Some of the lines of others, from one up to before another, as they are now. */
+  static of(lines, from, to) {
+    const part = new Lines();
+    for (let number = Math.max(from, lines.first); number < to; number += 1) {
+      const line = part.#push({...lines.line(number)});
+      if (!Lines.isPrinted(line)) continue;
+      part.printed += 1;
+      part.chars += line.text.length + 1;
+      part.folds.take(line.number, line.text);
+    }
+    part.folds.finish(part.count);
+    part.#nth = lines.line(to)?.nth ?? lines.nth;
+    return part;
+  }
+
   /** The number of the oldest line that is kept. */
   get first() {
     return this.chunks[0]?.first ?? this.count;

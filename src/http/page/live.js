@@ -201,11 +201,11 @@ export class RunList {
 
   /** Whether a run that is not known may belong here after this event. */
   #mayBelong({kind, at, data}) {
-    const {status, queue, tag, name, exit, q, until} = this.#filter;
+    const {status, queue, tag, name, job, exit, q, until} = this.#filter;
     if (kind === 'queued' && data.attempt === 1 && until && Date.parse(at) >= Date.parse(until)) return false;
     if (kind === 'changed') return Boolean(queue || tag || name || q);
     if (kind === 'finished') {
-      return Boolean(status || exit) && this.#fits({exit_code: null, ...data, queue: data.queue ?? queue, tags: data.tags ?? [tag], name: data.name ?? name});
+      return Boolean(status || exit) && this.#fits({exit_code: null, ...data, queue: data.queue ?? queue, tags: data.tags ?? [tag], name: data.name ?? name, job});
     }
     if (exit) return false;
     if (kind === 'queued') return !status || status.split(',').includes('queued');
@@ -214,9 +214,9 @@ export class RunList {
 
   /** Whether a run fits the filter, as far as it can be told from here: the rest is the daemon's to say. */
   #fits(run) {
-    const {status, queue, tag, name, exit} = this.#filter;
+    const {status, queue, tag, name, job, exit} = this.#filter;
     return (!status || status.split(',').includes(run.status)) && (!queue || run.queue === queue)
-      && (!tag || run.tags.includes(tag)) && (!name || run.name === name) && (!exit || String(run.exit_code) === exit);
+      && (!tag || run.tags.includes(tag)) && (!name || run.name === name) && (!job || run.job === job) && (!exit || String(run.exit_code) === exit);
   }
 
   /** Removes the runs of a `removed` event. */

@@ -79,7 +79,8 @@ impl<S: Clone + Send + Sync + 'static> Site<S> {
                 Ok(mut crossing) => {
                     let extensions = crossing.ext_mut();
                     extensions.insert(Head::of(std::mem::take(&mut parts.headers), on_upgrade.is_some()));
-                    extensions.insert(if identity.is_some() { body } else { body.at_most(STRANGERS_BODY_BYTES_MAX) });
+                    let is_stranger = identity.is_none();
+                    extensions.insert(if is_stranger { body.of_a_stranger(STRANGERS_BODY_BYTES_MAX) } else { body });
                     extensions.insert(peer);
                     if let Some((identity, grant)) = identity {
                         extensions.insert(identity);

@@ -16,9 +16,9 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use smol_hyper::rt::SmolTimer;
 
 use super::connection_limits::Permit;
+use super::head_timer::HeadTimer;
 use super::metered::Metered;
 use super::reply::Busy;
 use super::serving::{Counted, DRAIN, Serving};
@@ -70,7 +70,7 @@ where
         async move { Ok::<_, Infallible>(serving.site.answer(source, request).await.map(|reply| reply.until_sent(busy))) }
     });
     let mut speaking = http1::Builder::new()
-        .timer(SmolTimer::new())
+        .timer(HeadTimer)
         .header_read_timeout(Duration::from_secs(limits.head_s))
         .max_headers(limits.headers)
         .max_header_size(limits.head_bytes)

@@ -9,6 +9,7 @@ pub mod bridge;
 mod connection;
 mod connection_limits;
 mod fragment;
+mod head_timer;
 mod hyper_io;
 mod listen;
 pub mod metered;

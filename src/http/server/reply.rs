@@ -40,6 +40,8 @@ pub struct Streamed(Mutex<Option<Stream>>);
 struct Stream {
     ropes: stream::Boxed<io::Result<Rope>>,
     until: Boxed<()>,
+    /// How many bytes it has, if that is known.
+    length: Option<u64>,
 }
 
 impl Streamed {
@@ -49,7 +51,13 @@ impl Streamed {
         ropes: impl stream::Stream<Item = io::Result<Rope>> + Send + 'static,
         until: impl Future<Output = ()> + Send + 'static,
     ) -> Streamed {
-        Streamed(Mutex::new(Some(Stream { ropes: ropes.boxed(), until: Box::pin(until) })))
+        Streamed(Mutex::new(Some(Stream { ropes: ropes.boxed(), until: Box::pin(until), length: None })))
+    }
+
+    /// The same, which has so many bytes: a client is told so, and sees whether it has them all.
+    pub fn of_length(self, length: u64) -> Streamed {
+        let stream = self.take().map(|stream| Stream { length: Some(length), ..stream });
+        Streamed(Mutex::new(stream))
     }
 
     fn take(self) -> Option<Stream> {
@@ -91,8 +99,9 @@ impl Reply {
         Reply { content: Content::Whole(bytes.into()), until: None, busy: None, _share: None }
     }
 
-    fn streamed(Stream { ropes, until }: Stream) -> Reply {
-        Reply { content: Content::Stream(ropes, Rope::default()), until: Some(until), busy: None, _share: None }
+    fn streamed(Stream { ropes, until, length }: Stream) -> Reply {
+        let content = Content::Stream { ropes, ahead: Rope::default(), left: length };
+        Reply { content, until: Some(until), busy: None, _share: None }
     }
 
     /// Ends `busy` when this has been handed to the wire, and cuts the connection where it must end before.
@@ -107,8 +116,8 @@ impl Reply {
 enum Content {
     /// The whole body; empty once it is sent.
     Whole(Bytes),
-    /// A stream, and what came of it but was not asked for yet.
-    Stream(stream::Boxed<io::Result<Rope>>, Rope),
+    /// A stream, what came of it but was not asked for yet, and how many bytes are left to send, if that is known.
+    Stream { ropes: stream::Boxed<io::Result<Rope>>, ahead: Rope, left: Option<u64> },
 }
 
 impl Body for Reply {
@@ -124,7 +133,7 @@ impl Body for Reply {
         let piece = match content {
             Content::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
             Content::Whole(bytes) => bytes.split_to(PIECE_BYTES.min(bytes.len())).into(),
-            Content::Stream(ropes, ahead) => {
+            Content::Stream { ropes, ahead, left } => {
                 while ahead.is_empty() {
                     match ready!(ropes.poll_next(cx)) {
                         Some(Ok(rope)) => *ahead = rope,
@@ -132,7 +141,9 @@ impl Body for Reply {
                         None => return Poll::Ready(None),
                     }
                 }
-                ahead.split_front(PIECE_BYTES)
+                let piece = ahead.split_front(PIECE_BYTES);
+                *left = left.map(|left| left.saturating_sub(piece.len() as u64));
+                piece
             }
         };
         if let Some(state) = state {
@@ -142,13 +153,16 @@ impl Body for Reply {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.content, Content::Whole(bytes) if bytes.is_empty())
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_empty(),
+            Content::Stream { left, .. } => *left == Some(0),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::Stream(..) => SizeHint::default(),
+            Content::Stream { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -179,6 +193,7 @@ pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Resu
     }
     let streamed = answer.ext_mut().remove::<Streamed>().and_then(Streamed::take);
     let share = answer.ext_mut().remove::<Share>();
+    let length = streamed.as_ref().and_then(|stream| stream.length).filter(|_| is_head);
     let has_body = !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let content_type = whole.as_ref().filter(|_| has_body).map(|whole| whole.content_type);
     let body = match (streamed, whole, body.len()) {
@@ -194,6 +209,10 @@ pub(super) fn from_tide(mut answer: tide::http::Response, is_head: bool) -> Resu
     }
     let mut response = Response::new(Reply { _share: share, ..body });
     *response.status_mut() = status;
+    if let Some(length) = length {
+        // Of the body that is not sent; one that is sent says so itself.
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
     if let Some(content_type) = content_type {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     }

@@ -10,7 +10,7 @@ use crate::http::open_streams::OpenStream;
 use crate::metrics::OfTransport;
 
 /// One open stream: counted while this lives.
-pub(super) struct StreamGuard {
+pub struct StreamGuard {
     app: App,
     grant: Option<Grant>,
     transport: &'static str,

@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError};
 /// The part of a log that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
-    /// One of the two streams, or both.
+    /// One of the streams, or all.
     pub stream: Option<Stream>,
     /// Whether to stay until the run ends.
     pub follow: bool,

@@ -14,3 +14,5 @@ pub mod read_request;
 mod refusal;
 mod sse;
 mod websocket;
+
+pub use self::guard::StreamGuard;

@@ -1,6 +1,7 @@
 //! How events are asked for: in which form, from which cursor, and whether the reader stays when it has caught up.
 
 use super::page::{PAGE_DEFAULT, PAGE_MAX};
+use super::websocket::upgrade_required;
 use crate::http::accept::ranges;
 use crate::http::app::{Request, head};
 use crate::http::error::Problem;
@@ -10,6 +11,8 @@ use crate::numbers::Position;
 use crate::scope::Cursor;
 
 const CURSORS: &str = "must be a seq (of all runs an id), \"latest\", -N for the newest N, or INSTANCE-SEQ";
+const NO_UPGRADE: &str = "a WebSocket needs HTTP/1.1 with 'Upgrade: websocket' and 'Connection: Upgrade', which a proxy in between \
+    may have taken away: docs/proxies.md has how it passes them on";
 const SSE: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
 
@@ -30,10 +33,14 @@ impl Form {
     /// The form that a request asks for.
     ///
     /// # Errors
-    /// 400 for headers that cannot be read.
+    /// 400 for headers that cannot be read, 426 for a WebSocket's request that cannot become one: a proxy that does not
+    /// pass `Upgrade` on passes the key on, and a page would tell its client nothing.
     fn of(head: &Head) -> Result<Form, Problem> {
         if head.wants_websocket()? {
             return Ok(Form::WebSocket);
+        }
+        if head.websocket_key()?.is_some() {
+            return Err(upgrade_required(NO_UPGRADE));
         }
         Ok(Form::accepted(head.accept()?.unwrap_or_default()))
     }
@@ -123,7 +130,7 @@ impl ReadRequest {
     /// # Errors
     /// 400 for headers that cannot be read.
     pub fn from_the_start(request: &Request) -> Result<ReadRequest, Problem> {
-        let form = match Form::of(head(request)?)? {
+        let form = match Form::accepted(head(request)?.accept()?.unwrap_or_default()) {
             Form::Sse => Form::Sse,
             _ => Form::Ndjson,
         };

@@ -120,10 +120,15 @@ pub async fn answer(mut request: Request, opening: impl Future<Output = Result<F
     Ok(response)
 }
 
+/// The refusal of what is no handshake, with what one would be.
+pub(super) fn upgrade_required(detail: &str) -> Problem {
+    let problem = Problem::upgrade_required(detail);
+    problem.with_header("sec-websocket-version", "13").with_header("upgrade", "websocket")
+}
+
 fn accept_key(head: &Head) -> Result<String, Problem> {
     if head.websocket_version()? != Some("13") {
-        let problem = Problem::upgrade_required("only version 13 of WebSocket is spoken here");
-        return Err(problem.with_header("sec-websocket-version", "13").with_header("upgrade", "websocket"));
+        return Err(upgrade_required("only version 13 of WebSocket is spoken here"));
     }
     let key = head.websocket_key()?.unwrap_or_default();
     // 16 bytes in base64, by RFC 6455.

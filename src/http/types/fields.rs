@@ -8,6 +8,7 @@ use super::unique::{self, Repeated};
 use crate::clock::UnixMs;
 use crate::http::error::Problem;
 use crate::http::error::VIOLATIONS_MAX;
+use crate::numbers;
 use crate::wire::Violation;
 
 /// Reads the fields of one object, and remembers everything that is wrong with it.
@@ -80,6 +81,11 @@ impl Fields {
         self.given.get(field).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether the field is a list, and an empty one.
+    pub fn gives_nothing_in(&self, field: &str) -> bool {
+        self.given.get(field).and_then(Value::as_array).is_some_and(Vec::is_empty)
+    }
+
     /// What was wrong elsewhere with the same request.
     pub fn also_wrong(&mut self, violations: Vec<Violation>) {
         self.violations.extend(violations);
@@ -110,10 +116,15 @@ impl Fields {
     /// A whole number in a range; `60.0` is one, as JSON Schema and JavaScript have it.
     pub fn integer(&mut self, field: &str, min: i64, max: i64) -> Option<i64> {
         let value = self.take(field)?;
-        match value.as_i64().or_else(|| value.as_f64().and_then(whole)) {
+        self.integer_of(field, &value, min, max)
+    }
+
+    /// The same of a value that stands somewhere in a field.
+    pub(super) fn integer_of(&mut self, at: &str, value: &Value, min: i64, max: i64) -> Option<i64> {
+        match numbers::whole(value) {
             Some(number) if (min..=max).contains(&number) => return Some(number),
-            Some(_) => self.wrong(field, "range", format!("must be between {min} and {max}")),
-            None => self.wrong(field, "type", format!("must be a whole number between {min} and {max}")),
+            Some(_) => self.wrong(at, "range", format!("must be between {min} and {max}")),
+            None => self.wrong(at, "type", format!("must be a whole number between {min} and {max}")),
         }
         None
     }
@@ -146,8 +157,7 @@ impl Fields {
                 self.wrong(&at, "type", "must be a whole number");
                 continue;
             }
-            self.given.insert(at.clone(), item);
-            numbers.extend(self.integer(&at, min, max));
+            numbers.extend(self.integer_of(&at, &item, min, max));
         }
         Some(numbers)
     }
@@ -155,10 +165,15 @@ impl Fields {
     /// An object of its own, whose fields are read for themselves. Give it to [`Fields::take_back`] afterwards.
     pub fn object(&mut self, field: &str) -> Option<Fields> {
         match self.take(field)? {
-            Value::Object(given) => return Some(Fields::of(given, format!("{}{field}.", self.prefix))),
+            Value::Object(given) => return Some(self.object_of(field, given)),
             _ => self.wrong(field, "type", "must be an object"),
         }
         None
+    }
+
+    /// The same of an object that stands somewhere in a field.
+    pub(super) fn object_of(&self, at: &str, given: Map<String, Value>) -> Fields {
+        Fields::of(given, format!("{}{at}.", self.prefix))
     }
 
     /// Adds what was wrong with an object of its own, with the fields of it that were not read.
@@ -241,12 +256,6 @@ impl Fields {
         self.refuse_unknown();
         if self.violations.is_empty() { Ok(()) } else { Err(Problem::violations(self.violations)) }
     }
-}
-
-/// The number, where it is a whole one that is told exactly.
-fn whole(number: f64) -> Option<i64> {
-    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then_some(number as i64)
 }
 
 /// 400 for what is not JSON.

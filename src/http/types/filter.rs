@@ -2,6 +2,7 @@
 //! them.
 
 use super::incoming::{name, queue_name, tag};
+use super::jobs::job_name;
 use crate::clock::UnixMs;
 use crate::http::query::Query;
 use crate::run::Status;
@@ -12,7 +13,7 @@ const SOUGHT_CHARS_MAX: usize = 200;
 /// Exit codes that can be asked for.
 const EXIT_CODES: usize = 256;
 
-/// The filter of the parameters `status`, `queue`, `tag`, `name`, `q`, `since`, `until` and `exit`. How many, and from where
+/// The filter of the parameters `status`, `queue`, `tag`, `name`, `job`, `q`, `since`, `until` and `exit`. How many, and from where
 /// on, is the request's affair.
 pub fn filter_from(query: &mut Query) -> Filter {
     let status = query.list("status", Status::ALL.len(), Status::parse, || {
@@ -26,6 +27,7 @@ pub fn filter_from(query: &mut Query) -> Filter {
         queue: query.text("queue", queue_name),
         tag: query.text("tag", tag),
         name: query.text("name", name),
+        job: query.text("job", job_name),
         sought: Sought {
             text: query.text("q", sought),
             since: query.time("since"),
@@ -55,6 +57,7 @@ pub fn parameters(filter: &Filter) -> Vec<(&'static str, String)> {
         ("queue", filter.queue.clone()),
         ("tag", filter.tag.clone()),
         ("name", filter.name.clone()),
+        ("job", filter.job.clone()),
         ("q", text.clone()),
         ("since", time(since)),
         ("until", time(until)),

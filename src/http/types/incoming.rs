@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, bad_json};
+use super::terminal;
 use super::unique::{self, Repeated};
-use super::waits;
+use super::{limits, waits};
 use crate::clock::UnixMs;
 use crate::event::{APPEND_MAX, DATA_BYTES_MAX, Kind};
 use crate::http::error::Problem;
 use crate::http::error::VIOLATIONS_MAX;
-use crate::run::{Command, OnInterrupt, Options, Spec};
+use crate::run::{Command, Left, OnInterrupt, Options, Spec, StopSignal};
 use crate::store::{Change, DEFAULT_QUEUE};
 use crate::text::json;
 use crate::wire::Violation;
@@ -19,7 +20,9 @@ use crate::wire::Violation;
 /// The longest single argument, variable or script that Linux hands to a program: 128 KiB with its NUL.
 const ARGUMENT_BYTES_MAX: usize = 131_071;
 /// Ten years: longer than any run, short enough that no sum of times overflows.
-const SECONDS_MAX: i64 = 315_360_000;
+pub const SECONDS_MAX: i64 = 315_360_000;
+/// The highest priority; the lowest is as far below 0.
+pub const PRIORITY_MAX: i64 = 1_000;
 /// Characters of a name.
 const NAME_CHARS_MAX: usize = 255;
 /// Characters of a tag.
@@ -133,23 +136,24 @@ pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
     if delayed_twice {
         fields.wrong("delay_s", "exclusive", "give either delay_s or not_before, not both");
     }
+    let (stdin, open) = terminal::stdin(&mut fields);
     let spec = Spec {
         // Replaced below; with a violation it is never seen.
         command: command.unwrap_or_else(|| Command::Argv(Vec::new())),
         name: fields.text("name", name),
         queue: fields.text("queue", queue_name).unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
-        priority: fields.integer("priority", -1_000, 1_000).unwrap_or(0),
+        priority: fields.integer("priority", -PRIORITY_MAX, PRIORITY_MAX).unwrap_or(0),
         tags: unique(fields.texts("tags", TAGS_MAX, tag).unwrap_or_default()),
         cwd: fields.text("cwd", directory),
         env: variables(&mut fields, "env"),
-        stdin: fields.text("stdin", |_| Ok(())),
+        stdin,
         timeout_s: fields.integer("timeout_s", 1, SECONDS_MAX),
         not_before: not_before.or(delay_s.filter(|s| *s > 0).map(|s| now.plus_s(s))),
         on_interrupt: fields.word("on_interrupt", OnInterrupt::ALL, OnInterrupt::as_str).unwrap_or(OnInterrupt::Fail),
         keep: fields.boolean("keep").unwrap_or(false),
         key,
         conflict,
-        options: options_from(&mut fields),
+        options: Options { stdin: open, ..options_from(&mut fields) },
     };
     fields.finish()?;
     Ok(spec)
@@ -157,7 +161,18 @@ pub fn spec_from(mut fields: Fields, now: UnixMs) -> Result<Spec, Problem> {
 
 /// Each field of the options, by name: one that is not read here is refused as unknown.
 fn options_from(fields: &mut Fields) -> Options {
-    Options { retry: waits::retry(fields), after: waits::after(fields) }
+    Options {
+        retry: waits::retry(fields),
+        after: waits::after(fields),
+        limits: limits::limits(fields).unwrap_or_default(),
+        stop_signal: fields.word("stop_signal", StopSignal::ALL, StopSignal::as_str).unwrap_or_default(),
+        left: fields.word("left", Left::ALL, Left::as_str).unwrap_or_default(),
+        pty: terminal::pty(fields),
+        // With the text that may be given in its place.
+        stdin: None,
+        survive: fields.boolean("survive"),
+        start_before: fields.time("start_before"),
+    }
 }
 
 fn unique(mut tags: Vec<String>) -> Vec<String> {
@@ -184,7 +199,9 @@ pub fn change_from(mut fields: Fields) -> Result<Change, Problem> {
         keep: fields.boolean("keep"),
         tags: fields.texts("tags", TAGS_MAX, tag).map(unique),
         queue: fields.text("queue", queue_name),
-        priority: fields.integer("priority", -1_000, 1_000),
+        priority: fields.integer("priority", -PRIORITY_MAX, PRIORITY_MAX),
+        // By a request of its own, which the terminal follows.
+        pty: None,
     };
     fields.finish()?;
     Ok(change)

@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::incoming::{queue_name, spec_from};
 use crate::clock::UnixMs;
 use crate::http::error::Problem;
-use crate::job::{AfterEnd, AfterJob, CatchUp, JobSpec, Overlap, PARAMS_MAX, Param};
+use crate::job::{AfterEnd, AfterJob, CHOICES_MAX, CatchUp, JobSpec, Overlap, PARAMS_MAX, Param, TEXT_CHARS_MAX};
 use crate::run::Spec;
 use crate::schedule::{EXPRESSIONS_MAX, Schedule, Zone};
 
@@ -16,6 +16,7 @@ use crate::schedule::{EXPRESSIONS_MAX, Schedule, Zone};
 const JITTER_MAX_S: i64 = 86_400;
 /// The longest deadline, in seconds: ten years.
 const DEADLINE_MAX_S: i64 = 315_360_000;
+const PARAM_TYPES: [&str; 4] = ["choice", "integer", "text", "boolean"];
 
 /// Whether a text may name a job.
 pub fn job_name(text: &str) -> Result<(), String> {
@@ -29,7 +30,8 @@ pub fn job_name(text: &str) -> Result<(), String> {
 pub fn job_from(mut fields: Fields, now: UnixMs) -> Result<JobSpec, Problem> {
     let run = run_from(&mut fields, now);
     let (schedule, zone) = schedule_from(&mut fields, now);
-    let params = params_from(&mut fields, !schedule.is_empty());
+    let starts_itself = !schedule.is_empty() || fields.gives("after_job");
+    let params = params_from(&mut fields, starts_itself);
     let after_job = after_job_from(&mut fields);
     let enabled = fields.boolean("enabled").unwrap_or(true);
     let catch_up = fields.word("catch_up", CatchUp::ALL, CatchUp::as_str).unwrap_or(CatchUp::Latest);
@@ -37,7 +39,7 @@ pub fn job_from(mut fields: Fields, now: UnixMs) -> Result<JobSpec, Problem> {
     let jitter_s = fields.integer("jitter_s", 0, JITTER_MAX_S).unwrap_or(0);
     let start_deadline_s = fields.integer("start_deadline_s", 1, DEADLINE_MAX_S);
     // What a GET shows besides; a job that was read can be put back.
-    for read_only in ["name", "next_at", "last", "broken", "created_at", "changed_at"] {
+    for read_only in ["name", "next_at", "last", "broken", "version", "created_at", "changed_at"] {
         fields.take(read_only);
     }
     fields.finish()?;
@@ -68,9 +70,13 @@ fn run_from(fields: &mut Fields, now: UnixMs) -> Option<Spec> {
         }
     };
     let mut run = Fields::of(given, "run.");
-    for timed in ["delay_s", "not_before"] {
+    for timed in ["delay_s", "not_before", "start_before"] {
         if run.take(timed).is_some() {
-            run.wrong(timed, "unsupported", "is for a run of its own; a job has its schedule and jitter_s");
+            run.wrong(
+                timed,
+                "unsupported",
+                "is for a run of its own; a job has its schedule, jitter_s and start_deadline_s",
+            );
         }
     }
     match spec_from(run, now) {
@@ -124,7 +130,7 @@ pub fn schedule_from(fields: &mut Fields, now: UnixMs) -> (Vec<String>, Option<S
     (expressions, Some(zone.name().to_owned()))
 }
 
-fn params_from(fields: &mut Fields, is_scheduled: bool) -> BTreeMap<String, Param> {
+fn params_from(fields: &mut Fields, starts_itself: bool) -> BTreeMap<String, Param> {
     let mut params = BTreeMap::new();
     let given = match fields.take("params") {
         None => return params,
@@ -140,22 +146,54 @@ fn params_from(fields: &mut Fields, is_scheduled: bool) -> BTreeMap<String, Para
             fields.wrong(&field, "value", "a name must be 1 to 32 of a-z, 0-9 and _, and begin with a letter");
             continue;
         }
-        let param: Param = match serde_json::from_value(value) {
-            Ok(param) => param,
-            Err(why) => {
-                let form = "{\"type\":\"choice\",\"of\":[…]}, or the types integer, text or boolean";
-                fields.wrong(&field, "value", format!("{why}; a parameter is {form}"));
-                continue;
-            }
-        };
+        let Some(param) = param_from(fields, &field, value) else { continue };
         if let Err(why) = param.check() {
             fields.wrong(&field, "value", why);
-        } else if is_scheduled && param.default_value().is_none() {
-            fields.wrong(&field, "required", "needs a default: a schedule starts the job with nobody there to say it");
+        } else if starts_itself && param.default_value().is_none() {
+            fields.wrong(&field, "required", "needs a default: the job starts by itself, with nobody there to say it");
         }
         params.insert(name, param);
     }
     params
+}
+
+/// One parameter, which stands at `field`.
+fn param_from(fields: &mut Fields, field: &str, value: Value) -> Option<Param> {
+    let Value::Object(given) = value else {
+        fields.wrong(field, "type", "must be an object like {\"type\":\"choice\",\"of\":[\"a\",\"b\"]}");
+        return None;
+    };
+    let mut inner = fields.object_of(field, given);
+    if !inner.gives("type") {
+        inner.wrong("type", "required", format!("must be one of {}", PARAM_TYPES.join(", ")));
+    }
+    let any = |_: &str| Ok(());
+    let param = match inner.word("type", &PARAM_TYPES, |word| word) {
+        Some("choice") => {
+            if !inner.gives("of") {
+                inner.wrong("of", "required", "is needed: the texts to choose from");
+            }
+            let of = inner.texts("of", CHOICES_MAX, any).unwrap_or_default();
+            Some(Param::Choice { of, default: inner.text("default", any) })
+        }
+        Some("integer") => Some(Param::Integer {
+            min: inner.integer("min", i64::MIN, i64::MAX),
+            max: inner.integer("max", i64::MIN, i64::MAX),
+            default: inner.integer("default", i64::MIN, i64::MAX),
+        }),
+        Some("text") => {
+            Some(Param::Text { max: inner.integer("max", 1, TEXT_CHARS_MAX), default: inner.text("default", any) })
+        }
+        Some("boolean") => Some(Param::Boolean { default: inner.boolean("default") }),
+        _ => {
+            // Which fields it has depends on its type.
+            inner.given.clear();
+            None
+        }
+    };
+    let wrong_before = fields.violations.len();
+    fields.take_back(inner);
+    param.filter(|_| fields.violations.len() == wrong_before)
 }
 
 fn is_param_name(name: &str) -> bool {

@@ -1,10 +1,15 @@
 //! From the domain's and the store's types to the shapes of the wire, and back. What comes in is checked whole: all
 //! violations at once, unknown fields included, and nothing is guessed.
 
+pub(super) mod cursors;
 pub(super) mod fields;
 pub(super) mod filter;
+pub(super) mod hooks;
 pub(super) mod incoming;
 pub(super) mod jobs;
+pub mod limits;
+pub(super) mod queues;
+pub(super) mod terminal;
 pub(super) mod unique;
 mod waits;
 
@@ -34,9 +39,10 @@ impl RunBody<'_> {
 
 impl<'a> QueueBody<'a> {
     /// The queue as a client sees it.
-    pub fn new(name: &'a str, queue: &Queue) -> QueueBody<'a> {
-        let Queue { slots, paused, ready, held, running } = *queue;
-        QueueBody { name: name.into(), slots, paused, queued: ready + held, running }
+    pub fn new(name: &'a str, queue: &'a Queue) -> QueueBody<'a> {
+        let Queue { slots, paused, survive, ready, held, running, .. } = *queue;
+        let limits = Cow::Borrowed(&queue.limits);
+        QueueBody { name: name.into(), slots, paused, limits, survive, queued: ready + held, running }
     }
 }
 

@@ -1,13 +1,62 @@
 //! JSON in which no object has a field twice: of two values one would be taken, and which is anybody's guess.
 
-use std::cell::RefCell;
-use std::fmt;
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Write as _};
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Fields that were given twice, by their paths.
-pub type Repeated = RefCell<Vec<String>>;
+use crate::http::error::VIOLATIONS_MAX;
+
+/// Bytes of a path that are told. A field of a megabyte may hold a hundred thousand others that come twice.
+const PATH_BYTES_MAX: usize = 1_024;
+
+/// Fields that were given twice, by their paths: as many as are told of one body, whatever is in it.
+#[derive(Default)]
+pub struct Repeated {
+    paths: RefCell<Vec<String>>,
+    noted: Cell<usize>,
+}
+
+impl Repeated {
+    fn note(&self, at: &At<'_>) {
+        if self.noted.get() < VIOLATIONS_MAX {
+            self.noted.set(self.noted.get() + 1);
+            self.paths.borrow_mut().push(shortened(at));
+        }
+    }
+
+    /// Those that were found since the last call.
+    pub fn take(&self) -> Vec<String> {
+        self.paths.take()
+    }
+}
+
+/// A path, or its beginning.
+fn shortened(at: &At<'_>) -> String {
+    let mut path = Shortened(String::new());
+    // It refuses what no longer fits.
+    if write!(path, "{at}").is_err() {
+        path.0.push('…');
+    }
+    path.0
+}
+
+/// Takes the beginning of what is written.
+struct Shortened(String);
+
+impl fmt::Write for Shortened {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = PATH_BYTES_MAX - self.0.len();
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        let end = (0..=room).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        self.0.push_str(&text[..end]);
+        Err(fmt::Error)
+    }
+}
 
 /// Reads one value of a body, and what is given twice in it.
 ///
@@ -103,7 +152,7 @@ impl<'de> Visitor<'de> for Unique<'_> {
         while let Some(field) = fields.next_key::<String>()? {
             let at = At::Field(&self.at, &field);
             if object.contains_key(&field) {
-                self.repeated.borrow_mut().push(at.to_string());
+                self.repeated.note(&at);
             }
             let value = fields.next_value_seed(Unique { at, repeated: self.repeated })?;
             object.insert(field, value);

@@ -66,16 +66,18 @@ pub fn after(fields: &mut Fields) -> Vec<Need> {
 
 /// A number, or an object with `run` and `when`.
 fn need(fields: &mut Fields, at: &str, item: Value) -> Option<Need> {
-    fields.given.insert(at.to_owned(), item);
-    if !matches!(fields.given.get(at), Some(Value::Object(_))) {
-        if !fields.gives(at) {
-            fields.given.remove(at);
+    let given = match item {
+        Value::Object(given) => given,
+        Value::Null => {
             fields.wrong(at, "type", "must be the number of a run");
             return None;
         }
-        return fields.integer(at, 1, i64::MAX).map(|run| Need { run: RunId(run), when: When::Succeeded });
-    }
-    let mut given = fields.object(at)?;
+        item => {
+            let run = fields.integer_of(at, &item, 1, i64::MAX)?;
+            return Some(Need { run: RunId(run), when: When::Succeeded });
+        }
+    };
+    let mut given = fields.object_of(at, given);
     if !given.gives("run") {
         given.wrong("run", "required", "give the number of a run");
     }

@@ -324,6 +324,16 @@ impl Intake {
         if room < ROOM_BYTES_MIN { 0 } else { room }
     }
 
+    /// Bytes of this attempt that were stored since the intake was opened.
+    pub fn settled_bytes(&self) -> u64 {
+        self.backlog.state().lanes.get(&self.run).map_or(0, |open| open.lane.settled_bytes())
+    }
+
+    /// Resolves when something of it was stored after this call.
+    pub fn listen(&self) -> EventListener {
+        self.roomier.listen()
+    }
+
     /// Waits until the window has room; returns how many bytes.
     pub async fn room(&self) -> usize {
         loop {

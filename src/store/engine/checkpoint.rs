@@ -16,6 +16,8 @@ use crate::system;
 const CHECKPOINT_IDLE_BYTES: i64 = 1_024 * 1_024;
 /// Length of the log from which it is checkpointed although jobs wait.
 const CHECKPOINT_BUSY_BYTES: i64 = 4 * 1_024 * 1_024;
+/// How often memory is given back while checkpoint follows checkpoint: what is used again is mapped again page by page.
+const GIVE_BACK_APART: Duration = Duration::from_secs(10);
 /// Pause after a checkpoint that failed.
 const CHECKPOINT_RETRY: Duration = Duration::from_secs(1);
 /// How long the last checkpoint waits for other processes that read.
@@ -27,8 +29,9 @@ impl Database {
         let is_due = bytes >= CHECKPOINT_BUSY_BYTES || (bytes >= CHECKPOINT_IDLE_BYTES && is_idle);
         if is_due && self.broken.is_none() && self.log.due.is_none_or(|due| Instant::now() >= due) {
             self.checkpoint("PASSIVE");
-            if is_idle {
-                // A megabyte of log is a good sign that much came and went.
+            // A megabyte of log is a good sign that much came and went. Where that goes on, as much is needed again at once.
+            if is_idle && self.log.gave_back_at.is_none_or(|at| at.elapsed() >= GIVE_BACK_APART) {
+                self.log.gave_back_at = Some(Instant::now());
                 system::give_memory_back();
             }
         }

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use crate::clock::{BUILT, UnixMs};
+use crate::clock::{BUILT, UnixMs, Uptime};
 use crate::event::HighWater;
 use crate::numbers::{EventId, RunId};
-use crate::run::{HeldBy, Run, Status};
+use crate::run::{HeldBy, Limits, Run, Status};
+use crate::store::engine::cursor_counters::CursorCounters;
+use crate::store::engine::hook_counters::HookCounters;
 use crate::store::engine::output::Output;
 use crate::store::error::Fault;
 use crate::store::file::pages::pages_used;
@@ -23,6 +25,10 @@ pub struct Queue {
     pub slots: i64,
     /// Whether its runs are not started.
     pub paused: bool,
+    /// What each of its runs may use that does not say so itself.
+    pub limits: Limits,
+    /// Whether the commands of its runs outlive the daemon, where a run does not say so itself.
+    pub survive: bool,
     /// Queued runs that nothing holds back.
     pub ready: i64,
     /// Queued runs that are held back, by their time or otherwise.
@@ -74,6 +80,8 @@ pub struct Counters {
     pub counts: Counts,
     /// Output of each running run.
     pub output: HashMap<RunId, Output>,
+    /// When running attempts began, of those that this process has started.
+    pub begun: HashMap<RunId, Uptime>,
     /// Runs that have ended and were not filed yet, with the time of their end.
     pub fresh_ended: BTreeMap<RunId, UnixMs>,
     /// When the next delayed run becomes due.
@@ -90,6 +98,10 @@ pub struct Counters {
     pub firings: i64,
     /// When the first of them was written down.
     pub oldest_firing: Option<UnixMs>,
+    /// Hooks and their deliveries.
+    pub hooks: HookCounters,
+    /// Durable cursors, and what they hold.
+    pub cursors: CursorCounters,
     /// Whether ends are still to be told to those who wait for them.
     pub telling: bool,
     /// Whether events of deleted runs are still to be removed.
@@ -104,13 +116,24 @@ pub struct Counters {
     pub pages_used: i64,
     /// There were too many runs: some more are removed than must be.
     pub relieving: bool,
+    /// The same where they had too little room.
+    pub relieving_room: bool,
     /// Running runs keep too much output, and some of it can be removed.
     pub live_excess: bool,
     /// Bytes of their output that were found to be unremovable.
     pub live_stays: i64,
+    /// Bytes of all artifacts.
+    pub artifact_bytes: i64,
+    /// Their bytes when none was found that could be removed.
+    pub artifacts_stay: i64,
 }
 
 impl Counters {
+    /// Counts everything in the database anew; what that does not say is as before.
+    pub fn reload(&self, conn: &Connection) -> Result<Counters, Fault> {
+        Ok(Counters { begun: self.begun.clone(), ..Counters::load(conn)? })
+    }
+
     /// Counts everything in the database.
     pub fn load(conn: &Connection) -> Result<Counters, Fault> {
         let meta_i64 = |key: &str| -> Result<i64, Fault> {
@@ -128,6 +151,7 @@ impl Counters {
             queues: BTreeMap::new(),
             counts: Counts::default(),
             output: HashMap::new(),
+            begun: HashMap::new(),
             fresh_ended: BTreeMap::new(),
             next_due: None,
             due_changed: true,
@@ -136,6 +160,8 @@ impl Counters {
             followed: BTreeSet::new(),
             firings: 0,
             oldest_firing: None,
+            hooks: HookCounters::load(conn)?,
+            cursors: CursorCounters::load(conn)?,
             next_expiry: None,
             // A look at one row finds out.
             telling: true,
@@ -144,8 +170,11 @@ impl Counters {
             oldest_ended: None,
             pages_used: pages_used(conn)?,
             relieving: false,
+            relieving_room: false,
             live_excess: false,
             live_stays: 0,
+            artifact_bytes: conn.prepare_cached(sql::ARTIFACTS_BYTES)?.query_row([], |row| row.get(0))?,
+            artifacts_stay: 0,
         };
         counters.count(conn)?;
         counters.look_up_due(conn)?;
@@ -160,7 +189,13 @@ impl Counters {
         let mut list = conn.prepare_cached(sql::QUEUES_LIST)?;
         let mut rows = list.query([])?;
         while let Some(row) = rows.next()? {
-            let queue = Queue { slots: row.get(1)?, paused: row.get(2)?, ..Queue::default() };
+            let queue = Queue {
+                slots: row.get(1)?,
+                paused: row.get(2)?,
+                limits: serde_json::from_str(row.get_ref(3)?.as_str().unwrap_or_default()).unwrap_or_default(),
+                survive: row.get(4)?,
+                ..Queue::default()
+            };
             self.queues.insert(row.get(0)?, queue);
         }
         let mut by_status = conn.prepare_cached(sql::RUNS_COUNT_BY_STATUS)?;
@@ -302,6 +337,12 @@ impl Counters {
         Ok(())
     }
 
+    /// Looks up anew what goes next: a client has changed or removed what might have.
+    pub fn look_up_next(&mut self, conn: &Connection) -> Result<(), Fault> {
+        self.cursors.look_again();
+        self.look_up_expiry(conn)
+    }
+
     /// Notes that something expires at this time.
     pub fn expires(&mut self, at: Option<UnixMs>) {
         if let Some(at) = at {
@@ -312,6 +353,11 @@ impl Counters {
     /// Highest ids that were given out. Call it between transactions, when the counters are not ahead.
     pub fn high_water(&self) -> HighWater {
         HighWater { instance: self.instance.clone(), run: self.last_run, event: self.last_event.get() }
+    }
+
+    /// The highest event id that was given out, as [`Counters::high_water`] has it.
+    pub fn last_event(&self) -> EventId {
+        self.last_event.get()
     }
 
     /// Number of queued runs.

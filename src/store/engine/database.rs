@@ -59,6 +59,8 @@ pub struct Disk {
 pub struct Log {
     /// When a checkpoint that failed is tried again.
     pub due: Option<Instant>,
+    /// When memory was given back last, after a checkpoint.
+    pub gave_back_at: Option<Instant>,
     /// Told after each checkpoint which ids were given out.
     pub remember: Remember,
     /// Told that the database was closed in order.

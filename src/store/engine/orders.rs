@@ -4,6 +4,7 @@
 //! may come after the attempt's end: then nothing is left to do.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::run::{Ask, Command, Options, RunId};
 
@@ -26,6 +27,8 @@ pub struct Claimed {
     pub timeout_s: Option<i64>,
     /// What else its submit said.
     pub options: Options,
+    /// Where it may leave files; whoever starts it says so.
+    pub artifacts_dir: Option<PathBuf>,
     /// How long it had been waiting since it was due.
     pub waited_ms: i64,
 }
@@ -35,6 +38,8 @@ pub struct Claimed {
 pub enum Order {
     /// Start this attempt.
     Start(Box<Claimed>),
+    /// Remove the files that this run left: nothing of them is written down any more.
+    RemoveArtifacts(RunId),
     /// Ask what runs of a run to end.
     Stop {
         /// Whose attempt.

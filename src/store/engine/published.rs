@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use event_listener::{Event, EventListener};
 
 use crate::clock::UnixMs;
+use crate::cursor::Cursors;
+use crate::numbers::EventId;
 use crate::run::{RunId, Status};
 use crate::store::engine::counters::{Counters, Counts, Queue};
 use crate::store::engine::output::Output;
@@ -34,6 +36,15 @@ pub struct Published {
     counts: [AtomicI64; Status::ALL.len()],
     queues: Mutex<BTreeMap<String, Queue>>,
     printed: Mutex<Arc<Printed>>,
+    cursors: Mutex<Arc<Cursors>>,
+    /// `retention.cursor_days` in milliseconds.
+    cursor_ms: AtomicI64,
+    last_event: AtomicI64,
+    /// What `HookCounters::mark` was.
+    delivery_mark: AtomicU64,
+    /// Rung when a delivery may be due that was not before, and when the clock was set.
+    deliveries: Event,
+    pending_deliveries: AtomicI64,
     /// Since when the writing thread has been waiting for the medium.
     writing_since: Mutex<Option<Instant>>,
     commit_us: AtomicU64,
@@ -52,11 +63,36 @@ impl Published {
         if removal < self.next_removal.swap(removal, Ordering::SeqCst) {
             self.sooner.notify(usize::MAX);
         }
+        self.pending_deliveries.store(counters.hooks.pending, Ordering::SeqCst);
+        if self.delivery_mark.swap(counters.hooks.mark, Ordering::SeqCst) != counters.hooks.mark {
+            self.deliveries.notify(usize::MAX);
+        }
         for (shared, count) in self.counts.iter().zip(counters.counts) {
             shared.store(count, Ordering::Relaxed);
         }
         show_queues(&mut lock(&self.queues), &counters.queues);
         show_printed(&mut lock(&self.printed), counters);
+        self.last_event.store(counters.last_event().0, Ordering::SeqCst);
+        let mut cursors = lock(&self.cursors);
+        if !Arc::ptr_eq(&cursors, &counters.cursors.all) {
+            cursors.clone_from(&counters.cursors.all);
+        }
+        self.cursor_ms.store(rules.cursor_ms.unwrap_or(NEVER), Ordering::Relaxed);
+    }
+
+    /// All durable cursors.
+    pub fn cursors(&self) -> Arc<Cursors> {
+        lock(&self.cursors).clone()
+    }
+
+    /// How long one that is not moved holds what comes after it, in milliseconds; `None`: for ever.
+    pub fn cursor_ms(&self) -> Option<i64> {
+        Some(self.cursor_ms.load(Ordering::Relaxed)).filter(|ms| *ms != NEVER)
+    }
+
+    /// The newest event's id.
+    pub fn last_event(&self) -> EventId {
+        EventId(self.last_event.load(Ordering::SeqCst))
     }
 
     /// All queues by name.
@@ -142,9 +178,19 @@ impl Published {
         self.sooner.listen()
     }
 
+    pub fn listen_for_deliveries(&self) -> EventListener {
+        self.deliveries.listen()
+    }
+
+    /// How many deliveries to hooks are to be sent.
+    pub fn pending_deliveries(&self) -> i64 {
+        self.pending_deliveries.load(Ordering::SeqCst)
+    }
+
     /// Wakes whoever waits for a time.
     pub fn clock_was_set(&self) {
         self.sooner.notify(usize::MAX);
+        self.deliveries.notify(usize::MAX);
     }
 
     pub fn counts(&self) -> Counts {

@@ -15,7 +15,6 @@ use rusqlite::{Connection, named_params};
 use rustix::io::Errno;
 
 use crate::clock::UnixMs;
-use crate::store::engine::counters::Counters;
 use crate::store::engine::database::Database;
 use crate::store::engine::room::Load;
 use crate::store::engine::writer::Writer;
@@ -111,7 +110,7 @@ impl Database {
             return Err(Fault::Damaged("the seal is not there".into()));
         }
         self.disk.room.set_wall(&self.conn, Load::Whole)?;
-        self.counters = Counters::load(&self.conn)?;
+        self.counters = self.counters.reload(&self.conn)?;
         self.note_written(false);
         self.publish_state();
         self.open_for_readers()

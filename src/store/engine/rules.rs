@@ -3,6 +3,7 @@
 //! They say whether there is too much, not what is removed.
 
 use crate::clock::UnixMs;
+use crate::numbers::EventId;
 use crate::store::engine::counters::Counters;
 use crate::store::settings::StoreConfig;
 
@@ -18,6 +19,8 @@ pub struct Rules {
     pub queued_runs_max: i64,
     /// Age from which a finished run is removed, in milliseconds; `None`: never.
     pub age_ms: Option<i64>,
+    /// How long a durable cursor that is not moved holds what comes after it, in milliseconds; `None`: for ever.
+    pub cursor_ms: Option<i64>,
     /// Number of finished runs that stay; `None`: all.
     count: Option<i64>,
     /// Quota in pages.
@@ -25,6 +28,8 @@ pub struct Rules {
     page_bytes: i64,
     /// `limits.output_bytes_per_run`
     pub output_bytes: i64,
+    /// `retention.artifact_bytes`
+    pub artifact_bytes: i64,
 }
 
 impl Rules {
@@ -34,10 +39,12 @@ impl Rules {
         Rules {
             queued_runs_max: config.queued_runs_max,
             age_ms: some(config.runs_days).map(|days| days.saturating_mul(DAY_MS)),
+            cursor_ms: some(config.cursor_days).map(|days| days.saturating_mul(DAY_MS)),
             count: some(config.runs_count),
             pages: i64::try_from(quota_bytes).unwrap_or(i64::MAX) / page_bytes.max(1),
             page_bytes: page_bytes.max(1),
             output_bytes: some(config.output_bytes_per_run).unwrap_or(i64::MAX / 4),
+            artifact_bytes: i64::try_from(config.artifact_bytes).unwrap_or(i64::MAX),
         }
     }
 
@@ -61,12 +68,21 @@ impl Rules {
         pages.saturating_mul(self.page_bytes)
     }
 
-    /// Whether runs must be removed whatever their age; once true, until there is some room again.
-    pub fn are_exceeded(&self, counters: &Counters) -> bool {
-        let limit = |limit: i64| if counters.relieving { limit - limit / SLACK } else { limit };
-        counters.prunable > 0
-            && (self.count.is_some_and(|count| counters.prunable > limit(count))
-                || counters.pages_used > limit(self.pages))
+    /// Whether runs must be removed because there are too many; once true, until there are somewhat fewer.
+    pub fn is_count_exceeded(&self, counters: &Counters) -> bool {
+        let over = |count| counters.prunable > relieved(count, counters.relieving);
+        counters.prunable > 0 && self.count.is_some_and(over)
+    }
+
+    /// Whether runs must be removed because they have too little room, whoever still wants to read them; once true, until there
+    /// is some room again.
+    pub fn is_room_exceeded(&self, counters: &Counters) -> bool {
+        counters.prunable > 0 && counters.pages_used > relieved(self.pages, counters.relieving_room)
+    }
+
+    /// Whether artifacts of runs must be removed.
+    pub fn are_artifacts_exceeded(&self, counters: &Counters) -> bool {
+        counters.artifact_bytes > self.artifact_bytes && counters.artifact_bytes != counters.artifacts_stay
     }
 
     /// How many of the oldest firings are too many: as many stay as runs.
@@ -79,12 +95,22 @@ impl Rules {
 
     /// When the next thing is to be removed; 0: now.
     pub fn next_removal(&self, counters: &Counters) -> Option<UnixMs> {
-        if counters.deleting || counters.live_excess || self.are_exceeded(counters) || self.firings_excess(counters) > 0
-        {
+        let is_excess = self.is_room_exceeded(counters) || self.are_artifacts_exceeded(counters);
+        if counters.deleting || counters.live_excess || is_excess || self.firings_excess(counters) > 0 {
             return Some(UnixMs(0));
         }
+        // What a cursor was found to hold waits for it.
+        let free_at = |waits: Option<EventId>| counters.cursors.free_at(waits, self.cursor_ms);
+        let counted = if self.is_count_exceeded(counters) { free_at(counters.cursors.counted) } else { None };
         let aged = self.age_ms.zip(counters.oldest_ended).map(|(age, ended)| UnixMs(ended.0.saturating_add(age)));
+        let aged = aged.zip(free_at(counters.cursors.aged)).map(|(aged, free)| aged.max(free));
         let fired = self.age_ms.zip(counters.oldest_firing).map(|(age, fired)| UnixMs(fired.0.saturating_add(age)));
-        [counters.next_expiry, aged, fired].into_iter().flatten().min()
+        let told = self.age_ms.zip(counters.hooks.oldest_end).map(|(age, ended)| UnixMs(ended.0.saturating_add(age)));
+        [counters.next_expiry, counted, aged, fired, told].into_iter().flatten().min()
     }
+}
+
+/// A limit that was exceeded is to be kept by somewhat more.
+fn relieved(limit: i64, relieving: bool) -> i64 {
+    if relieving { limit - limit / SLACK } else { limit }
 }

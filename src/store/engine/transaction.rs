@@ -111,11 +111,13 @@ impl Database {
             removed_events: 0,
             removed_runs: Vec::new(),
             claim_wanted: false,
+            quiet_jobs: 0,
             orders: Vec::new(),
             after_commit: Vec::new(),
         };
         let may_claim = || self.outside.published.claims_open();
         let worked = begun.and_then(|()| work(&mut tx, is_whole, writes, steps, started, may_claim));
+        let rings = tx.rings(worked.as_ref().map_or(0, Vec::len));
         let Writer { events, pieces, ended, fired, removed_events, removed_runs, orders, after_commit, .. } = tx;
         let committed = worked.and_then(|outcomes| {
             self.conn.prepare_cached("COMMIT")?.execute([])?;
@@ -129,10 +131,9 @@ impl Database {
                     self.tell_writable(true);
                 }
                 self.count_firings(&fired);
-                let removed = [("events", removed_events), ("runs", removed_runs.len())];
-                self.count(started.elapsed(), &events, &ended, removed);
+                self.count(started.elapsed(), &events, &ended, [removed_events, removed_runs.len()]);
                 after_commit.into_iter().for_each(|change| change());
-                self.publish(events, pieces, orders);
+                self.publish(events, pieces, orders, rings);
                 Ok(outcomes)
             }
             Err(error) => {
@@ -160,7 +161,7 @@ impl Database {
         if !matches!(error, Fault::NoSuchMove { .. }) {
             self.tell_writable(false);
         }
-        match before.map_or_else(|| Counters::load(&self.conn), Ok) {
+        match before.map_or_else(|| self.counters.reload(&self.conn), Ok) {
             Ok(counters) => self.counters = counters,
             // A medium that failed is read again by the recovery.
             Err(_) if matches!(error, Fault::Io { .. }) => {}
@@ -174,12 +175,12 @@ impl Database {
         took: Duration,
         events: &[Event],
         ended: &[(Status, Option<i64>)],
-        removed: [(&'static str, usize); 2],
+        [removed_events, removed_runs]: [usize; 2],
     ) {
         self.outside.published.set_commit_time(took);
         self.outside.metrics.commits.inc();
         self.outside.metrics.commit.observe(took.as_secs_f64());
-        for (what, rows) in removed {
+        for (what, rows) in [("events", removed_events), ("runs", removed_runs)] {
             self.outside.metrics.pruned.get_or_create(&OfWhat { what }).inc_by(rows as u64);
         }
         for event in events {
@@ -193,6 +194,16 @@ impl Database {
         }
     }
 
+    /// Deliveries that had to go although they were not sent: somebody has to know.
+    fn count_dropped(&mut self) {
+        let count = std::mem::take(&mut self.counters.hooks.dropped);
+        if count > 0 {
+            let outcome = OfOutcome { outcome: "dropped" };
+            self.outside.metrics.hook_deliveries.get_or_create(&outcome).inc_by(count);
+            log::warn!("{count} deliveries to a hook were dropped unsent: there are as many as are kept");
+        }
+    }
+
     fn count_firings(&self, fired: &[Fired]) {
         for Fired { outcome, late_ms } in fired {
             self.outside.metrics.job_firings.get_or_create(&OfOutcome { outcome }).inc();
@@ -203,7 +214,7 @@ impl Database {
     }
 
     /// Publishes what was committed, after the COMMIT and before any answer.
-    fn publish(&mut self, mut events: Vec<Event>, pieces: Vec<Piece>, orders: Vec<Order>) {
+    fn publish(&mut self, mut events: Vec<Event>, pieces: Vec<Piece>, orders: Vec<Order>, rings: bool) {
         self.outside.backlog.settled(&pieces);
         let mut pieces = pieces.into_iter();
         for event in &mut events {
@@ -216,8 +227,11 @@ impl Database {
             // Closed where the daemon stops: all that runs was asked to end then, and nothing more is claimed.
             let _ = self.outside.orders.try_send(order);
         }
+        self.count_dropped();
         self.publish_state();
-        self.outside.bell.ring();
+        if rings {
+            self.outside.bell.ring();
+        }
     }
 }
 

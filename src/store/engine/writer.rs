@@ -56,6 +56,8 @@ pub struct Writer<'a> {
     pub removed_runs: Vec<RunId>,
     /// Whether a job freed a slot or asked for claims.
     pub claim_wanted: bool,
+    /// Jobs that change nothing that anybody waits for.
+    pub quiet_jobs: usize,
     /// Orders for whoever runs commands, once it is committed.
     pub orders: Vec<Order>,
     /// Changes in memory once it is committed, in this order. A box each: only for what is rare.
@@ -63,6 +65,12 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
+    /// Whether this transaction, of so many jobs, is to wake who waits for commits: not where all of them were quiet.
+    pub fn rings(&self, jobs: usize) -> bool {
+        let are_quiet = self.quiet_jobs > 0 && self.quiet_jobs == jobs && !self.claim_wanted && !self.counters.telling;
+        !(are_quiet && self.events.is_empty() && self.orders.is_empty())
+    }
+
     /// Prepares a statement, once for each connection.
     pub fn prepare(&self, statement: &str) -> Result<CachedStatement<'a>, StoreError> {
         Ok(self.conn.prepare_cached(statement)?)

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags, named_params};
 
+use crate::clock::UnixMs;
 use crate::dir::{Dir, FileAt};
 use crate::event::HighWater;
 use crate::numbers::{EventId, RunId};
+use crate::run::Status;
 use crate::store::file::error::OpenError;
 use crate::store::file::migrate::APPLICATION_ID;
 use crate::store::file::{by_descriptor, instance};
@@ -34,7 +36,7 @@ const FAULTS_MAX: usize = 10;
 
 /// A database opened read-only. All reads see the snapshot of the first one.
 pub struct ReadOnlyDatabase {
-    conn: Connection,
+    pub(in crate::store::file) conn: Connection,
     /// Keeps the directory's descriptor open, by which SQLite opens its files.
     _dir: Option<Arc<Dir>>,
     /// Version of its schema: the number of migrations that were applied.
@@ -69,6 +71,34 @@ pub struct Measures {
     pub pages: i64,
     /// Number of pages that are free for reuse.
     pub free_pages: i64,
+}
+
+/// A job, as the doctor looks at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSeen {
+    /// Its name.
+    pub name: String,
+    /// What it is, as JSON.
+    pub definition: String,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it was last changed.
+    pub changed_at: UnixMs,
+    /// When it is due next.
+    pub next_at: Option<UnixMs>,
+    /// Whether any of its times was ever written down.
+    pub has_fired: bool,
+}
+
+/// How a run of a job has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// The run.
+    pub run: RunId,
+    /// How.
+    pub status: Status,
+    /// When.
+    pub ended_at: UnixMs,
 }
 
 /// What a check found.
@@ -106,7 +136,7 @@ pub struct Anew {
     pub event: EventId,
     /// Whether all sessions are removed.
     pub no_sessions: bool,
-    /// Whether all queues are paused.
+    /// Whether all queues are paused and all hooks disabled.
     pub pause: bool,
 }
 
@@ -172,6 +202,52 @@ impl ReadOnlyDatabase {
                 last_at: row.get("last_at")?,
             })
         })?)
+    }
+
+    /// How many artifacts runs have left, and their bytes. They lie beside the database.
+    ///
+    /// # Errors
+    /// Where they cannot be counted.
+    pub fn artifacts(&self) -> Result<(i64, i64), OpenError> {
+        if self.schema < sql::ARTIFACTS_SINCE {
+            return Ok((0, 0));
+        }
+        Ok(self.conn.query_row(sql::UPKEEP_ARTIFACTS, [], |row| Ok((row.get("count")?, row.get("bytes")?)))?)
+    }
+
+    /// All jobs, by name; none where the schema is older than jobs.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn jobs(&self) -> Result<Vec<JobSeen>, OpenError> {
+        if self.schema < sql::JOBS_SINCE {
+            return Ok(Vec::new());
+        }
+        let mut statement = self.conn.prepare(sql::UPKEEP_JOBS)?;
+        let rows = statement.query_map([], |row| {
+            Ok(JobSeen {
+                name: row.get("name")?,
+                definition: row.get("definition")?,
+                created_at: UnixMs(row.get("created_at")?),
+                changed_at: UnixMs(row.get("changed_at")?),
+                next_at: row.get::<_, Option<i64>>("next_at")?.map(UnixMs),
+                has_fired: row.get("has_fired")?,
+            })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How the newest runs of a job have ended, the newest first.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn ends_of_job(&self, job: &str, rows: i64) -> Result<Vec<RunEnd>, OpenError> {
+        let mut statement = self.conn.prepare(sql::UPKEEP_ENDS_OF_JOB)?;
+        let ends = statement.query_map(named_params! {":job": job, ":rows": rows}, |row| {
+            let status = Status::parse(&row.get::<_, String>("status")?).unwrap_or(Status::Interrupted);
+            Ok(RunEnd { run: RunId(row.get("id")?), status, ended_at: UnixMs(row.get("ended_at")?) })
+        })?;
+        Ok(ends.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Reads the highest ids that were given out, by a few index lookups.
@@ -280,6 +356,10 @@ pub fn make_anew(file: &FileAt, anew: &Anew) -> Result<String, OpenError> {
     }
     if anew.pause {
         copy.execute(sql::UPKEEP_PAUSE_QUEUES, named_params! {})?;
+        let schema: i64 = copy.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if schema >= sql::HOOKS_SINCE {
+            copy.execute(sql::UPKEEP_DISABLE_HOOKS, named_params! {})?;
+        }
     }
     copy.close().map_err(|(_, error)| error)?;
     Ok(name)

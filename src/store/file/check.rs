@@ -35,6 +35,8 @@ pub fn before_open(file: &FileAt) -> Result<(), OpenError> {
     match read {
         Ok(()) if magic == *MAGIC => Ok(()),
         Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(OpenError::Failed(error.to_string())),
+        // The power went while the file was made: SQLite rolls that back, and refuses what is no database then.
+        _ if file.with_suffix("-journal").bytes().is_some_and(|bytes| bytes > 0) => Ok(()),
         _ if log_is_left(file) => Err(OpenError::Damaged("it does not begin as a SQLite database does".into())),
         _ => Err(OpenError::Foreign),
     }

@@ -2,6 +2,7 @@
 //!
 //! It never creates a file and does not look at what a file holds.
 
+use std::io;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -96,6 +97,19 @@ pub fn configure(conn: &Connection) -> Result<(), OpenError> {
          PRAGMA cache_size = -{CACHE_KIB};"
     ))?;
     Ok(())
+}
+
+/// Flushes what a daemon has left that did not close the database. It may have been killed between the writes of a commit and
+/// their flush: SQLite takes such a commit for one, and nothing is to be shown that a power cut could take back.
+pub fn flush_left(database: &FileAt) -> io::Result<()> {
+    for file in [database, &database.with_suffix("-wal")] {
+        match file.dir.read(&file.name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => opened?.sync_all()?,
+        }
+    }
+    // The files may be as new as what is in them.
+    database.dir.sync()
 }
 
 /// Whether there is a write-ahead log with something in it: a clean stop empties or removes it, unless another process

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::dir::FileAt;
-use crate::store::file::connect::{Sharing, configure, leave_log, log_is_left, open_as};
+use crate::store::file::connect::{Sharing, configure, flush_left, leave_log, log_is_left, open_as};
 use crate::store::file::error::OpenError;
 use crate::store::file::{check, instance, moving};
 use crate::store::sql;
@@ -26,6 +26,10 @@ pub const APPLICATION_ID: i64 = 0x5275_6e61;
 pub fn open(file: &FileAt, check_max: Option<Duration>, sharing: Sharing) -> Result<Connection, OpenError> {
     check::before_open(file)?;
     let has_log = log_is_left(file);
+    if has_log {
+        // While SQLite has none of them open: to close one would give its locks up.
+        flush_left(file).map_err(|error| OpenError::Failed(format!("what was left cannot be flushed: {error}")))?;
+    }
     // SQLite gives -wal and -shm its mode, so that all three are 0600.
     file.dir.write(&file.name).map_err(|error| OpenError::Failed(error.to_string()))?;
     let mut conn = open_as(file, sharing)?;

@@ -4,7 +4,7 @@ use async_channel::Receiver;
 use rusqlite::named_params;
 
 use crate::clock::UnixMs;
-use crate::run::{Ask, Exit, OnInterrupt, Options, Outcome, RunId, Status};
+use crate::run::{Ask, Exit, Measured, OnInterrupt, Options, Outcome, RunId, Status};
 use crate::store::engine::orders::{Claimed, Order};
 use crate::store::engine::output::Output;
 use crate::store::engine::snapshot::Snapshot;
@@ -46,6 +46,21 @@ pub struct LeftRun {
     pub process: Option<ProcessMark>,
     /// Whether a cancel was asked for before the daemon died.
     pub cancel_requested: bool,
+    /// What its submit said.
+    pub options: Options,
+    /// Who keeps its command, where that outlives the daemon.
+    pub kept: Option<KeptRun>,
+}
+
+/// What an attempt that is kept goes on with.
+#[derive(Clone, Debug)]
+pub struct KeptRun {
+    /// What [`Store::record_keeper`] was given.
+    pub keeper: String,
+    /// Text for standard input.
+    pub stdin: Option<String>,
+    /// Bytes of the attempt's output that are stored.
+    pub stored_bytes: u64,
 }
 
 impl Store {
@@ -84,6 +99,16 @@ impl Store {
         self.requests.write(move |tx| record_process(tx, run, attempt, &process)).await
     }
 
+    /// Writes down who is to keep the attempt's command, in words of the caller's.
+    pub async fn record_keeper(&self, run: RunId, attempt: i64, keeper: String) -> Result<(), StoreError> {
+        let record = move |tx: &mut Writer<'_>| {
+            tx.prepare(sql::ATTEMPTS_RECORD_KEEPER)?
+                .execute(named_params! {":run": run.0, ":attempt": attempt, ":keeper": keeper})?;
+            Ok(())
+        };
+        self.requests.write(record).await
+    }
+
     /// Settles an attempt together with all waiting output of the run; `process` where the attempt was over before it
     /// was recorded. `None` where it was settled before.
     pub async fn finish(
@@ -93,8 +118,9 @@ impl Store {
         process: Option<ProcessMark>,
         asked: Option<Ask>,
         exit: Exit,
+        measured: Measured,
     ) -> Result<Option<Outcome>, StoreError> {
-        self.requests.write(move |tx| finish(tx, run, attempt, process.as_ref(), asked, &exit)).await
+        self.requests.write(move |tx| finish(tx, run, attempt, process.as_ref(), asked, &exit, &measured)).await
     }
 
     /// The attempts that a dead daemon left.
@@ -112,6 +138,8 @@ fn want_claims(tx: &mut Writer<'_>) -> Result<(), StoreError> {
 
 /// Admits due runs, then claims for every free slot.
 pub fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
+    // This very transaction may have queued what must not be started any more.
+    tx.counters.look_up_due(tx.conn)?;
     if tx.counters.next_due.is_some_and(|due| due <= tx.now) {
         life::expire(tx)?;
     }
@@ -135,7 +163,12 @@ pub fn claim(tx: &mut Writer<'_>) -> Result<(), StoreError> {
 
 fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
     let now = tx.now;
+    // What a run does not say itself its queue says.
+    let of_queue = tx.counters.queues.get(queue).cloned().unwrap_or_default();
     let claimed = life::start(tx, queue, |row| {
+        let options = Options::from_column(row.get_ref("options")?.as_str()?);
+        let limits = options.limits.or(&of_queue.limits);
+        let survive = options.survive.or(of_queue.survive.then_some(true));
         let since: i64 = row.get::<_, Option<i64>>("not_before")?.unwrap_or(0).max(row.get("created_at")?);
         let claimed = Claimed {
             run: RunId(row.get("id")?),
@@ -145,7 +178,8 @@ fn claim_one(tx: &mut Writer<'_>, queue: &str) -> Result<bool, StoreError> {
             env: parsed(row.get_ref("env")?.as_str()?),
             stdin: row.get("stdin")?,
             timeout_s: row.get("timeout_s")?,
-            options: Options::from_column(row.get_ref("options")?.as_str()?),
+            options: Options { limits, survive, ..options },
+            artifacts_dir: None,
             waited_ms: (now.0 - since).max(0),
         };
         Ok((claimed, row.get("output_bytes")?))
@@ -178,6 +212,7 @@ fn finish(
     process: Option<&ProcessMark>,
     asked: Option<Ask>,
     exit: &Exit,
+    measured: &Measured,
 ) -> Result<Option<Outcome>, StoreError> {
     let run = get_in(tx, id)?;
     if run.outcome.status != Status::Running || run.attempt != attempt {
@@ -197,12 +232,12 @@ fn finish(
     let mut outcome = Outcome::of(asked, exit, on_interrupt);
     let retry = run.spec.options.retry.as_ref().filter(|_| !is_canceled);
     if outcome.status == Status::Queued {
-        life::requeue(tx, &run, &outcome, retry_ms.map_or(Again::Now, Again::Postponed))?;
+        life::requeue(tx, &run, &outcome, measured, retry_ms.map_or(Again::Now, Again::Postponed))?;
     } else if let Some(retry) = retry.filter(|retry| retry.follows(&outcome, run.failures)) {
-        life::requeue(tx, &run, &outcome, Again::Retried(retry.wait_ms(run.failures + 1, chance())))?;
+        life::requeue(tx, &run, &outcome, measured, Again::Retried(retry.wait_ms(run.failures + 1, chance())))?;
         outcome.status = Status::Queued;
     } else {
-        life::end(tx, &run, &outcome)?;
+        life::end(tx, &run, &outcome, measured)?;
     }
     Ok(Some(outcome))
 }
@@ -216,16 +251,33 @@ fn chance() -> f64 {
 fn left_running(snapshot: &Snapshot<'_>) -> Result<Vec<LeftRun>, StoreError> {
     let mut statement = snapshot.conn.prepare_cached(sql::RUNS_RUNNING)?;
     let rows = statement.query_map([], |row| {
+        let kept = match row.get("keeper")? {
+            // Its row counts what earlier attempts have printed; for now.
+            Some(keeper) => Some((keeper, row.get("stdin")?, row.get::<_, i64>("output_bytes")?)),
+            None => None,
+        };
         let process = match (row.get("pid")?, row.get("start_ticks")?, row.get("boot_id")?) {
             (Some(pid), Some(start_ticks), Some(boot_id)) => Some(ProcessMark { pid, start_ticks, boot_id }),
             _ => None,
         };
-        Ok(LeftRun {
+        let left = LeftRun {
             run: RunId(row.get("id")?),
             attempt: row.get("attempt")?,
             process,
             cancel_requested: row.get::<_, Option<i64>>("cancel_requested_at")?.is_some(),
-        })
+            options: Options::from_column(row.get_ref("options")?.as_str()?),
+            kept: None,
+        };
+        Ok((left, kept))
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let with_output = |row: rusqlite::Result<_>| {
+        let (mut left, kept): (LeftRun, Option<(String, Option<String>, i64)>) = row?;
+        if let Some((keeper, stdin, earlier)) = kept {
+            let printed = Output::load(snapshot.conn, left.run)?.printed;
+            let stored_bytes = u64::try_from(printed - earlier).unwrap_or(0);
+            left.kept = Some(KeptRun { keeper, stdin, stored_bytes });
+        }
+        Ok::<_, StoreError>(left)
+    };
+    rows.map(with_output).collect()
 }

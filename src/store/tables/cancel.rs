@@ -39,7 +39,7 @@ pub fn cancel(tx: &mut Writer<'_>, id: RunId, by: &str, how: &Cancel) -> Result<
     }
     ask(tx, &run, by, how)?;
     if status == Status::Queued {
-        life::end(tx, &run, &Outcome::ended_in_queue(Reason::Canceled))?;
+        life::end_in_queue(tx, &run, &Outcome::ended_in_queue(Reason::Canceled))?;
     }
     Ok((get_in(tx, id)?, status == Status::Running))
 }

@@ -37,7 +37,7 @@ fn tell_one(tx: &mut Writer<'_>, id: RunId, need: Need, status: Status) -> Resul
     if !need.when.is_met_by(status) {
         let run = run_row::get_in(tx, id)?;
         let steps = 1 + run.spec.options.after.len();
-        life::end(tx, &run, &unmet(&need, status))?;
+        life::end_in_queue(tx, &run, &unmet(&need, status))?;
         return Ok(steps);
     }
     if needs::meet(tx, id, need.run)? {

@@ -22,6 +22,8 @@ pub const PIECE_BYTES: i64 = 1_024 * 1_024;
 /// Most events that are kept of those which belong to no single run: of some 100 bytes each, and those of weeks where runs
 /// are removed as they come.
 const EVENTS_OF_NONE_MAX: i64 = 5_000;
+/// Most of them that go with one that comes: there is more than one where a durable cursor held them.
+const OLDEST_OF_NONE: i64 = 64;
 
 impl Store {
     /// Appends a client's events, all or none; answers the last `seq`.
@@ -75,17 +77,31 @@ pub fn tell_removed(tx: &mut Writer<'_>) -> Result<(), StoreError> {
     append_of_none(tx, Kind::Removed, json(&removed))
 }
 
-/// Appends an event that belongs to no single run. No run's end takes these along, so that each that comes takes the
-/// oldest of too many.
+/// Appends an event that belongs to no single run. No run's end takes these along, so that each that comes takes some of the
+/// oldest of too many; while there is room, none that a durable cursor holds.
 pub fn append_of_none(tx: &mut Writer<'_>, kind: Kind, data: String) -> Result<(), StoreError> {
     let newest = tx.append(RunId::NONE, kind, data)?;
-    let gone = EventKey::of(RunId::NONE, Seq(newest.0 - EVENTS_OF_NONE_MAX));
-    if gone > EventKey::before(RunId::NONE) {
-        let all = named_params! {":first": EventKey::before(RunId::NONE), ":last": gone};
-        let highest: EventId = tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(all, |row| row.get(0))?;
+    let after = EventKey::before(RunId::NONE);
+    let too_many = EventKey::of(RunId::NONE, Seq(newest.0 - EVENTS_OF_NONE_MAX));
+    if too_many <= after {
+        return Ok(());
+    }
+    let floor = tx.counters.cursors.all.floor(tx.rules.cursor_ms, tx.now);
+    let floor = floor.filter(|_| !tx.rules.is_beyond_quota(tx.counters)).unwrap_or(EventId(i64::MAX));
+    let mut oldest = tx.prepare(sql::EVENTS_MEASURE)?;
+    let mut oldest = oldest.query(named_params! {":after": after, ":last": too_many, ":rows": OLDEST_OF_NONE})?;
+    let mut gone: Option<(EventKey, EventId)> = None;
+    while let Some(event) = oldest.next()? {
+        let id: EventId = event.get("id")?;
+        if id > floor {
+            break;
+        }
+        gone = Some((event.get("key")?, id));
+    }
+    drop(oldest);
+    if let Some((to, highest)) = gone {
         raise_removed_to(tx, highest)?;
-        let all = named_params! {":after": EventKey::before(RunId::NONE), ":to": gone};
-        tx.removed_events += tx.prepare(sql::EVENTS_DELETE_TO)?.execute(all)?;
+        tx.removed_events += tx.prepare(sql::EVENTS_DELETE_TO)?.execute(named_params! {":after": after, ":to": to})?;
     }
     Ok(())
 }
@@ -116,9 +132,13 @@ pub fn begin_deleting(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
 }
 
 fn raise_removed(tx: &Writer<'_>, run: RunId) -> Result<(), StoreError> {
+    raise_removed_to(tx, last_of(tx, run)?)
+}
+
+/// The last event that is left of a run; 0: none is.
+pub fn last_of(tx: &Writer<'_>, run: RunId) -> Result<EventId, StoreError> {
     let all = named_params! {":first": EventKey::before(run), ":last": EventKey::last(run)};
-    let highest: EventId = tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(all, |row| row.get(0))?;
-    raise_removed_to(tx, highest)
+    Ok(tx.prepare(sql::EVENTS_MAX_ID_OF)?.query_row(all, |row| row.get(0))?)
 }
 
 fn raise_removed_to(tx: &Writer<'_>, highest: EventId) -> Result<(), StoreError> {

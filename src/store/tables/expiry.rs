@@ -18,7 +18,9 @@ use crate::store::tables::events::{Budget, PIECE_BYTES, PIECE_ROWS};
 use crate::store::tables::handle::Store;
 use crate::store::tables::sessions::live::Sessions;
 use crate::store::tables::sessions::table as sessions;
-use crate::store::tables::{enrollment, events, firings_expiry, idempotency, quota, retention, runs};
+use crate::store::tables::{
+    artifacts, cursors, deliveries, enrollment, events, firings_expiry, idempotency, quota, retention, runs,
+};
 
 /// Most runs that one transaction removes: each has rows in some ten tables and indexes.
 const PIECE_RUNS: usize = 50;
@@ -42,10 +44,16 @@ pub struct Removed {
     pub idempotency_keys: usize,
     /// Finished runs that were too old or too many.
     pub runs: usize,
+    /// Those of them that a durable cursor held: there was no room to wait for it.
+    pub unread_runs: usize,
     /// Events of runs that are gone.
     pub events: usize,
     /// What became of times at which jobs were due, too old or too many.
     pub firings: usize,
+    /// Deliveries to hooks that were over, and too old.
+    pub hook_deliveries: usize,
+    /// Runs whose artifacts were removed to make room for others'.
+    pub artifacts: usize,
     /// Bytes by which the file became shorter.
     pub freed_bytes: u64,
 }
@@ -53,7 +61,14 @@ pub struct Removed {
 impl Removed {
     /// Number of all rows.
     pub fn total(&self) -> usize {
-        self.sessions + self.enrollment_tokens + self.idempotency_keys + self.runs + self.events + self.firings
+        self.sessions
+            + self.enrollment_tokens
+            + self.idempotency_keys
+            + self.runs
+            + self.events
+            + self.firings
+            + self.hook_deliveries
+            + self.artifacts
     }
 
     /// Adds another piece.
@@ -62,8 +77,11 @@ impl Removed {
         self.enrollment_tokens += piece.enrollment_tokens;
         self.idempotency_keys += piece.idempotency_keys;
         self.runs += piece.runs;
+        self.unread_runs += piece.unread_runs;
         self.events += piece.events;
         self.firings += piece.firings;
+        self.hook_deliveries += piece.hook_deliveries;
+        self.artifacts += piece.artifacts;
         self.freed_bytes += piece.freed_bytes;
     }
 }
@@ -122,16 +140,21 @@ fn remove_piece(tx: &mut Writer<'_>, live: &Arc<Sessions>) -> Result<Removed, St
         ..Removed::default()
     };
     removed.firings += firings_expiry::expire(tx)?;
+    removed.hook_deliveries += deliveries::expire(tx)?;
+    removed.artifacts += artifacts::make_room(tx)?;
     // Each run's events before the next run: what is in use is known only then, and little is ever half done.
     let mut budget = Budget::new();
+    // No cursor moves meanwhile: there may be a thousand.
+    let floor = tx.counters.cursors.all.floor(tx.rules.cursor_ms, tx.now);
     loop {
         removed.events += events::remove_deleted(tx, &mut budget)?;
         if tx.counters.deleting || removed.runs == PIECE_RUNS {
             break;
         }
-        let Some(victim) = retention::next_victim(tx)? else { break };
-        runs::forget(tx, victim)?;
+        let Some(victim) = retention::next_victim(tx, floor)? else { break };
+        runs::forget(tx, victim.run)?;
         removed.runs += 1;
+        removed.unread_runs += usize::from(victim.is_unread);
     }
     if tx.counters.live_excess {
         removed.events += quota::trim_live_piece(tx, PIECE_BYTES)?;
@@ -167,6 +190,7 @@ fn vacuum_piece(tx: &mut Writer<'_>, vacuum: Vacuum) -> Result<u64, StoreError> 
 /// Moves the expiry of what was made by a wrong clock.
 fn shift(tx: &mut Writer<'_>, live: &Arc<Sessions>, from_ms: i64, to_ms: i64, by_ms: i64) -> Result<usize, StoreError> {
     let mut shifted = sessions::shift(tx, live, from_ms, to_ms, by_ms)?;
+    shifted += cursors::shift(tx, from_ms, to_ms, by_ms)?;
     for statement in [sql::ENROLLMENT_SHIFT, sql::IDEMPOTENCY_SHIFT] {
         let made_then = named_params! {":from": from_ms, ":to": to_ms, ":by": by_ms};
         shifted += tx.prepare(statement)?.execute(made_then)?;

@@ -89,8 +89,8 @@ impl Store {
     }
 }
 
-/// A piece of what is due.
-fn fire(tx: &mut Writer<'_>, instance: &str) -> Result<(), StoreError> {
+/// Fires a piece of what is due.
+pub fn fire(tx: &mut Writer<'_>, instance: &str) -> Result<(), StoreError> {
     if !tx.now.is_believed() {
         return Ok(());
     }
@@ -129,10 +129,10 @@ impl FiringJob<'_> {
         let now = tx.now;
         let schedule = match jobs::schedule_of(self.job) {
             Ok(Some(schedule)) => schedule,
-            Ok(None) => return advance(tx, self.job, now, None),
+            Ok(None) => return advance(tx, self.job, now, false, None),
             Err(why) => {
                 log::warn!("job {} is broken and does not start: {why}", self.job.name);
-                return advance(tx, self.job, row.accounted_at, None);
+                return advance(tx, self.job, row.accounted_at, false, None);
             }
         };
         let after = owed_since(row, now);
@@ -145,22 +145,22 @@ impl FiringJob<'_> {
                 }
             }
         }
-        advance(tx, self.job, now, schedule.next(now).map(|due| due.at))
+        advance(tx, self.job, now, true, schedule.next(now).map(|due| due.at))
     }
 
     /// What was missed while nobody was there.
     fn catch_up(&self, tx: &mut Writer<'_>, schedule: &Schedule, after: UnixMs) -> Result<(), StoreError> {
         let now = tx.now;
         // Of what is left out one record says how much it was: its newest time, and how many.
-        let leave_out = |tx: &mut Writer<'_>, until: UnixMs| match schedule.missed(after, until, 1) {
-            Some(left) => self.skip(tx, left.newest[0], left.count, Skipped::CatchUp, None),
+        let leave_out = |tx: &mut Writer<'_>, until: UnixMs| match self.newest(tx, schedule, after, until)? {
+            Some((newest, count)) => self.skip(tx, newest, count, Skipped::CatchUp, None),
             None => Ok(()),
         };
         match self.job.spec.catch_up {
-            CatchUp::Latest => {
-                let Some(missed) = schedule.missed(after, now, 1) else { return Ok(()) };
-                self.at(tx, missed.newest[0], missed.count, true)
-            }
+            CatchUp::Latest => match self.newest(tx, schedule, after, now)? {
+                Some((newest, count)) => self.at(tx, newest, count, true),
+                None => Ok(()),
+            },
             CatchUp::None => {
                 let late = UnixMs(now.0 - ON_TIME_MS - 1);
                 leave_out(tx, late)?;
@@ -173,6 +173,27 @@ impl FiringJob<'_> {
                 missed.newest.into_iter().try_for_each(|at| self.at(tx, at, 1, true))
             }
         }
+    }
+
+    /// The newest time of which nothing is written down, and how many there were up to it: a clock that was ahead may have
+    /// fired later ones.
+    fn newest(
+        &self,
+        tx: &Writer<'_>,
+        schedule: &Schedule,
+        after: UnixMs,
+        mut until: UnixMs,
+    ) -> Result<Option<(UnixMs, i64)>, StoreError> {
+        let mut looked_at = 1;
+        while let Some(missed) = schedule.missed(after, until, looked_at) {
+            for at in missed.newest.iter().rev() {
+                if !is_written(tx, self.job, *at)? {
+                    return Ok(schedule.missed(after, *at, 1).map(|missed| (*at, missed.count)));
+                }
+            }
+            (until, looked_at) = (UnixMs(missed.newest[0].0 - 1), QUEUED_MAX);
+        }
+        Ok(None)
     }
 
     /// One firing: its run, or why there is none. `count` times are meant by it.
@@ -275,9 +296,18 @@ fn write(tx: &mut Writer<'_>, job: &Job, firing: &Firing) -> Result<(), StoreErr
     Ok(())
 }
 
-fn advance(tx: &Writer<'_>, job: &Job, accounted_at: UnixMs, next_at: Option<UnixMs>) -> Result<(), StoreError> {
+/// `has_fired`: what was due up to there is written down, and not only owed to nobody.
+fn advance(
+    tx: &Writer<'_>,
+    job: &Job,
+    accounted_at: UnixMs,
+    has_fired: bool,
+    next_at: Option<UnixMs>,
+) -> Result<(), StoreError> {
+    let fired_at = if has_fired { accounted_at.0 } else { 0 };
     tx.prepare(sql::JOBS_ADVANCE)?.execute(named_params! {
-        ":name": job.name, ":accounted_at": accounted_at.0, ":next_at": next_at.map(|at| at.0),
+        ":name": job.name, ":accounted_at": accounted_at.0, ":fired_at": fired_at,
+        ":next_at": next_at.map(|at| at.0),
     })?;
     Ok(())
 }
@@ -295,7 +325,8 @@ fn start(
     submit(tx, &NewRun { idempotency, ..new_run(&job, env, None, origin, by.to_owned()) })
 }
 
-fn look_again(tx: &mut Writer<'_>, after: &str) -> Result<Option<String>, StoreError> {
+/// Looks anew when each job is due, from behind one on; returns the last that was looked at, `None` where that were all.
+pub fn look_again(tx: &mut Writer<'_>, after: &str) -> Result<Option<String>, StoreError> {
     let now = tx.now;
     let rows = jobs::rows(tx.conn, after, PIECE_JOBS)?;
     let last = rows.last().map(|row| row.job.name.clone()).filter(|_| rows.len() == PIECE_JOBS);
@@ -308,7 +339,7 @@ fn look_again(tx: &mut Writer<'_>, after: &str) -> Result<Option<String>, StoreE
             let accounted_at = accounted_at.max(row.pruned_at);
             let next_at = jobs::next_after(&row.job, accounted_at);
             if next_at != row.job.next_at || accounted_at != row.accounted_at {
-                advance(tx, &row.job, accounted_at, next_at)?;
+                advance(tx, &row.job, accounted_at, false, next_at)?;
             }
             if let (true, Err(why)) = (row.job.spec.enabled, jobs::schedule_of(&row.job)) {
                 log::warn!("job {} is broken and does not start: {why}", row.job.name);

@@ -40,7 +40,11 @@ pub fn start_followers(tx: &mut Writer<'_>) -> Result<(), StoreError> {
             if !job.spec.enabled || !fits {
                 continue;
             }
-            let Ok(mut env) = check_values(&job.spec.params, Map::new()) else { continue };
+            let Ok(mut env) = check_values(&job.spec.params, Map::new()) else {
+                // Put by an earlier version; one today is refused.
+                log::warn!("job {name} could not follow run {id}: a parameter has no default");
+                continue;
+            };
             env.push(("RUNABOUT_CAUSE_RUN".into(), id.to_string()));
             env.push(("RUNABOUT_CAUSE_JOB".into(), followed.to_owned()));
             env.push(("RUNABOUT_CAUSE_STATUS".into(), ended.outcome.status.to_string()));

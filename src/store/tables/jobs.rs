@@ -1,5 +1,7 @@
 //! Jobs: make, change, read, remove. What their schedules do is in `firings`.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::json as json_value;
 
@@ -27,8 +29,12 @@ pub enum IfMatch {
     Always,
     /// Where there is one.
     Exists,
+    /// Where there is none.
+    Absent,
     /// Where it is one of these versions.
     Versions(Vec<i64>),
+    /// Where it is none of these versions, or is not there.
+    Others(Vec<i64>),
 }
 
 /// What a PUT came to.
@@ -45,12 +51,30 @@ pub struct PutJob {
 impl Store {
     /// One job.
     pub async fn job(&self, name: String) -> Result<Job, StoreError> {
-        self.requests.read(move |snapshot| with_last(snapshot.conn, get(snapshot.conn, &name)?)).await
+        self.requests.read(move |snapshot| with_last(snapshot.conn, get(snapshot.conn, &name)?.job)).await
     }
 
     /// Jobs by name, at most so many, from behind one.
     pub async fn jobs(&self, after: String, max: usize) -> Result<Vec<Job>, StoreError> {
         self.requests.read(move |snapshot| list(snapshot.conn, &after, max)).await
+    }
+
+    /// Those of these jobs that there are, by name, at most so many, from behind one.
+    pub async fn jobs_among(&self, names: BTreeSet<String>, after: String, max: usize) -> Result<Vec<Job>, StoreError> {
+        self.requests
+            .read(move |snapshot| {
+                let mut jobs = Vec::new();
+                for name in names.iter().filter(|name| **name > after) {
+                    if jobs.len() == max {
+                        break;
+                    }
+                    if let Some(row) = find(snapshot.conn, name)? {
+                        jobs.push(with_last(snapshot.conn, row.job)?);
+                    }
+                }
+                Ok(jobs)
+            })
+            .await
     }
 
     /// Makes or changes a job.
@@ -61,7 +85,12 @@ impl Store {
         condition: IfMatch,
         by: String,
     ) -> Result<PutJob, StoreError> {
-        self.requests.write(move |tx| put(tx, &name, &spec, &condition, &by)).await
+        self.requests
+            .write(move |tx| {
+                let put = put(tx, &name, &spec, &condition, &by)?;
+                Ok(PutJob { job: with_last(tx.conn, put.job)?, ..put })
+            })
+            .await
     }
 
     /// Lets a job's schedule start it, or not.
@@ -75,7 +104,8 @@ impl Store {
         self.requests
             .write(move |tx| {
                 let spec = JobSpec { enabled, ..get(tx.conn, &name)?.job.spec };
-                put(tx, &name, &spec, &condition, &by).map(|put| put.job)
+                let put = put(tx, &name, &spec, &condition, &by)?;
+                with_last(tx.conn, put.job)
             })
             .await
     }
@@ -102,7 +132,7 @@ pub struct JobRow {
     pub job: Job,
     /// Up to here every time is accounted for.
     pub accounted_at: UnixMs,
-    /// The highest that this ever was.
+    /// The highest that this ever was since the schedule is as it is; 0 where nothing was fired yet.
     pub highest_at: UnixMs,
     /// No time up to here is fired again.
     pub pruned_at: UnixMs,
@@ -141,10 +171,10 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Option<JobRow>> {
 }
 
 /// With its newest run.
-fn with_last(conn: &Connection, row: JobRow) -> Result<Job, StoreError> {
+fn with_last(conn: &Connection, job: Job) -> Result<Job, StoreError> {
     let mut statement = conn.prepare_cached(sql::RUNS_LAST_OF_JOB)?;
     let last = statement
-        .query_row(named_params! {":job": row.job.name}, |row| {
+        .query_row(named_params! {":job": job.name}, |row| {
             let time = |column: &str| row.get::<_, Option<i64>>(column).map(|at| at.map(UnixMs));
             Ok(LastRun {
                 run: RunId(row.get("id")?),
@@ -154,11 +184,11 @@ fn with_last(conn: &Connection, row: JobRow) -> Result<Job, StoreError> {
             })
         })
         .optional()?;
-    Ok(Job { last, ..row.job })
+    Ok(Job { last, ..job })
 }
 
 fn list(conn: &Connection, after: &str, max: usize) -> Result<Vec<Job>, StoreError> {
-    rows(conn, after, max)?.into_iter().map(|row| with_last(conn, row)).collect()
+    rows(conn, after, max)?.into_iter().map(|row| with_last(conn, row.job)).collect()
 }
 
 /// Jobs by name, at most so many, from behind one.
@@ -192,13 +222,21 @@ fn check(condition: &IfMatch, name: &str, known: Option<&Job>) -> Result<(), Sto
     let holds = match condition {
         IfMatch::Always => true,
         IfMatch::Exists => known.is_some(),
+        IfMatch::Absent => known.is_none(),
         IfMatch::Versions(versions) => known.is_some_and(|job| versions.contains(&job.version)),
+        IfMatch::Others(versions) => known.is_none_or(|job| !versions.contains(&job.version)),
     };
     if holds { Ok(()) } else { Err(Refusal::JobChanged(name.to_owned()).into()) }
 }
 
 /// Makes or changes a job. A schedule that is new, or enabled anew, owes nothing for the time before.
-fn put(tx: &mut Writer<'_>, name: &str, spec: &JobSpec, condition: &IfMatch, by: &str) -> Result<PutJob, StoreError> {
+pub fn put(
+    tx: &mut Writer<'_>,
+    name: &str,
+    spec: &JobSpec,
+    condition: &IfMatch,
+    by: &str,
+) -> Result<PutJob, StoreError> {
     let known = find(tx.conn, name)?;
     check(condition, name, known.as_ref().map(|row| &row.job))?;
     if let Some(row) = known.as_ref().filter(|row| row.job.spec == *spec) {
@@ -218,7 +256,10 @@ fn put(tx: &mut Writer<'_>, name: &str, spec: &JobSpec, condition: &IfMatch, by:
     });
     let now = tx.now;
     let created_at = known.as_ref().map_or(now, |row| row.job.created_at);
-    let accounted_at = known.as_ref().filter(|_| is_same_time).map_or(now, |row| row.accounted_at);
+    let same = known.as_ref().filter(|_| is_same_time);
+    let accounted_at = same.map_or(now, |row| row.accounted_at);
+    // Of what a clock that was ahead had accounted for, nothing was accounted for by this schedule.
+    let highest_at = same.map_or(0, |row| row.highest_at.0);
     let verb = if known.is_some() { "changed" } else { "made" };
     let version = tell(tx, Kind::JobChanged, json_value!({"job": name, "what": verb, "by": by}).to_string())?;
     let mut job = Job {
@@ -234,7 +275,7 @@ fn put(tx: &mut Writer<'_>, name: &str, spec: &JobSpec, condition: &IfMatch, by:
     tx.prepare(sql::JOBS_PUT)?.execute(named_params! {
         ":name": name, ":definition": json(spec), ":after_job": spec.after_job.as_ref().map(|after| &after.job),
         ":version": version, ":now": now.0, ":accounted_at": accounted_at.0,
-        ":next_at": job.next_at.map(|at| at.0),
+        ":highest_at": highest_at, ":next_at": job.next_at.map(|at| at.0),
     })?;
     tx.counters.look_up_jobs(tx.conn)?;
     Ok(PutJob { job, created: known.is_none(), changed: true })

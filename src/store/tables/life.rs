@@ -5,17 +5,17 @@
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
-use crate::clock::UnixMs;
-use crate::event::{Finished, Kind};
-use crate::numbers::Seq;
-use crate::run::{Command, HeldBy, Hold, Origin, Outcome, Reason, Run, RunId, Spec, Status, may_follow};
+use crate::clock::{UnixMs, Uptime};
+use crate::event::{Finished, Kind, LeftFiles};
+use crate::numbers::{EventId, Seq};
+use crate::run::{Command, HeldBy, Hold, Measured, Origin, Outcome, Reason, Run, RunId, Spec, Status, may_follow};
 use crate::store::engine::counters::Standing;
 use crate::store::engine::writer::{Writer, json};
 use crate::store::error::{Fault, StoreError};
 use crate::store::sql;
 use crate::store::tables::idempotency::IdempotencyKey;
 use crate::store::tables::run_row::get_in;
-use crate::store::tables::{keys, needs};
+use crate::store::tables::{deliveries, keys, needs};
 use crate::text::json_string;
 
 /// Runs that have ended are filed so many at a time: three indexes have then a page or two for all of them together, and
@@ -58,6 +58,8 @@ fn moved(
     }
     let is_in = |standing: Option<Standing<'_>>, is: fn(Status) -> bool| standing.is_some_and(|run| is(run.status));
     let runs = |status| status == Status::Running;
+    // It may have a time after which it does not start again.
+    tx.counters.due_changed |= is_in(from, runs) && to.is_some_and(|run| run.status == Status::Queued);
     tx.claim_wanted |= is_in(from, runs) && !is_in(to, runs);
     if is_in(to, Status::is_terminal) && !is_in(from, Status::is_terminal) && to.is_some_and(|run| !run.keep) {
         tx.counters.ended(tx.now);
@@ -79,8 +81,9 @@ pub fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, held_by: HeldBy) -> R
         ":keep": spec.keep, ":created_at": tx.now.0, ":retry_of": new.retry_of.map(|run| run.0),
         ":options": spec.options.to_column(), ":cause": origin.cause.as_str(), ":job": origin.job,
         ":scheduled_for": origin.scheduled_for.map(|at| at.0), ":missed": origin.missed,
-        ":key": spec.key,
+        ":key": spec.key, ":start_before": spec.options.start_before.map(|at| at.0),
     })?;
+    tx.counters.due_changed |= spec.options.start_before.is_some();
     tx.counters.last_run = id;
     let by = json_string(&new.by);
     let data = match new.retry_of {
@@ -120,7 +123,7 @@ pub fn expire(tx: &mut Writer<'_>) -> Result<(), StoreError> {
         };
         for run in &expired {
             let run = get_in(tx, *run)?;
-            end(tx, &run, &Outcome::ended_in_queue(Reason::Expired))?;
+            end_in_queue(tx, &run, &Outcome::ended_in_queue(Reason::Expired))?;
             tx.counters.due_changed = true;
         }
         if expired.is_empty() {
@@ -145,6 +148,7 @@ pub fn start<T>(
     let Some((id, attempt, claimed)) = claimed else { return Ok(None) };
     let ready = Standing { status: Status::Queued, queue, held_by: HeldBy::NOTHING, keep: false };
     moved(tx, id, Some(ready), Some(Standing { status: Status::Running, ..ready }))?;
+    tx.counters.begun.insert(id, Uptime::now());
     tx.append(id, Kind::Started, format!(r#"{{"attempt":{attempt}}}"#))?;
     Ok(Some(claimed))
 }
@@ -161,7 +165,13 @@ pub enum Again {
 }
 
 /// Requeue: an attempt is over and another follows.
-pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, again: Again) -> Result<(), StoreError> {
+pub fn requeue(
+    tx: &mut Writer<'_>,
+    run: &Run,
+    outcome: &Outcome,
+    measured: &Measured,
+    again: Again,
+) -> Result<(), StoreError> {
     let running = Standing::of(run);
     let (hold, wait_ms) = match again {
         Again::Now => (Hold::Time, None),
@@ -193,6 +203,10 @@ pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, again: Again) 
     if let Some(error) = error {
         told["error"] = error.as_str().into();
     }
+    told["usage"] = serde_json::to_value(&measured.usage).unwrap_or_default();
+    if let Some(context) = &measured.context {
+        told["context"] = serde_json::to_value(context).unwrap_or_default();
+    }
     tx.append(run.id, Kind::AttemptEnded, told.to_string())?;
     let next = run.attempt + 1;
     let told = match not_before {
@@ -203,21 +217,37 @@ pub fn requeue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, again: Again) 
     Ok(())
 }
 
+/// End of a run that waits: nothing was measured.
+pub fn end_in_queue(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), StoreError> {
+    end(tx, run, outcome, &Measured::default())
+}
+
 /// End: writes the run's row and its last event.
-pub fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome) -> Result<(), StoreError> {
+pub fn end(tx: &mut Writer<'_>, run: &Run, outcome: &Outcome, measured: &Measured) -> Result<(), StoreError> {
     let before = Standing::of(run);
     moved(tx, run.id, Some(before), Some(Standing { status: outcome.status, ..before }))?;
     let output_bytes = tx.counters.output.remove(&run.id).map_or(run.output_bytes, |output| output.printed);
     tx.prepare(sql::LIFE_END)?.execute(named_params! {
         ":id": run.id.0, ":status": outcome.status.as_str(), ":reason": outcome.reason.map(|reason| reason.as_str()),
         ":exit_code": outcome.exit_code, ":signal": outcome.signal, ":error": outcome.error,
-        ":output_bytes": output_bytes, ":now": tx.now.0,
+        ":output_bytes": output_bytes, ":now": tx.now.0, ":usage": measured.usage.as_ref().map(json),
     })?;
-    let duration_ms = run.started_at.map(|started| (tx.now.0 - started.0).max(0));
+    let begun = tx.counters.begun.remove(&run.id);
+    let duration_ms = run.started_at.map(|started| {
+        let shown_ms = tx.now.0 - started.0;
+        begun.map_or(shown_ms, |begun| begun.elapsed_ms(shown_ms)).max(0)
+    });
     tx.ended.push((outcome.status, duration_ms));
     let Spec { name, queue, tags, .. } = run.spec.clone();
-    let finished = Finished { outcome: outcome.clone(), duration_ms, name, queue, tags };
+    let Measured { usage, context } = measured.clone();
+    let artifacts = LeftFiles { count: run.artifacts, bytes: run.artifact_bytes };
+    let artifacts = Some(artifacts).filter(|left| left.count > 0);
+    let finished = Finished { outcome: outcome.clone(), duration_ms, name, queue, tags, usage, context, artifacts };
     tx.append(run.id, Kind::Finished, json(&finished))?;
+    if !tx.counters.hooks.enabled.is_empty() {
+        let event = tx.events.last().map_or(EventId(0), |event| event.id);
+        deliveries::write_end(tx, run, &finished, event)?;
+    }
     if run.origin.job.as_ref().is_some_and(|job| tx.counters.followed.contains(job)) {
         tx.prepare(sql::JOBS_FOLLOWED_END)?.execute(named_params! {":run": run.id})?;
         tx.counters.next_firing = Some(UnixMs(0));
@@ -284,6 +314,7 @@ pub fn needs_nothing_more(tx: &mut Writer<'_>, id: RunId) -> Result<usize, Store
         moved(tx, needed, Some(Standing { keep: true, ..after }), Some(after))?;
         if let (Some(ended_at), false) = (row.get("ended_at")?, after.keep) {
             tx.counters.ended(UnixMs(ended_at));
+            tx.counters.cursors.look_again();
         }
     }
     Ok(count)
@@ -305,7 +336,7 @@ pub fn change(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreErro
     tx.prepare(sql::LIFE_CHANGE)?.execute(named_params! {
         ":id": new.id.0, ":name": spec.name, ":tags": json(&spec.tags), ":keep": spec.keep, ":queue": spec.queue,
         ":priority": spec.priority, ":timeout_s": spec.timeout_s, ":not_before": spec.not_before.map(|at| at.0),
-        ":held_by": new.held_by.bits(),
+        ":held_by": new.held_by.bits(), ":options": spec.options.to_column(),
     })?;
     Ok(())
 }
@@ -321,7 +352,9 @@ pub fn take(tx: &mut Writer<'_>, old: &Run, new: &Run) -> Result<(), StoreError>
         ":cwd": spec.cwd, ":env": json(&spec.env), ":stdin": spec.stdin, ":timeout_s": spec.timeout_s,
         ":not_before": spec.not_before.map(|at| at.0), ":on_interrupt": spec.on_interrupt.as_str(),
         ":keep": spec.keep, ":options": spec.options.to_column(),
+        ":start_before": spec.options.start_before.map(|at| at.0),
     })?;
+    tx.counters.due_changed = true;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::clock::UnixMs;
 use crate::dir::Dir;
 use crate::event::Kind;
 use crate::metrics::Metrics;
-use crate::run::{Ask, Cause, Exit, HeldBy, Hold, OnInterrupt, Origin, RunId, Spec, Status, When};
+use crate::run::{Ask, Cause, Exit, HeldBy, Hold, Measured, OnInterrupt, Origin, RunId, Spec, Status, When};
 use crate::store::engine::orders::Order;
 use crate::store::error::{Fault, StoreError};
 use crate::store::refusal::Refusal;
@@ -21,6 +21,7 @@ use crate::store::settings::StoreConfig;
 use crate::store::tables::cancel::Cancel;
 use crate::store::tables::handle::Store;
 use crate::store::tables::life::{self, NewRun};
+use crate::store::tables::queues::QueueChange;
 use crate::store::tables::run_row::get_in;
 use crate::store::tables::runs::Change;
 use crate::wake::{Bell, Stop};
@@ -99,7 +100,10 @@ impl World {
         let store = open(&dir);
         store.open_claims(true);
         for queue in QUEUES {
-            store.put_queue(queue.into(), Some(SLOTS), None).await.expect("a queue");
+            store
+                .put_queue(queue.into(), QueueChange { slots: Some(SLOTS), ..QueueChange::default() })
+                .await
+                .expect("a queue");
         }
         World { store, dir, runs: BTreeMap::new(), made: 0, paused: [false; 2] }
     }
@@ -170,7 +174,10 @@ impl World {
                 assert_eq!(self.known(run, &answer).is_some(), answer.is_ok());
             }
             Act::Pause { queue, paused } => {
-                self.store.put_queue(QUEUES[queue].into(), None, Some(paused)).await.expect("changed");
+                self.store
+                    .put_queue(QUEUES[queue].into(), QueueChange { paused: Some(paused), ..QueueChange::default() })
+                    .await
+                    .expect("changed");
                 self.paused[queue] = paused;
             }
         }
@@ -207,7 +214,7 @@ impl World {
 
     async fn finish(&mut self, run: RunId, asked: Option<Ask>, code: i32) {
         let attempt = self.runs.get(&run.0).map_or(1, |known| known.attempt);
-        let answer = self.store.finish(run, attempt, None, asked, Exit::Code(code)).await;
+        let answer = self.store.finish(run, attempt, None, asked, Exit::Code(code), Measured::default()).await;
         let Some(known) = self.known(run, &answer) else { return };
         let outcome = answer.expect("an answer");
         if known.status != Status::Running {
@@ -364,6 +371,7 @@ proptest! {
                 world.tell();
                 world.take_claims();
                 let has_claimed = matches!(act, Act::Claim);
+                assert!(!(has_claimed && world.store.telling()), "all who wait for an end were told of it");
                 for (queue, name) in QUEUES.iter().enumerate() {
                     let free = !world.paused[queue] && world.count(queue, Known::runs) < SLOTS;
                     let waits = world.count(queue, Known::is_ready) > 0;

@@ -25,6 +25,8 @@ pub struct Filter {
     pub tag: Option<String>,
     /// Of this name.
     pub name: Option<String>,
+    /// Of this job.
+    pub job: Option<String>,
     /// What no index knows.
     pub sought: Sought,
     /// At most this many.
@@ -115,6 +117,11 @@ pub fn ids(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<Ids, StoreError> 
     };
     let filter = &Filter { before, ..filter.clone() };
     let (mut ids, mut next_before) = match (&filter.tag, &filter.name) {
+        // Nothing sifts by job, so that it leads.
+        _ if filter.job.is_some() => {
+            let of_job = [(":job", filter.job.as_deref().unwrap_or_default())];
+            sift(snapshot, filter, &Candidates::of(sql::RUNS_LIST_BY_JOB, &of_job))?
+        }
         (Some(tag), _) => sift(snapshot, filter, &Candidates::of(sql::RUNS_LIST_BY_TAG, &[(":tag", tag)]))?,
         (_, Some(name)) => sift(snapshot, filter, &Candidates::of(sql::RUNS_LIST_BY_NAME, &[(":name", name)]))?,
         _ if filter.status.is_empty() && filter.queue.is_none() => {

@@ -1,9 +1,12 @@
 //! What the database stores: a file for each table or rule, each with its part of the handle's methods.
 
+pub mod artifacts;
 pub mod attempts;
 pub mod blocks;
 pub mod bulk;
 pub mod cancel;
+pub mod cursors;
+pub mod deliveries;
 pub mod dependents;
 #[cfg(test)]
 mod dependents_tests;
@@ -12,9 +15,13 @@ pub mod events;
 pub mod expiry;
 pub mod firings;
 pub mod firings_expiry;
+#[cfg(test)]
+mod firings_tests;
 pub mod followers;
 pub mod handle;
 pub mod heads;
+pub mod hook_rows;
+pub mod hooks;
 pub mod idempotency;
 pub mod jobs;
 pub mod keys;

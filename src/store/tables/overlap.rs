@@ -52,7 +52,7 @@ pub fn make_way(tx: &mut Writer<'_>, job: &Job) -> Result<Option<RunId>, StoreEr
     }
     for old in queued {
         let run = get_in(tx, old.run)?;
-        life::end(tx, &run, &Outcome::ended_in_queue(Reason::Replaced))?;
+        life::end_in_queue(tx, &run, &Outcome::ended_in_queue(Reason::Replaced))?;
         if let Some(at) = old.scheduled_for {
             tx.prepare(sql::FIRINGS_REPLACE)?
                 .execute(named_params! {":job": job.name, ":scheduled_for": at, ":run": old.run.0})?;

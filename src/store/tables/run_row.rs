@@ -78,10 +78,13 @@ fn from_row(row: &Row<'_>, printed: Option<i64>) -> rusqlite::Result<Run> {
         pid: row.get("pid")?,
         last_seq: row.get("last_seq")?,
         output_bytes: printed.map_or_else(|| row.get("output_bytes"), Ok)?,
+        artifacts: row.get("artifacts")?,
+        artifact_bytes: row.get("artifact_bytes")?,
         created_at: UnixMs(row.get("created_at")?),
         started_at: time("started_at")?,
         ended_at: time("ended_at")?,
         cancel_requested_at: time("cancel_requested_at")?,
+        usage: row.get_ref("usage")?.as_str_or_null()?.and_then(|text| serde_json::from_str(text).ok()),
         retry_of: row.get::<_, Option<i64>>("retry_of")?.map(RunId),
         origin: Origin {
             cause: Cause::parse(row.get_ref("cause")?.as_str()?).unwrap_or(Cause::Submit),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json as json_value};
 
 use crate::clock::UnixMs;
 use crate::event::Kind;
-use crate::run::{Cause, HeldBy, Hold, Options, Origin, Run, RunId, Spec, Status};
+use crate::run::{Cause, HeldBy, Hold, Options, Origin, Run, RunId, Spec, Status, TerminalSize};
 use crate::store::engine::writer::Writer;
 use crate::store::error::StoreError;
 use crate::store::refusal::Refusal;
@@ -16,7 +16,7 @@ use crate::store::tables::life::NewRun;
 use crate::store::tables::run_row::{get, get_in};
 use crate::store::tables::submit::submit;
 use crate::store::tables::tags::retag;
-use crate::store::tables::{events, idempotency, keys, life, needs};
+use crate::store::tables::{artifacts, events, idempotency, keys, life, needs};
 
 /// What a client changes; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Change {
     pub timeout_s: Option<Option<i64>>,
     /// Only while queued.
     pub not_before: Option<Option<UnixMs>>,
+    /// The size of its terminal, where it has one.
+    pub pty: Option<TerminalSize>,
 }
 
 /// What ties a run to others.
@@ -138,17 +140,18 @@ fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<R
         spec.not_before = not_before;
         told.insert("not_before".into(), json_value!(not_before.map(|at| at.to_string())));
     }
+    if let Some(size) = change.pty.filter(|_| spec.options.pty.is_some()) {
+        spec.options.pty = Some(size);
+        told.insert("pty".into(), json_value!(size));
+    }
     if old.spec.not_before != run.spec.not_before {
-        // The time alone: what else holds it back goes on doing so. What waits to be tried again goes on waiting for that.
-        let is_held = HeldBy::time_until(run.spec.not_before, tx.now).has(Hold::Time);
-        let hold = if run.held_by.has(Hold::Retry) { Hold::Retry } else { Hold::Time };
-        run.held_by = run.held_by.set(hold, is_held);
+        run.held_by = held_until(&run, tx.now);
     }
     life::change(tx, &old, &run)?;
     retag(tx, id, &old.spec.tags, &run.spec.tags)?;
     let is_over = run.outcome.status.is_terminal();
     if is_over && old.spec.keep != run.spec.keep {
-        tx.counters.look_up_expiry(tx.conn)?;
+        tx.counters.look_up_next(tx.conn)?;
     }
     // ReadOnlyDatabase who asked.
     let is_change = told.len() > 1;
@@ -158,13 +161,21 @@ fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<R
     Ok(run)
 }
 
+/// What holds a run back whose time is another now. The time alone: what else holds it back goes on doing so, and what waits to
+/// be tried again goes on waiting for that.
+fn held_until(run: &Run, now: UnixMs) -> HeldBy {
+    let is_held = HeldBy::time_until(run.spec.not_before, now).has(Hold::Time);
+    let hold = if run.held_by.has(Hold::Retry) { Hold::Retry } else { Hold::Time };
+    run.held_by.set(hold, is_held)
+}
+
 /// Makes a new run of the same specification, without what it was to wait for: time, and other runs.
 pub fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError> {
     let old = get_in(tx, id)?;
     if !old.outcome.status.is_terminal() {
         return Err(Refusal::RunNotFinished(id).into());
     }
-    let options = Options { after: Vec::new(), ..old.spec.options };
+    let options = Options { after: Vec::new(), start_before: None, ..old.spec.options };
     let spec = Spec { not_before: None, options, ..old.spec };
     let new =
         NewRun { spec, idempotency: None, retry_of: Some(id), origin: Origin::of(Cause::Retry), by: by.to_owned() };
@@ -174,7 +185,7 @@ pub fn retry(tx: &mut Writer<'_>, id: RunId, by: &str) -> Result<Run, StoreError
 /// Removes a finished run. Its events are removed at once where they are few, else in pieces.
 fn delete(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     forget(tx, id)?;
-    tx.counters.look_up_expiry(tx.conn)?;
+    tx.counters.look_up_next(tx.conn)?;
     events::remove_deleted(tx, &mut Budget::new())?;
     Ok(())
 }
@@ -193,6 +204,7 @@ pub fn forget(tx: &mut Writer<'_>, id: RunId) -> Result<(), StoreError> {
     tx.prepare(sql::ATTEMPTS_DELETE)?.execute(named_params! {":run": id.0})?;
     tx.prepare(sql::TRIMMED_DELETE)?.execute(named_params! {":run": id.0})?;
     idempotency::release(tx, id)?;
+    artifacts::forget(tx, &run)?;
     life::remove(tx, &run)?;
     events::begin_deleting(tx, id)?;
     tx.counters.deleting = true;

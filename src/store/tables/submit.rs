@@ -150,20 +150,20 @@ fn give_way(tx: &mut Writer<'_>, new: &NewRun, id: RunId, replaced: &[RunId]) ->
         Outcome { error: Some(format!("run {id} took its place")), ..Outcome::ended_in_queue(Reason::Replaced) };
     for twin in replaced {
         let twin = get_in(tx, *twin)?;
-        life::end(tx, &twin, &replaced_by)?;
+        life::end_in_queue(tx, &twin, &replaced_by)?;
     }
     let stops = new.spec.conflict.on_conflict == OnConflict::Cancel;
     let Some(key) = new.spec.key.as_ref().filter(|_| stops) else { return Ok(()) };
     let Some(first) = keys::first(tx.conn, key)?.filter(|first| first.has_begun) else { return Ok(()) };
     let first = get_in(tx, first.id)?;
     if first.outcome.status == Status::Queued {
-        return life::end(tx, &first, &replaced_by);
+        return life::end_in_queue(tx, &first, &replaced_by);
     }
     let how = Cancel { reason: Some(format!("run {id} takes its place")), now: false };
     cancel::ask(tx, &first, &new.by, &how)
 }
 
-/// Writes the run, with what holds it back; where it needs what cannot come true, it ends at once.
+/// Writes the run, with what holds it back; where it needs what cannot come true, or comes too late, it ends at once.
 fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, needed: &[(Need, Run)]) -> Result<Submitted, StoreError> {
     let mut new = new.clone();
     let spec = &mut new.spec;
@@ -184,9 +184,11 @@ fn enter(tx: &mut Writer<'_>, id: RunId, new: &NewRun, needed: &[(Need, Run)]) -
             life::need(tx, run)?;
         }
     }
+    let is_late = new.spec.options.start_before.is_some_and(|at| at <= tx.now);
     let mut run = fresh(id, new, held_by, last_seq, tx.now);
-    if let Some((need, ended)) = unmet {
-        life::end(tx, &run, &dependents::unmet(need, ended.outcome.status))?;
+    let unmet = unmet.map(|(need, ended)| dependents::unmet(need, ended.outcome.status));
+    if let Some(outcome) = unmet.or_else(|| is_late.then(|| Outcome::ended_in_queue(Reason::Expired))) {
+        life::end_in_queue(tx, &run, &outcome)?;
         run = get_in(tx, id)?;
     }
     Ok(Submitted { run, became: Became::New })
@@ -205,10 +207,13 @@ fn fresh(id: RunId, new: NewRun, held_by: HeldBy, last_seq: Seq, now: UnixMs) ->
         pid: None,
         last_seq,
         output_bytes: 0,
+        artifacts: 0,
+        artifact_bytes: 0,
         created_at: now,
         started_at: None,
         ended_at: None,
         cancel_requested_at: None,
+        usage: None,
         retry_of: new.retry_of,
         origin: new.origin,
     }

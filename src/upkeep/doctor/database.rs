@@ -5,7 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::files::{count, size};
+use super::cursors;
 use super::finding::{Finding, Level, Subject};
+use super::hooks;
+use super::jobs;
 use crate::clock::UnixMs;
 use crate::dir::FileAt;
 use crate::holder;
@@ -95,10 +98,13 @@ fn opened(subject: &Subject, file: &FileAt, still: bool) -> Vec<Finding> {
         Ok((measures, summary)) => {
             findings.push(measured(&beside, journal_mode, &measures, &summary));
             findings.extend(time(&summary));
+            findings.extend(hooks::look(&beside));
+            findings.extend(cursors::look(subject, &beside, summary.last_event));
         }
         Err(error) => findings.push(unusable(path, &error)),
     }
     findings.push(health(subject, path, &beside));
+    findings.extend(jobs::look(subject, &beside));
     findings
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::path::Path;
 
 use super::finding::{Finding, Subject};
+use crate::accounts::has_access_list;
 use crate::state_dir::SOCKET_PATH_BYTES_MAX;
 
 /// Files that others must not read.
@@ -45,7 +46,9 @@ fn state_dir(subject: &Subject, dir: &Metadata) -> Finding {
     if !dir.is_dir() {
         return Finding::fail(CHECK, format!("{shown} is no directory"), "name a directory with --state-dir");
     }
-    if mode & 0o077 != 0 {
+    // One user alone may be let through, by an access list.
+    let is_listed = mode & 0o077 == 0o010 && has_access_list(&subject.dir);
+    if mode & 0o077 != 0 && !is_listed {
         return Finding::warn(CHECK, found, format!("others can look into it: chmod 700 {shown}"));
     }
     Finding::ok(CHECK, found)

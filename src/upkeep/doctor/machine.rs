@@ -87,8 +87,10 @@ fn memory(subject: &Subject) -> Option<Finding> {
     let pid = subject.pid()?;
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let events = PathBuf::from("/sys/fs/cgroup").join(own).join("memory.events");
-    Some(if events.exists() {
+    let own = PathBuf::from("/sys/fs/cgroup").join(own);
+    // Where each run has a cgroup of its own the daemon is in a leaf, and the memory is counted above.
+    let has_events = |dir: &Path| dir.join("memory.events").exists();
+    Some(if has_events(&own) || own.ends_with("daemon") && own.parent().is_some_and(has_events) {
         Finding::ok(CHECK, "a command that the kernel kills for its memory ends with the reason oom")
     } else {
         Finding::ok(CHECK, "no memory.events: a command killed for its memory ends with the reason signaled")

@@ -3,13 +3,17 @@
 //! It changes nothing; to measure a flush it writes one temporary file without a name. What it may not read it reports, and
 //! never as sound.
 
+mod cursors;
 mod database;
 mod files;
 mod finding;
+mod hooks;
+mod jobs;
 mod machine;
 mod medium;
 mod service;
 mod settings;
+mod survivors;
 
 use std::io;
 use std::sync::Arc;
@@ -47,6 +51,7 @@ pub fn doctor(global: &Global, options: &DoctorOptions) -> Result<u8, Failure> {
     findings.extend(database::look(&subject));
     findings.extend(machine::look(&subject));
     findings.extend(service::look(&subject));
+    findings.extend(survivors::look(&subject));
     let is_well = findings.iter().all(|finding| finding.level != Level::Fail);
     if global.json {
         print::answer_json(&as_json(&subject, &findings, is_well))?;

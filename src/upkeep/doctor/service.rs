@@ -60,7 +60,7 @@ fn daemon(subject: &Subject) -> Vec<Finding> {
             let drain = ask(subject, "/v1/drain").unwrap_or_default();
             let read = |body: &[u8]| -> Value { serde_json::from_slice(body).unwrap_or_default() };
             let system = read(&body);
-            [answers(&system, &read(&drain))].into_iter().chain(proxies(&system)).collect()
+            [answers(&system, &read(&drain))].into_iter().chain(proxies(&system)).chain(limits(&system)).collect()
         }
         Err(failure) => vec![failed(failure)],
     }
@@ -78,6 +78,28 @@ fn answers(system: &Value, drain: &Value) -> Finding {
         return Finding::warn(CHECK, found, format!("this program is version {ours}: restart the daemon"));
     }
     Finding::ok(CHECK, found)
+}
+
+/// Reports which limits of runs cannot be enforced, and why.
+fn limits(system: &Value) -> Option<Finding> {
+    const CHECK: &str = "limits";
+    // A daemon of before has none.
+    let refused = system["limits_unavailable"].as_object()?;
+    match refused.values().next().and_then(Value::as_str) {
+        None => {
+            Some(Finding::ok(CHECK, "each run has a cgroup of its own; memory, processors and tasks can be limited"))
+        }
+        Some(why) => {
+            let names: Vec<&str> = refused.keys().map(String::as_str).collect();
+            let found = format!(
+                "{} cannot be limited: {}. Delegate=yes in its unit, without ProtectControlGroups=, gives each run a cgroup, \
+                 as does `systemd-run --user --scope -p Delegate=yes runabout serve`",
+                names.join(", "),
+                printable(why)
+            );
+            Some(Finding::ok(CHECK, found))
+        }
+    }
 }
 
 /// Reports proxies that forward requests without naming the client.

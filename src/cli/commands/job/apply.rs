@@ -11,65 +11,110 @@ use serde_json::{Map, Value, json};
 use super::list::{all_jobs, path_of};
 use crate::cli::commands::context::Context;
 use crate::cli::print::{self, Colour, Paint};
-use crate::client::connection::Ask;
+use crate::client::connection::{Ask, OnlyIf};
 use crate::client::failure::Failure;
-use crate::text::printable;
+use crate::text::{printable, printable_lines};
+use crate::wire::JobBody;
 
 /// Bytes of a file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Something that makes the daemon's jobs those of the files.
+struct Step<'a> {
+    name: String,
+    what: &'static str,
+    /// What the job is to be; `None` where it is deleted.
+    file: Option<&'a Value>,
+    /// What it has to be for that: what it was when it was compared.
+    only_if: OnlyIf,
+}
 
 /// Does it, or only says what it would do.
 pub async fn apply(context: &Context, dir: &Path, dry_run: bool) -> Result<u8, Failure> {
     // All files before anything is done to the first job.
     let files = files_of(dir)?;
-    let jobs: BTreeMap<String, Value> =
-        all_jobs(context).await?.into_iter().map(|job| (job.name.to_string(), json!(job))).collect();
-    let mut changes = Vec::new();
-    for name in in_order(&files) {
-        let file = &files[name];
-        match jobs.get(name) {
-            None => changes.push((name.clone(), "make", Some(file))),
-            Some(job) if differ(file, job) => changes.push((name.clone(), "change", Some(file))),
-            Some(_) => {}
-        }
-    }
-    let gone: BTreeMap<String, Value> = jobs
-        .iter()
-        .filter(|(name, _)| !files.contains_key(*name))
-        .map(|(name, job)| (name.clone(), job.clone()))
-        .collect();
-    // Those that follow others go before them.
-    changes.extend(in_order(&gone).into_iter().rev().map(|name| (name.clone(), "delete", None)));
-    for (name, what, file) in &changes {
+    let jobs: BTreeMap<String, JobBody<'static>> =
+        all_jobs(context).await?.into_iter().map(|job| (job.name.to_string(), job)).collect();
+    let steps = steps(&files, &jobs);
+    for (nth, step) in steps.iter().enumerate() {
         if !dry_run {
-            let ask = match file {
-                Some(file) => Ask::new(Method::PUT, path_of(name)).with(file),
-                None => Ask::new(Method::DELETE, path_of(name)),
-            };
-            context.daemon.ask(&ask).await?;
+            step.take(context).await.map_err(|failure| told(failure, step, &steps[nth + 1..]))?;
         }
         if !context.json {
-            let (mark, colour) = match *what {
+            let (mark, colour) = match step.what {
                 "make" => ("+", Colour::Green),
                 "change" => ("~", Colour::Yellow),
                 _ => ("-", Colour::Red),
             };
-            print::answer(&Paint::new().paint(&format!("{mark} {}", printable(name)), colour))?;
+            print::answer(&Paint::new().paint(&format!("{mark} {}", printable(&step.name)), colour))?;
         }
     }
     if context.json {
-        let told: Vec<Value> = changes.iter().map(|(name, what, _)| json!({"job": name, "what": what})).collect();
+        let told: Vec<Value> = steps.iter().map(|step| json!({"job": step.name, "what": step.what})).collect();
         print::answer_json(&json!(told).to_string())?;
-    } else if changes.is_empty() {
+    } else if steps.is_empty() {
         print::note(&format!("nothing to change: the daemon has the {} jobs of {}", files.len(), dir.display()));
     }
     Ok(0)
 }
 
+fn steps<'a>(files: &'a BTreeMap<String, Value>, jobs: &BTreeMap<String, JobBody<'static>>) -> Vec<Step<'a>> {
+    let mut steps = Vec::new();
+    for name in in_order(files) {
+        let file = &files[name];
+        let (what, only_if) = match jobs.get(name) {
+            None => ("make", OnlyIf::IsAbsent),
+            Some(job) if differ(file, &json!(job)) => ("change", OnlyIf::Is(job.version)),
+            Some(_) => continue,
+        };
+        steps.push(Step { name: name.clone(), what, file: Some(file), only_if });
+    }
+    let gone = jobs.iter().filter(|(name, _)| !files.contains_key(*name));
+    let gone: BTreeMap<String, Value> = gone.map(|(name, job)| (name.clone(), json!(job))).collect();
+    // Those that follow others go before them.
+    steps.extend(in_order(&gone).into_iter().rev().map(|name| Step {
+        name: name.clone(),
+        what: "delete",
+        file: None,
+        only_if: OnlyIf::Is(jobs[name].version),
+    }));
+    steps
+}
+
+impl Step<'_> {
+    async fn take(&self, context: &Context) -> Result<(), Failure> {
+        let ask = match self.file {
+            Some(file) => Ask::new(Method::PUT, path_of(&self.name)).with(file),
+            None => Ask::new(Method::DELETE, path_of(&self.name)),
+        };
+        context.daemon.ask(&Ask { only_if: Some(self.only_if), ..ask }).await.map(drop)
+    }
+}
+
+/// What the daemon said, and what is left undone because of it.
+fn told(failure: Failure, step: &Step<'_>, left: &[Step<'_>]) -> Failure {
+    let Failure::Refused(mut problem) = failure else { return failure };
+    let name = printable(&step.name);
+    let why = match problem.status {
+        412 => format!("job {name} was changed by somebody else meanwhile, and is left as they made it"),
+        404 => format!("job {name} was deleted by somebody else meanwhile"),
+        // They follow, each on its line.
+        _ if problem.violations().len() > 1 => format!("job {name}: {} things are wrong", problem.violations().len()),
+        _ => format!("job {name}: {}", problem.detail),
+    };
+    let left: Vec<_> = left.iter().map(|step| printable(&step.name)).collect();
+    let left = match left.as_slice() {
+        [] => String::new(),
+        left => format!("; not done yet: {}", left.join(", ")),
+    };
+    problem.detail = format!("{why}{left}; once that is settled, apply again does the rest").into();
+    Failure::Refused(problem)
+}
+
 /// What each file says, by the name of its job.
 fn files_of(dir: &Path) -> Result<BTreeMap<String, Value>, Failure> {
     let shown = dir.display();
-    let wrong = |why: String| Failure::Usage(format!("{shown}: {}", printable(&why)));
+    let wrong = |why: String| Failure::Usage(format!("{shown}: {}", printable_lines(&why)));
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(dir).map_err(|error| wrong(error.to_string()))? {
         let path = entry.map_err(|error| wrong(error.to_string()))?.path();
@@ -77,8 +122,8 @@ fn files_of(dir: &Path) -> Result<BTreeMap<String, Value>, Failure> {
             continue;
         }
         let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
-        let text = read_file(&path).map_err(|why| wrong(format!("{name}.toml: {why}")))?;
-        let table: toml::Table = text.parse().map_err(|error| wrong(format!("{name}.toml: {error}")))?;
+        let text = read_file(&path).map_err(|why| wrong(format!("{}.toml: {why}", printable(&name))))?;
+        let table: toml::Table = text.parse().map_err(|error| wrong(format!("{}.toml: {error}", printable(&name))))?;
         files.insert(name, serde_json::to_value(table).unwrap_or_default());
     }
     Ok(files)

@@ -51,7 +51,8 @@ fn convert(text: &str, system: bool) -> Converted {
                     lost.push(format!("line {number}: SHELL={value}: scripts are run by /bin/sh"))
                 }
                 "SHELL" | "LOGNAME" | "USER" => {}
-                "CRON_TZ" | "TZ" => zone = Some(value.to_owned()),
+                "CRON_TZ" => zone = Some(value.to_owned()),
+                // TZ too: no cron runs by it, it is for the command alone.
                 _ => _ = env.insert(name.to_owned(), value.to_owned()),
             }
             continue;
@@ -71,6 +72,9 @@ fn convert(text: &str, system: bool) -> Converted {
                 // As cron has it: nothing is caught up with, and runs do not wait for each other.
                 toml += "catch_up = \"none\"\noverlap = \"allow\"\n[run]\n";
                 toml += &format!("script = {}\n", json_string(&entry.command));
+                // Where cron starts a command. Without it that is the home of the user, which the file does not tell.
+                let home = env.get("HOME").filter(|home| home.starts_with('/'));
+                toml += &home.map_or(String::new(), |home| format!("cwd = {}\n", json_string(home)));
                 toml += &entry.stdin.map_or(String::new(), |stdin| format!("stdin = {}\n", json_string(&stdin)));
                 if !env.is_empty() {
                     toml += "[run.env]\n";
@@ -134,7 +138,8 @@ fn entry(line: &str, system: bool) -> Result<Entry<'_>, String> {
     Ok(Entry { schedule, user, command, stdin })
 }
 
-/// A command up to its first `%`, and what follows as standard input, where further ones end lines. `\%` is one itself.
+/// A command up to its first `%`, and what follows as standard input, where further ones end lines, and so does its end.
+/// `\%` is one itself.
 fn at_percents(text: &str) -> (String, Option<String>) {
     let mut parts = vec![String::new()];
     let mut letters = text.chars().peekable();
@@ -149,6 +154,9 @@ fn at_percents(text: &str) -> (String, Option<String>) {
         }
     }
     let command = parts.remove(0);
+    if parts.last().is_some_and(|last| !last.is_empty()) {
+        parts.push(String::new());
+    }
     (command, (!parts.is_empty()).then(|| parts.join("\n")))
 }
 
@@ -194,7 +202,7 @@ CRON_TZ = Europe/Berlin
             "# cd.toml, of line 5\nschedule = \"17 * * * *\"\nzone = \"Europe/Berlin\"\n",
             "script = \"cd / && run-parts /etc/cron.hourly\"\n[run.env]\n\"PATH\" = \"/usr/bin:/bin\"\n",
             "# backup-sh.toml, of line 6\nschedule = \"@daily\"\n",
-            "script = \"mail -s hi me\"\nstdin = \"first%\\nsecond\"\n",
+            "script = \"mail -s hi me\"\nstdin = \"first%\\nsecond\\n\"\n",
         ] {
             assert!(toml.contains(part), "{part}\nis not in\n{toml}");
         }
@@ -204,5 +212,21 @@ CRON_TZ = Europe/Berlin
             ["MAILTO", "backup-sh", "@reboot is no time; start it by a unit of systemd", "it has too few fields"]
         );
         assert!(convert("", false).toml.is_empty());
+    }
+
+    #[test]
+    fn the_command_finds_what_cron_gives_it() {
+        let toml = |crontab| convert(crontab, false).toml;
+        let zoned = toml("TZ=Asia/Tokyo\n0 3 * * * date\n");
+        assert!(!zoned.contains("zone = ") && zoned.contains("\"TZ\" = \"Asia/Tokyo\""), "{zoned}");
+        let at_home = toml("0 1 * * * ls\nHOME=/srv\n0 3 * * * ls\n");
+        assert_eq!(at_home.matches("cwd = ").count(), 1, "{at_home}");
+        assert!(at_home.contains("script = \"ls\"\ncwd = \"/srv\"\n[run.env]\n\"HOME\" = \"/srv\"\n"), "{at_home}");
+        assert!(!toml("HOME=here\n0 3 * * * ls\n").contains("cwd = "), "no path to start in");
+        let ends = ["cat", "cat%", "cat%one", "cat%one%", "cat%one%%"].map(|command| at_percents(command).1);
+        assert_eq!(
+            ends,
+            [None, Some(""), Some("one\n"), Some("one\n"), Some("one\n\n")].map(|end| end.map(str::to_owned))
+        );
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use self::list::{all_jobs, path_of};
 use super::add::submit_from;
 use super::context::{Context, one_value};
+use super::named::{enable, rm};
 use crate::cli::args::{JobCommand, SetOptions};
 use crate::cli::print::{self, Colour, Paint, Table};
 use crate::cli::view::{RunView, read};
@@ -26,9 +27,9 @@ pub async fn job(context: &Context, command: JobCommand) -> Result<u8, Failure> 
         JobCommand::Ls => ls(context).await,
         JobCommand::Show { name } => show(context, &name).await,
         JobCommand::Set(options) => set(context, *options).await,
-        JobCommand::Rm { names } => rm(context, &names).await,
-        JobCommand::Enable { name } => enable(context, &name, true).await,
-        JobCommand::Disable { name } => enable(context, &name, false).await,
+        JobCommand::Rm { names } => rm(context, "job", path_of, &names).await,
+        JobCommand::Enable { name } => enable(context, "job", path_of, &name, true).await,
+        JobCommand::Disable { name } => enable(context, "job", path_of, &name, false).await,
         JobCommand::Run { name, values } => run(context, &name, &values).await,
         JobCommand::Next { name, count } => next(context, &name, count.unwrap_or(5)).await,
         JobCommand::Firings { name, limit } => firings(context, &name, limit.unwrap_or(20)).await,
@@ -148,25 +149,6 @@ async fn set(context: &Context, options: SetOptions) -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn rm(context: &Context, names: &[String]) -> Result<u8, Failure> {
-    for name in names {
-        context.daemon.ask(&Ask::new(Method::DELETE, path_of(name))).await?;
-        print::note(&format!("job {}: deleted", printable(name)));
-    }
-    Ok(0)
-}
-
-async fn enable(context: &Context, name: &str, enabled: bool) -> Result<u8, Failure> {
-    let ask = Ask::new(Method::PATCH, path_of(name)).with(&json!({ "enabled": enabled }));
-    let body = context.daemon.ask(&ask).await?;
-    if context.json {
-        print::answer_json(one_value(&body)?)?;
-    } else {
-        print::note(&format!("job {}: {}", printable(name), if enabled { "enabled" } else { "disabled" }));
-    }
-    Ok(0)
-}
-
 async fn run(context: &Context, name: &str, values: &[String]) -> Result<u8, Failure> {
     let job: JobBody = read(&context.daemon.ask(&Ask::get(path_of(name))).await?)?;
     let mut params = Map::new();
@@ -207,8 +189,7 @@ async fn next(context: &Context, name: &str, count: i64) -> Result<u8, Failure> 
     if !job.enabled {
         print::note(&format!("job {} is disabled", printable(name)));
     }
-    // Up to its next time nothing is due: counted from there, @every is what the job has.
-    let wish = json!({"schedule": job.schedule, "zone": job.zone, "count": count});
+    let wish = json!({"schedule": job.schedule, "zone": job.zone, "count": count, "every_from": job.created_at});
     let body = context.daemon.ask(&Ask::new(Method::POST, "/v1/jobs/preview").with(&wish)).await?;
     if context.json {
         let preview: Value = read(&body)?;

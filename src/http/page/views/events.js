@@ -1,6 +1,6 @@
 // The events of a run in order, with what was printed between them and what is gone, in their places.
 
-import {gapText, outputText} from '../feed.js';
+import {gapText, leftText, outputText} from '../feed.js';
 import {moment, stamp, text, words} from '../format.js';
 import {empty} from '../parts.js';
 import {html, nothing} from '../html.js';
@@ -31,6 +31,7 @@ function entry({event, gap, output}) {
 function told({kind, data}) {
   if (kind === 'queued' || kind === 'started') return `attempt ${data.attempt}`;
   if (kind === 'message') return [data.level, data.text].map(text).filter(Boolean).join(': ') || text(data);
+  if (kind === 'left_behind') return leftText(data);
   if (kind === 'progress') {
     const {percent, message, ...rest} = data;
     const more = Object.keys(rest).length ? text(rest) : '';

@@ -11,9 +11,9 @@ const SHORTCUTS = [['All', ''], ['Active', 'queued,running'], ['Problems', 'fail
 const SPANS = [['1h', 'last hour', 3_600_000], ['1d', 'last day', 86_400_000], ['7d', 'last week', 604_800_000], ['30d', 'last month', 2_592_000_000]];
 
 /** What an address can say, in the order of the form; `text` is looked for in what runs have printed. */
-const NAMES = ['q', 'status', 'queue', 'since', 'until', 'exit', 'tag', 'name', 'text'];
+const NAMES = ['q', 'status', 'queue', 'since', 'until', 'exit', 'tag', 'name', 'job', 'text'];
 /** Of these the rarer ones, which are folded away. */
-const RARE = ['until', 'exit', 'tag', 'name', 'text'];
+const RARE = ['until', 'exit', 'tag', 'name', 'job', 'text'];
 
 export class Filters {
   /** As the address has them; none is empty. */
@@ -42,10 +42,10 @@ export class Filters {
 
   /** What of it is shown, in words. */
   get words() {
-    const {status, queue, q, since, until, exit, tag, name} = this.given;
+    const {status, queue, q, since, until, exit, tag, name, job} = this.given;
     const span = SPANS.find(([word]) => word === since)?.[1];
     return [status && status.split(',').map(words).join(' or '), q && `with “${q}”`, queue && `in the queue ${queue}`, tag && `with the tag ${tag}`,
-      name && `named ${name}`, exit && `with exit code ${exit}`, since && (span ? `of the ${span}` : `since ${since}`), until && `until ${until}`].filter(Boolean).join(', ');
+      name && `named ${name}`, job && `of the job ${job}`, exit && `with exit code ${exit}`, since && (span ? `of the ${span}` : `since ${since}`), until && `until ${until}`].filter(Boolean).join(', ');
   }
 
   #narrow = event => {
@@ -84,6 +84,7 @@ export class Filters {
         ${this.#input('text', 'Text in its output', 'search')}
         ${this.#input('tag', 'Tag, exactly', 'text')}
         ${this.#input('name', 'Name, exactly', 'text')}
+        ${this.#input('job', 'Job', 'text')}
         ${this.#input('exit', 'Exit code', 'text', 'numeric')}
         ${this.#input('until', 'Submitted before', 'datetime-local')}
       </div></details>

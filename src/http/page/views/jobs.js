@@ -4,7 +4,7 @@
 import {get, may, patch, post, session} from '../api.js';
 import {capital, moment, words} from '../format.js';
 import {badge, empty, field, since, trouble} from '../parts.js';
-import {Stream} from '../stream.js';
+import {Soon} from '../soon.js';
 import {html, nothing} from '../html.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 
@@ -26,8 +26,7 @@ export class JobsView {
   #started = new Map();
   #wrong = new Map();
   #error = null;
-  #stream = null;
-  #timer = 0;
+  #soon = new Soon(() => this.#load());
   #isTrigger = session.value?.role === 'trigger';
 
   constructor(page) {
@@ -37,22 +36,11 @@ export class JobsView {
   enter() {
     this.#load();
     if (this.#isTrigger) return;
-    const on = {frame: frame => ['event', 'hello'].includes(frame.type) && this.#soon(), restart: () => this.#soon(), gone: () => {}};
-    const kinds = 'job_fired,job_skipped,job_changed,finished';
-    this.#stream = new Stream({path: `/v1/events?kinds=${kinds}`, unit: 'id', start: 'latest', on});
+    this.#soon.follow('job_fired,job_skipped,job_changed,finished');
   }
 
   leave() {
-    clearTimeout(this.#timer);
-    this.#timer = -1;
-    this.#stream?.close();
-  }
-
-  #soon() {
-    this.#timer ||= setTimeout(() => {
-      this.#timer = 0;
-      this.#load();
-    }, 400);
+    this.#soon.stop();
   }
 
   async #load() {
@@ -73,15 +61,15 @@ export class JobsView {
     this.#page.update();
   }
 
-  async #endsOf({name, run}) {
-    const {runs} = await get(`/v1/runs?limit=${ENDS}&name=${encodeURIComponent(run.name ?? name)}`);
-    return [name, runs.filter(run => run.job === name).reverse()];
+  async #endsOf({name}) {
+    const {runs} = await get(`/v1/runs?limit=${ENDS}&job=${name}`);
+    return [name, runs.reverse()];
   }
 
   async #look(job) {
     if (!job) return;
     const {firings} = await get(`/v1/jobs/${job.name}/firings?limit=${ENDS}`);
-    const ask = {schedule: job.schedule, zone: job.zone, count: 200};
+    const ask = {schedule: job.schedule, zone: job.zone, count: 200, every_from: job.created_at};
     const due = job.schedule ? (await post('/v1/jobs/preview', ask)).firings : [];
     this.#open.set(job.name, {firings, week: due.filter(({at}) => Date.parse(at) < Date.now() + WEEK_MS)});
   }
@@ -129,7 +117,7 @@ export class JobsView {
 
   /** Waits for the end of what was started here. */
   async #follow(name, id) {
-    const isHere = () => this.#timer !== -1 && this.#started.get(name)?.id === id;
+    const isHere = () => !this.#soon.isStopped && this.#started.get(name)?.id === id;
     try {
       while (isHere()) {
         const run = await get(`/v1/runs/${id}?wait_s=${PATIENCE_S}`);
@@ -162,7 +150,7 @@ export class JobsView {
       ${this.#isTrigger ? nothing : html`<p class="facts">
         <span>${schedule.length ? `${schedule.join(' | ')} (${job.zone})` : job.after_job ? `after ${job.after_job.job}` : 'by hand'}</span>
         ${next ? html`<span>next <time datetime=${next}>${moment(next).slice(0, 19)}</time></span>` : nothing}
-        ${last ? html`<a href="#/runs/${last.run}">${badge(last.status)} run ${last.run}</a>` : nothing}</p>
+        ${last ? html`<a href="#/runs/${last.run}">${badge(last.status)} run ${last.run}</a> <a href="#/runs?job=${name}">all runs</a>` : nothing}</p>
         ${this.#strip(this.#ends.get(name) ?? [])}`}
       ${may('operator') || this.#isTrigger ? this.#form(job) : nothing}
       ${this.#isTrigger ? nothing : html`<details @toggle=${this.#toggle(job)}><summary>Times<span class="unseen"> of ${name}</span></summary>

@@ -4,6 +4,7 @@ import {plain} from '../ansi.js';
 import {missingText} from '../feed.js';
 import {bytes, number, plural} from '../format.js';
 import {html, nothing} from '../html.js';
+import {Lines} from '../lines.js';
 import {COPY_CHARS_MAX, LogView} from '../log.js';
 import {copy} from '../parts.js';
 import {Search} from '../search.js';
@@ -50,6 +51,8 @@ export class OutputView {
   #given;
   /** The step that was asked for before anything was found. */
   #due = 0;
+  /** Where one attempt is looked at: which, of which lines, and its own. */
+  #part = null;
   #isExpression = false;
   #isFiltered = false;
   #isFolded = false;
@@ -80,8 +83,31 @@ export class OutputView {
     this.#await();
   }
 
+  /** The lines that are looked at: all of them, or those of one attempt. */
+  get #source() {
+    if (this.#part && this.#part.all !== this.#feed.lines) this.#part = null;
+    return this.#part?.lines ?? this.#feed.lines;
+  }
+
+  /** Shows what one attempt printed, or all of them. One that still prints is where all of them end. */
+  #attempt = tried => () => {
+    const all = this.#feed.lines, {attempt, from, to} = tried ?? {};
+    const end = to ?? (this.#feed.run.ended_at ? all.count : null);
+    this.#part = tried && end !== null ? {attempt, all, lines: Lines.of(all, from, end)} : null;
+    this.#page.update();
+    if (tried && end === null) requestAnimationFrame(() => this.#log?.show(from));
+  };
+
+  #attempts(attempts) {
+    if (attempts.length < 2) return nothing;
+    const shown = this.#part?.attempt ?? null;
+    return html`<nav class="attempts" aria-label="Attempts">${[null, ...attempts].map(tried => html`<button type="button" class="small"
+      aria-pressed=${String((tried?.attempt ?? null) === shown)} @click=${this.#attempt(tried)}>${tried
+        ? `Attempt ${tried.attempt}${tried.how ? `: ${tried.how}` : ''}` : 'All attempts'}</button>`)}</nav>`;
+  }
+
   #newSearch() {
-    return new Search(this.#feed.lines, () => {
+    return new Search(this.#source, () => {
       if (this.#isFiltered) this.#log?.update();
       if (this.#due && (this.#search.hits.length || this.#search.isDone)) this.#step(this.#due);
       this.#seek();
@@ -100,7 +126,7 @@ export class OutputView {
   /** Shows what is linked to once it is there. */
   #await() {
     if (!this.#isAwaited || !this.#log) return;
-    const {lines, isCaughtUp} = this.#feed;
+    const {isCaughtUp} = this.#feed, lines = this.#source;
     if (lines.nth < this.#linked.to && !isCaughtUp) return;
     this.#isAwaited = false;
     if (lines.nth >= this.#linked.from) this.#log.link(this.#linked);
@@ -109,7 +135,7 @@ export class OutputView {
 
   /** Puts the log into its place, when that is in the page. */
   rendered(root) {
-    const place = root.querySelector('.log'), {lines} = this.#feed;
+    const place = root.querySelector('.log'), lines = this.#source;
     if (this.#log && (place !== this.#log.place || lines !== this.#lines)) {
       this.#log.close();
       this.#log = null;
@@ -141,9 +167,10 @@ export class OutputView {
   /** What it printed, with what is done with it; hidden where another part of the run is looked at. */
   render(run, isHidden) {
     this.#isShown = !isHidden;
-    const {lines, isCaughtUp} = this.#feed, search = this.#search, isFollowing = this.#log?.isFollowing ?? true;
+    const {isCaughtUp} = this.#feed, lines = this.#source, search = this.#search, isFollowing = this.#log?.isFollowing ?? true;
     const isNone = !lines.printed && !lines.missing;
     return html`<section class="output" ?hidden=${isHidden}>
+      ${this.#attempts(this.#feed.attempts)}
       <div class="tools" role="group" aria-label="Output">
         ${this.#finder()}
         ${button('Wrap', shown.isWrapped, this.#wrap)}
@@ -219,7 +246,7 @@ export class OutputView {
   };
 
   #copyLines = () => {
-    const {from, to} = this.#linked, {lines} = this.#feed, texts = [];
+    const {from, to} = this.#linked, lines = this.#source, texts = [];
     let chars = 0;
     for (let at = lines.numberOf(from); at < lines.count && chars < COPY_CHARS_MAX; at += 1) {
       const line = lines.line(at);

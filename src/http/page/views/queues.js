@@ -3,7 +3,7 @@
 import {get, may, put, remove} from '../api.js';
 import {plural, title} from '../format.js';
 import {confirm, field, reading, trouble} from '../parts.js';
-import {Stream} from '../stream.js';
+import {Soon} from '../soon.js';
 import {html, nothing} from '../html.js';
 import {repeat} from '../vendor/lit-html/directives/repeat.js';
 
@@ -19,8 +19,7 @@ export class QueuesView {
   /** Why there is nothing newer to see. */
   #unread = null;
   #wrong = [];
-  #stream = null;
-  #timer = 0;
+  #soon = new Soon(() => this.#load());
 
   constructor(page) {
     this.#page = page;
@@ -32,22 +31,12 @@ export class QueuesView {
   }
 
   enter() {
-    const on = {frame: frame => ['event', 'hello'].includes(frame.type) && this.#soon(), restart: () => this.#soon(), gone: () => {}};
-    this.#stream = new Stream({path: '/v1/events?kinds=queued,started,finished,changed', unit: 'id', start: 'latest', on});
+    this.#soon.follow('queued,started,finished,changed');
     this.#load();
   }
 
   leave() {
-    clearTimeout(this.#timer);
-    this.#timer = -1;
-    this.#stream.close();
-  }
-
-  #soon() {
-    this.#timer ||= setTimeout(() => {
-      this.#timer = 0;
-      this.#load();
-    }, 400);
+    this.#soon.stop();
   }
 
   async #load() {

@@ -5,15 +5,20 @@ import {RunFeed} from '../feed.js';
 import {bytes, capital, command, duration, moment, number, outcome, plural, runTook, title, words} from '../format.js';
 import {badge, confirm, copyButton, empty, progress, reading, since, trouble} from '../parts.js';
 import {html, nothing} from '../html.js';
+import {ArtifactsView} from './artifacts.js';
 import {edit} from './edit.js';
 import {waits} from '../why.js';
 import {events, SHOWN} from './events.js';
 import {OutputView} from './output.js';
+import {TerminalView} from './terminal.js';
 
 /** How often a run that waits is asked what for, in milliseconds: that changes by what happens to others. */
 const WAITS_MS = 5_000;
 
-const PARTS = [['', 'Output'], ['events', 'Events'], ['details', 'Details']];
+const PARTS = [['', 'Output'], ['files', 'Files'], ['events', 'Events'], ['details', 'Details']];
+
+/** Those of a run: files where it left some, or may leave some. */
+const partsOf = run => PARTS.filter(([part]) => part !== 'files' || run.artifacts || run.status === 'running');
 
 export class RunView {
   title = '';
@@ -22,6 +27,8 @@ export class RunView {
   #part;
   #feed;
   #output;
+  #terminal;
+  #artifacts;
   #entries = SHOWN;
   #isWholeCommand = false;
   #timer = setInterval(() => {
@@ -32,6 +39,8 @@ export class RunView {
     [this.#page, this.#id, this.#part] = [page, id, part];
     this.#feed = new RunFeed(id, this.#changed);
     this.#output = new OutputView(page, this.#feed, query);
+    this.#terminal = new TerminalView(page, this.#feed);
+    this.#artifacts = new ArtifactsView(page, id);
   }
 
   go({part, query}) {
@@ -44,6 +53,7 @@ export class RunView {
     clearInterval(this.#timer);
     this.#feed.close();
     this.#output.leave();
+    this.#terminal.leave();
   }
 
   /** The daemon answers again. */
@@ -63,6 +73,7 @@ export class RunView {
 
   #changed = () => {
     this.#output?.changed();
+    this.#terminal?.changed();
     const {run} = this.#feed;
     if (run && this.#status && run.status !== this.#status) this.#page.say(`Run ${run.id}: ${words(run.status)}.`);
     this.#status = run?.status ?? this.#status;
@@ -71,6 +82,7 @@ export class RunView {
 
   rendered(root) {
     this.#output.rendered(root);
+    this.#terminal.rendered(root);
   }
 
   render() {
@@ -91,11 +103,12 @@ export class RunView {
     ${run.cancel_requested_at && !run.ended_at ? html`<span class="said">being canceled</span>` : nothing}
     ${this.#deeds(run)}`;
 
-  #body = run => html`<nav class="parts" aria-label="Of this run">${PARTS.map(([part, label]) => html`
+  #body = run => html`<nav class="parts" aria-label="Of this run">${partsOf(run).map(([part, label]) => html`
       <a href="#/runs/${run.id}${part ? `/${part}` : ''}" aria-current=${part === this.#part ? 'true' : nothing}>${label}</a>`)}
     </nav>
+    ${this.#part === 'files' ? this.#artifacts.render(run) : nothing}
     ${this.#part === 'events' ? events(this.#feed, this.#entries, this.#moreEvents) : this.#part === 'details' ? details(run) : nothing}
-    ${this.#output.render(run, this.#part !== '')}`;
+    ${run.pty ? this.#terminal.render(run, this.#part !== '') : this.#output.render(run, this.#part !== '')}`;
 
   #goneView(gone) {
     this.title = `Run ${this.#id}`;
@@ -248,12 +261,20 @@ function details(run) {
     ['Tried again', run.retry ? `at most ${plural(run.retry.attempts, 'attempt')}, when it ${run.retry.on.map(words).join(' or ')}` : null],
     ['After', run.after ? run.after.map(({run: id, when}) => html`<a href="#/runs/${id}">${id}</a> ${words(when)} `) : null],
     ['Key', run.key], ['Comes from', run.cause === 'submit' ? null : words(run.cause)], ['Job', run.job],
-    ['Submitted', moment(run.created_at)], ['Not before', moment(run.not_before)],
-    ['Started', moment(run.started_at)], ['Ended', moment(run.ended_at)],
+    ['Submitted', moment(run.created_at)], ['Not before', moment(run.not_before)], ['Start before', moment(run.start_before)],
+    ['Started', moment(run.started_at)], ['Not heard of since', moment(run.detached_since)], ['Ended', moment(run.ended_at)],
     ['Reason', run.reason && words(run.reason)], ['Exit code', run.exit_code], ['Signal', run.signal], ['Error', run.error],
-    ['Process', run.pid], ['Output', bytes(run.output_bytes)], ['Events', number(run.last_seq)],
+    ['Terminal', run.pty ? `${run.pty.columns} columns, ${run.pty.rows} lines` : null], ['Standard input', run.stdin],
+    ['Process', run.pid], ['Used', usedText(run.usage)], ['Output', bytes(run.output_bytes)], ['Events', number(run.last_seq)],
     ['Kept', run.keep ? 'yes: it is not removed when its time is up' : 'until its time is up'],
   ];
   const known = rows.filter(([, value]) => value !== null && value !== undefined && value !== '');
   return html`<dl class="details">${known.map(([label, value]) => html`<div><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+/** What a run has used; nothing where nobody knows. */
+function usedText(usage) {
+  if (!usage) return null;
+  const memory = usage.memory_peak_bytes === null ? '' : `, ${bytes(usage.memory_peak_bytes)} of memory at most`;
+  return `${duration(usage.user_ms)} of processor time, ${duration(usage.system_ms)} in the kernel${memory}`;
 }

@@ -6,9 +6,12 @@ import {quoted, seconds} from '../format.js';
 import {confirm, empty, field, reading, trouble} from '../parts.js';
 import {html, nothing} from '../html.js';
 import {draftOf, keepDraft} from './draft.js';
+import {order, orderOf, ORDER_FIELDS, ORDER_INPUTS, takeOrder} from './order.js';
 
 /** The daemon's field, and where it is in the form. */
-const FIELDS = ['command', 'script', 'name', 'queue', 'priority', 'tags', 'timeout_s', 'delay_s', 'cwd', 'env', 'stdin', 'on_interrupt', 'keep', 'retry', 'after', 'key', 'on_conflict', 'debounce_s', 'debounce_max_s'];
+const FIELDS = ['command', 'script', 'name', 'queue', 'priority', 'tags', 'timeout_s', 'delay_s', 'start_before', 'cwd', 'env', 'stdin', 'on_interrupt', 'keep', 'retry', 'after', 'key', 'on_conflict', 'debounce_s', 'debounce_max_s', 'stop_signal', 'left', 'limits', 'pty', 'survive'];
+
+const SIGNALS = ['TERM', 'INT', 'HUP', 'QUIT', 'USR1', 'USR2'];
 
 export class SubmitView {
   title = 'Submit';
@@ -73,7 +76,8 @@ export class SubmitView {
       else if (control) control.value = value;
     }
     this.#filling = null;
-    if (['cwd', 'delay_s', 'stdin', 'requeue', 'keep'].some(name => new FormData(form).get(name))) form.querySelector('details').open = true;
+    const said = new FormData(form);
+    if (['cwd', 'delay_s', 'start_before', 'stdin', 'requeue', 'survive', 'kill_left', 'keep', 'terminal', ...ORDER_INPUTS].some(name => said.get(name)) || said.get('stop_signal') !== 'TERM') form.querySelector('details').open = true;
   }
 
   #keep = () => {
@@ -139,12 +143,20 @@ export class SubmitView {
       run[name] = seconds(said(name));
       if (Number.isNaN(run[name])) wrong.push({field: name, message: 'must be a time like 90s, 15m or 2h'});
     }
+    if (said('start_before')) run.start_before = new Date(said('start_before')).toISOString();
     const env = lines(given.get('env'), true).map(line => [line, line.indexOf('=')]);
     for (const [line, at] of env) if (at < 1) wrong.push({field: 'env', message: `“${line}” must be NAME=value`});
     if (env.length) run.env = Object.fromEntries(env.map(([line, at]) => [line.slice(0, at), line.slice(at + 1)]));
-    if (given.get('stdin')) run.stdin = String(given.get('stdin')).replaceAll('\r\n', '\n');
+    if (given.get('stdin')) run.stdin = {text: String(given.get('stdin')).replaceAll('\r\n', '\n')};
+    if (given.get('terminal')) run.pty = {};
+    // Where no text is given, it is typed.
+    if (run.pty && !run.stdin) run.stdin = 'open';
     if (given.get('requeue')) run.on_interrupt = 'requeue';
+    if (given.get('stop_signal') && given.get('stop_signal') !== 'TERM') run.stop_signal = given.get('stop_signal');
+    if (given.get('survive')) run.survive = true;
+    if (given.get('kill_left')) run.left = 'kill';
     if (given.get('keep')) run.keep = true;
+    takeOrder(run, wrong, said, this.#model);
     return {run, wrong};
   }
 
@@ -180,14 +192,22 @@ export class SubmitView {
         </div>
         ${this.#input('tags', 'Tags', {hint: 'Words with spaces between.'})}
         ${this.#area('env', 'Environment, one NAME=value a line', 'The values are never shown again.', 3, '')}
-        <details ?open=${['cwd', 'delay_s', 'stdin'].some(name => this.#about(name).length)}><summary>More</summary>
+        <details ?open=${['cwd', 'delay_s', 'start_before', 'stdin', 'stop_signal', ...ORDER_FIELDS].some(name => this.#about(name).length)}><summary>More</summary>
           <div class="row">
             ${this.#input('cwd', 'Directory', {hint: 'An absolute path.'})}
             ${this.#input('delay_s', 'Wait before it may start', {hint: 'Like 10m.'})}
+            ${field({id: 'start_before', label: 'Start before', hint: 'Then it is started no more.', wrong: this.#about('start_before'), control: ({id, invalid, described}) => html`
+              <input id=${id} name="start_before" type="datetime-local" aria-invalid=${invalid} aria-describedby=${described}>`})}
+            ${field({id: 'stop_signal', label: 'Ask it to end by', wrong: this.#about('stop_signal'), control: ({id, invalid, described}) => html`
+              <select id=${id} name="stop_signal" aria-invalid=${invalid} aria-describedby=${described}>${SIGNALS.map(signal => html`<option value=${signal} .selected=${signal === 'TERM'}>SIG${signal}</option>`)}</select>`})}
           </div>
           ${this.#area('stdin', 'Standard input', '', 3, '')}
+          ${order(name => this.#about(name), (...given) => this.#input(...given))}
           <label class="check"><input type="checkbox" name="requeue"> Queue it again if the daemon stops under it</label>
+          <label class="check"><input type="checkbox" name="survive"> Let its command outlive the daemon</label>
+          <label class="check"><input type="checkbox" name="kill_left"> End with it what it leaves in the background</label>
           <label class="check"><input type="checkbox" name="keep"> Keep it when its time is up</label>
+          <label class="check"><input type="checkbox" name="terminal"> Run it on a terminal, to type into</label>
         </details>
         <p class="buttons">${draft ? html`<button type="button" class="quiet" @click=${this.#clear}>Start afresh</button>` : nothing}
           <button class="first" ?disabled=${this.#isBusy} aria-busy=${String(this.#isBusy)}>Queue it</button></p>
@@ -211,8 +231,8 @@ export class SubmitView {
     requestAnimationFrame(this.#keep);
   }
 
-  #input(name, label, {hint, mode, placeholder}) {
-    return field({id: name, label, hint, wrong: this.#about(name), control: ({id, invalid, described}) => html`
+  #input(name, label, {hint, mode, placeholder, about = name}) {
+    return field({id: name, label, hint, wrong: this.#about(about), control: ({id, invalid, described}) => html`
       <input id=${id} name=${name} type="text" autocomplete="off" autocapitalize="off" spellcheck="false"
         inputmode=${mode ?? nothing} placeholder=${placeholder ?? nothing} aria-invalid=${invalid} aria-describedby=${described}>`});
   }
@@ -230,7 +250,7 @@ function formOf(run) {
   const values = {
     name: run.name ?? '', queue: run.queue, priority: run.priority ? String(run.priority) : '', tags: run.tags.join(' '),
     timeout_s: run.timeout_s === null ? '' : `${run.timeout_s}s`, cwd: run.cwd ?? '', env: run.env_keys.map(name => `${name}=`).join('\n'),
-    requeue: run.on_interrupt === 'requeue' ? 'on' : '', keep: run.keep ? 'on' : '',
+    requeue: run.on_interrupt === 'requeue' ? 'on' : '', stop_signal: run.stop_signal ?? 'TERM', survive: run.survive ? 'on' : '', kill_left: run.left === 'kill' ? 'on' : '', keep: run.keep ? 'on' : '', terminal: run.pty ? 'on' : '', ...orderOf(run),
   };
   if (isWhole) return ['command', {...values, command: run.command.join('\n')}];
   return ['script', {...values, script: run.script ?? `exec ${run.command.map(quoted).join(' ')}`}];

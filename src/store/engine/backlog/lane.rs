@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::{OUTPUT_BYTES_MAX, OUTPUT_JSON_BYTES_MAX, Stream};
 use crate::run::RunId;
-use crate::text::fits_json;
+use crate::text::{fits_json, unfinished_character};
 
 /// How long an unfinished line waits for its newline.
 pub const LINE_HOLD: Duration = Duration::from_millis(200);
@@ -37,11 +37,13 @@ pub(super) struct Lane {
     /// Output in order. Neighbours are of different streams, so only the last one can still grow.
     segments: VecDeque<Segment>,
     /// Beginning of a character of each stream whose rest was not read yet.
-    carry: [Vec<u8>; 2],
+    carry: [Vec<u8>; Stream::ALL.len()],
     /// Bytes and cost of switches that no commit has taken.
     waiting: usize,
     /// Those, and what is taken and not settled.
     in_flight: usize,
+    /// Bytes that are settled: always the beginning of what was pushed, where each stream is left between characters.
+    settled: u64,
 }
 
 /// What may be taken now.
@@ -77,6 +79,8 @@ impl Lane {
         let whole = segment.bytes.len() - unfinished_character(&segment.bytes[from..]);
         let carry = segment.bytes.split_off(whole);
         match last_newline(&segment.bytes[from..]) {
+            // What is drawn on a terminal is no lines, and somebody may wait to see what he typed.
+            _ if stream == Stream::Pty => segment.lines = segment.bytes.len(),
             Some(at) => (segment.lines, segment.tail_since) = (from + at + 1, now),
             None if segment.lines == from => segment.tail_since = now,
             None => {}
@@ -101,8 +105,7 @@ impl Lane {
         let before = out.len();
         if let Which::All = which {
             let now = Instant::now();
-            self.end_of_stream(Stream::Stdout, now);
-            self.end_of_stream(Stream::Stderr, now);
+            Stream::ALL.iter().for_each(|&stream| self.end_of_stream(stream, now));
         }
         while budget > 0 {
             let Some(piece) = self.returned.pop_front() else { break };
@@ -135,6 +138,12 @@ impl Lane {
     /// Notes that a piece is stored.
     pub(super) fn settled(&mut self, piece: &Piece) {
         self.in_flight = self.in_flight.saturating_sub(piece.cost);
+        self.settled += piece.bytes.len() as u64;
+    }
+
+    /// Bytes that are stored.
+    pub(super) fn settled_bytes(&self) -> u64 {
+        self.settled
     }
 
     /// Waiting bytes with the cost of switches.
@@ -249,20 +258,6 @@ fn last_newline(bytes: &[u8]) -> Option<usize> {
         end -= chunk.len();
     }
     None
-}
-
-/// Length of the unfinished character at the end, 0 to 3 bytes.
-fn unfinished_character(bytes: &[u8]) -> usize {
-    for back in 1..=bytes.len().min(3) {
-        let lead = bytes[bytes.len() - back];
-        if lead & 0b1100_0000 == 0b1000_0000 {
-            continue;
-        }
-        let tail = &bytes[bytes.len() - back..];
-        let unfinished = std::str::from_utf8(tail).is_err_and(|error| error.error_len().is_none());
-        return if unfinished { back } else { 0 };
-    }
-    0
 }
 
 /// `at`, or up to three bytes before it where `at` would split a valid character.

@@ -21,8 +21,10 @@ pub struct Submit {
 
 pub fn submit() -> impl Strategy<Value = Submit> {
     let retry_s = prop_oneof![3 => Just(None), 1 => Just(Some(0)), 1 => Just(Some(HOUR_S))];
-    let conflict = (0..OnConflict::ALL.len()).prop_map(|at| OnConflict::ALL[at]);
-    let key = prop::option::of((0..KEYS.len(), conflict));
+    // So often that several wait behind one another.
+    let any_conflict = (0..OnConflict::ALL.len()).prop_map(|at| OnConflict::ALL[at]);
+    let conflict = prop_oneof![Just(OnConflict::Wait), any_conflict];
+    let key = prop::option::weighted(0.7, (0..KEYS.len(), conflict));
     let when = (0..When::ALL.len()).prop_map(|at| When::ALL[at]);
     let after = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec((any::<usize>(), when), 1..3)];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
@@ -53,7 +55,7 @@ impl World {
             tags: vec!["tag".into()],
             key: key.map(|(key, _)| KEYS[key].to_owned()),
             conflict,
-            options: Options { retry, after },
+            options: Options { retry, after, ..Options::default() },
             ..Spec::plain(QUEUES[queue])
         };
         let new =

@@ -1,0 +1,2 @@
+-- Removes a durable cursor.
+DELETE FROM cursors WHERE name = :name

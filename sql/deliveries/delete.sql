@@ -1,0 +1,2 @@
+-- Removes a delivery.
+DELETE FROM hook_deliveries WHERE id = :id

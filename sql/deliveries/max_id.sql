@@ -1,0 +1,2 @@
+-- The newest delivery.
+SELECT MAX(id) FROM hook_deliveries
