@@ -56,6 +56,9 @@ fn a_change_is_an_event_until_the_run_has_ended() {
     assert_eq!(daemon.kinds(run), ["queued", "changed"]);
     let event = daemon.events(run).pop().unwrap();
     assert!(event["data"]["by"].as_str().unwrap().starts_with("local:") && event["data"]["priority"] == 9, "{event}");
+    // What is as it was already is no change.
+    assert_eq!(daemon.patch(&path, &change).expect(200).json(), changed);
+    assert_eq!(daemon.patch(&path, &json!({})).expect(200).json(), changed);
 
     // Without its delay it starts; while it runs, only what does not touch the execution can change.
     daemon.patch(&path, &json!({"not_before": null})).expect(200);

@@ -99,7 +99,7 @@ fn ties(conn: &Connection, run: &Run) -> Result<Ties, StoreError> {
     Ok(ties)
 }
 
-/// Changes a run; with an event, until it has ended.
+/// Changes a run; with an event, until it has ended, and where anything is another now.
 fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<Run, StoreError> {
     let mut run = get_in(tx, id)?;
     if change.needs_queued() && run.outcome.status != Status::Queued {
@@ -153,9 +153,7 @@ fn change(tx: &mut Writer<'_>, id: RunId, change: &Change, by: &str) -> Result<R
     if is_over && old.spec.keep != run.spec.keep {
         tx.counters.look_up_next(tx.conn)?;
     }
-    // ReadOnlyDatabase who asked.
-    let is_change = told.len() > 1;
-    if is_change && !is_over {
+    if old.spec != run.spec && !is_over {
         run.last_seq = tx.append(id, Kind::Changed, Value::Object(told).to_string())?;
     }
     Ok(run)
