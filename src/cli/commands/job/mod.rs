@@ -116,11 +116,12 @@ async fn show(context: &Context, name: &str) -> Result<u8, Failure> {
 async fn set(context: &Context, options: SetOptions) -> Result<u8, Failure> {
     let mut params = Map::new();
     for param in &options.param {
-        let (name, text) = param
-            .split_once('=')
-            .ok_or_else(|| Failure::Usage(format!("--param {}: it must be NAME=JSON", printable(param))))?;
-        let value = serde_json::from_str(text)
-            .map_err(|error| Failure::Usage(format!("--param {}: {error}", printable(name))))?;
+        let described = param.split_once('=').and_then(|(name, text)| Some((name, serde_json::from_str(text).ok()?)));
+        let (name, value) = described.ok_or_else(|| {
+            let param = printable(param);
+            let like = r#"--param 'level={"type":"integer","default":5}'"#;
+            Failure::Usage(format!("--param {param}: a parameter is described in JSON, as by {like}"))
+        })?;
         params.insert(name.to_owned(), value);
     }
     let after_job = options.after_job.as_deref().map(|after| match after.split_once(':') {
