@@ -20,7 +20,8 @@
 //!
 //! # Layers
 //! Imports point down only: `main → daemon → http → feed → store → wake → domain` and `scheduler → runner → store`.
-//! - The domain ([`numbers`], [`run`], [`job`], [`hook`], [`cursor`], [`schedule`], [`event`], [`scope`], [`access`], [`run_tokens`], [`text`], [`clock`]): types and
+//! - The domain ([`numbers`], [`run`], [`job`], [`hook`], [`cursor`], [`schedule`], [`event`], [`scope`], [`access`],
+//!   [`run_tokens`], [`text`], [`clock`]): types and
 //!   rules, without I/O.
 //! - [`inputs`] is where requests meet commands that run: bytes for their standard inputs, sizes for their terminals.
 //! - [`store`] is the only part that names SQLite. It knows neither readers nor processes.
@@ -40,9 +41,10 @@
 //!
 //! # Three threads
 //! Everything async runs on the main thread, beside the reactor's helper thread: WebSockets that are written to on an executor
-//! of their own, a few at a time, and in between everything else on another. SQLite has two threads with a connection each: one writes, one only reads, so that a commit that waits for the medium holds up no read, and reads
-//! hold up no commit. Both take jobs from bounded channels. Output waits in the [`store::Backlog`], from which every commit
-//! takes it along; committed events wait in [`store::Committed`] for the fan-out.
+//! of their own, a few at a time, and in between everything else on another. SQLite has two threads with a connection each:
+//! one writes, one only reads, so that a commit that waits for the medium holds up no read, and reads hold up no commit.
+//! Both take jobs from bounded channels. Output waits in the [`store::Backlog`], from which every commit takes it along;
+//! committed events wait in [`store::Committed`] for the fan-out.
 //!
 //! A transaction does urgent work first (for which a person or a command waits), and takes no more once its time is over. A
 //! read is bounded in rows, bytes and time, and returns what it has found. Its snapshot is taken after the request, so that a
@@ -51,8 +53,9 @@
 //! reads without a pause would keep the log growing.
 //!
 //! # Wake-ups
-//! Every commit rings [`wake::Bell`], but one of durable cursors alone, which is nobody's work. It wakes the scheduler, which claims if a hint says that there is something to claim,
-//! and the fan-out. [`wake::Stop`] holds the phase of the shutdown and rings the Bell when that rises.
+//! Every commit rings [`wake::Bell`], but one of durable cursors alone, which is nobody's work. It wakes the scheduler,
+//! which claims if a hint says that there is something to claim, and the fan-out. [`wake::Stop`] holds the phase of the
+//! shutdown and rings the Bell when that rises.
 //!
 //! # Invariants
 //! 1. Every change of a run is one transaction that also appends its events. A `seq` is assigned in one statement,
@@ -73,7 +76,8 @@
 //! - **Submit**: handler → [`store::Store::submit`] (run and event `queued`, one transaction) → 201.
 //! - **Authentication**: the gate finds the session in the store's memory, else reads it. A use renews the session in memory
 //!   at once and is written now and then. A revocation ends the session and its streams right after its COMMIT.
-//! - **Firing**: the scheduler sleeps until the first job is due → [`store::Store::fire`]: the firing, its run or the reason why
+//! - **Firing**: the scheduler sleeps until the first job is due → [`store::Store::fire`]: the firing, its run or the
+//!   reason why
 //!   there is none, and when the job is due next, in one transaction. What was fired stands in a table that no clock changes.
 //! - **Claim**: a commit rings; the scheduler asks for claims. A commit that ends a run also claims the next one.
 //! - **Orders**: after its COMMIT a claim becomes an order to start, and a cancel of a running command an order to stop. One

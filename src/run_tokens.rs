@@ -1,7 +1,7 @@
 //! Run tokens: with one, a command appends events to its own run while its attempt lasts, and can do nothing else.
 //!
-//! They are kept in memory only, by SHA-256: an attempt that outlives its daemon has its token with its keeper. They are a convenience, not a
-//! security boundary, since every process of the command's user can read its environment.
+//! They are kept in memory only, by SHA-256: an attempt that outlives its daemon has its token with its keeper. They are a
+//! convenience, not a security boundary, since every process of the command's user can read its environment.
 
 use std::collections::HashMap;
 use std::fmt;

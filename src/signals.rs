@@ -26,7 +26,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Installs handlers for SIGTERM, SIGINT and SIGHUP, and has SIGUSR1 and SIGUSR2 do nothing. Under `nohup` a closed terminal does not end the daemon.
+    /// Installs handlers for SIGTERM, SIGINT and SIGHUP, and has SIGUSR1 and SIGUSR2 do nothing. Under `nohup` a closed
+    /// terminal does not end the daemon.
     ///
     /// # Errors
     /// When the system has no sockets to give.

@@ -31,7 +31,8 @@ pub fn default_state_dir(env: impl Fn(&str) -> Option<OsString>, is_root: bool) 
     Some(states?.join("runabout"))
 }
 
-/// The daemon's state directory: `--state-dir`, else `RUNABOUT_STATE_DIR`, else the first of `STATE_DIRECTORY`, else the default.
+/// The daemon's state directory: `--state-dir`, else `RUNABOUT_STATE_DIR`, else the first of `STATE_DIRECTORY`, else the
+/// default.
 pub fn state_dir(flag: Option<&Path>, env: impl Fn(&str) -> Option<OsString>, is_root: bool) -> Option<PathBuf> {
     let given = |name: &str| env(name).filter(|value| !value.is_empty());
     let first = |paths: OsString| std::env::split_paths(&paths).next();

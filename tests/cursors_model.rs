@@ -1,6 +1,6 @@
-//! A model of retention with durable cursors: whatever is put, moved, removed, ended and begun again in any order, exactly those
-//! runs go that are too many and that nobody holds; and a reader that goes by its cursor misses nothing, however often the
-//! daemon dies.
+//! A model of retention with durable cursors: whatever is put, moved, removed, ended and begun again in any order, exactly
+//! those runs go that are too many and that nobody holds; and a reader that goes by its cursor misses nothing, however
+//! often the daemon dies.
 
 use std::collections::BTreeMap;
 

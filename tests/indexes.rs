@@ -16,8 +16,8 @@ const TIME: i64 = 1;
 const RETRY: i64 = 2;
 const AFTER: i64 = 4;
 
-/// Count what there is, and are asked once, at the start, or by who leaves something: how many runs may be removed; and how much of an output there
-/// is, of the few runs that a crash left.
+/// Count what there is, and are asked once, at the start, or by who leaves something: how many runs may be removed; and how
+/// much of an output there is, of the few runs that a crash left.
 const COUNT_ALL: &[&str] = &["artifacts/bytes", "events/output_bytes", "runs/count_prunable"];
 
 /// Folders of what is done when the database is opened, whose tables are gone afterwards.

@@ -60,7 +60,8 @@ fn what_expires_goes_by_itself_when_it_is_due_and_nothing_wakes_before() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
         Duration::from_millis((at - now).max(0) as u64)
     };
-    // Nothing is due for most of that time, and the second after which memory is given back is over: a thread of the daemon that wakes has no reason to.
+    // Nothing is due for most of that time, and the second after which memory is given back is over: a thread of the daemon
+    // that wakes has no reason to.
     std::thread::sleep(left(soonest - 3_000));
     let before = voluntary_switches(daemon.pid());
     std::thread::sleep(left(soonest - 1_000));

@@ -60,7 +60,8 @@ fn the_reactors_helper_stays_out_of_runs_that_follow_one_another() {
     daemon.wait_ended(runs[runs.len() - 1]);
     let (switches, ms) = (helper_switches(daemon.pid()) - before, begun.elapsed().as_millis() as u64);
     println!("{switches} switches of the helper for {RUNS} runs in {ms} ms");
-    // It looks every ten milliseconds whether anybody has the reactor. Where it took it over, each run would wake it five times.
+    // It looks every ten milliseconds whether anybody has the reactor. Where it took it over, each run would wake it five
+    // times.
     assert!(switches < 2 * RUNS + ms / 5, "{switches} for {RUNS} runs in {ms} ms");
 }
 

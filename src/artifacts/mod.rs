@@ -1,4 +1,5 @@
-//! What commands leave in `$RUNABOUT_ARTIFACTS`: a directory for each running command, and one for each run that left something.
+//! What commands leave in `$RUNABOUT_ARTIFACTS`: a directory for each running command, and one for each run that left
+//! something.
 //!
 //! All of it is in `artifacts/` in the state directory. To make and remove a directory costs a fifth of what a run that does
 //! nothing costs in all, so that one that was left empty is given to the next run: such a run writes nothing. What a run left

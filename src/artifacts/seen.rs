@@ -34,8 +34,8 @@ struct Status {
     changed_ns: i64,
 }
 
-/// Whether a directory is empty, and its owner's alone. One in which nothing can have changed since it was seen so is not looked
-/// into again.
+/// Whether a directory is empty, and its owner's alone. One in which nothing can have changed since it was seen so is not
+/// looked into again.
 pub(super) fn is_as_made(dir: BorrowedFd<'_>, name: &str, owner: u32, seen: &mut Option<Seen>) -> bool {
     let looked_at = Instant::now();
     let Ok(stat) = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };

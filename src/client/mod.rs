@@ -24,9 +24,10 @@
 //! by async-io's own thread. With `default-features = false, features = ["client", "tls"]` the crate has no daemon in it
 //! and builds for other systems than Linux.
 //!
-//! Reading order: `reader` (the [`Client`] and its streams), `target` (to whom), `connection` (one request), `download` (one whose answer is long), `patience`
-//! (again), `follow` (a run's events), `failure` (what can go wrong). It knows the daemon by its HTTP interface alone: it
-//! must never import the store, the runner, the feed or the server, and it prints nothing.
+//! Reading order: `reader` (the [`Client`] and its streams), `target` (to whom), `connection` (one request), `download`
+//! (one whose answer is long), `patience` (again), `follow` (a run's events), `failure` (what can go wrong). It knows the
+//! daemon by its HTTP interface alone: it must never import the store, the runner, the feed or the server, and it prints
+//! nothing.
 
 pub(crate) mod connection;
 mod download;

@@ -1,5 +1,5 @@
-//! Starts the reactor's helper thread, which the library has for programs whose threads wait for nothing: the daemon's one async
-//! thread waits by the reactor itself.
+//! Starts the reactor's helper thread, which the library has for programs whose threads wait for nothing: the daemon's one
+//! async thread waits by the reactor itself.
 //!
 //! It takes the reactor over where nobody has it for 50 µs and more, as while a command is started. Then it stands between
 //! every event and the one thread that has something to do with it: five switches a run that does nothing. So it is to be late.

@@ -59,8 +59,8 @@ impl Body {
     /// whatever can be refused without the body is to be refused first.
     ///
     /// # Errors
-    /// 415 where it is encoded; 413 where it is longer than the limit, at once where its declared length is; 408 where it took too long; 400 where it
-    /// is not sent as HTTP says.
+    /// 415 where it is encoded; 413 where it is longer than the limit, at once where its declared length is; 408 where it
+    /// took too long; 400 where it is not sent as HTTP says.
     pub async fn read(&self) -> Result<Vec<u8>, Problem> {
         self.read_at_most(self.bytes_max).await
     }

@@ -11,7 +11,8 @@ const MESSAGE_BYTES_MAX: usize = 8_192;
 /// Messages that are read: more than a ring of the usual size holds.
 const MESSAGES_MAX: usize = 50_000;
 
-/// What the kernel has said that it killed first, of processes whose cgroup has this name. `None` where its messages may not be read, or do not say so.
+/// What the kernel has said that it killed first, of processes whose cgroup has this name. `None` where its messages may
+/// not be read, or do not say so.
 pub fn killed_in(cgroup: &str) -> Option<Biggest> {
     let flags = libc::O_NONBLOCK | libc::O_CLOEXEC;
     let mut messages = fs::OpenOptions::new().read(true).custom_flags(flags).open("/dev/kmsg").ok()?;

@@ -211,7 +211,8 @@ impl Steps {
 const ACCOUNT: &[u8; 1] = b"a";
 const DIRECTORY: &[u8; 1] = b"d";
 
-/// Lets the command's child lead a session of its own, become this user, and then enter the first of the directories that it can.
+/// Lets the command's child lead a session of its own, become this user, and then enter the first of the directories that
+/// it can.
 ///
 /// The directory comes after the user: whether it may be entered is the kernel's answer to the one who will be in it.
 ///

@@ -81,8 +81,8 @@ pub fn name(pid: i32) -> String {
     String::from_utf8_lossy(name).trim_end().to_owned()
 }
 
-/// What is in a file of one short line. The kernel gives all of it by one read, where one that does not know how much is to come
-/// takes five.
+/// What is in a file of one short line. The kernel gives all of it by one read, where one that does not know how much is to
+/// come takes five.
 fn read_line<'a>(path: &str, line: &'a mut [u8; LINE_BYTES_MAX]) -> io::Result<&'a [u8]> {
     let mut file = File::open(path)?;
     loop {

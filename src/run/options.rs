@@ -43,8 +43,8 @@ pub struct Options {
     /// Whether its command outlives the daemon; `None`: as its queue says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub survive: Option<bool>,
-    /// No attempt starts after this time: queued then, it ends as `canceled`, reason `expired`. The row's column of this name is
-    /// what the database is searched by; of a job's run it has the schedule's deadline.
+    /// No attempt starts after this time: queued then, it ends as `canceled`, reason `expired`. The row's column of this
+    /// name is what the database is searched by; of a job's run it has the schedule's deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_before: Option<UnixMs>,
 }

@@ -1,8 +1,8 @@
 //! Many that survive at once, with the daemon away while all of them print: none is blocked before its megabyte is full, none
 //! loses a byte, and the next daemon serves at once.
 //!
-//! `RUNABOUT_KEEP_MANY=50 RUNABOUT_KEEP_AWAY_S=60` is the long form, in which the figures have limits; the suite has a few for a
-//! moment.
+//! `RUNABOUT_KEEP_MANY=50 RUNABOUT_KEEP_AWAY_S=60` is the long form, in which the figures have limits; the suite has a few
+//! for a moment.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! Part `faults`: each read, write, flush, cut, renaming, opening and mapping of the files of the state directory fails, once or
-//! for ever. The daemon ends by itself or answers with a clear error, and nothing acknowledged is lost after the next start.
+//! Part `faults`: each read, write, flush, cut, renaming, opening and mapping of the files of the state directory fails,
+//! once or for ever. The daemon ends by itself or answers with a clear error, and nothing acknowledged is lost after the
+//! next start.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;

@@ -1,8 +1,8 @@
 //! Bad neighbours: a hundred clients that stall, trickle, reset, half-close, send garbage, say nothing, vanish, or ask for more
 //! than they take, beside readers and a submitter that must not notice.
 //!
-//! First the good ones are alone; that is what their latency with neighbours is held against. Each of them sees every event once
-//! and in order all the while. Afterwards memory, descriptors and log are what they were.
+//! First the good ones are alone; that is what their latency with neighbours is held against. Each of them sees every event
+//! once and in order all the while. Afterwards memory, descriptors and log are what they were.
 
 mod bad;
 mod good;
@@ -33,7 +33,8 @@ const NEIGHBOURS: usize = 100;
 const QUIET: Duration = Duration::from_millis(2_000);
 /// How long they have neighbours.
 const LOUD: Duration = Duration::from_millis(6_000);
-/// Memory that a hundred of them may cost: the buffers of streams (8 MiB), a head and a page each, and what the allocator keeps.
+/// Memory that a hundred of them may cost: the buffers of streams (8 MiB), a head and a page each, and what the allocator
+/// keeps.
 const GROWTH_BYTES_MAX: u64 = 48 * 1_024 * 1_024;
 /// Lines of the log that they may cause, all together.
 const LOG_LINES_MAX: usize = 50;

@@ -13,8 +13,8 @@ const SOUGHT_CHARS_MAX: usize = 200;
 /// Exit codes that can be asked for.
 const EXIT_CODES: usize = 256;
 
-/// The filter of the parameters `status`, `queue`, `tag`, `name`, `job`, `q`, `since`, `until` and `exit`. How many, and from where
-/// on, is the request's affair.
+/// The filter of the parameters `status`, `queue`, `tag`, `name`, `job`, `q`, `since`, `until` and `exit`. How many, and
+/// from where on, is the request's affair.
 pub fn filter_from(query: &mut Query) -> Filter {
     let status = query.list("status", Status::ALL.len(), Status::parse, || {
         let all: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();

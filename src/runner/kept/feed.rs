@@ -1,7 +1,7 @@
 //! What a kept command is given to read: the text of its submit, then what clients send; and how large its terminal is.
 //!
-//! What a keeper was sent is held until the command has it: where a connection breaks, the next one goes on at the byte that the
-//! keeper has got. What clients have sent is lost with the daemon alone.
+//! What a keeper was sent is held until the command has it: where a connection breaks, the next one goes on at the byte
+//! that the keeper has got. What clients have sent is lost with the daemon alone.
 
 use std::collections::VecDeque;
 

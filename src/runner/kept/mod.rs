@@ -1,9 +1,9 @@
 //! Attempts whose commands outlive the daemon: each has a keeper (see `keep`), which this is the daemon's side of.
 //!
 //! A keeper is started, is written down, and only then told what to start. What it sends is stored, then acknowledged. When the
-//! daemon goes it says nothing; the next one finds the keeper, or what that left, and reads on where it had stored. A keeper that
-//! is silent is waited for, whatever it takes; one whose process is gone without a word was killed, and its command is ended as
-//! any other that a dead daemon left.
+//! daemon goes it says nothing; the next one finds the keeper, or what that left, and reads on where it had stored. A
+//! keeper that is silent is waited for, whatever it takes; one whose process is gone without a word was killed, and its
+//! command is ended as any other that a dead daemon left.
 
 mod adopt;
 mod execution;

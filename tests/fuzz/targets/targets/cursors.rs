@@ -1,7 +1,7 @@
 //! Cursors as clients send them, and what a reader's bookmark makes of frames: a cursor, then a frame a line.
 //!
-//! A cursor that is read and printed is read as the same. A bookmark never goes back, hears no event twice, and passes over none
-//! of one run unless a gap says so; what it resumes by can be read.
+//! A cursor that is read and printed is read as the same. A bookmark never goes back, hears no event twice, and passes over
+//! none of one run unless a gap says so; what it resumes by can be read.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

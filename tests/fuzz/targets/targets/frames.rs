@@ -1,7 +1,7 @@
 //! What keeper and daemon send each other: the first byte says how the others are cut.
 //!
-//! Frames are read alike however their bytes are cut; one that is read, written and read again is the same; no more is held than
-//! was sent.
+//! Frames are read alike however their bytes are cut; one that is read, written and read again is the same; no more is held
+//! than was sent.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
