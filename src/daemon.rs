@@ -7,7 +7,6 @@ mod left_files;
 mod listening;
 mod on_signal;
 mod prepare;
-mod reactor_helper;
 mod refusal;
 mod room;
 mod socket;
@@ -87,7 +86,6 @@ fn run(prepared: Prepared) -> Result<u8, Refusal> {
     system::close_inherited_on_exec();
     let is_nohup = system::is_ignored(libc::SIGHUP);
     system::default_signals_for_children();
-    reactor_helper::start();
     let signals = Signals::take_over(is_nohup).map_err(|error| failed(format!("signals: {error}")))?;
     let state = StateLock::open_own(&state_dir).map_err(|error| match error {
         StateLockError::Held(..) => failed(error.to_string()),

@@ -48,30 +48,3 @@ fn there_are_four_threads_under_load_with_readers_runs_and_orphans() {
     println!("threads: {most:?}");
     assert!((3..=4).contains(&most.len()), "{most:?}");
 }
-
-#[test]
-fn the_reactors_helper_stays_out_of_runs_that_follow_one_another() {
-    const RUNS: u64 = 100;
-    let daemon = Daemon::start();
-    daemon.put("/v1/queues/load", &json!({"slots": 1, "paused": true})).expect(201);
-    let runs: Vec<i64> = (0..RUNS).map(|_| daemon.submit(&json!({"command": ["true"], "queue": "load"}))).collect();
-    let (before, begun) = (helper_switches(daemon.pid()), Instant::now());
-    daemon.put("/v1/queues/load", &json!({"paused": false})).expect(200);
-    daemon.wait_ended(runs[runs.len() - 1]);
-    let (switches, ms) = (helper_switches(daemon.pid()) - before, begun.elapsed().as_millis() as u64);
-    println!("{switches} switches of the helper for {RUNS} runs in {ms} ms");
-    // It looks every ten milliseconds whether anybody has the reactor. Where it took it over, each run would wake it five
-    // times.
-    assert!(switches < 2 * RUNS + ms / 5, "{switches} for {RUNS} runs in {ms} ms");
-}
-
-/// How often the thread that helps the reactor has gone to sleep.
-fn helper_switches(pid: i32) -> u64 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let text = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_default();
-    let is_helper = |task: &std::path::PathBuf| text(&task.join("comm")).trim() == "async-io";
-    let helper = tasks.map(|task| task.unwrap().path()).find(is_helper).expect("there is one");
-    let status = text(&helper.join("status"));
-    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    count.expect("Linux has it").trim().parse().unwrap()
-}

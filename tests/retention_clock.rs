@@ -26,7 +26,7 @@ fn assert_idle(daemon: &Daemon, what: &str) {
     let figures = || ["commits_total", "store_requests_total"].map(|name| daemon.metrics().sum(name));
     eventually(DEADLINE, &format!("it comes to rest before {what}"), || {
         let before = figures();
-        // The request for the figures is work too, after which the reactor's helper looks ten times whether it is needed.
+        // The request for the figures is work too, after which the reactor's helper looks ten times whether it is wanted.
         let is_quiet = (0..4).any(|_| {
             let switches = voluntary_switches(daemon.pid());
             // The time is what is measured.
