@@ -118,13 +118,21 @@ fn a_body_is_refused_exactly_where_its_schema_refuses_it() {
         let body = reference.at(&format!("{pointer}/requestBody"));
         let body = body.filter(|(_, body)| body["content"].get("application/octet-stream").is_none());
         assert_eq!(body.is_some(), given.is_some(), "{method} {template}: no bodies are tried here");
-        let (Some((body, _)), Some((_, _, given))) = (body, given) else { continue };
+        let (Some((body, described)), Some((_, _, given))) = (body, given) else { continue };
         let path = template.replace("{id}", &run.to_string()).replace("{name}", "other");
         let is_of_many = matches!(&*template, "/v1/runs/cancel" | "/v1/runs/retry");
         let path = if is_of_many { path + "?tag=none" } else { path };
         if template == "/v1/jobs/{name}" && method == "PATCH" {
             daemon.put(&path, &json!({"run": {"script": "true"}})).expect(200);
         }
+        let without = daemon.call(&method, &path).send();
+        let is_needed = described["required"] == true;
+        assert_eq!(
+            matches!(without.status, 415 | 422),
+            is_needed,
+            "{method} {path} without a body: {}",
+            without.text()
+        );
         for value in given {
             let judged = reference.allows(&format!("{body}/content/application~1json/schema"), value);
             let answer = daemon.call(&method, &path).json(value).send();
