@@ -28,6 +28,8 @@ const HELLO: Duration = Duration::from_secs(30);
 const NEWCOMER: Duration = Duration::from_secs(5);
 /// Held memory from which what was freed is given back.
 const BURST_BYTES: usize = 64 * 1024;
+/// How long after a burst the program's own pages are given back, too: those that are used again are mapped again.
+const UNMAP_AFTER: Duration = Duration::from_secs(5);
 
 /// A keeper that can be found.
 pub(super) struct Keeper {
@@ -44,6 +46,7 @@ pub(super) struct Keeper {
     /// Connected at this time, and has not said for whom.
     newcomer: Option<(Peer, Instant)>,
     was_burst: bool,
+    unmap_at: Option<Instant>,
     is_released: bool,
 }
 
@@ -98,6 +101,7 @@ impl Keeper {
             peer: None,
             newcomer: None,
             was_burst: false,
+            unmap_at: None,
             is_released: false,
         };
         keeper.welcome(peer, &hello);
@@ -112,6 +116,7 @@ impl Keeper {
             self.hear_peer();
             self.tend();
             self.tell_peer();
+            self.rest();
             if self.is_done() {
                 let _ = unlinkat(&self.directory, &*self.own.name, AtFlags::empty());
                 return Ok(());
@@ -126,7 +131,8 @@ impl Keeper {
         descriptors.extend(self.newcomer.as_ref().map(|(newcomer, _)| PollFd::new(newcomer, PollFlags::IN)));
         let writing = |peer: &Peer| if peer.is_writing() { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
         descriptors.extend(self.peer.as_ref().map(|peer| PollFd::new(peer, writing(peer))));
-        let mut due = self.newcomer.as_ref().map(|(_, since)| *since + NEWCOMER);
+        let newcomer_due = self.newcomer.as_ref().map(|(_, since)| *since + NEWCOMER);
+        let mut due = newcomer_due.into_iter().chain(self.unmap_at).min();
         if let State::Running(command) = &self.state {
             let (outputs, stdin) = command.descriptors(self.held.room() > 0);
             descriptors.extend(outputs.map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
@@ -292,9 +298,18 @@ impl Keeper {
         if is_there {
             self.peer = Some(peer);
         }
+    }
+
+    /// Gives back what a burst took.
+    fn rest(&mut self) {
         if self.was_burst && self.held.is_settled() {
             self.was_burst = false;
             system::give_free_memory_back(BURST_BYTES);
+            self.unmap_at.get_or_insert_with(|| Instant::now() + UNMAP_AFTER);
+        }
+        if self.unmap_at.is_some_and(|at| at <= Instant::now()) {
+            self.unmap_at = None;
+            system::give_memory_back();
         }
     }
 
